@@ -1,0 +1,21 @@
+"""Callbacks for any Keras VAE. They import keras and numpy only; the folder can be copied into another project as it is.
+
+What a callback asks of a model. Nothing is guessed: what is missing is a ValueError when training begins, with the fix.
+
+- Setting gamma (`ComputedGamma`): a variable `model.gamma`, the decoder's standard deviation, and either a variable
+  `model.batch_mse` that the training step assigns (exact) or a `keras.metrics.Mean` named "mse", fed the mean squared error of
+  each minibatch. A `twostage.VAE` holds the rule in its likelihood; there the callback only arms it.
+- Looking at the posterior (`VarianceLaw`, `ActiveLatents`): `model.posterior(x)` -> (mean, log_var), or `model.encoder`, whose
+  outputs begin with mean and log_var, each (batch, k); or the argument `posterior=lambda model, x: (mean, log_var)`.
+- Drawing images (`ImageGrid`): the same, and `model.decode(z)` or `model.decoder`, z -> images; or `decode=lambda model, z: images`.
+
+Figures go into `logs` under the same keys in every epoch (NaN where `freq` skips one), so that History, CSVLogger,
+TensorBoard and EarlyStopping see them. Put these callbacks before the ones that read `logs`.
+"""
+
+from .active_latents import ActiveLatents
+from .computed_gamma import ComputedGamma
+from .image_grid import ImageGrid
+from .variance_law import VarianceLaw
+
+__all__ = ["ActiveLatents", "ComputedGamma", "ImageGrid", "VarianceLaw"]

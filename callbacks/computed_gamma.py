@@ -1,0 +1,127 @@
+"""Gamma computed from the minibatches' mean squared error."""
+
+import logging
+
+import keras
+
+from .contract import check_gamma, find_mse, find_rule
+
+RULES = {"minimum": (0.0, True), "ratchet": (0.99, True), "ema": (0.99, False), "batch": (0.0, False)}  # decay, monotone
+
+
+@keras.saving.register_keras_serializable("callbacks")
+class ComputedGamma(keras.callbacks.Callback):
+    """Sets the decoder's standard deviation gamma from the minibatches' mean squared error.
+
+    With g = gamma^2 and b the mean squared error of a minibatch (over batch, pixels and channels, in the training mode), after
+    every step: candidate = decay g + (1 - decay) b, then g <- min(g, candidate) if the rule is monotone, else candidate; the
+    next step uses it.
+
+    | rule      | decay | monotone | |
+    |-----------|-------|----------|-|
+    | `minimum` | 0     | yes | running minimum of minibatch mse (Asperti & Trentin's text); ends below the true error, see docs |
+    | `ratchet` | 0.99  | yes | their released code |
+    | `ema`     | 0.99  | no  | moving average, without bias |
+    | `batch`   | 0     | no  | the last minibatch |
+
+    In a `twostage.VAE` the rule is part of the compiled step; the callback arms it when training begins, disarms it at the end
+    and is exact in every mode. In any other model it reads the minibatch's error at each batch's end: from a variable
+    `model.batch_mse` that the step assigns (exact), else from the Mean metric "mse" (within 2e-7 times the steps of the epoch).
+
+    Args:
+        rule: One of the above.
+        decay: Replaces the rule's own, 0 <= decay < 1.
+        floor: Least gamma. `None`: the model's own floor where its likelihood states one, else 0.0011, the rounding of 8-bit
+            images in [0, 1]. The first epoch in which it binds is logged as a warning.
+
+    Example:
+
+    ```python
+    vae.fit(images, callbacks=[ComputedGamma(rule="minimum")])
+    ```
+
+    Requires: see the package's docstring. Adds `logs["gamma"]`, the value in force after the epoch, not a mean.
+
+    Raises:
+        ValueError: an unknown rule or a bad decay or floor; when training begins, a model that lacks what is needed, or
+            `steps_per_execution` above 1 in a model without the rule inside.
+    """
+
+    def __init__(self, rule="minimum", decay=None, floor=None):
+        super().__init__()
+        if rule not in RULES:
+            raise ValueError(f"received rule {rule!r}, expected one of {', '.join(RULES)}")
+        if decay is not None and not 0 <= decay < 1:
+            raise ValueError(f"received decay {decay}, expected 0 <= decay < 1 (1 would never move gamma)")
+        if floor is not None and not floor > 0:
+            raise ValueError(f"received floor {floor}, expected a positive standard deviation, or None")
+        self.rule, self.decay, self.floor = rule, decay, floor
+
+    def on_train_begin(self, logs=None):
+        self._total = self._count = 0.0
+        self._floor_seen = False
+        likelihood, (decay, monotone) = find_rule(self.model), RULES[self.rule]
+        decay = decay if self.decay is None else self.decay
+        if likelihood is None:
+            check_gamma(self.model)
+            if not hasattr(self.model, "batch_mse"):
+                find_mse(self.model)
+            if self.model.steps_per_execution > 1:
+                raise ValueError(
+                    f"received steps_per_execution={self.model.steps_per_execution}, expected 1: this model's batches are seen "
+                    "at their end only, and Keras calls a callback once for them all. Compile with steps_per_execution=1"
+                )
+            self._step_rule, self._least = (decay, monotone), (self.floor or 0.0011) ** 2
+            return
+        if getattr(likelihood, "learned", False):
+            raise ValueError("the likelihood learns gamma, so it cannot be computed too: build it with learned=False, or drop ComputedGamma")
+        if self.floor is not None:
+            likelihood.floor_squared.assign(self.floor**2)
+        likelihood.decay.assign(decay)
+        likelihood.monotone.assign(float(monotone))
+
+    def on_train_batch_end(self, batch, logs=None):
+        model = self.model  # afresh in each hook: on JAX the property brings the step's weights back
+        if find_rule(model) is not None:
+            return
+        if hasattr(model, "batch_mse"):
+            error = float(model.batch_mse)
+        else:  # batch-end logs are means since the epoch began; the metric's sums give the batch's own value
+            metric = find_mse(model)
+            total, count = float(metric.total), float(metric.count)
+            if count <= self._count:  # reset by a new epoch
+                self._total = self._count = 0.0
+            error = (total - self._total) / (count - self._count)
+            self._total, self._count = total, count
+        decay, monotone = self._step_rule
+        g = float(model.gamma) ** 2
+        candidate = decay * g + (1 - decay) * error
+        model.gamma.assign(max(min(g, candidate) if monotone else candidate, self._least) ** 0.5)
+
+    def on_epoch_end(self, epoch, logs=None):
+        likelihood = find_rule(self.model)
+        if likelihood is not None:
+            # The last batch of the epoch waits for a next step that may not come: use it now, and mark it as used.
+            likelihood.apply_rule()
+            likelihood.batch_mse.assign(float(likelihood.gamma_squared))  # a copied number: on JAX two weights may not share a buffer
+            self._least = float(likelihood.floor_squared)
+        else:
+            self._total = self._count = 0.0
+        gamma = float(self.model.gamma)
+        if gamma <= self._least**0.5 * (1 + 1e-6) and not self._floor_seen:
+            self._floor_seen = True
+            logging.getLogger(__name__).warning("epoch %d: gamma has reached its floor %.4g", epoch + 1, gamma)
+        if logs is not None:
+            logs["gamma"] = gamma
+
+    def on_train_end(self, logs=None):
+        likelihood = find_rule(self.model)
+        if likelihood is not None:
+            likelihood.decay.assign(1.0)
+
+    def get_config(self):
+        return {"rule": self.rule, "decay": self.decay, "floor": self.floor}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)

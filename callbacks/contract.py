@@ -1,0 +1,97 @@
+"""The one place that looks at a model's attributes, and says what is missing."""
+
+import keras
+import numpy as np
+from keras import ops
+
+BATCH = 250  # examples that go through the encoder at once
+
+
+def find_rule(model):
+    """The likelihood that holds the computed-gamma rule inside the training step, or None in a model that knows nothing of it."""
+    likelihood = getattr(model, "likelihood", None)
+    if all(hasattr(likelihood, name) for name in ("gamma_squared", "batch_mse", "decay", "monotone", "floor_squared")):
+        return likelihood
+    return None
+
+
+def check_gamma(model):
+    """Raises ValueError unless `model.gamma` is a variable."""
+    if not hasattr(getattr(model, "gamma", None), "assign"):
+        raise ValueError(
+            f"{type(model).__name__}.gamma is {_kind(getattr(model, 'gamma', None))}, expected a variable that the loss reads. Add to __init__: "
+            'self.gamma = self.add_weight(name="gamma", shape=(), initializer="ones", trainable=False)'
+        )
+
+
+def find_mse(model):
+    """The Mean metric named "mse", one of the model's own or a compiled one."""
+    metrics = [m for metric in model.metrics for m in [metric, *getattr(metric, "metrics", [])]]
+    found = next((metric for metric in metrics if metric.name == "mse"), None)
+    if not isinstance(found, keras.metrics.Mean):
+        raise ValueError(
+            f"{type(model).__name__} has {_kind(found)} as metric 'mse', expected a keras.metrics.Mean fed each minibatch's mean squared "
+            'error. Add to __init__: self.mse = keras.metrics.Mean(name="mse"), and to the training step: self.mse.update_state(mse)'
+        )
+    return found
+
+
+def check_posterior(model, posterior):
+    """Raises ValueError unless there is a way from data to (mean, log_var)."""
+    if posterior is None and not callable(getattr(model, "posterior", None)) and not callable(getattr(model, "encoder", None)):
+        raise ValueError(
+            f"{type(model).__name__} has no encoder to look at. Set self.encoder to a model whose outputs begin with mean and log_var, "
+            "or give the callback posterior=lambda model, x: (mean, log_var)"
+        )
+
+
+def find_posterior(model, data, posterior=None):
+    """(mean, log_var) of q(z | x) for all rows of `data`: two float64 arrays (N, k)."""
+    if posterior is None:
+        posterior = _own_posterior
+    parts = [posterior(model, data[i : i + BATCH]) for i in range(0, len(data), BATCH)]
+    mean, log_var = (np.concatenate([np.asarray(ops.convert_to_numpy(p[i]), "float64") for p in parts]) for i in (0, 1))
+    if mean.ndim != 2 or mean.shape != log_var.shape:
+        raise ValueError(f"the posterior gave shapes {mean.shape} and {log_var.shape}, expected mean and log_var, each (batch, k)")
+    return mean, log_var
+
+
+def _own_posterior(model, x):
+    if callable(getattr(model, "posterior", None)):
+        return model.posterior(x)
+    outputs = model.encoder(x, training=False)
+    if not isinstance(outputs, (list, tuple)) or len(outputs) < 2:
+        raise ValueError(f"{type(model).__name__}.encoder gave one output, expected mean and log_var first: give the callback posterior=")
+    return outputs[0], outputs[1]
+
+
+def check_decoder(model, decode):
+    """Raises ValueError unless there is a way from latents to images."""
+    if decode is None and not callable(getattr(model, "decode", None)) and not callable(getattr(model, "decoder", None)):
+        raise ValueError(
+            f"{type(model).__name__} has no decoder to draw with. Set self.decoder to a model from z to images, "
+            "or give the callback decode=lambda model, z: images"
+        )
+
+
+def find_images(model, z, decode=None):
+    """Images in [0, 1] at latents z (n, k): a float array (n, height, width, channels)."""
+    if decode is None:
+        decode = (lambda m, z: m.decode(z)) if callable(getattr(model, "decode", None)) else (lambda m, z: m.decoder(z, training=False))
+    images = np.asarray(ops.convert_to_numpy(decode(model, z)), "float32")
+    if images.ndim != 4:
+        raise ValueError(f"the decoder gave shape {images.shape}, expected images (n, height, width, channels): give the callback decode=")
+    return images
+
+
+def random_subset(data, max_samples, seed=0):
+    """At most `max_samples` rows, always the same ones, never simply the first: data are often sorted by class."""
+    if not hasattr(data, "shape") or len(data) == 0:
+        raise ValueError(f"received data of type {type(data).__name__}, expected a non-empty array of examples, as the model is fitted on")
+    if len(data) <= max_samples:
+        return data
+    return data[np.sort(np.random.default_rng(seed).choice(len(data), max_samples, replace=False))]
+
+
+def _kind(thing):
+    return "missing" if thing is None else f"a {type(thing).__name__}"

@@ -1,0 +1,110 @@
+"""Pictures of what a VAE does, drawn while it trains."""
+
+import os
+import pathlib
+
+import keras
+import numpy as np
+
+from .contract import check_decoder, check_posterior, find_images, find_posterior, random_subset
+
+
+@keras.saving.register_keras_serializable("callbacks")
+class ImageGrid(keras.callbacks.Callback):
+    """Writes `reconstructions_0001.png` (originals left, reconstructions right of them) and `samples_0001.png` after epoch 1, and so on.
+
+    The samples come from the same z in every epoch, so that one sees them sharpen. Both use no noise but that of z ~ N(0, I).
+
+    Args:
+        folder: Where the PNG files go; made if it is not there.
+        data: Images (N, height, width, channels), uint8 or float in [0, 1], of which a fixed random few are reconstructed.
+            `None`: samples only.
+        latent_dim: Width of z; needed only where there are no data to tell.
+        posterior: `posterior(model, x)` -> (mean, log_var). `None`: the model's own, see the package's docstring.
+        decode: `decode(model, z)` -> images in [0, 1]. `None`: `model.decode(z)`, else `model.decoder(z)`.
+        rows: The grids hold rows x rows images.
+        seed: Of the fixed z.
+        freq: Epochs from one picture to the next.
+        tensorboard: Folder of TensorBoard logs to write the pictures to as well (needs TensorFlow).
+
+    Example:
+
+    ```python
+    vae.fit(images, callbacks=[ImageGrid("pictures", images, freq=5)])
+    ```
+
+    Raises:
+        ValueError: bad arguments; when training begins, a model without encoder or decoder to draw with.
+    """
+
+    def __init__(
+        self, folder, data=None, latent_dim=None, posterior=None, decode=None, rows=8, seed=0, freq=1, tensorboard=None
+    ):
+        super().__init__()
+        if rows < 2 or freq < 1:
+            raise ValueError(f"received rows={rows} and freq={freq}, expected at least 2 and 1")
+        if data is None and latent_dim is None:
+            raise ValueError("received neither data nor latent_dim: give images to reconstruct, or the width of z")
+        self.folder, self.latent_dim, self.posterior, self.decode = str(folder), latent_dim, posterior, decode
+        self.rows, self.seed, self.freq, self.tensorboard = rows, seed, freq, tensorboard
+        self.data = None if data is None else random_subset(data, max(rows * rows // 2, 1), seed)
+
+    def on_train_begin(self, logs=None):
+        check_decoder(self.model, self.decode)
+        if self.data is not None:
+            check_posterior(self.model, self.posterior)
+        pathlib.Path(self.folder).mkdir(parents=True, exist_ok=True)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.freq:
+            return
+        width = self.latent_dim
+        if self.data is not None:
+            mean, _ = find_posterior(self.model, self.data, self.posterior)
+            width = mean.shape[1]
+            again = find_images(self.model, mean.astype("float32"), self.decode)
+            originals = self.data / np.float32(255) if self.data.dtype == np.uint8 else self.data
+            pairs = np.stack([originals, again], axis=1).reshape(-1, *again.shape[1:])  # (2n, height, width, channels)
+            self._write("reconstructions", epoch, pairs)
+        z = np.random.default_rng(self.seed).standard_normal((self.rows**2, width), dtype="float32")
+        self._write("samples", epoch, find_images(self.model, z, self.decode))
+
+    def _write(self, name, epoch, images):
+        grid = tile(images, self.rows)
+        save_png(pathlib.Path(self.folder) / f"{name}_{epoch + 1:04d}.png", grid)
+        if self.tensorboard:
+            import tensorflow as tf
+
+            with tf.summary.create_file_writer(str(self.tensorboard)).as_default():
+                tf.summary.image(name, grid[None], step=epoch)
+
+    def get_config(self):
+        names = ("folder", "data", "latent_dim", "posterior", "decode", "rows", "seed", "freq", "tensorboard")
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+def tile(images, columns, gap=1):
+    """Images (n, height, width, channels), float in [0, 1] -> one uint8 picture (rows height, columns width, channels), white between."""
+    count, height, width, channels = images.shape
+    rows = -(-count // columns)
+    grid = np.full((rows, columns, height + gap, width + gap, channels), 255, "uint8")
+    pixels = np.rint(np.clip(np.nan_to_num(images), 0, 1) * 255).astype("uint8")
+    for i, image in enumerate(pixels):
+        grid[i // columns, i % columns, :height, :width] = image
+    return grid.transpose(0, 2, 1, 3, 4).reshape(rows * (height + gap), columns * (width + gap), channels)
+
+
+def save_png(path, picture):
+    """Writes a uint8 picture (height, width, 1 or 3) so that the file is whole or absent. Small pictures are enlarged."""
+    from PIL import Image
+
+    image = Image.fromarray(picture[:, :, 0] if picture.shape[-1] == 1 else picture)
+    factor = max(1, 512 // max(image.size))
+    image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    aside = f"{path}.part"
+    image.save(aside, format="png")
+    os.replace(aside, path)

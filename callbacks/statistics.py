@@ -1,0 +1,31 @@
+"""Statistics of q(z | x) over a data set: pure functions of mean and log_var, each (N, k). One value a latent, (k,), comes back."""
+
+import numpy as np
+
+
+def mean_variance(log_var):
+    """E[sigma^2] over the data: 1 where a latent carries nothing, 0 where it is exact."""
+    return np.exp(log_var).mean(axis=0)
+
+
+def variance_law(mean, log_var):
+    """Var[mu] + E[sigma^2], the variance of the aggregate posterior: 1 where it matches the prior (Asperti & Trentin, section 3.3)."""
+    return mean.var(axis=0) + mean_variance(log_var)
+
+
+def variance_law_sd(mean, log_var):
+    """Var[mu] + E[sigma]: what the authors' released code printed as the variance law. Never below it while sigma < 1."""
+    return mean.var(axis=0) + np.exp(0.5 * log_var).mean(axis=0)
+
+
+def kl_per_latent(mean, log_var):
+    """E[KL(q(z_i | x) || N(0, 1))] in nats."""
+    return 0.5 * (mean**2 + np.exp(log_var) - log_var - 1).mean(axis=0)
+
+
+def count_active(mean, log_var, threshold=0.8):
+    """Latents in use, by three tests: E[sigma^2] < threshold (Asperti & Trentin), Var[mu] > 0.01 (Burda et al.), KL > 0.01 nats."""
+    by_variance = mean_variance(log_var) < threshold
+    by_mean = mean.var(axis=0) > 0.01
+    by_kl = kl_per_latent(mean, log_var) > 0.01
+    return int(by_variance.sum()), int(by_mean.sum()), int(by_kl.sum())

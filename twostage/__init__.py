@@ -1,0 +1,32 @@
+"""Two-stage variational autoencoders for Keras 3.
+
+The public names are loaded on first use, so that `--help` needs no framework. Loading any of them registers every Keras
+class of the project: `keras.saving.load_model` then needs no `custom_objects`.
+"""
+
+from importlib import import_module
+
+_HOME = {
+    "VAE": "twostage.models.vae",
+    "BatchNormalization": "twostage.models.batch_normalization",
+    "resnet_encoder": "twostage.models.resnet",
+    "resnet_decoder": "twostage.models.resnet",
+    "dense_encoder": "twostage.models.dense",
+    "dense_decoder": "twostage.models.dense",
+    "GaussianLikelihood": "twostage.likelihoods.gaussian_likelihood",
+    "LatentNormalizer": "twostage.latents",
+    "InputError": "twostage.errors",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module 'twostage' has no attribute {name!r}; it has {', '.join(__all__)}")
+    for module in set(_HOME.values()):
+        import_module(module)
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__():
+    return sorted(set(globals()) | set(_HOME))

@@ -1,0 +1,50 @@
+"""Shuffled training batches that depend on (seed, epoch, index) and on nothing else."""
+
+import keras
+import numpy as np
+
+from twostage.errors import InputError
+
+
+class Batches(keras.utils.PyDataset):
+    """Full batches of an array (memory-mapped or not), in a new order every epoch; an epoch's remainder is dropped.
+
+    Keras's own array adapter is not used: on TensorFlow with a global seed it repeats one order every epoch, it copies a memory
+    map into memory, and it cannot start at a given epoch.
+
+    Args:
+        data: Array (N, ...).
+        batch_size: Examples a batch.
+        seed: Seed of the order and of the transform's generator.
+        transform: `transform(batch, generator)` -> batch, with a `numpy.random.Generator` of this (seed, epoch, index).
+
+    Give `fit` the callback `batches.follow_epochs()` beside it, and `shuffle=False`.
+
+    Raises:
+        InputError: fewer examples than one batch.
+    """
+
+    def __init__(self, data, batch_size, seed=0, transform=None):
+        super().__init__()
+        if len(data) < batch_size:
+            raise InputError(f"received {len(data)} examples, expected at least one batch of {batch_size}: lower --batch-size")
+        self.data, self.batch_size, self.seed, self.transform = data, batch_size, seed, transform
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
+        self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.data))
+
+    def follow_epochs(self):
+        """The callback that tells the batches which epoch it is. Keras's own hooks on the data set come at other moments."""
+        return keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: self.set_epoch(epoch))
+
+    def __len__(self):
+        return len(self.data) // self.batch_size
+
+    def __getitem__(self, index):
+        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
+        batch = self.data[rows]
+        if self.transform is not None:
+            batch = self.transform(batch, np.random.default_rng((self.seed, self.epoch, index)))
+        return (batch,)

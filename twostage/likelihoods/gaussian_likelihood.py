@@ -1,0 +1,124 @@
+"""The Gaussian decoder with one standard deviation gamma: fixed, learned, or computed inside the training step."""
+
+import math
+
+import keras
+from keras import ops
+
+EIGHT_BIT_FLOOR = 1 / (255 * math.sqrt(12))  # standard deviation of rounding to 8 bits, images in [0, 1]
+
+
+@keras.saving.register_keras_serializable("twostage")
+class AtLeast(keras.constraints.Constraint):
+    """Projects a weight to `minimum` or above. Unlike a clip in the graph it never cuts the gradient that leads back up."""
+
+    def __init__(self, minimum):
+        self.minimum = minimum
+
+    def __call__(self, value):
+        return ops.maximum(value, ops.cast(self.minimum, value.dtype))
+
+    def get_config(self):
+        return {"minimum": self.minimum}
+
+
+@keras.saving.register_keras_serializable("twostage")
+class GaussianLikelihood(keras.layers.Layer):
+    """p(x | z) = N(x; mean(z), gamma^2 I), with one standard deviation gamma for all D dimensions.
+
+    Calling it, `likelihood(x, mean, sample_weight=None, training=False)`, gives the negative log likelihood of each example in
+    nats, all constants kept (Asperti & Trentin, eq. 7, summed over dimensions; why the sum matters: docs/mathematics.md):
+
+        S / (2 gamma^2) + D log gamma + (D / 2) log 2 pi,    S = squared error of one example summed over its D dimensions.
+
+    Gamma stays where it starts (fixed) unless `learned=True` makes it a trainable weight, or a `callbacks.ComputedGamma` arms
+    the rule. The rule is part of the training step, so it is exact whatever runs the step: with g = gamma^2 and b the mean
+    squared error of the minibatch before,
+
+        candidate = decay g + (1 - decay) b,    g <- min(g, candidate) if monotone, else candidate,    g >= floor^2.
+
+    Args:
+        gamma: Starting value of the standard deviation, in the data's units (images: grey levels in [0, 1]).
+        learned: Whether gamma is trained together with the networks (Dai & Wipf).
+        multiplier: Learned gamma only. log gamma = multiplier x weight; under Adam this multiplies its learning rate.
+        floor: Least standard deviation that gamma may take. The default is the rounding error of 8-bit images.
+
+    Weights (scalars, float32): `gamma_squared` and `batch_mse` (squared units of the data), `decay` in [0, 1] (1: the rule
+    rests), `monotone` (0 or 1), `floor_squared`; with `learned=True` also the trainable `scaled_log_gamma`.
+    """
+
+    def __init__(self, gamma=1.0, learned=False, multiplier=1.0, floor=EIGHT_BIT_FLOOR, **kwargs):
+        kwargs.setdefault("name", "likelihood")
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        if not 0 < floor <= gamma:
+            raise ValueError(f"Received gamma={gamma} and floor={floor}, expected 0 < floor <= gamma: raise gamma or lower the floor.")
+        if not multiplier > 0:
+            raise ValueError(f"Received multiplier={multiplier}, expected a positive number (1: the networks' own learning rate).")
+        self.initial_gamma, self.learned, self.multiplier, self.floor = float(gamma), bool(learned), float(multiplier), float(floor)
+        self.gamma_squared = self._scalar("gamma_squared", gamma**2)
+        self.batch_mse = self._scalar("batch_mse", gamma**2)
+        self.decay = self._scalar("decay", 1.0)
+        self.monotone = self._scalar("monotone", 1.0)
+        self.floor_squared = self._scalar("floor_squared", floor**2)
+        if learned:
+            least = AtLeast(math.log(floor) / multiplier)
+            self.scaled_log_gamma = self._scalar("scaled_log_gamma", math.log(gamma) / multiplier, trainable=True, constraint=least)
+        self.built = True
+
+    def _scalar(self, name, value, trainable=False, constraint=None):
+        initializer = keras.initializers.Constant(float(value))
+        return self.add_weight(
+            name=name, shape=(), initializer=initializer, trainable=trainable, constraint=constraint,
+            dtype="float32", autocast=False, aggregation="mean",
+        )
+
+    @property
+    def variance(self):
+        """gamma^2, a scalar tensor."""
+        if self.learned:
+            return ops.exp(2.0 * self.multiplier * self.scaled_log_gamma)
+        return ops.convert_to_tensor(self.gamma_squared)
+
+    @property
+    def gamma(self):
+        """The standard deviation in force, a scalar tensor in the data's units."""
+        return ops.sqrt(self.variance)
+
+    def apply_rule(self):
+        """One step of the rule: moves `gamma_squared` by the pending `batch_mse`. Does nothing while decay is 1."""
+        g = ops.convert_to_tensor(self.gamma_squared)
+        candidate = self.decay * g + (1.0 - self.decay) * self.batch_mse
+        moved = ops.maximum(ops.where(self.monotone > 0, ops.minimum(g, candidate), candidate), self.floor_squared)
+        self.gamma_squared.assign(ops.where(self.decay < 1.0, moved, g))
+
+    def call(self, x, mean, sample_weight=None, training=False):
+        axes = tuple(range(1, len(x.shape)))
+        dimensions = math.prod(x.shape[1:])
+        squared_error = ops.sum(ops.square(x - mean), axis=axes)  # S, (batch,)
+        if training and not self.learned:
+            self.apply_rule()
+        variance = self.variance
+        nats = squared_error / (2.0 * variance) + 0.5 * dimensions * (ops.log(variance) + math.log(2 * math.pi))
+        if training and not self.learned:
+            self.batch_mse.assign(_weighted_mean(squared_error, sample_weight) / dimensions)
+        return nats
+
+    def mean(self, parameters):
+        """E[x | z] of shape (batch, ...) from the decoder's output: the output itself."""
+        return ops.cast(parameters, "float32")
+
+    def sample(self, parameters, seed=None):
+        """A draw from p(x | z): the mean plus noise of standard deviation gamma. Not clipped to [0, 1]."""
+        mean = self.mean(parameters)
+        return mean + self.gamma * keras.random.normal(ops.shape(mean), dtype="float32", seed=seed)
+
+    def get_config(self):
+        config = {"gamma": self.initial_gamma, "learned": self.learned, "multiplier": self.multiplier, "floor": self.floor}
+        return {**config, "name": self.name, "trainable": self.trainable}
+
+
+def _weighted_mean(values, weights):
+    if weights is None:
+        return ops.mean(values)
+    weights = ops.cast(weights, values.dtype)
+    return ops.sum(weights * values) / ops.sum(weights)

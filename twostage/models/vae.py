@@ -1,0 +1,153 @@
+"""The VAE, made of an encoder, a decoder and a likelihood."""
+
+import keras
+from keras import ops
+
+
+def gaussian_kl(mean, log_var):
+    """KL(N(mean, exp(log_var)) || N(0, I)) of each example in nats: (batch, k) twice -> (batch,) (Kingma & Welling, appendix B)."""
+    return 0.5 * ops.sum(ops.square(mean) + ops.exp(log_var) - log_var - 1.0, axis=-1)
+
+
+@keras.saving.register_keras_serializable("twostage")
+class VAE(keras.Model):
+    """A variational autoencoder made of parts. To vary it, pass another part.
+
+    The loss is the negative evidence bound in nats, summed over dimensions and averaged over the batch, with kappa on the KL:
+    nll(x | z) + kappa KL(q(z | x) || N(0, I)), plus the networks' own regularisers. Constants are kept, so it is a log density
+    with its sign turned, and falls below 0 when gamma is small.
+
+    Args:
+        encoder: `keras.Model`, data -> outputs that begin with (mean, log_var), each (batch, k).
+        decoder: `keras.Model`, z (batch, k) -> parameters of the likelihood, channels last.
+        likelihood: Layer, (x, parameters, sample_weight, training) -> nats per example; see `GaussianLikelihood`.
+        kl_weight: kappa, 1 for the evidence bound. Kept in a weight of that name, so that a callback may change it.
+        data_dtype: `"uint8"` (images 0 to 255; the networks and the loss get x / 255) or `"float32"` (taken as they are).
+            `None`: that of the first data. Data of the other kind are a ValueError from then on, never silently converted.
+        seed: Seed of the noise on z.
+
+    `fit` and `evaluate` draw z; `predict` does not: it returns the likelihood's mean at z = mean, (batch, ...) float32.
+    Logs: `loss`; `reconstruction` and `kl` in nats per example; `mse` per dimension; `gamma` after the last step.
+    """
+
+    def __init__(self, encoder, decoder, likelihood, kl_weight=1.0, data_dtype=None, seed=None, **kwargs):
+        super().__init__(autocast=False, **kwargs)  # the parts cast their inputs themselves; targets stay float32
+        self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
+        self.kl_weight = self.add_weight(
+            name="kl_weight", shape=(), initializer=keras.initializers.Constant(float(kl_weight)), trainable=False,
+            dtype="float32", autocast=False, aggregation="mean",
+        )
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self._config = {"kl_weight": float(kl_weight), "seed": seed}
+        self.data_dtype = data_dtype
+        self.batch_mean = _BatchMean(name="batch_mean")
+        self.reconstruction = keras.metrics.Mean(name="reconstruction")
+        self.kl = keras.metrics.Mean(name="kl")
+        self.mse = keras.metrics.Mean(name="mse")
+        self.latest_gamma = _Latest(name="gamma")
+        self._predicting = False
+
+    @property
+    def gamma(self):
+        """The decoder's standard deviation in force: a scalar tensor, in the data's units (images: of [0, 1])."""
+        return self.likelihood.gamma
+
+    def build(self, input_shape):
+        self.built = True  # the parts are
+
+    def scale(self, x):
+        """The one place where data become numbers for the networks: uint8 (..., 0 to 255) -> float32 in [0, 1]; floats as they are.
+
+        Raises:
+            ValueError: data of another kind than the model was built on.
+        """
+        kind = self._check_kind(x)
+        self.data_dtype = self.data_dtype or kind
+        x = ops.cast(x, "float32")
+        return x / 255.0 if kind == "uint8" else x
+
+    def _check_kind(self, x):
+        dtype = keras.backend.standardize_dtype(x.dtype)
+        kind = "uint8" if dtype == "uint8" else "float32"
+        if kind != (self.data_dtype or kind) or not (kind == "uint8" or "float" in dtype):
+            expected = self.data_dtype or "uint8 or float32"
+            mend = "give images as uint8, 0 to 255" if "uint8" in expected else "convert them to the training data's units"
+            raise ValueError(f"received data of type {dtype}, this model takes {expected}: {mend}")
+        return kind
+
+    def posterior(self, x):
+        """(mean, log_var) of q(z | x), float32, each (batch, k), for data as `fit` takes them."""
+        mean, log_var = self.encoder(self.scale(x), training=False)[:2]
+        return ops.cast(mean, "float32"), ops.cast(log_var, "float32")
+
+    def decode(self, z):
+        """The likelihood's mean at z (batch, k): (batch, ...) float32, images in [0, 1]."""
+        return self.likelihood.mean(self.decoder(z, training=False))
+
+    def call(self, x, training=False):
+        x = self.scale(x)
+        mean, log_var = (ops.cast(output, "float32") for output in self.encoder(x, training=training)[:2])
+        if self._predicting:
+            return self.decode(mean)
+        z = mean + ops.exp(0.5 * log_var) * keras.random.normal(ops.shape(mean), dtype="float32", seed=self.seed_generator)
+        return {"x": x, "mean": mean, "log_var": log_var, "z": z, "parameters": self.decoder(z, training=training)}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        x, parameters = y_pred["x"], y_pred["parameters"]
+        nll = self.likelihood(x, parameters, sample_weight=sample_weight, training=training)
+        kl = gaussian_kl(y_pred["mean"], y_pred["log_var"])
+        error = ops.square(x - self.likelihood.mean(parameters))
+        self.reconstruction.update_state(nll, sample_weight)
+        self.kl.update_state(kl, sample_weight)
+        self.mse.update_state(ops.mean(error, axis=tuple(range(1, len(x.shape)))), sample_weight)
+        self.latest_gamma.update_state(self.gamma)
+        nats = nll + self.kl_weight * kl
+        loss = self.batch_mean(nats, nats, sample_weight)
+        for penalty in self.losses:
+            loss = loss + self.batch_mean(penalty, penalty)
+        return loss
+
+    def fit(self, x=None, *args, **kwargs):
+        if hasattr(x, "dtype"):  # before Keras starts: on JAX an error in mid-fit costs the model its weights
+            self._check_kind(x)
+        return super().fit(x, *args, **kwargs)
+
+    def predict_step(self, *args):  # (data) on TensorFlow, (state, data) on JAX; covers predict and predict_on_batch
+        self._predicting = True
+        try:
+            return super().predict_step(*args)
+        finally:
+            self._predicting = False
+
+    def get_config(self):
+        parts = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in ("encoder", "decoder", "likelihood")}
+        return {**parts, **self._config, "data_dtype": self.data_dtype, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        parts = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
+            for name in ("encoder", "decoder", "likelihood")
+        }
+        return cls(**{**config, **parts})
+
+
+class _BatchMean(keras.losses.Loss):
+    """Mean over the batch of nats per example; Keras's reduction takes sample weights and scales by the number of replicas."""
+
+    def call(self, _, nats):
+        return nats
+
+
+class _Latest(keras.metrics.Metric):
+    """The last step's value, where `Mean` would give the mean since the epoch began."""
+
+    def __init__(self, name):
+        super().__init__(name=name, dtype="float32")
+        self.value = self.add_variable((), "zeros", dtype="float32", aggregation="mean", name="value")
+
+    def update_state(self, value):
+        self.value.assign(value)
+
+    def result(self):
+        return ops.convert_to_tensor(self.value)
