@@ -13,6 +13,7 @@ Figures go into `logs` under the same keys in every epoch (NaN where `freq` skip
 TensorBoard and EarlyStopping see them. Put these callbacks before the ones that read `logs`.
 """
 
+from . import contract, statistics
 from .active_latents import ActiveLatents
 from .computed_gamma import ComputedGamma
 from .image_grid import ImageGrid

@@ -1,0 +1,115 @@
+"""The commands' entry points: flags from the dataclasses, one-line errors. No framework is imported before the flags are right."""
+
+import argparse
+import dataclasses
+import os
+import sys
+
+from twostage import config as configs
+from twostage.errors import InputError
+
+RUN_HELP = "run folder (default: runs/PRESET)"
+
+
+def stage1(argv=None):
+    """`train_stage1.py`: trains stage 1 and writes its SavedModel."""
+    _guarded(_stage, 1, argv)
+
+
+def stage2(argv=None):
+    """`train_stage2.py`: trains stage 2 on the latents of a finished stage 1."""
+    _guarded(_stage, 2, argv)
+
+
+def export(argv=None):
+    """`python -m twostage.export`: writes a run's SavedModel from its `.keras` files."""
+    _guarded(_export, argv)
+
+
+def sample(argv=None):
+    """`python -m twostage.sample`: draws a grid of samples from a run's SavedModel."""
+    _guarded(_sample, argv)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"error: {message} (--help lists the flags)\n")
+
+
+def _guarded(command, *arguments):
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings
+    try:
+        command(*arguments)
+    except InputError as error:
+        sys.exit(_one_line(error))
+    except KeyboardInterrupt:
+        print("\nstopped; the same command with --resume goes on from the last finished epoch", file=sys.stderr)
+        sys.exit(130)
+
+
+def _one_line(error):
+    print(f"error: {error}", file=sys.stderr)
+    return 2
+
+
+def _stage(number, argv):
+    parser = _parser(number)
+    given = vars(parser.parse_args(argv))
+    options = {name: given.pop(name) for name in ("preset", "run", "resume", "dry_run")}
+    from twostage import recipes  # the frameworks, only now
+
+    (recipes.stage1, recipes.stage2)[number - 1](given, **options)
+
+
+def _export(argv):
+    parser = _Parser(prog="python -m twostage.export", allow_abbrev=False, description=export.__doc__)
+    parser.add_argument("--run", required=True, help="run folder")
+    options = parser.parse_args(argv)
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    from twostage import recipes
+
+    print(f"wrote {recipes.export(options.run)}")
+
+
+def _sample(argv):
+    parser = _Parser(prog="python -m twostage.sample", allow_abbrev=False, description=sample.__doc__)
+    parser.add_argument("--run", required=True, help="run folder")
+    parser.add_argument("--n", type=int, default=64, help="number of images (default: 64)")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same images (default: 0)")
+    parser.add_argument("--out", default="samples.png", help="file to write (default: samples.png)")
+    parser.add_argument("--first-stage", action="store_true", help="sample stage 1 alone")
+    options = parser.parse_args(argv)
+    from twostage import sample as module
+
+    module.draw(options.run, options.n, options.seed, options.out, options.first_stage)
+
+
+def _parser(number):
+    kind = (configs.Stage1Config, configs.Stage2Config)[number - 1]
+    parser = _Parser(
+        prog=f"train_stage{number}.py", allow_abbrev=False, description=f"{kind.__doc__} Any flag overrides its preset.",
+        argument_default=argparse.SUPPRESS,
+    )
+    group = parser.add_argument_group("run")
+    group.add_argument("--preset", default=None, metavar="NAME", help=f"{', '.join(configs.PRESETS)} (default: digits)")
+    group.add_argument("--run", default=None, metavar="FOLDER", help=RUN_HELP)
+    group.add_argument("--resume", action="store_true", default=False, help="go on with a run that stopped")
+    group.add_argument("--dry-run", action="store_true", default=False, help="print the settings and the networks, and stop")
+    groups = {"run": group}
+    for field in dataclasses.fields(kind):
+        name, flag = field.metadata["group"], "--" + field.name.replace("_", "-")
+        group = groups.get(name) or groups.setdefault(name, parser.add_argument_group(name))
+        text = f"{field.metadata['help']} (default: {_defaults(number, field)})"
+        if isinstance(field.default, bool):
+            group.add_argument(flag, action="store_true", help=text)
+            continue
+        choices = field.metadata["choices"]
+        shown = "{" + ",".join(map(str, choices)) + "}" if choices else type(field.default).__name__.upper()
+        group.add_argument(flag, type=type(field.default), metavar=shown, help=text)
+    return parser
+
+
+def _defaults(number, field):
+    """The default, then the presets that have another."""
+    others = {name: preset[number - 1][field.name] for name, preset in configs.PRESETS.items() if field.name in preset[number - 1]}
+    return "; ".join([str(field.default), *(f"{name} {value}" for name, value in others.items() if value != field.default)])

@@ -1,0 +1,131 @@
+"""Settings: one frozen dataclass a stage, and the table of presets. The command-line flags are made from them."""
+
+import dataclasses
+
+from twostage.errors import InputError
+
+
+def option(default, group, text, choices=None):
+    return dataclasses.field(default=default, metadata={"group": group, "help": text, "choices": choices})
+
+
+GAMMAS, RULES = ("computed", "learned", "fixed"), ("minimum", "ratchet", "ema", "batch")
+PRECISIONS = ("float32", "mixed_bfloat16")
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage1Config:
+    """Stage 1: the ResNet VAE on images."""
+
+    data: str = option("digits", "data", "digits, mnist, fashion_mnist, cifar10, an .npz or .npy file, or a folder of images")
+    pad: int = option(0, "data", "zeros around smaller images, up to this side; 0: none")
+    crop: int = option(0, "data", "CelebA folders: 128 cuts out the face; 0: none", (0, 128))
+    side: int = option(0, "data", "folders: resize to side x side, bilinear; 0: none")
+    num_scale: int = option(3, "network", "scales of the encoder")
+    block_per_scale: int = option(1, "network", "residual blocks a scale")
+    base_dim: int = option(32, "network", "channels at the full side")
+    fc_dim: int = option(512, "network", "width of the fully connected block")
+    latent_dim: int = option(64, "network", "latents")
+    pooling: str = option("average", "network", "before the fully connected block", ("average", "flatten"))
+    l2: float = option(0.0, "network", "weight of the squared kernels of down- and upsampling")
+    gamma: str = option("computed", "likelihood", "how the decoder's standard deviation gamma is found", GAMMAS)
+    gamma_rule: str = option("minimum", "likelihood", "rule of a computed gamma", RULES)
+    gamma_start: float = option(1.0, "likelihood", "gamma at the start; with --gamma fixed, throughout")
+    gamma_floor: float = option(0.0011, "likelihood", "least gamma; 0.0011 is the rounding error of 8 bits")
+    gamma_multiplier: float = option(1.0, "likelihood", "of the learning rate of a learned gamma")
+    kl_weight: float = option(1.0, "likelihood", "kappa, weight of the KL divergence")
+    epochs: int = option(700, "training", "passes over the data")
+    batch_size: int = option(100, "training", "images a step")
+    learning_rate: float = option(1e-4, "training", "of Adam")
+    halve_every: int = option(250, "training", "epochs after which the learning rate is halved, again and again")
+    precision: str = option("float32", "training", "of the networks' arithmetic; losses are always float32", PRECISIONS)
+    seed: int = option(0, "training", "of weights, batches and noise")
+    watch_every: int = option(1, "training", "epochs from one look at latents and pictures to the next")
+    tensorboard: bool = option(False, "training", "also write TensorBoard logs (pip install tensorboard)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage2Config:
+    """Stage 2: the dense VAE on stage 1's latents."""
+
+    width: int = option(2048, "network", "units of each of the dense layers")
+    depth: int = option(3, "network", "dense layers each way")
+    gamma: str = option("computed", "likelihood", "how the standard deviation gamma of the latents is found", GAMMAS)
+    gamma_rule: str = option("minimum", "likelihood", "rule of a computed gamma", RULES)
+    gamma_start: float = option(1.0, "likelihood", "gamma at the start; with --gamma fixed, throughout")
+    gamma_floor: float = option(0.03, "likelihood", "least gamma; stage 2's bound is flat in it, so a rule may drift here")
+    gamma_multiplier: float = option(1.0, "likelihood", "of the learning rate of a learned gamma")
+    kl_weight: float = option(1.0, "likelihood", "kappa, weight of the KL divergence")
+    sampling: str = option("normalised", "sampling", "of latents in the SavedModel", ("mean", "noise", "normalised"))
+    normal_target: str = option("one", "sampling", "deviation after normalisation", ("one", "variance_law"))
+    per_latent: bool = option(False, "sampling", "normalise each latent by its own deviation")
+    epochs: int = option(1400, "training", "passes over the latents")
+    batch_size: int = option(100, "training", "latents a step")
+    learning_rate: float = option(1e-4, "training", "of Adam")
+    halve_every: int = option(400, "training", "epochs after which the learning rate is halved, again and again")
+    precision: str = option("float32", "training", "of the networks' arithmetic; losses are always float32", PRECISIONS)
+    seed: int = option(0, "training", "of weights, batches and noise")
+    watch_every: int = option(1, "training", "epochs from one look at latents and pictures to the next")
+    tensorboard: bool = option(False, "training", "also write TensorBoard logs (pip install tensorboard)")
+
+
+# Differences from the defaults above, which are CIFAR-10's: (stage 1, stage 2). CIFAR-10 and CelebA: Asperti & Trentin's
+# released code. MNIST, Fashion and digits have no source; docs/presets.md says what was tried.
+_GREY_28 = (
+    {"pad": 32, "base_dim": 16, "latent_dim": 32, "learning_rate": 1e-3, "epochs": 100, "halve_every": 30},
+    {"width": 1024, "learning_rate": 5e-4, "epochs": 200, "halve_every": 60},
+)
+PRESETS = {
+    "digits": (
+        {"num_scale": 2, "latent_dim": 16, "fc_dim": 256, "learning_rate": 1e-3, "epochs": 120, "halve_every": 60, "watch_every": 10},
+        {"width": 512, "learning_rate": 1e-3, "epochs": 200, "halve_every": 60, "watch_every": 20},
+    ),
+    "mnist": ({"data": "mnist", **_GREY_28[0]}, _GREY_28[1]),
+    "fashion_mnist": ({"data": "fashion_mnist", **_GREY_28[0]}, _GREY_28[1]),
+    "cifar10": ({"data": "cifar10"}, {}),
+    "celeba": (
+        {
+            "data": "img_align_celeba", "crop": 128, "side": 64, "num_scale": 4, "l2": 0.001, "kl_weight": 4.0,
+            "epochs": 70, "learning_rate": 5e-5, "halve_every": 60,
+        },
+        {"width": 4096, "epochs": 140, "learning_rate": 5e-5, "halve_every": 120},
+    ),
+}
+
+
+def resolve(stage, preset, **changes):
+    """The config of stage 1 or 2: defaults, then the preset's differences, then `changes`.
+
+    Raises:
+        InputError: an unknown preset or field, or a value out of range.
+    """
+    if preset not in PRESETS:
+        raise InputError(f"received preset {preset!r}, expected one of {', '.join(PRESETS)}")
+    kind = (Stage1Config, Stage2Config)[stage - 1]
+    return build(kind, {**PRESETS[preset][stage - 1], **changes})
+
+
+def build(kind, values):
+    """A config of `kind` from a dict, checked."""
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    unknown = set(values) - set(fields)
+    if unknown:
+        raise InputError(f"received unknown settings {', '.join(sorted(unknown))}, expected some of {', '.join(fields)}")
+    config = kind(**values)
+    for name, field in fields.items():
+        value, choices = getattr(config, name), field.metadata["choices"]
+        flag = "--" + name.replace("_", "-")
+        if choices and value not in choices:
+            raise InputError(f"received {flag} {value}, expected one of {', '.join(map(str, choices))}")
+        may_be_zero = name in ("pad", "crop", "side", "l2", "seed", "kl_weight")
+        if type(value) in (int, float) and not (value > 0 or may_be_zero and value == 0):
+            raise InputError(f"received {flag} {value}, expected {'at least 0' if may_be_zero else 'more than 0'}")
+    if config.gamma_floor > config.gamma_start:
+        raise InputError(f"received --gamma-start {config.gamma_start} below --gamma-floor {config.gamma_floor}: raise it or lower the floor")
+    return config
+
+
+def differences(old, new):
+    """The text `name old -> new` for each field that differs."""
+    pairs = ((f.name, getattr(old, f.name), getattr(new, f.name)) for f in dataclasses.fields(old))
+    return [f"{name} {a} -> {b}" for name, a, b in pairs if a != b]

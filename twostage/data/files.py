@@ -1,0 +1,38 @@
+"""Images in NumPy files."""
+
+import numpy as np
+
+from twostage.errors import InputError
+
+
+def load(path, split):
+    """`.npy`: one array. `.npz`: x_train / x_test (and y_train, y_test), as Keras writes them, or one array of images."""
+    try:
+        found = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
+        arrays = {"images": found} if path.suffix == ".npy" else {key: found[key] for key in found.files}
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"received {path}, which NumPy cannot read ({error}): save it again with numpy.save or numpy.savez") from error
+    if f"x_{split}" in arrays:
+        labels = arrays.get(f"y_{split}")
+        return _check(arrays[f"x_{split}"], path), None if labels is None else labels.reshape(-1)
+    if len(arrays) != 1:
+        raise InputError(f"received {path} with arrays {', '.join(arrays)}, expected x_train and x_test, or a single array of images")
+    images = _check(next(iter(arrays.values())), path)
+    return images[split_rows(len(images), split)], None
+
+
+def split_rows(count, split):
+    """Row numbers of a split: a fixed random tenth is the test set, since files are often sorted by class."""
+    order = np.random.default_rng(0).permutation(count)
+    held_out = count // 10
+    return np.sort(order[:held_out] if split == "test" else order[held_out:])
+
+
+def _check(images, path):
+    if images.ndim == 3:
+        images = images[..., None]  # (N, height, width) -> one channel
+    if images.dtype != np.uint8:
+        raise InputError(f"received {images.dtype} images in {path}, expected uint8, 0 to 255: convert them with (255 * x).round().astype('uint8')")
+    if images.ndim != 4 or len(images) == 0:
+        raise InputError(f"received an array of shape {images.shape} in {path}, expected images (N, height, width, channels)")
+    return images

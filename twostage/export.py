@@ -1,0 +1,116 @@
+"""The SavedModel: sampling with TensorFlow alone. `python -m twostage.export --run RUN` writes it from a run's `.keras` files."""
+
+import os
+import shutil
+from pathlib import Path
+
+from twostage.errors import InputError
+
+CHUNK = 256  # images that go through a network at once, so that sample(10_000, seed) needs little memory
+
+
+def write(run, how="normalised"):
+    """Writes RUN/saved_model from stage 1 and, once it is finished, stage 2. Returns its path.
+
+    Endpoints, also as signatures; `n` and `seed` are int32 scalars, images float32 (n, height, width, channels) in [0, 1]:
+    `sample(n, seed)`, `sample_first_stage(n, seed)`, `encode(images)` -> mean, log_var; `decode(z)`, `reconstruct(images)`.
+    The images that go in are uint8. The same seed gives the same images on every load.
+
+    Args:
+        run: The run folder.
+        how: How stage 2's latents are sampled, see `twostage.sampling`.
+    """
+    import keras
+    import tensorflow as tf
+
+    import twostage
+    from twostage import sampling
+
+    twostage.VAE  # registers the classes that the files name
+    if keras.backend.backend() != "tensorflow":
+        raise InputError(f"received the backend {keras.backend.backend()}, a SavedModel needs TensorFlow's: set KERAS_BACKEND=tensorflow")
+    run = Path(run)
+    stage1 = _load(run / "stage1" / "model.keras")
+    second = (run / "stage2" / "model.keras").exists()
+    stage2 = _load(run / "stage2" / "model.keras") if second else None
+    normalizer = _load(run / "stage2" / "normalizer.keras") if second else None
+    width = stage1.decoder.input_shape[-1]
+    scalar, images = tf.TensorSpec((), tf.int32), tf.TensorSpec((None, *stage1.encoder.input_shape[1:]), stage1.data_dtype)
+
+    def normal(n, seed, stream):
+        return tf.random.stateless_normal((n, width), [seed, stream], alg="philox")
+
+    def sample_first_stage(n, seed):
+        return in_chunks(stage1.decode, normal(n, seed, 0))
+
+    def sample(n, seed):
+        if stage2 is None:
+            return sample_first_stage(n, seed)
+        z = sampling.sample_latents(stage2, normal(n, seed, 0), how, normalizer, normal(n, seed, 1))
+        return in_chunks(stage1.decode, z)
+
+    def encode(images):
+        mean, log_var = stage1.posterior(images)
+        return {"mean": mean, "log_var": log_var}
+
+    archive = keras.export.ExportArchive()
+    for name, model in {"stage1": stage1, "stage2": stage2, "normalizer": normalizer}.items():
+        if model is not None:
+            archive.add_variable_collection(name, model.weights)  # not track(model): it traces a call of its own on floats
+    archive.add_endpoint("sample", sample, [scalar, scalar])
+    archive.add_endpoint("sample_first_stage", sample_first_stage, [scalar, scalar])
+    archive.add_endpoint("encode", encode, [images])
+    archive.add_endpoint("decode", stage1.decode, [tf.TensorSpec((None, width), tf.float32)])
+    archive.add_endpoint("reconstruct", lambda images: sampling.reconstruct(stage1, images), [images])
+    return _place(archive, run / "saved_model")
+
+
+def load(path):
+    """The SavedModel at `path`: an object with the methods `sample`, `sample_first_stage`, `encode`, `decode`, `reconstruct`."""
+    import tensorflow as tf
+
+    if not (Path(path) / "saved_model.pb").exists():
+        raise InputError(f"received {path}, which holds no SavedModel: give RUN/saved_model of a trained run")
+    return tf.saved_model.load(str(path))
+
+
+def in_chunks(function, z):
+    """`function` over at most CHUNK rows of z at a time, in the graph."""
+    import tensorflow as tf
+
+    count = tf.shape(z)[0]
+    pieces = tf.TensorArray(tf.float32, size=(count + CHUNK - 1) // CHUNK, infer_shape=False, element_shape=None)
+    _, pieces = tf.while_loop(
+        lambda i, _: i * CHUNK < count,
+        lambda i, pieces: (i + 1, pieces.write(i, function(z[i * CHUNK : (i + 1) * CHUNK]))),
+        (0, pieces),
+        parallel_iterations=1,
+    )
+    return pieces.concat()
+
+
+def _load(path):
+    import keras
+
+    if not path.exists():
+        raise InputError(f"{path} does not exist: run python train_stage1.py first, to its end")
+    return keras.saving.load_model(path, compile=False)
+
+
+def _place(archive, path):
+    """Writes aside, then swaps. Where a crash falls between the two renames, the next export still finds nothing half-written."""
+    aside, old = path.with_name("part-saved_model"), path.with_name("old-saved_model")
+    for leftover in (aside, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    archive.write_out(str(aside), verbose=False)
+    if path.exists():
+        os.rename(path, old)
+    os.rename(aside, path)
+    shutil.rmtree(old, ignore_errors=True)
+    return path
+
+
+if __name__ == "__main__":
+    from twostage import cli
+
+    cli.export()

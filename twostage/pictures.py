@@ -1,0 +1,60 @@
+"""PNG files: grids of images, and the latents' variances."""
+
+import math
+import os
+
+import numpy as np
+
+
+def tile(images, gap=1):
+    """Images (n, height, width, channels), float in [0, 1] -> one uint8 picture, as square as n allows, white between."""
+    columns = math.isqrt(len(images) - 1) + 1
+    missing = -len(images) % columns
+    pixels = np.rint(np.clip(images, 0, 1) * 255).astype("uint8")
+    pixels = np.pad(pixels, ((0, missing), (0, 0), (0, 0), (0, 0)), constant_values=255)
+    pixels = np.pad(pixels, ((0, 0), (0, gap), (0, gap), (0, 0)), constant_values=255)
+    _, height, width, channels = pixels.shape
+    grid = pixels.reshape(-1, columns, height, width, channels).swapaxes(1, 2)  # (rows, height, columns, width, channels)
+    return grid.reshape(-1, columns * width, channels)
+
+
+def save_png(path, picture):
+    """Writes a uint8 picture (height, width, 1 or 3) so that the file is whole or absent. Small pictures are enlarged."""
+    from PIL import Image
+
+    image = Image.fromarray(picture[:, :, 0] if picture.shape[-1] == 1 else picture)
+    factor = max(1, 512 // max(image.size))
+    image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST).save(f"{path}.part", format="png")
+    os.replace(f"{path}.part", path)
+
+
+def latent_variances(mean, log_var, threshold=0.8, size=(640, 280)):
+    """A uint8 picture of the latents (moments (N, k)), sorted by E[sigma^2]: bars E[sigma^2] on Var[mu], lines at 1 and the threshold;
+    to the right the histogram of E[sigma^2] over twenty bins of [0, 1].
+    """
+    from PIL import Image, ImageDraw
+
+    posterior, of_means = np.exp(log_var).mean(0), mean.var(0)
+    order = np.argsort(posterior)
+    width, height = size
+    image = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(image)
+    base, unit, left, right = height - 30, (height - 70) / 1.25, 30, int(width * 0.68)
+    step = (right - left) / len(order)
+    for i, latent in enumerate(order):
+        x0, x1 = left + i * step, left + (i + 1) * step - 1
+        split, top = base - unit * posterior[latent], base - unit * min(posterior[latent] + of_means[latent], 1.3)
+        draw.rectangle([x0, split, max(x0, x1), base], fill=(70, 110, 170))
+        draw.rectangle([x0, top, max(x0, x1), split], fill=(200, 205, 215))
+    for level in (1.0, threshold):
+        y = base - unit * level
+        draw.line([left, y, right, y], fill=(190, 60, 50))
+        draw.text((4, y - 6), f"{level:g}", fill="black")
+    counts, _ = np.histogram(np.clip(posterior, 0, 1), bins=20, range=(0, 1))
+    first, bar = right + 40, (width - right - 60) / 20
+    for i, count in enumerate(counts):
+        draw.rectangle([first + i * bar, base - (height - 70) * count / counts.max(), first + (i + 1) * bar - 1, base], fill=(70, 110, 170))
+    draw.text((left, base + 8), f"{len(order)} latents: E[sigma^2] (blue) + Var[mu] (grey)", fill="black")
+    draw.text((first, base + 8), "histogram of E[sigma^2], 0 to 1", fill="black")
+    draw.text((left, 8), f"variance law {np.mean(posterior + of_means):.3f}, {int((posterior < threshold).sum())} active", fill="black")
+    return np.asarray(image)

@@ -1,0 +1,24 @@
+"""`python -m twostage.sample --run RUN --n 64 --seed 1 --out samples.png`: a grid of samples from a run's SavedModel."""
+
+from pathlib import Path
+
+from twostage.errors import InputError
+from twostage.pictures import save_png, tile
+
+
+def draw(run, n=64, seed=0, out="samples.png", first_stage=False):
+    """Writes a square grid of `n` samples to `out` (PNG)."""
+    if n < 1:
+        raise InputError(f"received --n {n}, expected at least 1")
+    from twostage import export
+
+    model = export.load(Path(run) / "saved_model")
+    images = (model.sample_first_stage if first_stage else model.sample)(n, seed).numpy()
+    save_png(out, tile(images))
+    print(f"wrote {n} samples with seed {seed} to {out}")
+
+
+if __name__ == "__main__":
+    from twostage import cli
+
+    cli.sample()

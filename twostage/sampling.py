@@ -1,0 +1,41 @@
+"""The sampling chain u -> stage 2 -> normalisation -> stage 1 -> image, for arrays or tensors of any backend."""
+
+from keras import ops
+
+HOW = ("mean", "noise", "normalised")
+
+
+def reconstruct(stage1, images):
+    """Stage 1's mean at the posterior's mean: float32 (n, height, width, channels) in [0, 1]."""
+    mean, _ = stage1.posterior(images)
+    return stage1.decode(mean)
+
+
+def sample_latents(stage2, u, how="normalised", normalizer=None, noise=None):
+    """Latents z (n, k) of stage 1 from u ~ N(0, I) (n, k).
+
+    Args:
+        stage2: The second-stage VAE.
+        u: Standard normal, (n, k).
+        how: `"mean"`: stage 2's mean, of variance 1 - gamma_z^2. `"noise"`: mean + gamma_z noise (Dai & Wipf). `"normalised"`: the
+            mean through `normalizer` (Asperti & Trentin).
+        normalizer: A fitted `LatentNormalizer`.
+        noise: Standard normal, (n, k), for `"noise"`.
+    """
+    if how not in HOW:
+        raise ValueError(f"received how={how!r}, expected one of {', '.join(HOW)}")
+    z = stage2.decode(u)
+    if how == "noise":
+        if noise is None:
+            raise ValueError("received no noise, expected standard normal numbers of u's shape for how='noise'")
+        return z + stage2.gamma * ops.cast(noise, "float32")
+    if how == "normalised":
+        if normalizer is None:
+            raise ValueError("received no normalizer, expected a fitted LatentNormalizer for how='normalised'")
+        return normalizer(z)
+    return z
+
+
+def sample(stage1, stage2, u, how="normalised", normalizer=None, noise=None):
+    """Images of both stages: float32 (n, height, width, channels) in [0, 1]; arguments as for `sample_latents`."""
+    return stage1.decode(sample_latents(stage2, u, how, normalizer, noise))
