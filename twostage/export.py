@@ -4,6 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from twostage.errors import InputError
 
 CHUNK = 256  # images that go through a network at once, so that sample(10_000, seed) needs little memory
@@ -49,8 +51,13 @@ def write(run, how="normalised"):
         z = sampling.sample_latents(stage2, normal(n, seed, 0), how, normalizer, normal(n, seed, 1))
         return in_chunks(stage1.decode, z)
 
+    def checked(images):  # TensorFlow turns floats in [0, 1] into the whole numbers 0 and 1 without a word
+        enough = tf.debugging.assert_greater(tf.reduce_max(images), tf.constant(1, images.dtype), "images are all black: give uint8, 0 to 255")
+        with tf.control_dependencies([enough]):
+            return tf.identity(images)
+
     def encode(images):
-        mean, log_var = stage1.posterior(images)
+        mean, log_var = stage1.posterior(checked(images))
         return {"mean": mean, "log_var": log_var}
 
     archive = keras.export.ExportArchive()
@@ -61,17 +68,61 @@ def write(run, how="normalised"):
     archive.add_endpoint("sample_first_stage", sample_first_stage, [scalar, scalar])
     archive.add_endpoint("encode", encode, [images])
     archive.add_endpoint("decode", stage1.decode, [tf.TensorSpec((None, width), tf.float32)])
-    archive.add_endpoint("reconstruct", lambda images: sampling.reconstruct(stage1, images), [images])
+    archive.add_endpoint("reconstruct", lambda images: sampling.reconstruct(stage1, checked(images)), [images])
     return _place(archive, run / "saved_model")
 
 
-def load(path):
-    """The SavedModel at `path`: an object with the methods `sample`, `sample_first_stage`, `encode`, `decode`, `reconstruct`."""
-    import tensorflow as tf
+class SavedVAE:
+    """A SavedModel of `write`, with NumPy arrays in and out. Images are float32 (n, height, width, channels) in [0, 1].
 
-    if not (Path(path) / "saved_model.pb").exists():
-        raise InputError(f"received {path}, which holds no SavedModel: give RUN/saved_model of a trained run")
-    return tf.saved_model.load(str(path))
+    Args:
+        path: RUN/saved_model.
+
+    Raises:
+        InputError: no SavedModel there, or no TensorFlow to load it.
+    """
+
+    def __init__(self, path):
+        if not (Path(path) / "saved_model.pb").exists():
+            raise InputError(f"received {path}, which holds no SavedModel: give RUN/saved_model of a trained run")
+        try:
+            import tensorflow as tf
+        except ImportError as error:
+            raise InputError("a SavedModel needs TensorFlow, which is not installed: pip install tensorflow") from error
+        self.model = tf.saved_model.load(str(path))
+
+    def sample(self, n, seed):
+        """`n` images of both stages (of stage 1 until stage 2 is trained); the same seed gives the same images."""
+        return self.model.sample(n, seed).numpy()
+
+    def sample_first_stage(self, n, seed):
+        """`n` images of stage 1 alone."""
+        return self.model.sample_first_stage(n, seed).numpy()
+
+    def encode(self, images):
+        """(mean, log_var), each (n, k), of uint8 images."""
+        found = self.model.encode(_uint8(images))
+        return found["mean"].numpy(), found["log_var"].numpy()
+
+    def decode(self, z):
+        """Images of latents (n, k)."""
+        return self.model.decode(np.asarray(z, "float32")).numpy()
+
+    def reconstruct(self, images):
+        """Stage 1's reconstructions of uint8 images, without noise."""
+        return self.model.reconstruct(_uint8(images)).numpy()
+
+
+def load(path):
+    """The `SavedVAE` at RUN/saved_model."""
+    return SavedVAE(path)
+
+
+def _uint8(images):
+    images = np.asarray(images)
+    if images.dtype != np.uint8:
+        raise ValueError(f"received images of type {images.dtype}, expected uint8, 0 to 255")
+    return images
 
 
 def in_chunks(function, z):

@@ -48,7 +48,7 @@ def stage1(changes, preset=None, run=None, resume=False, dry_run=False):
     pictures.save_png(stage.path / "images" / "latents.png", pictures.latent_variances(*moments))
     stage.save_model("model.keras", vae)
     report.write(stage.run, stage1=_figures(config, rows, moments))
-    _finish(stage, preset, f"python train_stage2.py --run {stage.run}")
+    _finish(stage, f"python train_stage2.py --run {stage.run}")
 
 
 def stage2(changes, preset=None, run=None, resume=False, dry_run=False):
@@ -85,7 +85,7 @@ def stage2(changes, preset=None, run=None, resume=False, dry_run=False):
     stage.save_model("model.keras", vae)
     figures = _figures(config, rows, encode(vae, watched))
     report.write(stage.run, stage2=figures, latents=_normalised(vae, normalizer, width, config))
-    _finish(stage, preset, f"python -m twostage.sample --run {stage.run} --n 64 --seed 1 --out samples.png")
+    _finish(stage, f"python -m twostage.sample --run {stage.run} --n 64 --seed 1 --out samples.png")
 
 
 def export(run):
@@ -248,7 +248,7 @@ def _introduce(stage, preset, config, vae, what):
     print(", ".join(f"{name} {value}" for name, value in dataclasses.asdict(config).items()), flush=True)
 
 
-def _finish(stage, preset, following):
+def _finish(stage, following):
     """Writes the SavedModel, always by a process on TensorFlow so that a seed means the same whatever trained; says what is where."""
     written = [f"wrote {stage.path}: model.keras, history.csv, images, checkpoints", f"wrote {stage.run}/results.json, report.md"]
     command = [sys.executable, "-m", "twostage.export", "--run", str(stage.run)]
@@ -259,6 +259,7 @@ def _finish(stage, preset, following):
         written.append(f"wrote {stage.run / 'saved_model'}")
     else:
         written.append(f"TensorFlow is not installed here; where it is, `python -m twostage.export --run {stage.run}` writes the SavedModel")
+    stage.end()
     print("\n".join([*written, f"next: {following}"]))
 
 

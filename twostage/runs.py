@@ -72,11 +72,15 @@ class Stage:
         write_json(self.path / "config.json", {"preset": preset, "config": dataclasses.asdict(config)})
 
     def _lock(self):
-        self._lock_file = open(self.path / ".lock", "w")  # held until the process ends, however it ends
+        self._lock_file = open(self.path / ".lock", "w")  # held until `end`
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise InputError(f"{self.path} is in use by another process: wait for it, or start another run") from None
+
+    def end(self):
+        """Lets go of the lock. The end of the process does too, however it comes."""
+        self._lock_file.close()
 
     def save_model(self, name, model):
         """Writes `name` (a `.keras` file) whole."""

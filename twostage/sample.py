@@ -13,7 +13,7 @@ def draw(run, n=64, seed=0, out="samples.png", first_stage=False):
     from twostage import export
 
     model = export.load(Path(run) / "saved_model")
-    images = (model.sample_first_stage if first_stage else model.sample)(n, seed).numpy()
+    images = (model.sample_first_stage if first_stage else model.sample)(n, seed)
     save_png(out, tile(images))
     print(f"wrote {n} samples with seed {seed} to {out}")
 

@@ -1,0 +1,61 @@
+"""Stage 2 of several runs on the same stage 1: `python benchmarks/compare_stage2.py RUN [RUN ...]`.
+
+For each: gamma_z, the epoch in which its floor first bound, the negative evidence bound (kappa 1) on latents drawn afresh, and the
+energy distance of 2,000 sampled latents to 2,000 of the aggregate posterior, for the three ways to sample and for z ~ N(0, I) (stage 1
+alone). The distance of two halves of the posterior itself is the noise level.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+from scipy.spatial.distance import cdist
+
+import twostage
+from twostage import data, sampling
+from twostage.latents import encode, redraw
+from twostage.runs import Stage
+
+N = 2_000
+
+
+def energy_distance(a, b):
+    """2 E|a - b| - E|a - a'| - E|b - b'| (Szekely & Rizzo), in the latents' units; 0 for equal laws. Unbiased."""
+    within = lambda x: cdist(x, x).sum() / (len(x) * (len(x) - 1))  # noqa: E731
+    return 2 * cdist(a, b).mean() - within(a) - within(b)
+
+
+def main(runs):
+    keras.utils.set_random_seed(0)
+    generator = np.random.default_rng(7)
+    for run in map(Path, runs):
+        _, config = Stage(run, 1, resume=True).saved_config()
+        images, _ = data.load(config.data, "train", config.crop, config.side, config.pad)
+        images = images[np.sort(generator.choice(len(images), min(len(images), 3 * N), replace=False))]
+        twostage.VAE  # registers the classes
+        stage1, stage2 = (keras.saving.load_model(run / f"stage{i}" / "model.keras") for i in (1, 2))
+        normalizer = keras.saving.load_model(run / "stage2" / "normalizer.keras")
+        z = redraw(np.stack(encode(stage1, images), 1), generator)
+        generator.shuffle(z)
+        figures = stage2.evaluate(z, batch_size=500, verbose=0, return_dict=True)
+        u, noise = generator.standard_normal((2, N, z.shape[1])).astype("float32")
+        half = len(z) // 2
+        found = {"posterior against itself": energy_distance(z[:half][:N], z[half:][:N]), "N(0, I)": energy_distance(u, z[:N])}
+        for how in sampling.HOW:
+            drawn = keras.ops.convert_to_numpy(sampling.sample_latents(stage2, u, how, normalizer, noise))
+            found[how] = energy_distance(drawn, z[:N])
+        results = json.loads((run / "results.json").read_text())
+        rule = json.loads((run / "stage2" / "config.json").read_text())["config"]["gamma_rule"]
+        print(f"{run}: rule {rule}, gamma_z {float(stage2.gamma):.4f}, floor since epoch {results['stage2']['gamma_at_floor_since_epoch']}, "
+              f"negative bound {figures['reconstruction'] + figures['kl']:.3f} nats, mse {figures['mse']:.4f}")  # fmt: skip
+        print("   energy distance to the posterior: " + ", ".join(f"{name} {value:.4f}" for name, value in found.items()))
+        before, after = results["latents"]["deviation_before"], results["latents"]["deviation_after"]
+        print(f"   deviation of the latents (mean, smallest, largest): before {before}, after {after}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+")
+    main(parser.parse_args().runs)

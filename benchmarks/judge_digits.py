@@ -1,0 +1,43 @@
+"""A classifier's verdict on a digits run: `python benchmarks/judge_digits.py --run runs/digits`.
+
+A scikit-learn support vector machine, trained on the real training digits, judges 1,000 samples of the SavedModel, of both stages and of
+stage 1 alone: the share of which it is more than 90 % sure, and the share of each class. Real held-out digits are the yardstick.
+"""
+
+import argparse
+
+import numpy as np
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.svm import SVC
+
+from twostage import data, export
+
+
+def classifier():
+    """A calibrated RBF support vector machine on the training digits, and its accuracy on the held-out ones."""
+    (train, labels), (test, truth) = data.load("digits"), data.load("digits", "test")
+    model = CalibratedClassifierCV(SVC(gamma=0.3), cv=5, ensemble=False).fit(flat(train), labels)
+    return model, (model.predict(flat(test)) == truth).mean(), test
+
+
+def flat(images):
+    return images.reshape(len(images), -1) / (255.0 if images.dtype == np.uint8 else 1.0)
+
+
+def verdict(model, images):
+    probabilities = model.predict_proba(flat(images))
+    shares = np.bincount(probabilities.argmax(1), minlength=10) / len(images)
+    return f"sure of {(probabilities.max(1) > 0.9).mean():6.1%}; classes " + " ".join(f"{share:5.1%}" for share in shares)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", default="runs/digits")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    model, accuracy, held_out = classifier()
+    saved = export.load(f"{options.run}/saved_model")
+    print(f"classifier: {accuracy:.1%} of held-out digits right")
+    print("held-out digits:", verdict(model, held_out))
+    print("both stages:    ", verdict(model, saved.sample(1000, options.seed)))
+    print("stage 1 alone:  ", verdict(model, saved.sample_first_stage(1000, options.seed)))

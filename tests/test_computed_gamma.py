@@ -1,0 +1,140 @@
+"""Gamma's rules against a loop in NumPy, in our VAE and in a stranger's; probabilistic PCA as the known answer."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import StrangersVAE, batch_errors, linear_vae, numpy_rule
+
+import callbacks
+import twostage
+
+RULES = ["minimum", "ratchet", "ema", "batch"]
+EPOCHS, BATCH = 3, 16
+
+
+def data(rows=70):  # 70 = 4 x 16 + 6: the last batch is ragged
+    generator = np.random.default_rng(0)
+    return (generator.normal(size=(rows, 6)) * np.linspace(0.4, 1.6, rows)[::-1, None]).astype("float32")
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("steps_per_execution", [1, 3])
+def test_rule_inside_the_step_is_the_numpy_loop(rule, steps_per_execution):
+    x = data()
+    vae = linear_vae(log_var=-60.0, seed=0)  # no noise and no learning: NumPy knows every error
+    vae.compile(keras.optimizers.SGD(0.0), steps_per_execution=steps_per_execution)
+    errors = batch_errors(vae, x, BATCH)
+    history = vae.fit(
+        x, batch_size=BATCH, epochs=EPOCHS, shuffle=False, verbose=0, validation_data=(x[:20],), callbacks=[callbacks.ComputedGamma(rule)]
+    ).history
+    expected = [numpy_rule(rule, 1.0, errors * (epoch + 1)) ** 0.5 for epoch in range(EPOCHS)]
+    np.testing.assert_allclose(history["gamma"], expected, rtol=1e-5)
+    assert float(vae.gamma) == pytest.approx(expected[-1], rel=1e-5)
+    vae.fit(x, batch_size=BATCH, shuffle=False, verbose=0, callbacks=[callbacks.ComputedGamma(rule)])  # a second fit goes on
+    assert float(vae.gamma) == pytest.approx(numpy_rule(rule, 1.0, errors * (EPOCHS + 1)) ** 0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rule_in_a_strangers_vae_is_the_numpy_loop(rule):
+    x, model = data(), StrangersVAE(log_var=-60.0)
+    model.compile(keras.optimizers.SGD(0.0))
+    errors = batch_errors(model, x, BATCH)
+    callback = callbacks.ComputedGamma(rule)
+    history = model.fit(x, batch_size=BATCH, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[callback]).history
+    expected = [numpy_rule(rule, 1.0, errors * (epoch + 1)) ** 0.5 for epoch in range(EPOCHS)]
+    np.testing.assert_allclose(history["gamma"], expected, rtol=2e-7 * len(errors) * 10)
+    model.fit(x, batch_size=BATCH, shuffle=False, verbose=0, callbacks=[callback])
+    assert float(model.gamma) == pytest.approx(numpy_rule(rule, 1.0, errors * (EPOCHS + 1)) ** 0.5, rel=1e-5)
+
+
+def test_gamma_of_the_next_step_enters_the_loss():
+    """The loss of step 2 uses the gamma that step 1's error gave."""
+    x = data(32)
+    vae = linear_vae(log_var=-60.0)
+    vae.compile(keras.optimizers.SGD(0.0))
+    first, second = batch_errors(vae, x, 16)
+    found = vae.fit(x, batch_size=16, shuffle=False, verbose=0, callbacks=[callbacks.ComputedGamma("batch")]).history["reconstruction"][0]
+    nll = lambda m, g: 6 * (m / (2 * g) + 0.5 * np.log(2 * np.pi * g))  # noqa: E731
+    assert found == pytest.approx((nll(first, 1.0) + nll(second, first)) / 2, rel=1e-5)
+
+
+def test_floor_binds_and_is_told(caplog):
+    x = data()
+    for model in (linear_vae(log_var=-60.0), StrangersVAE(log_var=-60.0)):
+        caplog.clear()
+        model.compile(keras.optimizers.SGD(0.0))
+        callback = callbacks.ComputedGamma(floor=0.9)
+        with caplog.at_level("WARNING", logger="callbacks.computed_gamma"):
+            history = model.fit(x * 0.1, batch_size=BATCH, epochs=3, shuffle=False, verbose=0, callbacks=[callback]).history
+        np.testing.assert_allclose(history["gamma"], 0.9, rtol=1e-6)
+        assert [record.getMessage() for record in caplog.records] == ["epoch 1: gamma has reached its floor 0.9"]
+
+
+def test_rule_rests_without_the_callback_and_after_it():
+    x = data()
+    vae = linear_vae(log_var=-60.0)
+    vae.compile(keras.optimizers.SGD(0.0))
+    vae.fit(x, batch_size=BATCH, verbose=0)
+    assert float(vae.gamma) == 1.0
+    vae.fit(x, batch_size=BATCH, verbose=0, callbacks=[callbacks.ComputedGamma("minimum")])
+    moved = float(vae.gamma)
+    vae.fit(0.01 * x, batch_size=BATCH, verbose=0)
+    vae.evaluate(0.01 * x, verbose=0)
+    assert moved < 1 and float(vae.gamma) == moved
+
+
+def test_linear_vae_reaches_probabilistic_pca():
+    """`ema`: gamma^2 within 3 % of the mean of the discarded eigenvalues, active latents exactly; `minimum` ends below."""
+    generator = np.random.default_rng(0)
+    rotation, _ = np.linalg.qr(generator.normal(size=(20, 20)))
+    scales = np.array([2.0, 1.7, 1.4, 1.2, 1.0] + [0.3] * 15)  # 5 signal directions, noise variance .09
+    x = ((generator.normal(size=(10_000, 20)) * scales) @ rotation).astype("float32")
+    eigenvalues = np.sort(np.linalg.eigvalsh(np.cov(x.T)))[::-1]
+    pca = eigenvalues[8:].mean()
+    gammas, histories = {}, {}
+    for rule in ("ema", "minimum"):
+        keras.utils.set_random_seed(0)
+        vae = linear_vae(20, 8, seed=0)
+        rate = keras.optimizers.schedules.CosineDecay(0.01, 4000)
+        vae.compile(keras.optimizers.Adam(rate))
+        watch = [callbacks.ComputedGamma(rule), callbacks.ActiveLatents(x, freq=40), callbacks.VarianceLaw(x, freq=40)]
+        histories[rule] = vae.fit(x, batch_size=100, epochs=40, verbose=0, callbacks=watch).history
+        gammas[rule] = float(vae.gamma) ** 2
+    assert gammas["ema"] == pytest.approx(pca, rel=0.03)
+    assert histories["ema"]["active_latents"][-1] == 5
+    assert histories["ema"]["variance_law"][-1] == pytest.approx(1, abs=0.03)
+    assert gammas["minimum"] < 0.95 * pca
+
+
+def test_bad_input_is_told_when_it_is_given():
+    with pytest.raises(ValueError, match="received rule 'min', expected one of minimum"):
+        callbacks.ComputedGamma("min")
+    for options in ({"decay": 1.0}, {"floor": 0}):
+        with pytest.raises(ValueError, match="received .* expected"):
+            callbacks.ComputedGamma(**options)
+
+
+def test_models_that_lack_something_are_told_when_training_begins():
+    x = data()
+    no_gamma, no_mse, many_steps = StrangersVAE(), StrangersVAE(), StrangersVAE()
+    no_gamma.gamma, many = 1.0, {"steps_per_execution": 3}
+    no_mse.mse = keras.metrics.Sum(name="mse")
+    learned = linear_vae(likelihood=twostage.GaussianLikelihood(learned=True))
+    for model, words, options in (
+        (no_gamma, r"gamma is a float, expected a variable.*self\.add_weight", {}),
+        (no_mse, r"a Sum as metric 'mse', expected a keras\.metrics\.Mean", {}),
+        (many_steps, "steps_per_execution=3, expected 1", many),
+        (learned, "learns gamma", {}),
+    ):
+        model.compile("sgd", **options)
+        before = [np.array(w) for w in model.get_weights()]
+        with pytest.raises(ValueError, match=words):
+            model.fit(x, verbose=0, callbacks=[callbacks.ComputedGamma()])
+        for a, b in zip(before, model.get_weights()):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_config_round_trip():
+    callback = callbacks.ComputedGamma("ratchet", decay=0.5, floor=0.1)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(callback))
+    assert again.get_config() == callback.get_config() == {"rule": "ratchet", "decay": 0.5, "floor": 0.1}

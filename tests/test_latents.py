@@ -1,0 +1,97 @@
+"""Latents: redrawing, normalising, sampling."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import linear_vae
+from keras import ops
+
+import twostage
+from twostage import sampling
+from twostage.latents import encode, redraw
+
+
+def test_encode_is_the_posterior_row_by_row():
+    x = np.random.default_rng(0).normal(size=(37, 6)).astype("float32")
+    vae = linear_vae(log_var=-0.5)
+    mean, log_var = encode(vae, x, batch_size=10)
+    np.testing.assert_allclose(mean, x @ vae.encoder.get_weights()[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(log_var, -0.5)
+
+
+def test_redrawn_latents_follow_the_posterior_and_change_every_epoch():
+    moments = np.stack([np.full((50_000, 2), 3.0), np.full((50_000, 2), np.log(0.25))], axis=1).astype("float32")
+    z = redraw(moments, np.random.default_rng(0))
+    assert z.dtype == np.float32 and z.shape == (50_000, 2)
+    assert z.mean() == pytest.approx(3, abs=0.01) and z.std() == pytest.approx(0.5, abs=0.01)
+    batches = twostage_batches(moments)
+    first = batches[0][0]
+    np.testing.assert_array_equal(first, batches[0][0])
+    batches.set_epoch(1)
+    assert not np.intersect1d(first, batches[0][0]).size
+
+
+def twostage_batches(moments):
+    from twostage.data.batches import Batches
+
+    return Batches(moments, 100, seed=0, transform=redraw)
+
+
+def draws(scale):
+    return np.random.default_rng(0).normal(5, 1, (20_000, 3)) * scale
+
+
+def test_normalizer_brings_the_deviation_to_its_target():
+    z = draws([0.5, 0.8, 1.1])
+    fresh = np.random.default_rng(1).normal(5, 1, (20_000, 3)) * [0.5, 0.8, 1.1]
+    for target in (1.0, 0.9):
+        normalizer = twostage.LatentNormalizer(target)
+        normalizer.adapt(z)
+        after = ops.convert_to_numpy(normalizer(fresh.astype("float32")))
+        assert after.std(0).mean() == pytest.approx(target, rel=0.02)
+        np.testing.assert_allclose(after / fresh, target / z.std(0).mean(), rtol=1e-4)  # one scale, no centring
+    each = twostage.LatentNormalizer(per_latent=True)
+    each.adapt(z)
+    np.testing.assert_allclose(ops.convert_to_numpy(each(fresh.astype("float32"))).std(0), 1, rtol=0.02)
+
+
+def test_a_dead_latent_is_not_blown_up():
+    normalizer = twostage.LatentNormalizer(per_latent=True)
+    normalizer.adapt(draws([1, 1e-6, 1]))
+    np.testing.assert_allclose(ops.convert_to_numpy(normalizer(np.ones((1, 3), "float32")))[0, 1], 1)
+
+
+def test_normalizer_wants_enough_finite_draws():
+    for latents in (np.zeros((500, 3)), np.full((20_000, 3), np.nan), np.zeros(20_000)):
+        with pytest.raises(ValueError, match="expected at least 10000 finite vectors"):
+            twostage.LatentNormalizer().adapt(latents)
+
+
+def test_normalizer_keeps_its_statistics_in_a_file(tmp_path):
+    normalizer = twostage.LatentNormalizer(0.7)
+    normalizer.adapt(draws([0.5, 0.8, 1.1]))
+    keras.Sequential([keras.Input((3,)), normalizer]).save(tmp_path / "n.keras")
+    again = keras.saving.load_model(tmp_path / "n.keras")
+    z = np.ones((2, 3), "float32")
+    np.testing.assert_array_equal(ops.convert_to_numpy(again(z)), ops.convert_to_numpy(normalizer(z)))
+    assert float(again.layers[-1].count) == 20_000
+
+
+def test_sampling_chain():
+    """mean: the decoder's; noise: variance gamma^2 more; normalised: deviation 1; then stage 1 decodes."""
+    stage1, stage2 = linear_vae(6, 3), linear_vae(3, 3, likelihood=twostage.GaussianLikelihood(gamma=0.5))
+    u, noise = np.random.default_rng(0).normal(size=(2, 20_000, 3)).astype("float32")
+    kernel = stage2.decoder.get_weights()[0]
+    mean = ops.convert_to_numpy(sampling.sample_latents(stage2, u, "mean"))
+    np.testing.assert_allclose(mean, u @ kernel, rtol=1e-4, atol=1e-5)
+    noisy = ops.convert_to_numpy(sampling.sample_latents(stage2, u, "noise", noise=noise))
+    np.testing.assert_allclose(noisy, mean + 0.5 * noise, rtol=1e-4, atol=1e-5)
+    normalizer = twostage.LatentNormalizer()
+    normalizer.adapt(mean)
+    normalised = ops.convert_to_numpy(sampling.sample_latents(stage2, u, "normalised", normalizer))
+    assert normalised.std(0).mean() == pytest.approx(1, rel=1e-4)
+    images = ops.convert_to_numpy(sampling.sample(stage1, stage2, u, "normalised", normalizer))
+    np.testing.assert_allclose(images, normalised @ stage1.decoder.get_weights()[0], rtol=1e-4, atol=1e-4)
+    for how, words in (("means", "expected one of mean"), ("noise", "no noise"), ("normalised", "no normalizer")):
+        with pytest.raises(ValueError, match=words):
+            sampling.sample_latents(stage2, u, how)

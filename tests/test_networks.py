@@ -1,0 +1,98 @@
+"""Networks: the papers' parameter counts, l2 in the loss, the side that the ResNet takes."""
+
+import keras
+import numpy as np
+import pytest
+
+import twostage
+from twostage import dense_decoder, dense_encoder, resnet_decoder, resnet_encoder
+
+
+def trainable(*models):
+    return sum(int(np.prod(weight.shape)) for model in models for weight in model.trainable_weights)
+
+
+@pytest.mark.parametrize(
+    "shape, encoder, decoder, count",
+    [
+        ((32, 32, 3), {"num_scale": 3}, {}, 5_190_467),  # CIFAR-10
+        ((64, 64, 3), {"num_scale": 4}, {}, 19_321_667),  # CelebA
+        ((64, 64, 3), {"num_scale": 4, "block_per_scale": 2}, {"block_per_scale": 2}, 31_110_019),  # its Model 3
+        ((64, 64, 3), {"num_scale": 3, "latent_dim": 128}, {"latent_dim": 128}, 17_451_971),  # its Model 4
+    ],
+)
+def test_resnet_has_the_papers_parameters(shape, encoder, decoder, count):
+    assert trainable(resnet_encoder(shape, **encoder), resnet_decoder(shape, **decoder)) == count
+
+
+def test_flatten_head_sees_every_position():
+    average, flatten = (resnet_encoder((32, 32, 3), pooling=head) for head in ("average", "flatten"))
+    assert trainable(flatten) - trainable(average) == 2 * 512 * 128 * (8 * 8 - 1)  # two dense layers of 512 on 8x8x128, not 128
+
+
+@pytest.mark.parametrize("width, count", [(1024, 4_540_608), (2048, 17_457_344), (4096, 68_456_640)])
+def test_dense_has_the_papers_parameters(width, count):
+    assert trainable(dense_encoder(64, width), dense_decoder(64, width)) == count
+
+
+@pytest.mark.parametrize("side", [8, 128])
+def test_smallest_and_largest_side(side):
+    images = np.random.default_rng(0).random((2, side, side, 1)).astype("float32")
+    mean, log_var = resnet_encoder((side, side, 1), 5, base_dim=4)(images)
+    assert mean.shape == log_var.shape == (2, 5)
+    decoded = keras.ops.convert_to_numpy(resnet_decoder((side, side, 1), 5, base_dim=4)(mean))
+    assert decoded.shape == images.shape and 0 <= decoded.min() and decoded.max() <= 1
+
+
+@pytest.mark.parametrize(
+    "shape, words",
+    [((28, 28, 1), "28x28.*--pad 32"), ((178, 218, 3), "--side"), ((32, 30, 3), "--pad 32"), ((32, 32, 4), "4 channels")],
+)
+def test_other_sizes_are_refused_with_the_padding_that_works(shape, words):
+    with pytest.raises(twostage.InputError, match=words):
+        resnet_encoder(shape)
+
+
+def test_l2_enters_the_loss():
+    images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 1), "uint8")
+
+    def losses(l2):
+        keras.utils.set_random_seed(1)
+        vae = twostage.VAE(
+            resnet_encoder((8, 8, 1), 4, num_scale=2, base_dim=4, l2=l2), resnet_decoder((8, 8, 1), 4, base_dim=4, l2=l2),
+            twostage.GaussianLikelihood(), seed=1,
+        )  # fmt: skip
+        vae.compile("adam")
+        kernels = [layer.kernel for part in (vae.encoder, vae.decoder) for layer in part.layers if layer.name.startswith(("up_", "down_"))]
+        squares = sum(float(keras.ops.sum(keras.ops.square(kernel))) for kernel in kernels)
+        assert len(kernels) == 3
+        return vae.evaluate(images, verbose=0, return_dict=True)["loss"], squares
+
+    (plain, _), (penalised, squares) = losses(0.0), losses(0.5)
+    assert penalised - plain == pytest.approx(0.5 * squares, rel=1e-4)
+
+
+def test_batch_normalisation_is_right_from_the_first_steps():
+    """After n batches the moving statistics weigh batch t by the power law that t / (t + 9) makes; nothing is left of the start."""
+    generator = np.random.default_rng(0)
+    batches = generator.normal(7, 2, (20, 50, 3)).astype("float32")
+    layer = twostage.BatchNormalization()
+    layer(batches[0], training=True)
+    np.testing.assert_allclose(layer.moving_mean, batches[0].mean(0), rtol=1e-5)
+    for batch in batches[1:]:
+        layer(batch, training=True)
+    weights = np.array([9 / (t + 9) * np.prod([s / (s + 9) for s in range(t + 1, 20)]) for t in range(20)])
+    assert weights.sum() == pytest.approx(1)
+    np.testing.assert_allclose(layer.moving_mean, weights @ batches.mean(1), rtol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance, weights @ batches.var(1), rtol=1e-4)
+    layer(batches[0], training=False)
+    assert float(layer.steps) == 20
+    assert twostage.BatchNormalization.from_config(layer.get_config()).get_config() == layer.get_config()
+
+
+def test_batch_normalisation_keeps_its_largest_momentum():
+    layer = twostage.BatchNormalization(momentum=0.5)
+    layer(np.zeros((4, 1), "float32"), training=True)
+    layer.steps.assign(1000.0)
+    layer(np.ones((4, 1), "float32"), training=True)
+    assert float(layer.moving_mean[0]) == pytest.approx(0.5)

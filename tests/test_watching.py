@@ -1,0 +1,167 @@
+"""VarianceLaw, ActiveLatents and ImageGrid: known answers, in a real fit of a stranger's VAE."""
+
+import keras
+import numpy as np
+import pytest
+from conftest import StrangersVAE
+from PIL import Image
+
+import callbacks
+from callbacks import statistics
+
+N = 200_000
+
+
+def posteriors():
+    """Of 4 latents: one ignored, one perfect, one half, one dead with its variance blown up."""
+    generator = np.random.default_rng(0)
+    prior = np.zeros((N, 1)), np.zeros((N, 1))
+    perfect = generator.normal(size=(N, 1)), np.full((N, 1), -40.0)
+    half = generator.normal(size=(N, 1)) * 0.5**0.5, np.full((N, 1), np.log(0.5))
+    blown = np.zeros((N, 1)), np.full((N, 1), np.log(3.0))
+    return tuple(np.concatenate(parts, 1) for parts in zip(prior, perfect, half, blown))
+
+
+def test_statistics_of_known_posteriors():
+    mean, log_var = posteriors()
+    np.testing.assert_allclose(statistics.variance_law(mean, log_var), [1, 1, 1, 3], rtol=0.01)  # 1 of the prior, and wherever it is matched
+    np.testing.assert_allclose(statistics.variance_law_sd(mean, log_var), [1, 1, 0.5 + 0.5**0.5, 3**0.5], rtol=0.01)
+    np.testing.assert_allclose(statistics.mean_variance(log_var), [1, 0, 0.5, 3], atol=1e-6)
+    np.testing.assert_allclose(statistics.kl_per_latent(mean, log_var)[[0, 3]], [0, 0.5 * (3 - np.log(3) - 1)], atol=1e-9)
+    np.testing.assert_allclose(statistics.kl_per_latent(mean, log_var)[2], 0.5 * np.log(2), rtol=0.01)
+    assert statistics.count_active(mean, log_var) == (2, 2, 3)
+    assert statistics.count_active(mean, log_var, threshold=0.4)[0] == 1
+
+
+@pytest.fixture
+def fitted():
+    def fit(epochs=2, **options):
+        x = np.random.default_rng(0).normal(size=(120, 6)).astype("float32")
+        model = StrangersVAE(log_var=-1.0)
+        model.compile(keras.optimizers.SGD(0.0))  # nothing moves: every figure is known beforehand
+        watch = [callbacks.VarianceLaw(x, **options), callbacks.ActiveLatents(x, **options)]
+        history = model.fit(x, epochs=epochs, verbose=0, callbacks=watch).history
+        kernel, bias = model.encoder.get_weights()[:2]
+        return x, x @ kernel + bias, history
+
+    return fit
+
+
+def test_figures_of_a_strangers_vae(fitted):
+    _, mean, history = fitted()
+    law = mean.var(0) + np.exp(-1.0)
+    np.testing.assert_allclose(history["variance_law"], [law.mean()] * 2, rtol=1e-4)
+    np.testing.assert_allclose(history["variance_law_sd"], [(mean.var(0) + np.exp(-0.5)).mean()] * 2, rtol=1e-4)
+    assert history["active_latents"] == history["active_latents_mu"] == history["active_latents_kl"] == [3, 3]
+
+
+def test_skipped_epochs_hold_nan_under_the_same_keys(fitted):
+    _, _, history = fitted(epochs=4, freq=2)
+    for key in ("variance_law", "variance_law_sd", "active_latents", "active_latents_mu", "active_latents_kl"):
+        assert np.isnan(history[key]).tolist() == [True, False, True, False]
+
+
+def test_posterior_argument_and_random_subset():
+    """Sorted data: the first rows would give another variance than a random few."""
+    x = np.sort(np.random.default_rng(0).normal(size=(5_000, 1)), 0).repeat(6, 1).astype("float32")
+    model = StrangersVAE()
+    model.compile(keras.optimizers.SGD(0.0))
+    seen = []
+
+    def posterior(model, batch):
+        seen.append(len(batch))
+        return batch[:, :2], np.zeros((len(batch), 2))
+
+    history = model.fit(x[:64], verbose=0, callbacks=[callbacks.VarianceLaw(x, posterior, max_samples=1000)]).history
+    assert sum(seen) == 1000
+    assert history["variance_law"][0] == pytest.approx(2.0, abs=0.15)
+
+
+def test_keys_reach_the_csv_file_and_early_stopping(tmp_path):
+    x = np.random.default_rng(0).normal(size=(64, 6)).astype("float32")
+    model = StrangersVAE()
+    model.compile(keras.optimizers.SGD(0.0))
+    readers = [keras.callbacks.CSVLogger(tmp_path / "log.csv"), keras.callbacks.EarlyStopping("variance_law", patience=1, mode="max")]
+    watch = [callbacks.ComputedGamma(), callbacks.VarianceLaw(x), callbacks.ActiveLatents(x)]
+    model.fit(x, epochs=9, verbose=0, callbacks=[*watch, *readers])
+    lines = (tmp_path / "log.csv").read_text().splitlines()
+    assert {"gamma", "variance_law", "active_latents"} <= set(lines[0].split(","))
+    assert len(lines) == 3  # the law never rises, so training stopped after two epochs
+
+
+def images_vae(images):
+    """Reconstructs perfectly: the latents are the pixels."""
+    inputs = keras.Input(images.shape[1:])
+    flat = keras.layers.Flatten()(inputs)
+    model = StrangersVAE()
+    model.encoder = keras.Model(inputs, [flat, keras.layers.Rescaling(0.0)(flat)])
+    model.decoder = keras.Sequential([keras.Input((flat.shape[1],)), keras.layers.Reshape(images.shape[1:])])
+    return model
+
+
+def test_image_grid_shows_originals_beside_reconstructions_and_the_same_z(tmp_path):
+    images = np.random.default_rng(0).random((50, 4, 4, 3)).astype("float32")
+    model = images_vae(images)
+    grid = callbacks.ImageGrid(tmp_path, images, rows=4, freq=2)
+    grid.set_model(model)
+    grid.on_train_begin()
+    for epoch in range(4):
+        grid.on_epoch_end(epoch, {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{kind}_000{e}.png" for kind in ("reconstructions", "samples") for e in (2, 4)]
+    with Image.open(tmp_path / "reconstructions_0002.png") as file:
+        picture = np.asarray(file)
+    factor = 512 // 20
+    picture = picture[::factor, ::factor]
+    assert picture.shape == (20, 20, 3)
+    np.testing.assert_array_equal(picture[:4, :4], picture[:4, 5:9])  # an original and, right of it, its reconstruction
+    np.testing.assert_array_equal(picture[:4, :4], np.rint(callbacks.contract.random_subset(images, 8)[0] * 255))
+    assert (tmp_path / "samples_0002.png").read_bytes() == (tmp_path / "samples_0004.png").read_bytes()
+    z = np.random.default_rng(0).standard_normal((16, 48), dtype="float32")[0].reshape(4, 4, 3)
+    with Image.open(tmp_path / "samples_0002.png") as file:
+        np.testing.assert_array_equal(np.asarray(file)[::factor, ::factor][:4, :4], np.rint(np.clip(z, 0, 1) * 255))
+
+
+def test_missing_parts_are_told_when_training_begins():
+    x = np.zeros((32, 6), "float32")
+
+    def plain():
+        model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(6)])
+        model.compile("sgd", "mse")
+        return model
+
+    for callback, words in (
+        (callbacks.VarianceLaw(x), "no encoder to look at.*posterior=lambda"),
+        (callbacks.ActiveLatents(x), "no encoder to look at.*posterior=lambda"),
+        (callbacks.ImageGrid("never-made", x), "no decoder to draw with.*decode=lambda"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            plain().fit(x, x, verbose=0, callbacks=[callback])
+
+
+def test_bad_arguments_are_told():
+    x = np.zeros((32, 6), "float32")
+    for make in (
+        lambda: callbacks.VarianceLaw(x, freq=0),
+        lambda: callbacks.VarianceLaw([1, 2]),
+        lambda: callbacks.ActiveLatents(x, threshold=1.5),
+        lambda: callbacks.ActiveLatents(x[:0]),
+        lambda: callbacks.ImageGrid("folder"),
+        lambda: callbacks.ImageGrid("folder", x, rows=1),
+    ):
+        with pytest.raises(ValueError, match="received"):
+            make()
+
+
+@pytest.mark.parametrize("kind", ["VarianceLaw", "ActiveLatents"])
+def test_watchers_config_round_trip(kind):
+    x = np.arange(12.0).reshape(4, 3)
+    callback = getattr(callbacks, kind)(x, max_samples=10, freq=3)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(callback))
+    np.testing.assert_array_equal(again.data, x)
+    assert (again.freq, again.max_samples) == (3, 10)
+
+
+def test_image_grid_config_round_trip():
+    callback = callbacks.ImageGrid("folder", latent_dim=3, rows=5, seed=2)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(callback))
+    assert again.get_config() == callback.get_config()
