@@ -2,7 +2,7 @@
 
 import keras
 
-from .contract import check_posterior, find_posterior, random_subset
+from .contract import check_posterior, find_posterior, random_subset, restore_config
 from .statistics import count_active
 
 
@@ -57,4 +57,4 @@ class ActiveLatents(keras.callbacks.Callback):
 
     @classmethod
     def from_config(cls, config):
-        return cls(**config)
+        return cls(**restore_config(config))

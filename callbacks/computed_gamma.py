@@ -91,6 +91,8 @@ class ComputedGamma(keras.callbacks.Callback):
             total, count = float(metric.total), float(metric.count)
             if count <= self._count:  # reset by a new epoch
                 self._total = self._count = 0.0
+            if not count > self._count:
+                raise ValueError("the metric 'mse' got nothing in this step, expected the minibatch's error: call self.mse.update_state(mse) in it")
             error = (total - self._total) / (count - self._count)
             self._total, self._count = total, count
         decay, monotone = self._step_rule

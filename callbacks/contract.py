@@ -93,5 +93,10 @@ def random_subset(data, max_samples, seed=0):
     return data[np.sort(np.random.default_rng(seed).choice(len(data), max_samples, replace=False))]
 
 
+def restore_config(config):
+    """A callback's config with its arrays and functions back in their own form, after Keras has serialised them."""
+    return {name: keras.saving.deserialize_keras_object(value) if isinstance(value, dict) else value for name, value in config.items()}
+
+
 def _kind(thing):
     return "missing" if thing is None else f"a {type(thing).__name__}"

@@ -6,7 +6,7 @@ import pathlib
 import keras
 import numpy as np
 
-from .contract import check_decoder, check_posterior, find_images, find_posterior, random_subset
+from .contract import check_decoder, check_posterior, find_images, find_posterior, random_subset, restore_config
 
 
 @keras.saving.register_keras_serializable("callbacks")
@@ -84,7 +84,7 @@ class ImageGrid(keras.callbacks.Callback):
 
     @classmethod
     def from_config(cls, config):
-        return cls(**config)
+        return cls(**restore_config(config))
 
 
 def tile(images, columns, gap=1):

@@ -2,7 +2,7 @@
 
 import keras
 
-from .contract import check_posterior, find_posterior, random_subset
+from .contract import check_posterior, find_posterior, random_subset, restore_config
 from .statistics import variance_law, variance_law_sd
 
 
@@ -50,4 +50,4 @@ class VarianceLaw(keras.callbacks.Callback):
 
     @classmethod
     def from_config(cls, config):
-        return cls(**config)
+        return cls(**restore_config(config))

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import StrangersVAE, batch_errors, linear_vae, numpy_rule
+from small_models import StrangersVAE, batch_errors, linear_vae, numpy_rule
 
 import callbacks
 import twostage
@@ -29,6 +29,7 @@ def test_rule_inside_the_step_is_the_numpy_loop(rule, steps_per_execution):
     ).history
     expected = [numpy_rule(rule, 1.0, errors * (epoch + 1)) ** 0.5 for epoch in range(EPOCHS)]
     np.testing.assert_allclose(history["gamma"], expected, rtol=1e-5)
+    assert min(errors) < 0.9 < 1.1 < max(errors)  # so that every rule has moved
     assert float(vae.gamma) == pytest.approx(expected[-1], rel=1e-5)
     vae.fit(x, batch_size=BATCH, shuffle=False, verbose=0, callbacks=[callbacks.ComputedGamma(rule)])  # a second fit goes on
     assert float(vae.gamma) == pytest.approx(numpy_rule(rule, 1.0, errors * (EPOCHS + 1)) ** 0.5, rel=1e-5)
@@ -71,7 +72,7 @@ def test_floor_binds_and_is_told(caplog):
 
 
 def test_rule_rests_without_the_callback_and_after_it():
-    x = data()
+    x = 0.1 * data()
     vae = linear_vae(log_var=-60.0)
     vae.compile(keras.optimizers.SGD(0.0))
     vae.fit(x, batch_size=BATCH, verbose=0)
@@ -116,9 +117,8 @@ def test_bad_input_is_told_when_it_is_given():
 
 def test_models_that_lack_something_are_told_when_training_begins():
     x = data()
-    no_gamma, no_mse, many_steps = StrangersVAE(), StrangersVAE(), StrangersVAE()
+    no_gamma, no_mse, many_steps = StrangersVAE(), StrangersVAE(metric=keras.metrics.Sum), StrangersVAE()
     no_gamma.gamma, many = 1.0, {"steps_per_execution": 3}
-    no_mse.mse = keras.metrics.Sum(name="mse")
     learned = linear_vae(likelihood=twostage.GaussianLikelihood(learned=True))
     for model, words, options in (
         (no_gamma, r"gamma is a float, expected a variable.*self\.add_weight", {}),
@@ -132,6 +132,17 @@ def test_models_that_lack_something_are_told_when_training_begins():
             model.fit(x, verbose=0, callbacks=[callbacks.ComputedGamma()])
         for a, b in zip(before, model.get_weights()):
             np.testing.assert_array_equal(a, b)
+
+
+def test_a_metric_that_the_step_does_not_feed_is_told():
+    class Forgetful(StrangersVAE):
+        def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
+            return keras.ops.mean(keras.ops.square(x - y_pred["x"]))
+
+    model = Forgetful()
+    model.compile("sgd")
+    with pytest.raises(ValueError, match="'mse' got nothing in this step"):
+        model.fit(data(), verbose=0, callbacks=[callbacks.ComputedGamma()])
 
 
 def test_config_round_trip():

@@ -96,7 +96,7 @@ def test_what_cannot_be_used_is_told_in_one_line(tmp_path):
     np.savez(tmp_path / "odd.npz", a=np.zeros(3), b=np.zeros(3))
     for source, words in {
         "empty": "holds no image", "sizes": "unequal sizes, 1[02]x12x3 in .* and 1[02]x12x3 in .*--side", "broken": "could not read .*png",
-        "float.npy": "float64 images .*expected uint8", "flat.npy": r"shape \(20, 8, 1\)", "objects.npy": "NumPy cannot read",
+        "float.npy": "float64 images .*expected uint8", "flat.npy": r"shape \(20, 8\)", "objects.npy": "NumPy cannot read",
         "odd.npz": "arrays a, b, expected x_train", "missing.npy": "check the path", "cifra10": "received data 'cifra10', expected digits, mnist",
     }.items():  # fmt: skip
         with pytest.raises(InputError, match=words) as caught:

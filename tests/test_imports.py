@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted([*(ROOT / "twostage").rglob("*.py"), *(ROOT / "callbacks").rglob("*.py")])
 # Each part of twostage, and the parts it may import (its own, and everything to its left in the order of design).
 BELOW = ["errors", "likelihoods", "models", "config", "data", "latents", "sampling", "pictures", "runs", "export", "report", "recipes", "cli"]
-FREE = {"sample": {"errors", "pictures", "export", "cli"}, "export": {"cli"}}  # commands end in cli
+FREE = {"sample": {"errors", "pictures", "export", "cli"}, "export": {"cli"}, "cli": {"sample"}}  # the commands and cli name each other
 
 
 def imports(path, top_only):

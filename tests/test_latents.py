@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import linear_vae
+from small_models import linear_vae
 from keras import ops
 
 import twostage

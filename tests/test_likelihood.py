@@ -64,25 +64,22 @@ def test_samples_have_the_mean_and_gamma():
 def test_learned_gamma_finds_the_error_and_its_multiplier_is_a_learning_rate(multiplier):
     """Adam's first step moves a weight by the learning rate, so log gamma by multiplier times it."""
     likelihood = twostage.GaussianLikelihood(learned=True, multiplier=multiplier)
-    x = np.random.default_rng(4).normal(0, 0.1, (256, 5)).astype("float32")
-    inputs = keras.Input((5,))
-    model = keras.Model(inputs, Nats(likelihood)(inputs))
-    model.compile(keras.optimizers.Adam(0.01), loss=lambda y, nats: nats)
-    model.fit(x, x[:, :1], batch_size=256, epochs=1, verbose=0)
+    x = np.random.default_rng(4).normal(0, 0.1, (64, 5)).astype("float32")
+    model = only_gamma(likelihood, 0.01)
+    model.fit(x, x[:, :1], batch_size=64, epochs=1, verbose=0)
     assert float(likelihood.gamma) == pytest.approx(math.exp(-0.01 * multiplier), rel=1e-4)
-    model.fit(x, x[:, :1], batch_size=256, epochs=600, verbose=0)
+    many = np.tile(x, (600, 1))
+    model.fit(many, many[:, :1], batch_size=64, shuffle=False, verbose=0)
     assert float(likelihood.gamma) == pytest.approx(float(np.sqrt((x**2).mean())), rel=0.02)
 
 
 def test_learned_gamma_stops_at_its_floor_and_comes_back():
     likelihood = twostage.GaussianLikelihood(gamma=0.5, learned=True, floor=0.4)
-    inputs = keras.Input((5,))
-    model = keras.Model(inputs, Nats(likelihood)(inputs))
-    model.compile(keras.optimizers.Adam(0.05), loss=lambda y, nats: nats)
-    still, noisy = np.zeros((64, 5), "float32"), np.random.default_rng(5).normal(0, 2, (64, 5)).astype("float32")
-    model.fit(still, still[:, :1], epochs=50, verbose=0)
+    model = only_gamma(likelihood, 0.05)
+    still, noisy = np.zeros((1600, 5), "float32"), np.random.default_rng(5).normal(0, 2, (9600, 5)).astype("float32")
+    model.fit(still, still[:, :1], verbose=0)
     assert float(likelihood.gamma) == pytest.approx(0.4, rel=1e-5)
-    model.fit(noisy, still[:, :1], epochs=300, verbose=0)
+    model.fit(noisy, noisy[:, :1], verbose=0)
     assert float(likelihood.gamma) > 1.5
 
 
@@ -90,6 +87,13 @@ def test_learned_gamma_stops_at_its_floor_and_comes_back():
 def test_bad_arguments(options):
     with pytest.raises(ValueError, match="[Rr]eceived .* expected"):
         twostage.GaussianLikelihood(**options)
+
+
+def only_gamma(likelihood, learning_rate):
+    inputs = keras.Input((5,))
+    model = keras.Model(inputs, Nats(likelihood)(inputs))
+    model.compile(keras.optimizers.Adam(learning_rate), loss=lambda y, nats: nats)
+    return model
 
 
 class Nats(keras.layers.Layer):

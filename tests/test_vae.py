@@ -7,7 +7,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from conftest import linear_vae
+from small_models import linear_vae
 from keras import ops
 from scipy import stats
 
@@ -121,7 +121,7 @@ import numpy as np, keras, tensorflow as tf, sys
 sys.path.insert(0, "tests")
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from conftest import linear_vae
+from small_models import linear_vae
 import callbacks
 x = np.random.default_rng(0).normal(size=(80, 6)).astype("float32")
 def train(strategy):

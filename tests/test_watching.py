@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import StrangersVAE
+from small_models import StrangersVAE
 from PIL import Image
 
 import callbacks
