@@ -4,7 +4,7 @@ import logging
 
 import keras
 
-from .contract import check_gamma, find_mse, find_rule
+from .contract import check_gamma, find_mse, find_rule, number
 
 RULES = {"minimum": (0.0, True), "ratchet": (0.99, True), "ema": (0.99, False), "batch": (0.0, False)}  # decay, monotone
 
@@ -85,10 +85,10 @@ class ComputedGamma(keras.callbacks.Callback):
         if find_rule(model) is not None:
             return
         if hasattr(model, "batch_mse"):
-            error = float(model.batch_mse)
+            error = number(model.batch_mse)
         else:  # batch-end logs are means since the epoch began; the metric's sums give the batch's own value
             metric = find_mse(model)
-            total, count = float(metric.total), float(metric.count)
+            total, count = number(metric.total), number(metric.count)
             if count <= self._count:  # reset by a new epoch
                 self._total = self._count = 0.0
             if not count > self._count:
@@ -96,7 +96,7 @@ class ComputedGamma(keras.callbacks.Callback):
             error = (total - self._total) / (count - self._count)
             self._total, self._count = total, count
         decay, monotone = self._step_rule
-        g = float(model.gamma) ** 2
+        g = number(model.gamma) ** 2
         candidate = decay * g + (1 - decay) * error
         model.gamma.assign(max(min(g, candidate) if monotone else candidate, self._least) ** 0.5)
 
@@ -105,11 +105,11 @@ class ComputedGamma(keras.callbacks.Callback):
         if likelihood is not None:
             # The last batch of the epoch waits for a next step that may not come: use it now, and mark it as used.
             likelihood.apply_rule()
-            likelihood.batch_mse.assign(float(likelihood.gamma_squared))  # a copied number: on JAX two weights may not share a buffer
-            self._least = float(likelihood.floor_squared)
+            likelihood.batch_mse.assign(number(likelihood.gamma_squared))  # a copied number: on JAX two weights may not share a buffer
+            self._least = number(likelihood.floor_squared)
         else:
             self._total = self._count = 0.0
-        gamma = float(self.model.gamma)
+        gamma = number(self.model.gamma)
         if gamma <= self._least**0.5 * (1 + 1e-6) and not self._floor_seen:
             self._floor_seen = True
             logging.getLogger(__name__).warning("epoch %d: gamma has reached its floor %.4g", epoch + 1, gamma)

@@ -15,6 +15,11 @@ def find_rule(model):
     return None
 
 
+def number(variable):
+    """A scalar variable's or tensor's value, on every backend and under every strategy."""
+    return float(ops.convert_to_numpy(ops.convert_to_tensor(variable)))
+
+
 def check_gamma(model):
     """Raises ValueError unless `model.gamma` is a variable."""
     if not hasattr(getattr(model, "gamma", None), "assign"):

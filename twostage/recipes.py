@@ -43,7 +43,8 @@ def stage1(changes, preset=None, run=None, resume=False, dry_run=False):
         return
     stage.begin(preset, config, _fingerprint(images))
     watched = callbacks.contract.random_subset(images, WATCHED, config.seed)
-    rows = _train(vae, batches, config, stage, watched, callbacks.ImageGrid(stage.path / "images", watched, freq=config.watch_every))
+    grid = callbacks.ImageGrid(stage.path / "images", watched, freq=config.watch_every, tensorboard=_tensorboard(config, stage))
+    rows = _train(vae, batches, config, stage, watched, grid)
     moments = encode(vae, watched)
     pictures.save_png(stage.path / "images" / "latents.png", pictures.latent_variances(*moments))
     stage.save_model("model.keras", vae)
@@ -74,7 +75,8 @@ def stage2(changes, preset=None, run=None, resume=False, dry_run=False):
     generator = np.random.default_rng((config.seed, 1))
     watched = redraw(callbacks.contract.random_subset(moments, WATCHED, config.seed), generator)
     decode = lambda model, u: vae1.decode(model.decode(u))  # noqa: E731
-    grid = callbacks.ImageGrid(stage.path / "images", latent_dim=width, decode=decode, freq=config.watch_every)
+    logs = _tensorboard(config, stage)
+    grid = callbacks.ImageGrid(stage.path / "images", latent_dim=width, decode=decode, freq=config.watch_every, tensorboard=logs)
     rows = _train(vae, batches, config, stage, watched, grid)
     law = float(statistics.variance_law(mean, log_var).mean())
     normalizer = LatentNormalizer(1.0 if config.normal_target == "one" else law**0.5, config.per_latent, name="normalizer")
@@ -145,6 +147,8 @@ def _load_images(config):
 
 
 def _prepare(config):
+    if config.tensorboard and not (find_spec("tensorboard") and find_spec("tensorflow")):
+        raise InputError("received --tensorboard, but TensorBoard or TensorFlow is not installed: pip install tensorboard tensorflow")
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
 
@@ -158,7 +162,7 @@ def _train(vae, batches, config, stage, watched, grid):
     posterior = SharedPosterior()
     checkpoint = Checkpoint(stage, rows)
     rule = [callbacks.ComputedGamma(config.gamma_rule)] if config.gamma == "computed" else []
-    tensorboard = [keras.callbacks.TensorBoard(stage.path / "tensorboard")] if config.tensorboard else []
+    tensorboard = [keras.callbacks.TensorBoard(_tensorboard(config, stage))] if config.tensorboard else []
     terminal = sys.stdout.isatty()
     halve = lambda epoch, _: config.learning_rate * 0.5 ** (epoch // config.halve_every)  # noqa: E731
     vae.fit(
@@ -171,6 +175,10 @@ def _train(vae, batches, config, stage, watched, grid):
         ],
     )  # fmt: skip
     return checkpoint.rows
+
+
+def _tensorboard(config, stage):
+    return str(stage.path / "tensorboard") if config.tensorboard else None
 
 
 class SharedPosterior:

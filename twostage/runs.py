@@ -99,7 +99,10 @@ class Stage:
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
                 print(f"{path} is damaged ({error}); the checkpoint before it is used", file=sys.stderr)
                 continue
-            for name, variable in _variables(model).items():
+            variables = _variables(model)
+            if {name: v.shape for name, v in variables.items()} != {name: a.shape for name, a in state.items()}:
+                raise InputError(f"{path} holds the weights of another network: it was written by another version; start another run")
+            for name, variable in variables.items():
                 variable.assign(state[name])
             return progress["epoch"], progress["rows"]
         return 0, []
@@ -160,9 +163,8 @@ def _replace(aside, path):
 
 
 def _variables(model):
-    """All state of a training run by name: weights and seeds of the model, then the optimiser's. Numbers keep the names apart."""
-    state = [*model.variables, *model.optimizer.variables]
-    return {f"{i:04d}:{variable.path.replace('/', '.')}": variable for i, variable in enumerate(state)}
+    """All state of a training run: weights and seeds of the model, then the optimiser's, numbered: Keras's names depend on the process."""
+    return {f"{i:04d}": variable for i, variable in enumerate([*model.variables, *model.optimizer.variables])}
 
 
 def _csv(rows):
