@@ -101,9 +101,10 @@ def test_saved_model_samples_with_tensorflow_alone(run, tmp_path):
 def test_saved_model_is_the_keras_models_chain(run):
     """The SavedModel's encode, decode and reconstruct against the `.keras` file, on the backend under test."""
     tf = pytest.importorskip("tensorflow")
-    from twostage import export, sampling
+    from twostage import VAE, export, sampling  # any public name registers the classes of the files
 
     model, vae = export.load(run[0] / "saved_model"), keras.saving.load_model(run[0] / "stage1" / "model.keras")
+    assert isinstance(vae, VAE)
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), "uint8")
     np.testing.assert_allclose(model.reconstruct(images), keras.ops.convert_to_numpy(sampling.reconstruct(vae, images)), atol=1e-5)
     stage2 = keras.saving.load_model(run[0] / "stage2" / "model.keras")

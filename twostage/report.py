@@ -3,6 +3,10 @@
 import json
 from pathlib import Path
 
+import keras
+import numpy as np
+
+from twostage import sampling
 from twostage.runs import write_json, write_whole
 
 
@@ -12,6 +16,25 @@ def write(run, **figures):
     results = {**(json.loads(path.read_text()) if path.exists() else {}), **figures}
     write_json(path, results)
     write_whole(Path(run) / "report.md", _text(Path(run).name, results))
+
+
+def stage_figures(config, rows, log_var):
+    """The last epoch's logs, the epoch in which gamma's floor first bound, and E[sigma^2] of each latent, sorted."""
+    at_floor = [row["epoch"] for row in rows if row["gamma"] <= config.gamma_floor * 1.000001]
+    return {
+        **{name: value for name, value in rows[-1].items() if value == value},
+        "gamma_at_floor_since_epoch": at_floor[0] if at_floor else None,
+        "posterior_variance_per_latent": [round(float(variance), 4) for variance in np.sort(np.exp(log_var).mean(0))],
+    }
+
+
+def latent_figures(stage2, normalizer, seed):
+    """Standard deviations of 10,000 latents before and after normalisation; `seed` is not that of the normaliser's statistics."""
+    before = sampling.many_latents(stage2, 10_000, seed)
+    after = keras.ops.convert_to_numpy(normalizer(before))
+    deviations = {"deviation_before": before.std(0), "deviation_after": after.std(0)}
+    summaries = {name: {"mean": d.mean(), "smallest": d.min(), "largest": d.max()} for name, d in deviations.items()}
+    return {"target": normalizer.target, **{name: {key: float(v) for key, v in d.items()} for name, d in summaries.items()}}
 
 
 def _text(name, results):

@@ -2,13 +2,12 @@
 
 import dataclasses
 import fcntl
-import io
 import json
 import os
 import platform
 import sys
 import time
-import zipfile
+import zlib
 from importlib import metadata
 from pathlib import Path
 
@@ -50,6 +49,15 @@ class Stage:
     def command(self):
         return f"python train_stage{self.number}.py --run {self.run}"
 
+    def settings(self, preset, changes):
+        """(preset, config): a new run's from the preset, a resumed run's from its folder; `changes` override both."""
+        if not self.resume:
+            return preset or "digits", configs.resolve(self.number, preset or "digits", **changes)
+        saved_preset, saved = self.saved_config()
+        if preset not in (None, saved_preset):
+            raise InputError(f"{self.path} was started with preset {saved_preset}, received {preset}: drop --preset, or start another run")
+        return saved_preset, configs.build(type(saved), {**dataclasses.asdict(saved), **changes})
+
     def saved_config(self):
         """(preset, config) as the stage was started."""
         saved = json.loads((self.path / "config.json").read_text())
@@ -64,12 +72,16 @@ class Stage:
             changed = configs.differences(dataclasses.replace(saved, epochs=config.epochs), config)
             if changed:
                 raise InputError(f"{self.path} was started with other settings ({'; '.join(changed)}): drop those flags, or start another run")
-            if json.loads((self.path / "environment.json").read_text())["data"] != data:
-                raise InputError(f"{self.path} was started on other data than {data}: give the same --data, or start another run")
+            self.check_data(data)
         (self.path / "checkpoints").mkdir(exist_ok=True)
         (self.path / "images").mkdir(exist_ok=True)
         write_json(self.path / "environment.json", {**environment(), "data": data})
         write_json(self.path / "config.json", {"preset": preset, "config": dataclasses.asdict(config)})
+
+    def check_data(self, data):
+        """Raises `InputError` unless the stage was started on data of this fingerprint."""
+        if json.loads((self.path / "environment.json").read_text())["data"] != data:
+            raise InputError(f"{self.path} was started on other data than {data}: bring those back, or start another run")
 
     def _lock(self):
         self._lock_file = open(self.path / ".lock", "w")  # held until `end`
@@ -88,46 +100,25 @@ class Stage:
         model.save(aside)
         _replace(aside, self.path / name)
 
-    def restore(self, model):
-        """Loads the newest whole checkpoint into a compiled model. Returns (epochs done, history rows); (0, []) without one."""
-        model.optimizer.build(model.trainable_variables)
-        for path in sorted((self.path / "checkpoints").glob("epoch-*.npz"), reverse=True):
-            try:
-                with np.load(path, allow_pickle=False) as arrays:
-                    state = {name: arrays[name] for name in arrays.files}  # reading checks each array's checksum
-                progress = json.loads(str(state.pop("progress")))
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-                print(f"{path} is damaged ({error}); the checkpoint before it is used", file=sys.stderr)
-                continue
-            variables = _variables(model)
-            if {name: v.shape for name, v in variables.items()} != {name: a.shape for name, a in state.items()}:
-                raise InputError(f"{path} holds the weights of another network: it was written by another version; start another run")
-            for name, variable in variables.items():
-                variable.assign(state[name])
-            return progress["epoch"], progress["rows"]
-        return 0, []
+
+def finished_stage1(run, preset=None):
+    """Stage 1 of a run, for stage 2 to build on."""
+    path = Path(run) / "stage1"
+    command = f"python train_stage1.py --run {run}" + (f" --preset {preset}" if preset else "")
+    if not (path / "config.json").exists():
+        raise InputError(f"{path} does not exist, stage 2 needs a finished stage 1: run `{command}` first")
+    if not (path / "model.keras").exists():
+        raise InputError(f"{path} is not finished: run `python train_stage1.py --run {run} --resume` first")
+    stage = Stage(run, 1, resume=True)
+    saved, _ = stage.saved_config()
+    if preset not in (None, saved):
+        raise InputError(f"{run} was trained with preset {saved}, received {preset}: drop --preset, or give another --run")
+    return stage
 
 
-class Checkpoint(keras.callbacks.Callback):
-    """After each epoch: weights, optimiser, seeds and history into `checkpoints/`, and the whole history into history.csv.
-
-    Goes last in the list, after the callbacks whose figures it keeps. The two newest checkpoints stay.
-    """
-
-    def __init__(self, stage, rows):
-        super().__init__()
-        self.stage, self.rows = stage, list(rows)
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
-        state = {name: keras.ops.convert_to_numpy(v) for name, v in _variables(self.model).items()}
-        buffer = io.BytesIO()
-        np.savez(buffer, progress=json.dumps({"epoch": epoch + 1, "rows": self.rows}), **state)
-        folder = self.stage.path / "checkpoints"
-        write_whole(folder / f"epoch-{epoch + 1:05d}.npz", buffer.getbuffer())
-        for old in sorted(folder.glob("epoch-*.npz"))[:-2]:
-            old.unlink()
-        write_whole(self.stage.path / "history.csv", _csv(self.rows))
+def fingerprint(array):
+    """What tells one data set from another: shape and checksum."""
+    return {"shape": list(array.shape), "crc32": zlib.crc32(np.ascontiguousarray(array))}
 
 
 def write_whole(path, content):
@@ -160,16 +151,6 @@ def _replace(aside, path):
     with open(aside, "rb+") as file:
         os.fsync(file.fileno())
     os.replace(aside, path)
-
-
-def _variables(model):
-    """All state of a training run: weights and seeds of the model, then the optimiser's, numbered: Keras's names depend on the process."""
-    return {f"{i:04d}": variable for i, variable in enumerate([*model.variables, *model.optimizer.variables])}
-
-
-def _csv(rows):
-    names = list(rows[-1])
-    return "\n".join([",".join(names), *(",".join(str(row.get(name, "")) for name in names) for row in rows)]) + "\n"
 
 
 def _free_name(run):

@@ -1,5 +1,6 @@
 """The sampling chain u -> stage 2 -> normalisation -> stage 1 -> image, for arrays or tensors of any backend."""
 
+import numpy as np
 from keras import ops
 
 HOW = ("mean", "noise", "normalised")
@@ -39,3 +40,10 @@ def sample_latents(stage2, u, how="normalised", normalizer=None, noise=None):
 def sample(stage1, stage2, u, how="normalised", normalizer=None, noise=None):
     """Images of both stages: float32 (n, height, width, channels) in [0, 1]; arguments as for `sample_latents`."""
     return stage1.decode(sample_latents(stage2, u, how, normalizer, noise))
+
+
+def many_latents(stage2, count, seed, batch_size=1_000):
+    """`count` draws of `sample_latents(..., "mean")` as a NumPy array (count, k), from a NumPy seed."""
+    u = np.random.default_rng(seed).standard_normal((count, stage2.decoder.input_shape[-1]), dtype="float32")
+    parts = [sample_latents(stage2, u[i : i + batch_size], "mean") for i in range(0, count, batch_size)]
+    return np.concatenate([ops.convert_to_numpy(part) for part in parts])
