@@ -8,8 +8,6 @@ import sys
 from twostage import config as configs
 from twostage.errors import InputError
 
-RUN_HELP = "run folder (default: runs/PRESET)"
-
 
 def stage1(argv=None):
     """`train_stage1.py`: trains stage 1 and writes its SavedModel."""
@@ -41,15 +39,11 @@ def _guarded(command, *arguments):
     try:
         command(*arguments)
     except InputError as error:
-        sys.exit(_one_line(error))
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
-        print("\nstopped; the same command with --resume goes on from the last finished epoch", file=sys.stderr)
+        print("\nstopped; training goes on from the last finished epoch with the same command and --resume", file=sys.stderr)
         sys.exit(130)
-
-
-def _one_line(error):
-    print(f"error: {error}", file=sys.stderr)
-    return 2
 
 
 def _stage(number, argv):
@@ -92,7 +86,7 @@ def _parser(number):
     )
     group = parser.add_argument_group("run")
     group.add_argument("--preset", default=None, metavar="NAME", help=f"{', '.join(configs.PRESETS)} (default: digits)")
-    group.add_argument("--run", default=None, metavar="FOLDER", help=RUN_HELP)
+    group.add_argument("--run", default=None, metavar="FOLDER", help="run folder (default: runs/PRESET)")
     group.add_argument("--resume", action="store_true", default=False, help="go on with a run that stopped")
     group.add_argument("--dry-run", action="store_true", default=False, help="print the settings and the networks, and stop")
     groups = {"run": group}

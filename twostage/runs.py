@@ -36,18 +36,12 @@ class Stage:
         self.run, self.number, self.resume = Path(run), number, resume
         self.path = self.run / f"stage{number}"
         exists = (self.path / "config.json").exists()
-        command = f"python train_stage{number}.py"
+        command = f"python train_stage{number}.py --run {self.run}"
         if exists and not resume:
-            raise InputError(
-                f"{self.path} exists: go on with it by `{command} --run {self.run} --resume`, "
-                f"or start another by `{command} --run {_free_name(self.run)}`"
-            )
+            another = f"python train_stage1.py --preset {self.saved_config()[0]} --run {_free_name(self.run)}"
+            raise InputError(f"{self.path} exists: go on with it by `{command} --resume`, or start another run by `{another}`")
         if resume and not exists:
-            raise InputError(f"received --resume, but {self.path} does not exist: start it by `{command} --run {self.run}`")
-
-    @property
-    def command(self):
-        return f"python train_stage{self.number}.py --run {self.run}"
+            raise InputError(f"received --resume, but {self.path} does not exist: start it by `{command}`")
 
     def settings(self, preset, changes):
         """(preset, config): a new run's from the preset, a resumed run's from its folder; `changes` override both."""
@@ -73,6 +67,8 @@ class Stage:
             if changed:
                 raise InputError(f"{self.path} was started with other settings ({'; '.join(changed)}): drop those flags, or start another run")
             self.check_data(data)
+            if self.number == 1 and config.epochs > saved.epochs and (self.run / "stage2").exists():
+                raise InputError(f"{self.run}/stage2 was trained on this stage 1 as it is: remove {self.run}/stage2 first, or start another run")
         (self.path / "checkpoints").mkdir(exist_ok=True)
         (self.path / "images").mkdir(exist_ok=True)
         write_json(self.path / "environment.json", {**environment(), "data": data})

@@ -108,9 +108,18 @@ class VAE(keras.Model):
         return loss
 
     def fit(self, x=None, *args, **kwargs):
-        if hasattr(x, "dtype"):  # before Keras starts: on JAX an error in mid-fit costs the model its weights
+        return super().fit(self._checked(x), *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        return super().evaluate(self._checked(x), *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        return super().predict(self._checked(x), *args, **kwargs)
+
+    def _checked(self, x):
+        if hasattr(x, "dtype"):  # before Keras starts: on JAX an error inside its loops costs the model its weights
             self._check_kind(x)
-        return super().fit(x, *args, **kwargs)
+        return x
 
     def predict_step(self, *args):  # (data) on TensorFlow, (state, data) on JAX; covers predict and predict_on_batch
         self._predicting = True
