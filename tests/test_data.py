@@ -102,7 +102,7 @@ def test_what_cannot_be_used_is_told_in_one_line(tmp_path):
         with pytest.raises(InputError, match=words) as caught:
             data.load(source if source == "cifra10" else tmp_path / source)
         assert "\n" not in str(caught.value)
-    with pytest.raises(InputError, match="apply to folders"):
+    with pytest.raises(InputError, match="these apply to folders: use --crop 0 --side 0"):
         data.load("digits", side=32)
     with pytest.raises(InputError, match="split 'valid'"):
         data.load("digits", "valid")

@@ -113,12 +113,12 @@ def _train(stage, vae, batches, config, watched, grid):
     rule = [callbacks.ComputedGamma(config.gamma_rule)] if config.gamma == "computed" else []
     logs = str(stage.path / "tensorboard") if config.tensorboard else None
     terminal = sys.stdout.isatty()
-    told = [keras.callbacks.TensorBoard(logs)] * bool(logs) + [OneLine(config.epochs)] * (not terminal)
+    told = [*([keras.callbacks.TensorBoard(logs)] if logs else []), *([] if terminal else [OneLine(config.epochs)])]
     watch = [kind(watched, posterior, WATCHED, config.watch_every) for kind in (callbacks.VarianceLaw, callbacks.ActiveLatents)]
-    pictures_of = callbacks.ImageGrid(stage.path / "images", freq=config.watch_every, tensorboard=logs, **grid)
+    images = callbacks.ImageGrid(stage.path / "images", freq=config.watch_every, tensorboard=logs, **grid)
     vae.fit(
         batches, epochs=config.epochs, initial_epoch=min(done, config.epochs), shuffle=False, verbose=1 if terminal else 0,
-        callbacks=[batches.follow_epochs(), Pace(len(batches)), halve, *rule, *watch, pictures_of, *told, checkpoint],
+        callbacks=[batches.follow_epochs(), Pace(len(batches)), halve, *rule, *watch, images, *told, checkpoint],
     )  # fmt: skip
     return checkpoint.rows
 

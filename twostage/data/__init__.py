@@ -40,7 +40,7 @@ def load(source, split="train", crop=0, side=0, pad=0):
     else:
         raise InputError(f"received data {str(source)!r}, expected {', '.join(named.NAMES)}, a folder of images, an .npz or an .npy file")
     if (crop or side) and not path.is_dir():
-        raise InputError(f"received --crop {crop} --side {side} for {str(source)!r}, but they apply to folders: drop them")
+        raise InputError(f"received --crop {crop} --side {side} for {str(source)!r}, but these apply to folders: use --crop 0 --side 0")
     return _pad(images, pad), labels
 
 
