@@ -26,6 +26,15 @@ def test_digits_are_scikit_learns_stretched_to_8_bits():
     assert np.bincount(labels).min() > 140  # no class is missing from the split
 
 
+@pytest.mark.parametrize("name, shape", [("mnist", (28, 28, 1)), ("cifar10", (32, 32, 3))])
+def test_names_go_through_tensorflow_datasets(name, shape):
+    """Against its own stand-in for a download, which makes random examples of the true form."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    with tfds.testing.mock_data(num_examples=7):
+        images, labels = data.load(name, "test")
+    assert images.shape == (7, *shape) and images.dtype == np.uint8 and labels.shape == (7,)
+
+
 def test_celeba_crop_and_resize_are_pillows_to_the_bit(tmp_path):
     """Rows 45-173, columns 25-153, then 1, 3, 3, 1 taps: also computed here in NumPy, to one grey level."""
     write_images(tmp_path, 30, celeba.SIZE)

@@ -90,7 +90,7 @@ def _parser(number):
     group.add_argument("--resume", action="store_true", default=False, help="go on with a run that stopped")
     group.add_argument("--dry-run", action="store_true", default=False, help="print the settings and the networks, and stop")
     groups = {"run": group}
-    for field in dataclasses.fields(kind):
+    for field in sorted(dataclasses.fields(kind), key=lambda field: configs.GROUPS.index(field.metadata["group"])):
         name, flag = field.metadata["group"], "--" + field.name.replace("_", "-")
         group = groups.get(name) or groups.setdefault(name, parser.add_argument_group(name))
         text = f"{field.metadata['help']} (default: {_defaults(number, field)})"

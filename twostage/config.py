@@ -9,12 +9,33 @@ def option(default, group, text, choices=None):
     return dataclasses.field(default=default, metadata={"group": group, "help": text, "choices": choices})
 
 
+GROUPS = ("data", "network", "likelihood", "sampling", "training")  # in the order of --help
 GAMMAS, RULES = ("computed", "learned", "fixed"), ("minimum", "ratchet", "ema", "batch")
 PRECISIONS = ("float32", "mixed_bfloat16")
 
 
 @dataclasses.dataclass(frozen=True)
-class Stage1Config:
+class _Training:
+    """What both stages have. The defaults are stage 1's."""
+
+    gamma: str = option("computed", "likelihood", "how the decoder's standard deviation gamma is found", GAMMAS)
+    gamma_rule: str = option("minimum", "likelihood", "rule of a computed gamma", RULES)
+    gamma_start: float = option(1.0, "likelihood", "gamma at the start; with --gamma fixed, throughout")
+    gamma_floor: float = option(0.0011, "likelihood", "least gamma; 0.0011 is the rounding error of 8 bits")
+    gamma_multiplier: float = option(1.0, "likelihood", "of the learning rate of a learned gamma")
+    kl_weight: float = option(1.0, "likelihood", "kappa, weight of the KL divergence")
+    epochs: int = option(700, "training", "passes over the data")
+    batch_size: int = option(100, "training", "examples a step")
+    learning_rate: float = option(1e-4, "training", "of Adam")
+    halve_every: int = option(250, "training", "epochs after which the learning rate is halved, again and again")
+    precision: str = option("float32", "training", "of the networks' arithmetic; losses are always float32", PRECISIONS)
+    seed: int = option(0, "training", "of weights, batches and noise")
+    watch_every: int = option(1, "training", "epochs from one look at latents and pictures to the next")
+    tensorboard: bool = option(False, "training", "also write TensorBoard logs (pip install tensorboard)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage1Config(_Training):
     """Stage 1: the ResNet VAE on images."""
 
     data: str = option("digits", "data", "digits, mnist, fashion_mnist, cifar10, an .npz or .npy file, or a folder of images")
@@ -28,45 +49,20 @@ class Stage1Config:
     latent_dim: int = option(64, "network", "latents")
     pooling: str = option("average", "network", "before the fully connected block", ("average", "flatten"))
     l2: float = option(0.0, "network", "weight of the squared kernels of down- and upsampling")
-    gamma: str = option("computed", "likelihood", "how the decoder's standard deviation gamma is found", GAMMAS)
-    gamma_rule: str = option("minimum", "likelihood", "rule of a computed gamma", RULES)
-    gamma_start: float = option(1.0, "likelihood", "gamma at the start; with --gamma fixed, throughout")
-    gamma_floor: float = option(0.0011, "likelihood", "least gamma; 0.0011 is the rounding error of 8 bits")
-    gamma_multiplier: float = option(1.0, "likelihood", "of the learning rate of a learned gamma")
-    kl_weight: float = option(1.0, "likelihood", "kappa, weight of the KL divergence")
-    epochs: int = option(700, "training", "passes over the data")
-    batch_size: int = option(100, "training", "images a step")
-    learning_rate: float = option(1e-4, "training", "of Adam")
-    halve_every: int = option(250, "training", "epochs after which the learning rate is halved, again and again")
-    precision: str = option("float32", "training", "of the networks' arithmetic; losses are always float32", PRECISIONS)
-    seed: int = option(0, "training", "of weights, batches and noise")
-    watch_every: int = option(1, "training", "epochs from one look at latents and pictures to the next")
-    tensorboard: bool = option(False, "training", "also write TensorBoard logs (pip install tensorboard)")
 
 
 @dataclasses.dataclass(frozen=True)
-class Stage2Config:
+class Stage2Config(_Training):
     """Stage 2: the dense VAE on stage 1's latents."""
 
     width: int = option(2048, "network", "units of each of the dense layers")
     depth: int = option(3, "network", "dense layers each way")
-    gamma: str = option("computed", "likelihood", "how the standard deviation gamma of the latents is found", GAMMAS)
-    gamma_rule: str = option("minimum", "likelihood", "rule of a computed gamma", RULES)
-    gamma_start: float = option(1.0, "likelihood", "gamma at the start; with --gamma fixed, throughout")
     gamma_floor: float = option(0.03, "likelihood", "least gamma; stage 2's bound is flat in it, so a rule may drift here")
-    gamma_multiplier: float = option(1.0, "likelihood", "of the learning rate of a learned gamma")
-    kl_weight: float = option(1.0, "likelihood", "kappa, weight of the KL divergence")
     sampling: str = option("normalised", "sampling", "of latents in the SavedModel", ("mean", "noise", "normalised"))
-    normal_target: str = option("one", "sampling", "deviation after normalisation", ("one", "variance_law"))
+    normal_target: str = option("one", "sampling", "deviation after normalisation: 1, or stage 1's variance law's", ("one", "variance_law"))
     per_latent: bool = option(False, "sampling", "normalise each latent by its own deviation")
     epochs: int = option(1400, "training", "passes over the latents")
-    batch_size: int = option(100, "training", "latents a step")
-    learning_rate: float = option(1e-4, "training", "of Adam")
     halve_every: int = option(400, "training", "epochs after which the learning rate is halved, again and again")
-    precision: str = option("float32", "training", "of the networks' arithmetic; losses are always float32", PRECISIONS)
-    seed: int = option(0, "training", "of weights, batches and noise")
-    watch_every: int = option(1, "training", "epochs from one look at latents and pictures to the next")
-    tensorboard: bool = option(False, "training", "also write TensorBoard logs (pip install tensorboard)")
 
 
 # Differences from the defaults above, which are CIFAR-10's: (stage 1, stage 2). CIFAR-10 and CelebA: Asperti & Trentin's

@@ -26,10 +26,10 @@ def _fetch(name, split):
     try:
         import tensorflow_datasets as tfds
 
-        data = tfds.as_numpy(tfds.load(name, split=split, batch_size=-1))
+        examples = list(tfds.as_numpy(tfds.load(name, split=split)))
     except Exception as error:  # no network, no disk, no TensorFlow: whatever TFDS meets, the user's way out is a file
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
         raise InputError(
             f"could not get {name} from TensorFlow Datasets ({reason}): give a file that you have with --data {name}.npz (x_train, x_test)"
         ) from error
-    return data["image"], data["label"]
+    return np.stack([example["image"] for example in examples]), np.array([example["label"] for example in examples])
