@@ -74,7 +74,7 @@ _GREY_28 = (
 PRESETS = {
     "digits": (
         {"num_scale": 2, "latent_dim": 16, "fc_dim": 256, "learning_rate": 1e-3, "epochs": 120, "halve_every": 60, "watch_every": 10},
-        {"width": 512, "learning_rate": 1e-3, "epochs": 200, "halve_every": 60, "watch_every": 20},
+        {"width": 512, "learning_rate": 1e-3, "epochs": 400, "halve_every": 120, "watch_every": 20},
     ),
     "mnist": ({"data": "mnist", **_GREY_28[0]}, _GREY_28[1]),
     "fashion_mnist": ({"data": "fashion_mnist", **_GREY_28[0]}, _GREY_28[1]),
