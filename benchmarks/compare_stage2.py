@@ -31,7 +31,7 @@ def main(runs):
     keras.utils.set_random_seed(0)
     generator = np.random.default_rng(7)
     for run in map(Path, runs):
-        _, config = Stage(run, 1, resume=True).saved_config()
+        config = Stage(run, 1, resume=True).saved_config()
         images, _ = data.load(config.data, "train", config.crop, config.side, config.pad)
         images = images[np.sort(generator.choice(len(images), min(len(images), 3 * N), replace=False))]
         twostage.VAE  # registers the classes

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import os
 import sys
+from importlib import import_module
 
 from twostage import config as configs
 from twostage.errors import InputError
@@ -35,7 +36,6 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _guarded(command, *arguments):
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings
     try:
         command(*arguments)
     except InputError as error:
@@ -47,12 +47,14 @@ def _guarded(command, *arguments):
 
 
 def _stage(number, argv):
-    parser = _parser(number)
-    given = vars(parser.parse_args(argv))
-    options = {name: given.pop(name) for name in ("preset", "run", "resume", "dry_run")}
-    from twostage import recipes  # the frameworks, only now
+    changes = vars(_parser(number).parse_args(argv))
+    options = {name: changes.pop(name) for name in ("preset", "run", "resume")}
+    dry_run = changes.pop("dry_run")
+    from twostage.runs import open_stage
 
-    (recipes.stage1, recipes.stage2)[number - 1](given, **options)
+    stage, config = open_stage(number, changes, **options)
+    recipes = _load("twostage.recipes")
+    (recipes.stage1, recipes.stage2)[number - 1](config, stage, dry_run)
 
 
 def _export(argv):
@@ -60,9 +62,23 @@ def _export(argv):
     parser.add_argument("--run", required=True, help="run folder")
     options = parser.parse_args(argv)
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    from twostage import recipes
+    print(f"wrote {_load('twostage.recipes').export(options.run)}")
 
-    print(f"wrote {recipes.export(options.run)}")
+
+def _load(module):
+    """Imports a module with the frameworks behind it, without the twenty lines with which TensorFlow greets on standard error."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        loaded = import_module(module)
+        import_module("keras").distribution.list_devices()  # the last greeting comes with the first look for devices
+        return loaded
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _sample(argv):
@@ -73,9 +89,7 @@ def _sample(argv):
     parser.add_argument("--out", default="samples.png", help="file to write (default: samples.png)")
     parser.add_argument("--first-stage", action="store_true", help="sample stage 1 alone")
     options = parser.parse_args(argv)
-    from twostage import sample as module
-
-    module.draw(options.run, options.n, options.seed, options.out, options.first_stage)
+    _load("twostage.sample").draw(options.run, options.n, options.seed, options.out, options.first_stage)
 
 
 def _parser(number):

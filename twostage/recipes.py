@@ -18,66 +18,59 @@ from twostage.data.batches import Batches
 from twostage.errors import InputError
 from twostage.latents import LatentNormalizer, SharedPosterior, encode, redraw
 from twostage.progress import OneLine, Pace
-from twostage.runs import Stage, fingerprint, finished_stage1
+from twostage.runs import fingerprint, finished_stage1
 
 WATCHED = 2_000  # examples that the callbacks look at
 MEASURED = 50_000  # latents that the normaliser's statistics come from
 
 
-def stage1(changes, preset=None, run=None, resume=False, dry_run=False):
+def stage1(config, stage, dry_run=False):
     """Trains stage 1 of a run and writes its SavedModel.
 
     Args:
-        changes: Settings that differ from the preset's, as a dict of `Stage1Config` fields.
-        preset: Name of the preset; digits unless a resumed run says otherwise.
-        run: The run folder; runs/PRESET by default.
-        resume: Whether to go on with a run that stopped.
+        config: A `Stage1Config`.
+        stage: The `Stage` to write to.
         dry_run: Whether to stop after telling what would be done.
     """
-    stage = Stage(run or f"runs/{preset or 'digits'}", 1, resume)
-    preset, config = stage.settings(preset, changes)
     images = _load_images(config)
     _prepare(config)
     vae = assemble.stage1(config, images.shape[1:])
     batches = Batches(images, config.batch_size, config.seed)
-    _introduce(stage, preset, config, vae, f"{len(images)} images of {'x'.join(map(str, images.shape[1:]))} from {config.data}")
+    _introduce(config, stage, vae, f"{len(images)} images of {'x'.join(map(str, images.shape[1:]))} from {config.data}")
     if dry_run:
         return
-    stage.begin(preset, config, fingerprint(images))
+    stage.begin(config, fingerprint(images))
     watched = callbacks.contract.random_subset(images, WATCHED, config.seed)
-    rows = _train(stage, vae, batches, config, watched, {"data": watched})
-    _save(stage, config, vae, rows, watched)
+    rows = _train(config, stage, vae, batches, watched, {"data": watched})
+    _save(config, stage, vae, rows, watched)
     _finish(stage, f"python train_stage2.py --run {stage.run}")
 
 
-def stage2(changes, preset=None, run=None, resume=False, dry_run=False):
+def stage2(config, stage, dry_run=False):
     """Trains stage 2 on the latents of a finished stage 1, measures the normaliser, and writes the SavedModel of both.
 
-    Arguments as for `stage1`, with `Stage2Config` fields; the preset and the data are the run's.
+    Arguments as for `stage1`, with a `Stage2Config`; the data are those of stage 1.
     """
-    first = finished_stage1(run or f"runs/{preset or 'digits'}", preset)
-    preset, config1 = first.saved_config()
-    stage = Stage(first.run, 2, resume)
-    _, config = stage.settings(preset, changes)
-    images = _load_images(config1)
+    first = finished_stage1(stage.run)
+    images = _load_images(first.saved_config())
     first.check_data(fingerprint(images))
     _prepare(config)
     vae1 = keras.saving.load_model(first.path / "model.keras", compile=False)
     width = vae1.decoder.input_shape[-1]
     vae = assemble.stage2(config, width)
-    _introduce(stage, preset, config, vae, f"the latents of {len(images)} images, {width} each, drawn afresh every epoch")
+    _introduce(config, stage, vae, f"the latents of {len(images)} images, {width} each, drawn afresh every epoch")
     if dry_run:
         return
-    stage.begin(preset, config, fingerprint(images))
+    stage.begin(config, fingerprint(images))
     moments = np.stack(encode(vae1, images), axis=1)  # (N, 2, k)
     batches = Batches(moments, config.batch_size, config.seed, transform=redraw)
     watched = redraw(callbacks.contract.random_subset(moments, WATCHED, config.seed), np.random.default_rng((config.seed, 1)))
-    rows = _train(stage, vae, batches, config, watched, {"latent_dim": width, "decode": lambda model, u: vae1.decode(model.decode(u))})
+    rows = _train(config, stage, vae, batches, watched, {"latent_dim": width, "decode": lambda model, u: vae1.decode(model.decode(u))})
     law = np.exp(moments[:, 1]).mean(0) + moments[:, 0].var(0)  # Var[mu] + E[sigma^2]
     normalizer = LatentNormalizer({"one": 1.0, "variance_law": float(law.mean() ** 0.5)}[config.normal_target], config.per_latent)
     normalizer.adapt(sampling.many_latents(vae, MEASURED, (config.seed, 2)))
     stage.save_model("normalizer.keras", keras.Sequential([keras.Input((width,)), normalizer]))
-    _save(stage, config, vae, rows, watched)
+    _save(config, stage, vae, rows, watched)
     report.write(stage.run, latents=report.latent_figures(vae, normalizer, (config.seed, 3)))
     _finish(stage, f"python -m twostage.sample --run {stage.run} --n 64 --seed 1 --out samples.png")
 
@@ -102,7 +95,7 @@ def _prepare(config):
     keras.config.set_dtype_policy(config.precision)
 
 
-def _train(stage, vae, batches, config, watched, grid):
+def _train(config, stage, vae, batches, watched, grid):
     """Compiles, restores, fits. `grid`: what the pictures need. Returns the history, one dict an epoch."""
     # XLA on the CPU is several times slower than TensorFlow's graph; on JAX nothing runs fast without it.
     jit = keras.backend.backend() != "tensorflow" or bool(keras.distribution.list_devices("gpu"))
@@ -123,16 +116,16 @@ def _train(stage, vae, batches, config, watched, grid):
     return checkpoint.rows
 
 
-def _save(stage, config, vae, rows, watched):
+def _save(config, stage, vae, rows, watched):
     mean, log_var = encode(vae, watched)
     pictures.save_png(stage.path / "images" / "latents.png", pictures.latent_variances(mean, log_var))
     stage.save_model("model.keras", vae)
     report.write(stage.run, **{f"stage{stage.number}": report.stage_figures(config, rows, log_var)})
 
 
-def _introduce(stage, preset, config, vae, what):
+def _introduce(config, stage, vae, what):
     count = lambda model: sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)  # noqa: E731
-    print(f"stage {stage.number}, preset {preset}: {what}; {keras.backend.backend()} backend")
+    print(f"stage {stage.number}, preset {stage.preset}: {what}; {keras.backend.backend()} backend")
     print(f"{count(vae):,} trainable parameters, {count(vae.encoder):,} in the encoder and {count(vae.decoder):,} in the decoder")
     print(", ".join(f"{name} {value}" for name, value in dataclasses.asdict(config).items()), flush=True)
 

@@ -11,7 +11,6 @@ import zlib
 from importlib import metadata
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from twostage import config as configs
@@ -20,49 +19,67 @@ from twostage.errors import InputError
 PACKAGES = ("two-stage-vae", "keras", "tensorflow", "jax", "numpy", "pillow", "scikit-learn")
 
 
+def open_stage(number, changes, preset=None, run=None, resume=False):
+    """(stage, config) of a command, before anything is written or any framework loaded.
+
+    Args:
+        number: 1 or 2; stage 2 needs a finished stage 1 in the run folder, and takes the preset from it.
+        changes: Settings that differ from the preset's, by field name; on a resumed stage, from those it was started with.
+        preset: Name of the preset; None: digits, or what the run says.
+        run: The run folder; None: runs/PRESET.
+        resume: Whether to go on with what is there.
+
+    Raises:
+        InputError: an unknown preset or setting, a stage that exists already or is missing.
+    """
+    run = Path(run or f"runs/{preset or 'digits'}")
+    preset = finished_stage1(run, preset).preset if number == 2 else preset
+    stage = Stage(run, number, preset, resume)
+    if not resume:
+        return stage, configs.resolve(number, stage.preset, **changes)
+    return stage, configs.build(type(stage.saved_config()), {**dataclasses.asdict(stage.saved_config()), **changes})
+
+
 class Stage:
     """`runs/NAME/stage1` or `stage2`: config.json, environment.json, history.csv, checkpoints/, images/, model.keras.
 
     Args:
         run: The run folder.
         number: 1 or 2.
+        preset: Name of the preset; None: digits, or what the folder says.
         resume: Whether to go on with what is there.
 
     Raises:
-        InputError: the stage exists and `resume` is off, or there is nothing to resume.
+        InputError: the stage exists and `resume` is off, or there is nothing to resume, or it has another preset.
     """
 
-    def __init__(self, run, number, resume=False):
+    def __init__(self, run, number, preset=None, resume=False):
         self.run, self.number, self.resume = Path(run), number, resume
         self.path = self.run / f"stage{number}"
-        exists = (self.path / "config.json").exists()
         command = f"python train_stage{number}.py --run {self.run}"
-        if exists and not resume:
-            another = f"python train_stage1.py --preset {self.saved_config()[0]} --run {_free_name(self.run)}"
+        saved = self._saved()["preset"] if (self.path / "config.json").exists() else None
+        if saved and not resume:
+            another = f"python train_stage1.py --preset {saved} --run {_free_name(self.run)}"
             raise InputError(f"{self.path} exists: go on with it by `{command} --resume`, or start another run by `{another}`")
-        if resume and not exists:
+        if resume and not saved:
             raise InputError(f"received --resume, but {self.path} does not exist: start it by `{command}`")
-
-    def settings(self, preset, changes):
-        """(preset, config): a new run's from the preset, a resumed run's from its folder; `changes` override both."""
-        if not self.resume:
-            return preset or "digits", configs.resolve(self.number, preset or "digits", **changes)
-        saved_preset, saved = self.saved_config()
-        if preset not in (None, saved_preset):
-            raise InputError(f"{self.path} was started with preset {saved_preset}, received {preset}: drop --preset, or start another run")
-        return saved_preset, configs.build(type(saved), {**dataclasses.asdict(saved), **changes})
+        if saved and preset not in (None, saved):
+            raise InputError(f"{self.path} was started with preset {saved}, received {preset}: drop --preset, or start another run")
+        self.preset = saved or preset or "digits"
 
     def saved_config(self):
-        """(preset, config) as the stage was started."""
-        saved = json.loads((self.path / "config.json").read_text())
-        return saved["preset"], configs.build((configs.Stage1Config, configs.Stage2Config)[self.number - 1], saved["config"])
+        """The config as the stage was started."""
+        return configs.build((configs.Stage1Config, configs.Stage2Config)[self.number - 1], self._saved()["config"])
 
-    def begin(self, preset, config, data):
+    def _saved(self):
+        return json.loads((self.path / "config.json").read_text())
+
+    def begin(self, config, data):
         """Creates the folder, or checks that what is resumed has the same config (only `epochs` may grow) and the same data."""
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock()
         if self.resume:
-            _, saved = self.saved_config()
+            saved = self.saved_config()
             changed = configs.differences(dataclasses.replace(saved, epochs=config.epochs), config)
             if changed:
                 raise InputError(f"{self.path} was started with other settings ({'; '.join(changed)}): drop those flags, or start another run")
@@ -72,7 +89,7 @@ class Stage:
         (self.path / "checkpoints").mkdir(exist_ok=True)
         (self.path / "images").mkdir(exist_ok=True)
         write_json(self.path / "environment.json", {**environment(), "data": data})
-        write_json(self.path / "config.json", {"preset": preset, "config": dataclasses.asdict(config)})
+        write_json(self.path / "config.json", {"preset": self.preset, "config": dataclasses.asdict(config)})
 
     def check_data(self, data):
         """Raises `InputError` unless the stage was started on data of this fingerprint."""
@@ -105,11 +122,7 @@ def finished_stage1(run, preset=None):
         raise InputError(f"{path} does not exist, stage 2 needs a finished stage 1: run `{command}` first")
     if not (path / "model.keras").exists():
         raise InputError(f"{path} is not finished: run `python train_stage1.py --run {run} --resume` first")
-    stage = Stage(run, 1, resume=True)
-    saved, _ = stage.saved_config()
-    if preset not in (None, saved):
-        raise InputError(f"{run} was trained with preset {saved}, received {preset}: drop --preset, or give another --run")
-    return stage
+    return Stage(run, 1, preset, resume=True)
 
 
 def fingerprint(array):
@@ -131,6 +144,8 @@ def write_json(path, content):
 
 def environment():
     """What a result depends on beside its config."""
+    import keras
+
     versions = {}
     for package in PACKAGES:
         try:
