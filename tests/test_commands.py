@@ -211,7 +211,7 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, run):
         (cli.stage2, ["--run", run[0]], f"`python train_stage2.py --run {run[0]} --resume`, or start another run by `python train_stage1.py"),
         (cli.stage1, ["--run", run[0], "--resume", "--epochs", "9"], "stage2 was trained on this stage 1 as it is: remove"),
         (cli.stage1, ["--run", run[0], "--resume", "--kl-weight", "2"], "other settings (kl_weight 1.0 -> 2.0)"),
-        (cli.stage2, ["--run", run[0], "--preset", "mnist"], "was trained with preset digits, received mnist"),
+        (cli.stage2, ["--run", run[0], "--preset", "mnist"], "was started with preset digits, received mnist"),
         (cli.sample, new, "holds no SavedModel"),
         (cli.export, new, "run python train_stage1.py first"),
     ):
