@@ -95,3 +95,16 @@ def test_sampling_chain():
     for how, words in (("means", "expected one of mean"), ("noise", "no noise"), ("normalised", "no normalizer")):
         with pytest.raises(ValueError, match=words):
             sampling.sample_latents(stage2, u, how)
+
+
+def test_picture_of_latents_draws_any_variance():
+    """Blown-up and dead latents are drawn, not refused: the picture is needed most when training goes wrong."""
+    from twostage.pictures import latent_variances
+
+    generator = np.random.default_rng(0)
+    mean, log_var = generator.normal(0, [0, 1, 9], (500, 3)), np.log(np.tile([1.0, 1e-6, 40.0], (500, 1)))
+    picture = latent_variances(mean, log_var)
+    blue = (picture == (70, 110, 170)).all(-1)
+    assert picture.shape == (280, 640, 3)
+    heights = [int(blue[:, column].sum()) for column in (100, 200, 400)]  # bars sorted by E[sigma^2], 168 pixels a unit, cut at 1.3
+    np.testing.assert_allclose(heights, [0, 168, 1.3 * 168], atol=4)

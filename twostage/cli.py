@@ -54,7 +54,10 @@ def _stage(number, argv):
 
     stage, config = open_stage(number, changes, **options)
     recipes = _load("twostage.recipes")
-    (recipes.stage1, recipes.stage2)[number - 1](config, stage, dry_run)
+    try:
+        (recipes.stage1, recipes.stage2)[number - 1](config, stage, dry_run)
+    finally:
+        stage.end()
 
 
 def _export(argv):

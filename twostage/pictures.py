@@ -43,7 +43,7 @@ def latent_variances(mean, log_var, threshold=0.8, size=(640, 280)):
     step = (right - left) / len(order)
     for i, latent in enumerate(order):
         x0, x1 = left + i * step, left + (i + 1) * step - 1
-        split, top = base - unit * posterior[latent], base - unit * min(posterior[latent] + of_means[latent], 1.3)
+        split, top = (base - unit * min(level, 1.3) for level in (posterior[latent], posterior[latent] + of_means[latent]))
         draw.rectangle([x0, split, max(x0, x1), base], fill=(70, 110, 170))
         draw.rectangle([x0, top, max(x0, x1), split], fill=(200, 205, 215))
     for level in (1.0, threshold):

@@ -141,5 +141,4 @@ def _finish(stage, following):
         written.append(f"wrote {stage.run / 'saved_model'}")
     else:
         written.append(f"TensorFlow is not installed here; where it is, `python -m twostage.export --run {stage.run}` writes the SavedModel")
-    stage.end()
     print("\n".join([*written, f"next: {following}"]))

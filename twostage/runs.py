@@ -55,7 +55,7 @@ class Stage:
 
     def __init__(self, run, number, preset=None, resume=False):
         self.run, self.number, self.resume = Path(run), number, resume
-        self.path = self.run / f"stage{number}"
+        self.path, self._lock_file = self.run / f"stage{number}", None
         command = f"python train_stage{number}.py --run {self.run}"
         saved = self._saved()["preset"] if (self.path / "config.json").exists() else None
         if saved and not resume:
@@ -105,7 +105,8 @@ class Stage:
 
     def end(self):
         """Lets go of the lock. The end of the process does too, however it comes."""
-        self._lock_file.close()
+        if self._lock_file is not None:
+            self._lock_file.close()
 
     def save_model(self, name, model):
         """Writes `name` (a `.keras` file) whole."""
