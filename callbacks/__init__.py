@@ -2,10 +2,12 @@
 
 What a callback asks of a model. Nothing is guessed: what is missing is a ValueError when training begins, with the fix.
 
-- Setting gamma (`ComputedGamma`): a variable `model.gamma`, the decoder's standard deviation, and either a variable
+- Setting gamma (`ComputedGamma`, `GammaSchedule`): a variable `model.gamma`, the decoder's standard deviation. `ComputedGamma`
+  also needs either a variable
   `model.batch_mse` that the training step assigns (exact) or a `keras.metrics.Mean` named "mse", fed the mean squared error of
   each minibatch. A `twostage.VAE` holds the rule in its likelihood; there the callback only arms it.
-- Looking at the posterior (`VarianceLaw`, `ActiveLatents`): `model.posterior(x)` -> (mean, log_var), or `model.encoder`, whose
+- Setting the KL's terms: a variable `model.kl_weight` (`KLWarmup`) or `model.free_bits` (`FreeBits`) that the loss reads.
+- Looking at the posterior (`VarianceLaw`, `ActiveLatents`, `KLPerLatent`, `LatentMoments`, `CollapseAlarm`): `model.posterior(x)` -> (mean, log_var), or `model.encoder`, whose
   outputs begin with mean and log_var, each (batch, k); or the argument `posterior=lambda model, x: (mean, log_var)`.
 - Drawing images (`ImageGrid`): the same, and `model.decode(z)` or `model.decoder`, z -> images; or `decode=lambda model, z: images`.
 
@@ -15,8 +17,18 @@ TensorBoard and EarlyStopping see them. Put these callbacks before the ones that
 
 from . import contract, statistics
 from .active_latents import ActiveLatents
+from .collapse_alarm import CollapseAlarm
 from .computed_gamma import ComputedGamma
+from .free_bits import FreeBits
+from .gamma_schedule import GammaSchedule
 from .image_grid import ImageGrid
+from .kl_per_latent import KLPerLatent
+from .kl_warmup import KLWarmup
+from .latent_moments import LatentMoments
+from .nan_diagnosis import NaNDiagnosis
 from .variance_law import VarianceLaw
 
-__all__ = ["ActiveLatents", "ComputedGamma", "ImageGrid", "VarianceLaw"]
+__all__ = [
+    "ActiveLatents", "CollapseAlarm", "ComputedGamma", "FreeBits", "GammaSchedule", "ImageGrid", "KLPerLatent", "KLWarmup",
+    "LatentMoments", "NaNDiagnosis", "VarianceLaw",
+]  # fmt: skip

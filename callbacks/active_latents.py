@@ -2,12 +2,12 @@
 
 import keras
 
-from .contract import check_posterior, find_posterior, random_subset, restore_config
+from .posterior_watcher import PosteriorWatcher
 from .statistics import count_active
 
 
 @keras.saving.register_keras_serializable("callbacks")
-class ActiveLatents(keras.callbacks.Callback):
+class ActiveLatents(PosteriorWatcher):
     """Logs how many latents carry information, by three tests.
 
     Adds `logs["active_latents"]`: E[sigma^2] < threshold (Asperti & Trentin call the others inactive);
@@ -32,29 +32,16 @@ class ActiveLatents(keras.callbacks.Callback):
         ValueError: bad arguments; when training begins, a model without a posterior to look at.
     """
 
+    keys = ("active_latents", "active_latents_mu", "active_latents_kl")
+
     def __init__(self, data, posterior=None, max_samples=10_000, freq=1, threshold=0.8):
-        super().__init__()
-        if max_samples < 2 or freq < 1 or not 0 < threshold <= 1:
-            raise ValueError(
-                f"received max_samples={max_samples}, freq={freq}, threshold={threshold}, expected at least 2, at least 1, and in (0, 1]"
-            )
-        self.data, self.posterior, self.max_samples, self.freq = random_subset(data, max_samples), posterior, max_samples, freq
+        super().__init__(data, posterior, max_samples, freq)
+        if not 0 < threshold <= 1:
+            raise ValueError(f"received threshold={threshold}, expected a number in (0, 1]")
         self.threshold = threshold
 
-    def on_train_begin(self, logs=None):
-        check_posterior(self.model, self.posterior)
-
-    def on_epoch_end(self, epoch, logs=None):
-        counts = [float("nan")] * 3
-        if (epoch + 1) % self.freq == 0:
-            counts = count_active(*find_posterior(self.model, self.data, self.posterior), self.threshold)
-        if logs is not None:
-            logs.update(zip(("active_latents", "active_latents_mu", "active_latents_kl"), map(float, counts)))
+    def figures(self, mean, log_var):
+        return dict(zip(self.keys, map(float, count_active(mean, log_var, self.threshold))))
 
     def get_config(self):
-        config = {"data": self.data, "posterior": self.posterior, "max_samples": self.max_samples, "freq": self.freq}
-        return {**config, "threshold": self.threshold}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**restore_config(config))
+        return {**super().get_config(), "threshold": self.threshold}

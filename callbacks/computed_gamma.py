@@ -4,7 +4,7 @@ import logging
 
 import keras
 
-from .contract import check_gamma, find_mse, find_rule, number
+from .contract import check_gamma, find_mse, find_rule, number, set_gamma
 
 RULES = {"minimum": (0.0, True), "ratchet": (0.99, True), "ema": (0.99, False), "batch": (0.0, False)}  # decay, monotone
 
@@ -62,8 +62,8 @@ class ComputedGamma(keras.callbacks.Callback):
         self._floor_seen = False
         likelihood, (decay, monotone) = find_rule(self.model), RULES[self.rule]
         decay = decay if self.decay is None else self.decay
+        check_gamma(self.model)
         if likelihood is None:
-            check_gamma(self.model)
             if not hasattr(self.model, "batch_mse"):
                 find_mse(self.model)
             if self.model.steps_per_execution > 1:
@@ -73,10 +73,13 @@ class ComputedGamma(keras.callbacks.Callback):
                 )
             self._step_rule, self._least = (decay, monotone), (self.floor or 0.0011) ** 2
             return
-        if getattr(likelihood, "learned", False):
-            raise ValueError("the likelihood learns gamma, so it cannot be computed too: build it with learned=False, or drop ComputedGamma")
-        if self.floor is not None:
-            likelihood.floor_squared.assign(self.floor**2)
+        strategy = getattr(self.model, "distribute_strategy", None)
+        if self.model.steps_per_execution > 1 and getattr(strategy, "num_replicas_in_sync", 1) > 1:
+            raise ValueError(
+                f"received steps_per_execution={self.model.steps_per_execution} on {strategy.num_replicas_in_sync} replicas, expected 1: "
+                "Keras itself fails there. Compile with steps_per_execution=1"
+            )
+        likelihood.floor_squared.assign((self.floor or likelihood.floor) ** 2)
         likelihood.decay.assign(decay)
         likelihood.monotone.assign(float(monotone))
 
@@ -98,7 +101,7 @@ class ComputedGamma(keras.callbacks.Callback):
         decay, monotone = self._step_rule
         g = number(model.gamma) ** 2
         candidate = decay * g + (1 - decay) * error
-        model.gamma.assign(max(min(g, candidate) if monotone else candidate, self._least) ** 0.5)
+        set_gamma(model, max(min(g, candidate) if monotone else candidate, self._least) ** 0.5)
 
     def on_epoch_end(self, epoch, logs=None):
         likelihood = find_rule(self.model)

@@ -10,7 +10,7 @@ BATCH = 250  # examples that go through the encoder at once
 def find_rule(model):
     """The likelihood that holds the computed-gamma rule inside the training step, or None in a model that knows nothing of it."""
     likelihood = getattr(model, "likelihood", None)
-    if all(hasattr(likelihood, name) for name in ("gamma_squared", "batch_mse", "decay", "monotone", "floor_squared")):
+    if all(hasattr(likelihood, name) for name in ("gamma_squared", "batch_mse", "decay", "monotone", "floor_squared", "floor")):
         return likelihood
     return None
 
@@ -20,13 +20,31 @@ def number(variable):
     return float(ops.convert_to_numpy(ops.convert_to_tensor(variable)))
 
 
-def check_gamma(model):
-    """Raises ValueError unless `model.gamma` is a variable."""
-    if not hasattr(getattr(model, "gamma", None), "assign"):
+def check_variable(model, name, purpose, value="ones"):
+    """Raises ValueError unless `model.name` is a variable."""
+    if not hasattr(getattr(model, name, None), "assign"):
         raise ValueError(
-            f"{type(model).__name__}.gamma is {_kind(getattr(model, 'gamma', None))}, expected a variable that the loss reads. Add to __init__: "
-            'self.gamma = self.add_weight(name="gamma", shape=(), initializer="ones", trainable=False)'
+            f"{type(model).__name__}.{name} is {_kind(getattr(model, name, None))}, expected a variable that {purpose}. Add to __init__: "
+            f'self.{name} = self.add_weight(name="{name}", shape=(), initializer="{value}", trainable=False)'
         )
+
+
+def check_gamma(model):
+    """Raises ValueError unless gamma can be set: a variable `model.gamma`, or a likelihood that holds the rule and does not learn."""
+    if find_rule(model) is None:
+        check_variable(model, "gamma", "the loss reads")
+    elif getattr(model.likelihood, "learned", False):
+        raise ValueError("the likelihood learns gamma, so it cannot be set too: build it with learned=False, or drop the callback")
+
+
+def set_gamma(model, gamma):
+    """Sets the decoder's standard deviation."""
+    likelihood = find_rule(model)
+    if likelihood is None:
+        model.gamma.assign(gamma)
+    else:
+        likelihood.gamma_squared.assign(gamma**2)
+        likelihood.batch_mse.assign(gamma**2)  # nothing pending
 
 
 def find_mse(model):

@@ -36,7 +36,7 @@ def test_imports_go_one_way(path):
     if relative.parts[:2] != ("twostage", "data") and relative.name != "export.py":
         assert not {name.split(".")[0] for name in top} & heavy
     if relative.parts[0] == "callbacks":
-        assert {name.split(".")[0] for name in top} <= {"", "keras", "numpy", "logging", "os", "pathlib"}
+        assert {name.split(".")[0] for name in top} <= {"", "keras", "numpy"} | sys.stdlib_module_names
         assert not any(name.startswith("twostage") for name in everywhere)
         return
     if relative.name != "recipes.py":

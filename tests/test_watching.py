@@ -165,3 +165,43 @@ def test_image_grid_config_round_trip():
     callback = callbacks.ImageGrid("folder", latent_dim=3, rows=5, seed=2)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(callback))
     assert again.get_config() == callback.get_config()
+
+
+def test_kl_per_latent_in_a_fit():
+    x, model = np.random.default_rng(0).normal(size=(120, 6)).astype("float32"), StrangersVAE(log_var=-1.0)
+    model.compile(keras.optimizers.SGD(0.0))
+    watch = callbacks.KLPerLatent(x)
+    history = model.fit(x, verbose=0, callbacks=[watch]).history
+    kernel, bias = model.encoder.get_weights()[:2]
+    kl = 0.5 * (((x @ kernel + bias) ** 2).mean(0) + np.exp(-1.0) + 1.0 - 1.0)
+    np.testing.assert_allclose(watch.values, kl, rtol=1e-4)
+    found = [history[key][0] for key in ("kl_latent_min", "kl_latent_median", "kl_latent_max")]
+    np.testing.assert_allclose(found, np.sort(kl), rtol=1e-4)
+
+
+def test_latent_moments_are_recorded_within_and_after_epochs(tmp_path):
+    x, model = np.random.default_rng(0).normal(size=(60, 6)).astype("float32"), StrangersVAE(log_var=-1.0)
+    model.compile(keras.optimizers.SGD(0.0))
+    watch = callbacks.LatentMoments(x, every_steps=2, path=str(tmp_path / "moments.npz"))
+    history = model.fit(x, batch_size=12, epochs=2, verbose=0, callbacks=[watch]).history
+    kernel, bias = model.encoder.get_weights()[:2]
+    mean = x @ kernel + bias
+    with np.load(tmp_path / "moments.npz") as records:
+        assert records["step"].tolist() == [2, 4, 5, 7, 9, 10]
+        np.testing.assert_allclose(records["mean"], np.tile(mean.mean(0), (6, 1)), rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(records["variance_of_mean"], np.tile(mean.var(0), (6, 1)), rtol=1e-4)
+        np.testing.assert_allclose(records["mean_variance"], np.full((6, 3), np.exp(-1.0)), rtol=1e-5)
+    assert history["posterior_variance_max"] == pytest.approx([np.exp(-1.0)] * 2, rel=1e-5)
+
+
+def test_collapse_alarm_names_the_latents(caplog):
+    """Latent 1 dies in epoch 2, latent 2 blows up in epoch 3, latent 0 never lived: each is told once."""
+    variances = [[1.0, 0.2, 0.5], [1.0, 0.9, 0.5], [1.0, 0.9, 9.0], [1.0, 0.9, 9.0]]
+    x, model, epoch = np.zeros((40, 6), "float32"), StrangersVAE(), iter(range(4))
+    model.compile(keras.optimizers.SGD(0.0))
+    watch = callbacks.CollapseAlarm(x, lambda model, x: (np.zeros((len(x), 3)), np.log([variances[next(epoch)]] * len(x))))
+    with caplog.at_level("WARNING", logger="callbacks.collapse_alarm"):
+        history = model.fit(x, epochs=4, verbose=0, callbacks=[watch]).history
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2 and told[0].startswith("latents 1 died: a smaller KL weight") and told[1].startswith("latents 2 blew up: ")
+    assert history["latents_died"] == [0, 1, 1, 1] and history["latents_blown_up"] == [0, 0, 1, 1]

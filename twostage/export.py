@@ -28,10 +28,11 @@ def write(run, how="normalised"):
     import twostage
     from twostage import sampling
 
+    run = Path(run)
+    _existing(run / "stage1" / "model.keras")
     twostage.VAE  # registers the classes that the files name
     if keras.backend.backend() != "tensorflow":
         raise InputError(f"received the backend {keras.backend.backend()}, a SavedModel needs TensorFlow's: set KERAS_BACKEND=tensorflow")
-    run = Path(run)
     stage1 = _load(run / "stage1" / "model.keras")
     second = (run / "stage2" / "model.keras").exists()
     stage2 = _load(run / "stage2" / "model.keras") if second else None
@@ -143,9 +144,13 @@ def in_chunks(function, z):
 def _load(path):
     import keras
 
+    return keras.saving.load_model(_existing(path), compile=False)
+
+
+def _existing(path):
     if not path.exists():
         raise InputError(f"{path} does not exist: run python train_stage1.py first, to its end")
-    return keras.saving.load_model(path, compile=False)
+    return path
 
 
 def _place(archive, path):

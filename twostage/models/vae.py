@@ -5,8 +5,8 @@ from keras import ops
 
 
 def gaussian_kl(mean, log_var):
-    """KL(N(mean, exp(log_var)) || N(0, I)) of each example in nats: (batch, k) twice -> (batch,) (Kingma & Welling, appendix B)."""
-    return 0.5 * ops.sum(ops.square(mean) + ops.exp(log_var) - log_var - 1.0, axis=-1)
+    """KL(N(mean, exp(log_var)) || N(0, 1)) of each latent in nats: (batch, k) twice -> (batch, k) (Kingma & Welling, appendix B)."""
+    return 0.5 * (ops.square(mean) + ops.exp(log_var) - log_var - 1.0)
 
 
 @keras.saving.register_keras_serializable("twostage")
@@ -21,7 +21,8 @@ class VAE(keras.Model):
         encoder: `keras.Model`, data -> outputs that begin with (mean, log_var), each (batch, k).
         decoder: `keras.Model`, z (batch, k) -> parameters of the likelihood, channels last.
         likelihood: Layer, (x, parameters, sample_weight, training) -> nats per example; see `GaussianLikelihood`.
-        kl_weight: kappa, 1 for the evidence bound. Kept in a weight of that name, so that a callback may change it.
+        kl_weight: kappa, 1 for the evidence bound. Kept in a weight of that name, so that a callback may change it; so is `free_bits`, the
+            nats of KL that each latent has for free (0; see `callbacks.FreeBits`).
         data_dtype: `"uint8"` (images 0 to 255; the networks and the loss get x / 255) or `"float32"` (taken as they are).
             `None`: that of the first data. Data of the other kind are a ValueError from then on, never silently converted.
         seed: Seed of the noise on z.
@@ -33,10 +34,8 @@ class VAE(keras.Model):
     def __init__(self, encoder, decoder, likelihood, kl_weight=1.0, data_dtype=None, seed=None, **kwargs):
         super().__init__(autocast=False, **kwargs)  # the parts cast their inputs themselves; targets stay float32
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
-        self.kl_weight = self.add_weight(
-            name="kl_weight", shape=(), initializer=keras.initializers.Constant(float(kl_weight)), trainable=False,
-            dtype="float32", autocast=False, aggregation="mean",
-        )
+        self.kl_weight = self._scalar("kl_weight", kl_weight)
+        self.free_bits = self._scalar("free_bits", 0.0)
         self.seed_generator = keras.random.SeedGenerator(seed)
         self._config = {"kl_weight": float(kl_weight), "seed": seed}
         self.data_dtype = data_dtype
@@ -46,6 +45,12 @@ class VAE(keras.Model):
         self.mse = keras.metrics.Mean(name="mse")
         self.latest_gamma = _Latest(name="gamma")
         self._predicting = False
+
+    def _scalar(self, name, value):
+        initializer = keras.initializers.Constant(float(value))
+        return self.add_weight(
+            name=name, shape=(), initializer=initializer, trainable=False, dtype="float32", autocast=False, aggregation="mean"
+        )
 
     @property
     def gamma(self):
@@ -95,7 +100,8 @@ class VAE(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         x, parameters = y_pred["x"], y_pred["parameters"]
         nll = self.likelihood(x, parameters, sample_weight=sample_weight, training=training)
-        kl = gaussian_kl(y_pred["mean"], y_pred["log_var"])
+        kl_of_latents = gaussian_kl(y_pred["mean"], y_pred["log_var"])  # (batch, k)
+        kl = ops.sum(kl_of_latents, axis=-1)
         error = ops.square(x - self.likelihood.mean(parameters))
         self.reconstruction.update_state(nll, sample_weight)
         self.kl.update_state(kl, sample_weight)
@@ -103,7 +109,9 @@ class VAE(keras.Model):
         self.latest_gamma.update_state(self.gamma)
         nats = nll + self.kl_weight * kl
         loss = self.batch_mean(nats, nats, sample_weight)
-        for penalty in self.losses:
+        # max(KL, free_bits) of each latent is KL + relu(free_bits - KL), with KL averaged over the minibatch: 0 unless a callback grants some
+        lacking = ops.relu(self.free_bits - ops.mean(kl_of_latents, axis=0))
+        for penalty in [self.kl_weight * ops.sum(lacking), *self.losses]:
             loss = loss + self.batch_mean(penalty, penalty)
         return loss
 

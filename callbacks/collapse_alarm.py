@@ -1,0 +1,68 @@
+"""Tells when latents die or blow up."""
+
+import logging
+
+import keras
+
+from .posterior_watcher import PosteriorWatcher
+from .statistics import mean_variance, variance_law
+
+ADVICE = {
+    "died": "a smaller KL weight, a KL warm-up or free bits usually help; a gamma that is too large prunes latents too",
+    "blew up": "a smaller learning rate usually helps, or a floor for gamma; a variance law far above 1 spoils samples from N(0, I)",
+}
+
+
+@keras.saving.register_keras_serializable("callbacks")
+class CollapseAlarm(PosteriorWatcher):
+    """Warns, by name, of latents that died or blew up since the last look, and says what usually helps.
+
+    A latent has died where E[sigma^2] has come to `threshold` or above and was below it at an earlier look of this fit; latents that
+    never carried anything are no news. It has blown up where Var[mu] + E[sigma^2] is above `limit`.
+
+    Adds `logs["latents_died"]` and `logs["latents_blown_up"]`: how many are so at this look.
+
+    Args:
+        data: Array of examples (N, ...), as the model is fitted on.
+        posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`: the model's own, see the package's docstring.
+        max_samples: Rows looked at, a fixed random subset.
+        freq: Epochs from one look to the next; the keys hold NaN between.
+        threshold: On E[sigma^2], between 0 and 1.
+        limit: On the variance law, above 1.
+
+    Example:
+
+    ```python
+    vae.fit(images, callbacks=[CollapseAlarm(images)])
+    ```
+
+    Raises:
+        ValueError: bad arguments; when training begins, a model without a posterior to look at.
+    """
+
+    keys = ("latents_died", "latents_blown_up")
+
+    def __init__(self, data, posterior=None, max_samples=10_000, freq=1, threshold=0.8, limit=4.0):
+        super().__init__(data, posterior, max_samples, freq)
+        if not (0 < threshold <= 1 < limit):
+            raise ValueError(f"received threshold={threshold} and limit={limit}, expected a threshold in (0, 1] and a limit above 1")
+        self.threshold, self.limit = threshold, limit
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self._were_active, self._told = set(), {"died": set(), "blew up": set()}
+
+    def figures(self, mean, log_var):
+        active = mean_variance(log_var) < self.threshold
+        self._were_active |= {i for i, is_active in enumerate(active) if is_active}
+        blown_up = {i for i, law in enumerate(variance_law(mean, log_var)) if law > self.limit}
+        now = {"died": {i for i in self._were_active if not active[i]} - blown_up, "blew up": blown_up}
+        for what, latents in now.items():
+            news = sorted(latents - self._told[what])
+            if news:
+                logging.getLogger(__name__).warning("latents %s %s: %s", ", ".join(map(str, news)), what, ADVICE[what])
+        self._told = now
+        return dict(zip(self.keys, (float(len(now["died"])), float(len(now["blew up"])))))
+
+    def get_config(self):
+        return {**super().get_config(), "threshold": self.threshold, "limit": self.limit}

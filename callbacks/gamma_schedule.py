@@ -1,0 +1,76 @@
+"""Gamma as a given function of the step: replays a recorded curve."""
+
+import keras
+import numpy as np
+
+from .contract import check_gamma, find_rule, number, restore_config, set_gamma
+
+
+@keras.saving.register_keras_serializable("callbacks")
+class GammaSchedule(keras.callbacks.Callback):
+    """Sets the decoder's standard deviation gamma to a given curve (the scheduled F-VAE of Berger & Sebag, appendix A.2).
+
+    The step counted is the optimiser's, so a resumed fit goes on where the curve was.
+
+    Args:
+        curve: `curve(position)` -> gamma > 0, or a sequence of gammas, of which the last one stays.
+        unit: What a position is: `"step"` (0 for the first training step) or `"epoch"`.
+
+    Example:
+
+    ```python
+    recorded = numpy.genfromtxt("history.csv", delimiter=",", names=True)["gamma"]  # LS-VAE's, one a epoch
+    vae.fit(images, epochs=len(recorded), callbacks=[GammaSchedule(recorded, unit="epoch")])
+    ```
+
+    Requires: a variable `model.gamma`, or a `twostage.VAE`. Adds `logs["gamma"]`, the value of the epoch's last step.
+
+    Raises:
+        ValueError: bad arguments; when training begins, a model without gamma to set, or per-step values under
+            `steps_per_execution` above 1; a curve that gives no positive number.
+    """
+
+    def __init__(self, curve, unit="step"):
+        super().__init__()
+        if unit not in ("step", "epoch"):
+            raise ValueError(f"received unit {unit!r}, expected 'step' or 'epoch'")
+        if not callable(curve) and not np.size(curve):
+            raise ValueError("received an empty curve, expected a function or a sequence of standard deviations")
+        self.curve, self.unit = curve, unit
+
+    def on_train_begin(self, logs=None):
+        model = self.model
+        check_gamma(model)
+        if self.unit == "step" and model.steps_per_execution > 1:
+            raise ValueError(
+                f"received steps_per_execution={model.steps_per_execution}, expected 1 for a value a step: "
+                "compile with steps_per_execution=1, or give one value an epoch (unit='epoch')"
+            )
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.unit == "epoch":
+            self._set(epoch)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.unit == "step":
+            self._set(int(number(self.model.optimizer.iterations)))
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None:
+            logs["gamma"] = number(self.model.gamma)
+
+    def _set(self, position):
+        likelihood = find_rule(self.model)
+        if likelihood is not None and number(likelihood.decay) < 1:
+            raise ValueError("both ComputedGamma and GammaSchedule set gamma: use one of them")
+        gamma = self.curve(position) if callable(self.curve) else self.curve[min(position, len(self.curve) - 1)]
+        if not (np.isfinite(gamma) and gamma > 0):
+            raise ValueError(f"the curve gave {gamma} at {self.unit} {position}, expected a positive standard deviation")
+        set_gamma(self.model, float(gamma))
+
+    def get_config(self):
+        return {"curve": self.curve if callable(self.curve) else [float(v) for v in self.curve], "unit": self.unit}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**restore_config(config))

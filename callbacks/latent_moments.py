@@ -1,0 +1,70 @@
+"""Mean and variance of the aggregate posterior, latent by latent, through training."""
+
+import io
+import os
+
+import keras
+import numpy as np
+
+from .contract import find_posterior, number
+from .posterior_watcher import PosteriorWatcher
+from .statistics import mean_variance
+
+
+@keras.saving.register_keras_serializable("callbacks")
+class LatentMoments(PosteriorWatcher):
+    """Records for each latent E[mu], Var[mu] and E[sigma^2] through training (Asperti & Trentin, Figures 5 to 7).
+
+    The attribute `records` holds one row a look: `step` (T,), the optimiser's steps done, and `mean`, `variance_of_mean`,
+    `mean_variance`, each (T, k). Adds `logs["posterior_variance_min"]`, `logs["posterior_variance_mean"]` and
+    `logs["posterior_variance_max"]`: of E[sigma^2] over the latents.
+
+    Args:
+        data: Array of examples (N, ...), as the model is fitted on.
+        posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`: the model's own, see the package's docstring.
+        max_samples: Rows looked at, a fixed random subset.
+        freq: Epochs from one look to the next; the keys hold NaN between.
+        every_steps: Also looks within the epochs, after every so many steps. 0: at their ends only.
+        path: An `.npz` file that gets the records whenever there are new ones.
+
+    Example:
+
+    ```python
+    moments = LatentMoments(images, max_samples=2000, every_steps=10)
+    vae.fit(images, callbacks=[moments])
+    moments.records["mean_variance"]  # (T, k): which latents leave 1, and when
+    ```
+
+    Raises:
+        ValueError: bad arguments; when training begins, a model without a posterior to look at.
+    """
+
+    keys = ("posterior_variance_min", "posterior_variance_mean", "posterior_variance_max")
+
+    def __init__(self, data, posterior=None, max_samples=10_000, freq=1, every_steps=0, path=None):
+        super().__init__(data, posterior, max_samples, freq)
+        if every_steps < 0:
+            raise ValueError(f"received every_steps={every_steps}, expected 0 (epochs' ends only) or more")
+        self.every_steps, self.path = every_steps, path
+        self.records = {}
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.every_steps and (batch + 1) % self.every_steps == 0:
+            self.figures(*find_posterior(self.model, self.data, self.posterior))
+
+    def figures(self, mean, log_var):
+        variance = mean_variance(log_var)
+        row = {
+            "step": number(self.model.optimizer.iterations), "mean": mean.mean(0), "variance_of_mean": mean.var(0), "mean_variance": variance,
+        }  # fmt: skip
+        self.records = {key: np.append(self.records.get(key, np.empty((0, *np.shape(v)))), [v], axis=0) for key, v in row.items()}
+        if self.path:
+            buffer = io.BytesIO()
+            np.savez(buffer, **self.records)
+            with open(f"{self.path}.part", "wb") as file:
+                file.write(buffer.getbuffer())
+            os.replace(f"{self.path}.part", self.path)
+        return dict(zip(self.keys, (float(f(variance)) for f in (np.min, np.mean, np.max))))
+
+    def get_config(self):
+        return {**super().get_config(), "every_steps": self.every_steps, "path": self.path}

@@ -1,0 +1,77 @@
+"""Stops when the loss is no number any more, and says where it came from."""
+
+import logging
+import math
+import os
+
+import keras
+import numpy as np
+from keras import ops
+
+from .contract import number, restore_config
+
+
+@keras.saving.register_keras_serializable("callbacks")
+class NaNDiagnosis(keras.callbacks.Callback):
+    """Stops training at the first step whose loss is NaN or infinite, and says which terms, which step, and what the inputs look like.
+
+    It knows the terms that the model reports as metrics: a term is named where its figure is no finite number. Weights that are no longer
+    finite are named too. At the end of each epoch that went well the weights are kept in `path`; they stay as the last good ones.
+
+    Args:
+        path: A `.weights.h5` file for the last good weights; `None`: none are kept.
+        data: Array of examples whose range is told; `None`: inputs are not described, for a callback does not see the batch.
+
+    Example:
+
+    ```python
+    vae.fit(images, callbacks=[NaNDiagnosis("last_good.weights.h5", images)])
+    ```
+
+    Adds nothing to `logs`. The attribute `diagnosis` holds the text, None while all is well; it is logged as an error. With
+    `steps_per_execution` above 1 the step is known to within that many.
+
+    Raises:
+        ValueError: a path of another kind.
+    """
+
+    def __init__(self, path=None, data=None):
+        super().__init__()
+        if path is not None and not str(path).endswith(".weights.h5"):
+            raise ValueError(f"received path {path!r}, expected a name that ends in .weights.h5")
+        self.path, self.data = None if path is None else str(path), data
+
+    def on_train_begin(self, logs=None):
+        self.diagnosis = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        bad = [name for name, value in (logs or {}).items() if not math.isfinite(float(value))]
+        if bad and self.diagnosis is None:
+            self.model.stop_training = True
+            self.diagnosis = self._diagnose(bad)
+            logging.getLogger(__name__).error("%s", self.diagnosis)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.path and self.diagnosis is None:
+            aside = self.path.replace(".weights.h5", ".part.weights.h5")
+            self.model.save_weights(aside)
+            os.replace(aside, self.path)
+
+    def _diagnose(self, bad):
+        model = self.model
+        broken = [w.path for w in model.weights if not np.isfinite(ops.convert_to_numpy(w).astype("float64")).all()]
+        lines = [f"step {int(number(model.optimizer.iterations))}: not finite: {', '.join(sorted(bad))}"]
+        lines.append(f"weights no longer finite: {', '.join(broken[:5])}{' ...' if len(broken) > 5 else ''}" if broken else "all weights are finite")
+        if self.data is not None:
+            sample = np.asarray(self.data[: min(len(self.data), 10_000)], "float64")
+            lines.append(f"inputs: {np.asarray(self.data).dtype}, from {np.nanmin(sample):.4g} to {np.nanmax(sample):.4g}, {np.isnan(sample).sum()} NaN")
+        if self.path and os.path.exists(self.path):
+            lines.append(f"the last good weights are in {self.path}")
+        return "; ".join(lines)
+
+    def get_config(self):
+        return {"path": self.path, "data": self.data}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**restore_config(config))
