@@ -58,3 +58,26 @@ def latent_variances(mean, log_var, threshold=0.8, size=(640, 280)):
     draw.text((first, base + 8), "histogram of E[sigma^2], 0 to 1", fill="black")
     draw.text((left, 8), f"variance law {np.mean(posterior + of_means):.3f}, {int((posterior < threshold).sum())} active", fill="black")
     return np.asarray(image)
+
+
+def curves(steps, values, title, size=(640, 320)):
+    """A uint8 picture of k curves: `values` (T, k) over `steps` (T,), the vertical axis from 0 to the largest value."""
+    from PIL import Image, ImageDraw
+
+    width, height = size
+    image = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(image)
+    left, right, top, base = 40, width - 20, 30, height - 30
+    largest = max(float(np.nanmax(values)), 1e-9)
+    x = left + (right - left) * (np.asarray(steps) - steps[0]) / max(steps[-1] - steps[0], 1)
+    for i, latent in enumerate(np.argsort(values[-1])):
+        shade = i / max(values.shape[1] - 1, 1)  # from blue, smallest at the end, to red
+        color = (int(60 + 150 * shade), 90, int(180 - 130 * shade))
+        draw.line(list(zip(x, base - (base - top) * values[:, latent] / largest)), fill=color)
+    for level in (0.0, largest / 2, largest):
+        draw.text((4, base - (base - top) * level / largest - 6), f"{level:.2f}", fill="black")
+    draw.line([left, top, left, base, right, base], fill="black")
+    draw.text((left, 8), title, fill="black")
+    for step, place in ((steps[0], left), (steps[-1], right - 50)):
+        draw.text((place, base + 8), f"step {step:.0f}", fill="black")
+    return np.asarray(image)

@@ -1,0 +1,46 @@
+"""Which latents come alive, and when: `python benchmarks/first_epochs.py --preset mnist --data mnist.npz --epochs 5 --out docs/latents`.
+
+Trains stage 1 and draws E[sigma^2] of each latent, like Figures 6 and 7 of Asperti & Trentin: OUT_first_epoch.png over the steps of the
+first epoch, OUT_first_epochs.png over all of them. The records themselves go to OUT.npz.
+"""
+
+import argparse
+
+import keras
+import numpy as np
+
+import callbacks
+from twostage import assemble, config, data
+from twostage.data.batches import Batches
+from twostage.latents import SharedPosterior
+from twostage.pictures import curves, save_png
+
+
+def main(preset, source, epochs, out, every):
+    settings = config.resolve(1, preset, **({"data": source} if source else {}))
+    images, _ = data.load(settings.data, "train", settings.crop, settings.side, settings.pad)
+    keras.utils.set_random_seed(settings.seed)
+    vae = assemble.stage1(settings, images.shape[1:])
+    vae.compile(keras.optimizers.Adam(settings.learning_rate, epsilon=1e-8), jit_compile="auto" if keras.backend.backend() == "jax" else False)
+    batches = Batches(images, settings.batch_size, settings.seed)
+    moments = callbacks.LatentMoments(images, SharedPosterior(), max_samples=1000, every_steps=every, path=f"{out}.npz")
+    gamma = callbacks.ComputedGamma(settings.gamma_rule)
+    vae.fit(batches, epochs=epochs, shuffle=False, verbose=2, callbacks=[batches.follow_epochs(), gamma, moments])
+    steps, variance = moments.records["step"], moments.records["mean_variance"]
+    first = steps <= len(batches)
+    name = f"E[sigma^2] of {variance.shape[1]} latents, {preset}"
+    save_png(f"{out}_first_epoch.png", curves(steps[first], variance[first], f"{name}, first epoch"))
+    save_png(f"{out}_first_epochs.png", curves(steps, variance, f"{name}, {epochs} epochs"))
+    print("active (E[sigma^2] < 0.8) at each epoch's end:", [int((variance[steps == (e + 1) * len(batches)][-1] < 0.8).sum()) for e in range(epochs)])
+    print("mean of E[sigma^2] at the end:", np.round(variance[-1].mean(), 3))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--preset", default="digits")
+    parser.add_argument("--data", default=None)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--out", default="latents")
+    parser.add_argument("--every", type=int, default=20, help="steps from one look to the next")
+    options = parser.parse_args()
+    main(options.preset, options.data, options.epochs, options.out, options.every)
