@@ -79,6 +79,8 @@ def _load(module):
         loaded = import_module(module)
         import_module("keras").distribution.list_devices()  # the last greeting comes with the first look for devices
         return loaded
+    except ModuleNotFoundError as error:
+        raise InputError(f"{error}: install it (pip install .), or choose a backend that is there, such as KERAS_BACKEND=jax") from error
     finally:
         os.dup2(kept, 2)
         os.close(kept)
