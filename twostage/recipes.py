@@ -62,12 +62,13 @@ def stage2(config, stage, dry_run=False):
     if dry_run:
         return
     stage.begin(config, fingerprint(images))
-    moments = np.stack(encode(vae1, images), axis=1)  # (N, 2, k)
+    mean, log_var = encode(vae1, images)
+    moments = np.stack([mean, log_var], axis=1)  # (N, 2, k)
     batches = Batches(moments, config.batch_size, config.seed, transform=redraw)
     watched = redraw(callbacks.contract.random_subset(moments, WATCHED, config.seed), np.random.default_rng((config.seed, 1)))
     rows = _train(config, stage, vae, batches, watched, {"latent_dim": width, "decode": lambda model, u: vae1.decode(model.decode(u))})
-    law = np.exp(moments[:, 1]).mean(0) + moments[:, 0].var(0)  # Var[mu] + E[sigma^2]
-    normalizer = LatentNormalizer({"one": 1.0, "variance_law": float(law.mean() ** 0.5)}[config.normal_target], config.per_latent)
+    law = float(callbacks.statistics.variance_law(mean, log_var).mean())
+    normalizer = LatentNormalizer({"one": 1.0, "variance_law": law**0.5}[config.normal_target], config.per_latent)
     normalizer.adapt(sampling.many_latents(vae, MEASURED, (config.seed, 2)))
     stage.save_model("normalizer.keras", keras.Sequential([keras.Input((width,)), normalizer]))
     _save(config, stage, vae, rows, watched)
