@@ -3,6 +3,7 @@
 import logging
 
 import keras
+import numpy as np
 
 from .posterior_watcher import PosteriorWatcher
 from .statistics import mean_variance, variance_law
@@ -54,8 +55,8 @@ class CollapseAlarm(PosteriorWatcher):
 
     def figures(self, mean, log_var):
         active = mean_variance(log_var) < self.threshold
-        self._were_active |= {i for i, is_active in enumerate(active) if is_active}
-        blown_up = {i for i, law in enumerate(variance_law(mean, log_var)) if law > self.limit}
+        self._were_active |= set(np.flatnonzero(active).tolist())
+        blown_up = set(np.flatnonzero(variance_law(mean, log_var) > self.limit).tolist())
         now = {"died": {i for i in self._were_active if not active[i]} - blown_up, "blew up": blown_up}
         for what, latents in now.items():
             news = sorted(latents - self._told[what])
@@ -63,6 +64,15 @@ class CollapseAlarm(PosteriorWatcher):
                 logging.getLogger(__name__).warning("latents %s %s: %s", ", ".join(map(str, news)), what, ADVICE[what])
         self._told = now
         return dict(zip(self.keys, (float(len(now["died"])), float(len(now["blew up"])))))
+
+    def get_state(self):
+        """What a later look has to know of the earlier ones, in JSON's types."""
+        return {"were_active": sorted(self._were_active), "told": {what: sorted(latents) for what, latents in self._told.items()}}
+
+    def set_state(self, state):
+        """Goes on from `get_state()`; after `on_train_begin`, which starts afresh."""
+        self._were_active = set(state["were_active"])
+        self._told = {what: set(latents) for what, latents in state["told"].items()}
 
     def get_config(self):
         return {**super().get_config(), "threshold": self.threshold, "limit": self.limit}

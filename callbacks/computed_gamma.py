@@ -60,6 +60,7 @@ class ComputedGamma(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self._total = self._count = 0.0
         self._floor_seen = False
+        self._step_rule = None  # set where the rule runs here and not in the step
         likelihood, (decay, monotone) = find_rule(self.model), RULES[self.rule]
         decay = decay if self.decay is None else self.decay
         check_gamma(self.model)
@@ -84,9 +85,9 @@ class ComputedGamma(keras.callbacks.Callback):
         likelihood.monotone.assign(float(monotone))
 
     def on_train_batch_end(self, batch, logs=None):
-        model = self.model  # afresh in each hook: on JAX the property brings the step's weights back
-        if find_rule(model) is not None:
-            return
+        if self._step_rule is None:
+            return  # before any look at the model: on JAX that would bring all its weights back, at every step
+        model = self.model
         if hasattr(model, "batch_mse"):
             error = number(model.batch_mse)
         else:  # batch-end logs are means since the epoch began; the metric's sums give the batch's own value
@@ -123,6 +124,14 @@ class ComputedGamma(keras.callbacks.Callback):
         likelihood = find_rule(self.model)
         if likelihood is not None:
             likelihood.decay.assign(1.0)
+
+    def get_state(self):
+        """What a fit in its midst has to remember beside the model's weights, in JSON's types."""
+        return {"floor_seen": self._floor_seen, "total": self._total, "count": self._count}
+
+    def set_state(self, state):
+        """Goes on from `get_state()`; after `on_train_begin`, which starts afresh."""
+        self._floor_seen, self._total, self._count = state["floor_seen"], state["total"], state["count"]
 
     def get_config(self):
         return {"rule": self.rule, "decay": self.decay, "floor": self.floor}

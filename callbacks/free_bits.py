@@ -46,6 +46,14 @@ class FreeBits(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         self.model.free_bits.assign(self._before)
 
+    def get_state(self):
+        """What a fit in its midst has to remember beside the model's weights, in JSON's types."""
+        return {"before": self._before}
+
+    def set_state(self, state):
+        """Goes on from `get_state()`; after `on_train_begin`, which starts afresh."""
+        self._before = state["before"]
+
     def get_config(self):
         return {"nats": self.nats}
 

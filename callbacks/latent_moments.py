@@ -24,7 +24,8 @@ class LatentMoments(PosteriorWatcher):
         posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`: the model's own, see the package's docstring.
         max_samples: Rows looked at, a fixed random subset.
         freq: Epochs from one look to the next; the keys hold NaN between.
-        every_steps: Also looks within the epochs, after every so many steps. 0: at their ends only.
+        every_steps: Also looks within the epochs, after every so many steps (with `steps_per_execution`, at the end of the execution that
+            holds the step). 0: at their ends only.
         path: An `.npz` file that gets the records whenever there are new ones.
 
     Example:
@@ -48,8 +49,12 @@ class LatentMoments(PosteriorWatcher):
         self.every_steps, self.path = every_steps, path
         self.records = {}
 
+    def on_epoch_begin(self, epoch, logs=None):
+        self._steps = 0  # done in this epoch
+
     def on_train_batch_end(self, batch, logs=None):
-        if self.every_steps and (batch + 1) % self.every_steps == 0:
+        before, self._steps = self._steps, batch + 1  # several at once with steps_per_execution
+        if self.every_steps and self._steps // self.every_steps > before // self.every_steps:
             self.figures(*find_posterior(self.model, self.data, self.posterior))
 
     def figures(self, mean, log_var):
@@ -65,6 +70,14 @@ class LatentMoments(PosteriorWatcher):
                 file.write(buffer.getbuffer())
             os.replace(f"{self.path}.part", self.path)
         return dict(zip(self.keys, (float(f(variance)) for f in (np.min, np.mean, np.max))))
+
+    def get_state(self):
+        """The records, in JSON's types."""
+        return {key: values.tolist() for key, values in self.records.items()}
+
+    def set_state(self, state):
+        """Goes on from `get_state()`."""
+        self.records = {key: np.array(values) for key, values in state.items()}
 
     def get_config(self):
         return {**super().get_config(), "every_steps": self.every_steps, "path": self.path}

@@ -168,7 +168,7 @@ def test_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, capsys
     capsys.readouterr()
     cli.stage1(["--run", str(run), "--resume"])
     out = capsys.readouterr()
-    assert "epoch-00002.npz is damaged" in out.err and "epoch 2/2" in out.out and "epoch 1/2" not in out.out
+    assert "epoch-00002-step-000000.npz is damaged" in out.err and "epoch 2/2" in out.out and "epoch 1/2" not in out.out
 
 
 def test_dry_run_writes_nothing(tmp_path, capsys):

@@ -1,62 +1,149 @@
-"""Checkpoints: everything that a run needs to go on, one file an epoch."""
+"""Checkpoints: everything that a run needs to go on as if it had never stopped, in one file."""
 
+import contextlib
 import io
 import json
+import math
+import signal
 import sys
+import time
 import zipfile
 
 import keras
 import numpy as np
 
-from twostage.errors import InputError
+from twostage.errors import InputError, Stopped
 from twostage.runs import write_whole
+
+KEPT = 2  # the newest checkpoints stay
+NAME = "epoch-{epoch:05d}-step-{step:06d}.npz"  # epochs done, and steps done of the next one: the order of names is that of time
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """After each epoch: weights, optimiser, seeds and history into `checkpoints/`, and the whole history into history.csv.
+    """Saves at each epoch's end, every so many seconds within it, and on SIGTERM or SIGINT; restores what it saved.
 
-    Goes last in the list, after the callbacks whose figures it keeps. The two newest checkpoints stay.
+    A checkpoint holds the weights, seeds, metrics and optimiser, the history, and the state of the other callbacks. Goes last in the
+    list, after the callbacks whose figures and state it keeps. It also writes the whole history into history.csv, epoch by epoch.
+
+    Args:
+        stage: The `Stage` whose folder gets the files.
+        others: The callbacks beside it. Those with `get_state()` -> JSON's types and `set_state(state)` have their state carried.
+        every: Seconds from one save to the next within an epoch; 0: at the epochs' ends only.
+
+    The attributes `epoch` (epochs done), `step` (steps done of the next epoch) and `rows` (the history, a dict an epoch) say where
+    training stands. Keras starts no `fit` within an epoch; where `step` is not 0 the rest of that epoch is a `fit` of its own.
     """
 
-    def __init__(self, stage, rows):
+    def __init__(self, stage, others=(), every=0.0):
         super().__init__()
-        self.stage, self.rows = stage, list(rows)
+        self.stage, self.every, self.folder = stage, every, stage.path / "checkpoints"
+        self.others = {type(other).__name__: other for other in others if hasattr(other, "get_state")}
+        self.epoch, self.step, self.rows, self.states, self.metrics = 0, 0, [], {}, []
+        self._signal = None
+
+    def restore(self, model):
+        """Loads the newest whole checkpoint into a compiled model; damaged ones are named and set aside."""
+        model.optimizer.build(model.trainable_variables)
+        damaged = 0
+        for path in sorted(self.folder.glob("epoch-*.npz"), reverse=True):
+            try:
+                with np.load(path, allow_pickle=False) as arrays:
+                    state = {name: arrays[name] for name in arrays.files}  # reading checks each array's checksum
+                progress = json.loads(str(state.pop("progress")))
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                aside = path.rename(path.with_name(f"damaged-{path.name}"))
+                print(f"{path} is damaged ({error}): kept as {aside.name}, the checkpoint before it is used", file=sys.stderr)
+                damaged += 1
+                continue
+            variables = _variables(model)
+            if {name: v.shape for name, v in variables.items()} != {name: a.shape for name, a in state.items()}:
+                raise InputError(f"{path} holds the weights of another network: it was written by another version; start another run")
+            for name, variable in variables.items():
+                variable.assign(state[name])
+            self.epoch, self.step, self.rows, self.states = (progress[name] for name in ("epoch", "step", "rows", "callbacks"))
+            self.metrics = [state[name] for name, _ in _numbered("metric", model.metrics_variables)]
+            return
+        if damaged:
+            print("no whole checkpoint is left: training starts from the beginning", file=sys.stderr)
+
+    @contextlib.contextmanager
+    def signals(self):
+        """Within: the first SIGTERM or SIGINT is obeyed after the step at work, once all is saved; a second one at once."""
+        numbers = (signal.SIGTERM, signal.SIGINT)
+
+        def note(number, frame):
+            self._signal = number
+            for n in numbers:
+                signal.signal(n, before[n])
+
+        before = {number: signal.signal(number, note) for number in numbers}
+        try:
+            yield
+        finally:
+            for number in numbers:
+                signal.signal(number, before[number])
+        if self._signal:  # it came after the last save
+            raise self._stopped()
+
+    def on_train_begin(self, logs=None):
+        for name, state in self.states.items():
+            self.others[name].set_state(state)
+        self._due = time.monotonic() + self.every
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._first = self.step
+        if self.step:  # Keras has just reset the metrics
+            for variable, value in zip(self.model.metrics_variables, self.metrics):
+                variable.assign(value)
+
+    def on_train_batch_end(self, batch, logs=None):
+        due = self._signal or self.every and time.monotonic() >= self._due
+        if not due or batch + 1 == self.params["steps"] or not math.isfinite(logs["loss"]):
+            return  # an epoch's end saves anyhow; a broken state is not worth it
+        self.step = self._first + batch + 1
+        self._save()
 
     def on_epoch_end(self, epoch, logs=None):
+        if not math.isfinite(logs["loss"]):
+            mend = "start another run, with a smaller --learning-rate or a larger --gamma-floor"
+            raise InputError(f"the loss of epoch {epoch + 1} is {logs['loss']}; {self.folder} keeps the last good checkpoint: {mend}")
+        self.epoch, self.step = epoch + 1, 0
         self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
-        state = {name: keras.ops.convert_to_numpy(v) for name, v in _variables(self.model).items()}
+        self._save()
+
+    def _save(self):
+        self.states = {name: other.get_state() for name, other in self.others.items()}
+        progress = {"epoch": self.epoch, "step": self.step, "rows": self.rows, "callbacks": self.states}
+        state = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(self.model).items()}
         buffer = io.BytesIO()
-        np.savez(buffer, progress=json.dumps({"epoch": epoch + 1, "rows": self.rows}), **state)
-        folder = self.stage.path / "checkpoints"
-        write_whole(folder / f"epoch-{epoch + 1:05d}.npz", buffer.getbuffer())
-        for old in sorted(folder.glob("epoch-*.npz"))[:-2]:
+        np.savez(buffer, progress=json.dumps(progress), **state)
+        path = self.folder / NAME.format(epoch=self.epoch, step=self.step)
+        write_whole(path, buffer.getbuffer())
+        for old in sorted(self.folder.glob("epoch-*.npz"))[:-KEPT]:
             old.unlink()
-        write_whole(self.stage.path / "history.csv", _csv(self.rows))
+        if self.rows and not self.step:
+            write_whole(self.stage.path / "history.csv", _csv(self.rows))
+        if self._signal:
+            raise self._stopped()
+        self._due = time.monotonic() + self.every
 
-
-def restore(stage, model):
-    """Loads the newest whole checkpoint into a compiled model. Returns (epochs done, history rows); (0, []) without one."""
-    model.optimizer.build(model.trainable_variables)
-    for path in sorted((stage.path / "checkpoints").glob("epoch-*.npz"), reverse=True):
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                state = {name: arrays[name] for name in arrays.files}  # reading checks each array's checksum
-            progress = json.loads(str(state.pop("progress")))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            print(f"{path} is damaged ({error}); the checkpoint before it is used", file=sys.stderr)
-            continue
-        variables = _variables(model)
-        if {name: v.shape for name, v in variables.items()} != {name: a.shape for name, a in state.items()}:
-            raise InputError(f"{path} holds the weights of another network: it was written by another version; start another run")
-        for name, variable in variables.items():
-            variable.assign(state[name])
-        return progress["epoch"], progress["rows"]
-    return 0, []
+    def _stopped(self):
+        where = f"{self.epoch} epochs" + (f" and {self.step} steps of the next" if self.step else "")
+        text = f"stopped by {signal.Signals(self._signal).name} after {where}; all is saved in {self.folder}"
+        return Stopped(f"{text}; go on by `{self.stage.command} --resume`", self._signal)
 
 
 def _variables(model):
-    """All state of a training run: weights and seeds of the model, then the optimiser's, numbered: Keras's names depend on the process."""
-    return {f"{i:04d}": variable for i, variable in enumerate([*model.variables, *model.optimizer.variables])}
+    """All state of a training run, numbered: Keras's names depend on the process. Seeds are among the model's variables."""
+    return dict([
+        *_numbered("model", model.variables),
+        *_numbered("metric", model.metrics_variables),
+        *_numbered("optimizer", model.optimizer.variables),
+    ])  # fmt: skip
+
+
+def _numbered(kind, variables):
+    return [(f"{kind}-{i:04d}", variable) for i, variable in enumerate(variables)]
 
 
 def _csv(rows):

@@ -2,12 +2,15 @@
 
 import argparse
 import dataclasses
+import errno
 import os
 import sys
 from importlib import import_module
 
 from twostage import config as configs
-from twostage.errors import InputError
+from twostage.errors import InputError, Stopped
+
+NO_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def stage1(argv=None):
@@ -41,8 +44,17 @@ def _guarded(command, *arguments):
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        if error.errno not in NO_WRITING:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror}; what was saved before is whole: make room, then the same command and --resume", file=sys.stderr)
+        sys.exit(2)
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(128 + stopped.signal)
     except KeyboardInterrupt:
-        print("\nstopped; training goes on from the last finished epoch with the same command and --resume", file=sys.stderr)
+        print("\nstopped; go on with the same command and --resume", file=sys.stderr)
         sys.exit(130)
 
 

@@ -9,7 +9,7 @@ def option(default, group, text, choices=None):
     return dataclasses.field(default=default, metadata={"group": group, "help": text, "choices": choices})
 
 
-GROUPS = ("data", "network", "likelihood", "sampling", "training")  # in the order of --help
+GROUPS = ("run", "data", "network", "likelihood", "sampling", "training")  # in the order of --help
 GAMMAS, RULES = ("computed", "learned", "fixed"), ("minimum", "ratchet", "ema", "batch")
 PRECISIONS = ("float32", "mixed_bfloat16")
 
@@ -30,7 +30,9 @@ class _Training:
     halve_every: int = option(250, "training", "epochs after which the learning rate is halved, again and again")
     precision: str = option("float32", "training", "of the networks' arithmetic; losses are always float32", PRECISIONS)
     seed: int = option(0, "training", "of weights, batches and noise")
+    deterministic: bool = option(False, "training", "the same bits from every run on one machine, at some cost in speed")
     watch_every: int = option(1, "training", "epochs from one look at latents and pictures to the next")
+    checkpoint_every: float = option(600.0, "run", "seconds from one checkpoint to the next within an epoch; 0: at their ends only")
     tensorboard: bool = option(False, "training", "also write TensorBoard logs (pip install tensorboard)")
 
 
@@ -113,7 +115,7 @@ def build(kind, values):
         flag = "--" + name.replace("_", "-")
         if choices and value not in choices:
             raise InputError(f"received {flag} {value}, expected one of {', '.join(map(str, choices))}")
-        may_be_zero = name in ("pad", "crop", "side", "l2", "seed", "kl_weight")
+        may_be_zero = name in ("pad", "crop", "side", "l2", "seed", "kl_weight", "checkpoint_every")
         if type(value) in (int, float) and not (value > 0 or may_be_zero and value == 0):
             raise InputError(f"received {flag} {value}, expected {'at least 0' if may_be_zero else 'more than 0'}")
     if config.gamma_floor > config.gamma_start:

@@ -1,5 +1,13 @@
-"""The one exception for mistakes that a user can mend."""
+"""What ends a command in one line."""
 
 
 class InputError(ValueError):
     """Bad input, told in one line: what was received, what was expected, how to mend it. Commands exit with status 2."""
+
+
+class Stopped(Exception):
+    """A signal was obeyed and everything is saved. Commands exit with status 128 + `signal`."""
+
+    def __init__(self, text, signal):
+        super().__init__(text)
+        self.signal = signal

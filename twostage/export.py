@@ -156,6 +156,8 @@ def _existing(path):
 def _place(archive, path):
     """Writes aside, then swaps. Where a crash falls between the two renames, the next export still finds nothing half-written."""
     aside, old = path.with_name("part-saved_model"), path.with_name("old-saved_model")
+    if old.exists() and not path.exists():  # killed between the two renames
+        os.rename(old, path)
     for leftover in (aside, old):
         shutil.rmtree(leftover, ignore_errors=True)
     archive.write_out(str(aside), verbose=False)

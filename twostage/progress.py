@@ -6,17 +6,14 @@ import keras
 
 
 class Pace(keras.callbacks.Callback):
-    """Logs `seconds_per_step`, the other callbacks' work at the epoch's end excluded: goes first in the list."""
-
-    def __init__(self, steps):
-        super().__init__()
-        self.steps = steps
+    """Logs `seconds_per_step` of the steps done since this process began the epoch, the other callbacks' work at its end excluded: goes
+    first in the list."""
 
     def on_epoch_begin(self, epoch, logs=None):
         self.start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        logs["seconds_per_step"] = (time.perf_counter() - self.start) / self.steps
+        logs["seconds_per_step"] = (time.perf_counter() - self.start) / self.params["steps"]
 
 
 class OneLine(keras.callbacks.Callback):

@@ -13,7 +13,7 @@ import numpy as np
 
 import callbacks
 from twostage import assemble, data, pictures, report, sampling
-from twostage.checkpoint import Checkpoint, restore
+from twostage.checkpoint import Checkpoint
 from twostage.data.batches import Batches
 from twostage.errors import InputError
 from twostage.latents import LatentNormalizer, SharedPosterior, encode, redraw
@@ -62,7 +62,9 @@ def stage2(config, stage, dry_run=False):
     if dry_run:
         return
     stage.begin(config, fingerprint(images))
+    print(f"encoding {len(images)} images", flush=True)
     mean, log_var = encode(vae1, images)
+    print("encoded: training begins", flush=True)
     moments = np.stack([mean, log_var], axis=1)  # (N, 2, k)
     batches = Batches(moments, config.batch_size, config.seed, transform=redraw)
     watched = redraw(callbacks.contract.random_subset(moments, WATCHED, config.seed), np.random.default_rng((config.seed, 1)))
@@ -93,6 +95,10 @@ def _prepare(config):
     if config.tensorboard and not (find_spec("tensorboard") and find_spec("tensorflow")):
         raise InputError("received --tensorboard, but TensorBoard or TensorFlow is not installed: pip install tensorboard tensorflow")
     keras.utils.set_random_seed(config.seed)
+    if config.deterministic and keras.backend.backend() == "tensorflow":  # JAX on the CPU is so already
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
     keras.config.set_dtype_policy(config.precision)
 
 
@@ -101,8 +107,7 @@ def _train(config, stage, vae, batches, watched, grid):
     # XLA on the CPU is several times slower than TensorFlow's graph; on JAX nothing runs fast without it.
     jit = keras.backend.backend() != "tensorflow" or bool(keras.distribution.list_devices("gpu"))
     vae.compile(keras.optimizers.Adam(config.learning_rate, epsilon=1e-8), jit_compile="auto" if jit else False)
-    done, rows = restore(stage, vae)
-    posterior, checkpoint = SharedPosterior(), Checkpoint(stage, rows)
+    posterior = SharedPosterior()
     halve = keras.callbacks.LearningRateScheduler(lambda epoch, _: config.learning_rate * 0.5 ** (epoch // config.halve_every))
     rule = [callbacks.ComputedGamma(config.gamma_rule)] if config.gamma == "computed" else []
     logs = str(stage.path / "tensorboard") if config.tensorboard else None
@@ -110,10 +115,20 @@ def _train(config, stage, vae, batches, watched, grid):
     told = [*([keras.callbacks.TensorBoard(logs)] if logs else []), *([] if terminal else [OneLine(config.epochs)])]
     watch = [kind(watched, posterior, WATCHED, config.watch_every) for kind in (callbacks.VarianceLaw, callbacks.ActiveLatents)]
     images = callbacks.ImageGrid(stage.path / "images", freq=config.watch_every, tensorboard=logs, **grid)
-    vae.fit(
-        batches, epochs=config.epochs, initial_epoch=min(done, config.epochs), shuffle=False, verbose=1 if terminal else 0,
-        callbacks=[batches.follow_epochs(), Pace(len(batches)), halve, *rule, *watch, images, *told, checkpoint],
-    )  # fmt: skip
+    at_work = [batches.follow_epochs(), Pace(), callbacks.NaNDiagnosis(), halve, *rule, *watch, images, *told]
+    checkpoint = Checkpoint(stage, at_work, config.checkpoint_every)
+    checkpoint.restore(vae)
+
+    def fit(epochs):
+        begin = {"initial_epoch": min(checkpoint.epoch, epochs), "shuffle": False, "verbose": 1 if terminal else 0}
+        vae.fit(batches, epochs=epochs, callbacks=[*at_work, checkpoint], **begin)
+
+    with checkpoint.signals():
+        if checkpoint.step:  # stopped within an epoch: its rest is a fit of its own
+            batches.first = checkpoint.step
+            fit(checkpoint.epoch + 1)
+            batches.first = 0
+        fit(config.epochs)
     return checkpoint.rows
 
 
@@ -138,7 +153,7 @@ def _finish(stage, following):
         written.append(f"wrote {export(stage.run)}")
     elif find_spec("tensorflow"):
         command = [sys.executable, "-m", "twostage.export", "--run", str(stage.run)]
-        subprocess.run(command, check=True, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, stdout=subprocess.DEVNULL)
+        subprocess.run(command, check=True, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, stdout=subprocess.DEVNULL, pass_fds=[stage.lock_number()])
         written.append(f"wrote {stage.run / 'saved_model'}")
     else:
         written.append(f"TensorFlow is not installed here; where it is, `python -m twostage.export --run {stage.run}` writes the SavedModel")

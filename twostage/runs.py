@@ -56,13 +56,13 @@ class Stage:
     def __init__(self, run, number, preset=None, resume=False):
         self.run, self.number, self.resume = Path(run), number, resume
         self.path, self._lock_file = self.run / f"stage{number}", None
-        command = f"python train_stage{number}.py --run {self.run}"
+        self.command = f"python train_stage{number}.py --run {self.run}"
         saved = self._saved()["preset"] if (self.path / "config.json").exists() else None
         if saved and not resume:
             another = f"python train_stage1.py --preset {saved} --run {_free_name(self.run)}"
-            raise InputError(f"{self.path} exists: go on with it by `{command} --resume`, or start another run by `{another}`")
+            raise InputError(f"{self.path} exists: go on with it by `{self.command} --resume`, or start another run by `{another}`")
         if resume and not saved:
-            raise InputError(f"received --resume, but {self.path} does not exist: start it by `{command}`")
+            raise InputError(f"received --resume, but {self.path} does not exist: start it by `{self.command}`")
         if saved and preset not in (None, saved):
             raise InputError(f"{self.path} was started with preset {saved}, received {preset}: drop --preset, or start another run")
         self.preset = saved or preset or "digits"
@@ -75,12 +75,12 @@ class Stage:
         return json.loads((self.path / "config.json").read_text())
 
     def begin(self, config, data):
-        """Creates the folder, or checks that what is resumed has the same config (only `epochs` may grow) and the same data."""
+        """Creates the folder, or checks that what is resumed has the same config (only `epochs` and the times of checkpoints may change) and the same data."""
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock()
         if self.resume:
             saved = self.saved_config()
-            changed = configs.differences(dataclasses.replace(saved, epochs=config.epochs), config)
+            changed = configs.differences(dataclasses.replace(saved, epochs=config.epochs, checkpoint_every=config.checkpoint_every), config)
             if changed:
                 raise InputError(f"{self.path} was started with other settings ({'; '.join(changed)}): drop those flags, or start another run")
             self.check_data(data)
@@ -103,6 +103,10 @@ class Stage:
         except OSError:
             raise InputError(f"{self.path} is in use by another process: wait for it, or start another run") from None
 
+    def lock_number(self):
+        """The lock's file descriptor: a child that inherits it keeps the stage locked, should this process be killed."""
+        return self._lock_file.fileno()
+
     def end(self):
         """Lets go of the lock. The end of the process does too, however it comes."""
         if self._lock_file is not None:
@@ -110,7 +114,7 @@ class Stage:
 
     def save_model(self, name, model):
         """Writes `name` (a `.keras` file) whole."""
-        aside = self.path / f"part-{name}"
+        aside = self.path / "part.keras"
         model.save(aside)
         _replace(aside, self.path / name)
 
@@ -134,7 +138,7 @@ def fingerprint(array):
 def write_whole(path, content):
     """Writes text or bytes so that a reader, or a crash, finds the old file or the new one."""
     path = Path(path)
-    aside = path.with_name(f"part-{path.name}")
+    aside = path.with_name(f"part{path.suffix}")  # one name a folder and kind, so that what a kill leaves is written over
     aside.write_bytes(content.encode() if isinstance(content, str) else content)
     _replace(aside, path)
 

@@ -18,6 +18,8 @@ class Batches(keras.utils.PyDataset):
         seed: Seed of the order and of the transform's generator.
         transform: `transform(batch, generator)` -> batch, with a `numpy.random.Generator` of this (seed, epoch, index).
 
+    The attribute `first` is the step that an epoch begins with: 0, unless the rest of a stopped epoch is to be done.
+
     Give `fit` the callback `batches.follow_epochs()` beside it, and `shuffle=False`.
 
     Raises:
@@ -28,7 +30,7 @@ class Batches(keras.utils.PyDataset):
         super().__init__()
         if len(data) < batch_size:
             raise InputError(f"received {len(data)} examples, expected at least one batch of {batch_size}: lower --batch-size")
-        self.data, self.batch_size, self.seed, self.transform = data, batch_size, seed, transform
+        self.data, self.batch_size, self.seed, self.transform, self.first = data, batch_size, seed, transform, 0
         self.set_epoch(0)
 
     def set_epoch(self, epoch):
@@ -40,9 +42,10 @@ class Batches(keras.utils.PyDataset):
         return keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: self.set_epoch(epoch))
 
     def __len__(self):
-        return len(self.data) // self.batch_size
+        return len(self.data) // self.batch_size - self.first
 
     def __getitem__(self, index):
+        index += self.first
         rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
         batch = self.data[rows]
         if self.transform is not None:

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from twostage.models.replicas import check_replicas
+
 
 def gaussian_kl(mean, log_var):
     """KL(N(mean, exp(log_var)) || N(0, 1)) of each latent in nats: (batch, k) twice -> (batch, k) (Kingma & Welling, appendix B)."""
@@ -115,8 +117,15 @@ class VAE(keras.Model):
             loss = loss + self.batch_mean(penalty, penalty)
         return loss
 
-    def fit(self, x=None, *args, **kwargs):
-        return super().fit(self._checked(x), *args, **kwargs)
+    def fit(self, x=None, y=None, batch_size=None, **kwargs):
+        """As Keras's. Every batch must divide by the number of replicas; an interrupted fit leaves no computed gamma at work."""
+        check_replicas(getattr(self, "distribute_strategy", None), x, batch_size, kwargs.get("validation_split", 0.0))
+        try:
+            return super().fit(self._checked(x), y, batch_size, **kwargs)
+        except BaseException:  # no callback ends what it began: a computed gamma would stay at work
+            if hasattr(self.likelihood, "decay"):
+                self.likelihood.decay.assign(1.0)
+            raise
 
     def evaluate(self, x=None, *args, **kwargs):
         return super().evaluate(self._checked(x), *args, **kwargs)

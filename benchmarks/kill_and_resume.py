@@ -1,0 +1,205 @@
+"""Kills both stages at random moments, resumes, and asks whether the end is that of a run which nobody touched, bit for bit.
+
+    python benchmarks/kill_and_resume.py --random 45 --aimed 5 --out kills
+    KERAS_BACKEND=jax python benchmarks/kill_and_resume.py --out kills_jax
+
+Each trial starts the job anew in a folder of its own, ends it by one SIGKILL, resumes it by the commands of the README and compares: weights,
+optimiser, seeds, metrics, history (without times) and callbacks' state of both stages' last checkpoints, and 64 samples of the SavedModel.
+`--random` kills come at times uniform over the unbroken job. `--aimed` kills each come inside one of the narrow places: a checkpoint being written
+(twice as many, in either stage), latents being encoded, the start of stage 2, the SavedModel being written. What a kill hit is read from what it
+left, not from what was aimed at. Ends with status 1 if one resume differs or is lost.
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from twostage import export
+
+ROOT = Path(__file__).parents[1]
+JOB = {
+    1: ["--preset", "digits", "--epochs", "14", "--watch-every", "4", "--checkpoint-every", "0.3", "--deterministic"],
+    2: ["--epochs", "50", "--watch-every", "20", "--checkpoint-every", "0.3", "--deterministic"],
+}
+
+
+class Job:
+    """The two commands, one after the other, in a folder; `kill` ends the one at work."""
+
+    def __init__(self, folder, core):
+        self.folder, self.core, self.process, self.killed = folder, core, None, False
+        self.stage, self.done, self.began, self.guard = 1, set(), 0.0, threading.Lock()
+
+    def run(self):
+        """Runs what is left of the job. True if it came to its end."""
+        for number in (1, 2):
+            if number in self.done:
+                continue
+            begun = (self.folder / f"stage{number}" / "config.json").exists()
+            command = [sys.executable, f"train_stage{number}.py", "--run", str(self.folder), *(["--resume"] if begun else JOB[number])]
+            with self.guard:
+                if self.killed:
+                    return False
+                self.stage, self.began = number, time.monotonic()
+                self.log = self.folder.with_name(f"{self.folder.name}.stage{number}.log")
+                pin = lambda: os.sched_setaffinity(0, {self.core})  # noqa: E731
+                with open(self.log, "w") as log:
+                    self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True, preexec_fn=pin)
+            if self.process.wait() != 0:
+                return False
+            self.done.add(number)
+        return True
+
+    def kill(self):
+        with self.guard:
+            self.killed = True
+            try:
+                os.killpg(self.process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # between the two commands
+
+
+def where(job):
+    """What the kill hit, from what it left behind."""
+    log, stage = job.log.read_text(), job.folder / f"stage{job.stage}"
+    if list(stage.glob("checkpoints/part*")):
+        return f"checkpoint being written, stage {job.stage}"
+    if exporting(job):
+        return f"export, stage {job.stage}"
+    if "encoding" in log and "encoded" not in log:
+        return "latents being encoded"
+    if not list(stage.glob("checkpoints/epoch-*")):
+        return f"start of stage {job.stage}"
+    epochs = JOB[job.stage][JOB[job.stage].index("--epochs") + 1]
+    return f"training of stage {job.stage}" if f"epoch {epochs}/{epochs}" not in log else f"after training, stage {job.stage}"
+
+
+def exporting(job):
+    """Whether the stage at work has written everything but its SavedModel."""
+    try:
+        figures = json.loads((job.folder / "results.json").read_text())
+    except FileNotFoundError:
+        return False
+    return ("stage1", "latents")[job.stage - 1] in figures
+
+
+def aim(job, what, chance):
+    """Waits for the place `what`, to kill there."""
+    stage, nth, seen = chance.choice((1, 2)), chance.randrange(1, 12), 0
+    deadline = time.monotonic() + 600
+    while time.monotonic() < deadline and not job.killed:
+        if what == "checkpoint":  # a random one: the nth write of this stage, after a part of the time that a write takes
+            if (job.folder / f"stage{stage}" / "checkpoints" / "part.npz").exists():
+                seen += 1
+                if seen == nth:
+                    time.sleep(chance.uniform(0, 0.004))
+                    return job.kill()
+                while (job.folder / f"stage{stage}" / "checkpoints" / "part.npz").exists():
+                    time.sleep(0.0002)
+        elif what == "encoding":
+            if job.stage == 2 and job.log.exists() and "encoding" in job.log.read_text():
+                time.sleep(chance.uniform(0, 0.15))
+                return job.kill()
+        elif what == "start of stage 2":
+            if job.stage == 2:
+                time.sleep(chance.uniform(0, 4))
+                return job.kill()
+        elif job.stage == stage and exporting(job):
+            time.sleep(chance.uniform(0, 2))
+            return job.kill()
+        time.sleep(0.0003)
+
+
+def outcome(folder):
+    """Everything that must be equal, as bytes."""
+    found = {}
+    for number in (1, 2):
+        epochs = int(JOB[number][JOB[number].index("--epochs") + 1])
+        with np.load(folder / f"stage{number}" / "checkpoints" / f"epoch-{epochs:05d}-step-000000.npz") as arrays:
+            found |= {f"stage{number} {name}": arrays[name].tobytes() for name in arrays.files if name != "progress"}
+            progress = json.loads(str(arrays["progress"]))
+        for row in progress["rows"]:
+            row.pop("seconds_per_step")
+        found[f"stage{number} progress"] = json.dumps(progress)
+    found["samples"] = export.load(folder / "saved_model").sample(64, 1).tobytes()
+    return found
+
+
+def trial(folder, core, kind, at, chance, expected):
+    """(what was hit, whether the resumed job ended like the unbroken one)."""
+    job = Job(folder, core)
+    waiter = threading.Thread(target=(lambda: (time.sleep(at), job.kill())) if kind == "random" else (lambda: aim(job, kind, chance)))
+    waiter.start()
+    job.run()
+    if not job.killed and kind != "random":
+        job.killed = True
+    waiter.join()
+    hit = where(job) if len(job.done) < 2 else "after the end"
+    job.killed = False
+    while not job.run():  # a child that writes the SavedModel may still hold the lock for a moment
+        if "in use by another process" not in job.log.read_text():
+            return hit, f"LOST: {job.log.read_text()[-400:]}"
+        time.sleep(1)
+    found = outcome(folder)
+    different = [name for name in expected if found.get(name) != expected[name]]
+    if not different and found.keys() == expected.keys():
+        shutil.rmtree(folder)
+        return hit, "equal"
+    return hit, f"DIFFERENT: {', '.join(different[:4])} and {max(len(different) - 4, 0)} more"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--random", type=int, default=45, help="kills at times uniform over the job")
+    parser.add_argument("--aimed", type=int, default=5, help="kills at each of the four narrow places; twice as many at checkpoints")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="trials side by side, each on a core of its own")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", default="kills", help="folder to work in; a trial that went well leaves nothing")
+    options = parser.parse_args()
+    out = Path(options.out).resolve()
+    out.mkdir(parents=True)
+    chance, began = random.Random(options.seed), time.monotonic()
+    unbroken = Job(out / "unbroken", 0)
+    if not unbroken.run():
+        sys.exit(unbroken.log.read_text())
+    whole, expected = time.monotonic() - began, outcome(unbroken.folder)
+    print(f"unbroken: {whole:.0f} s, {len(expected)} things to compare", flush=True)
+    kinds = ["random"] * options.random
+    kinds += (["checkpoint"] * 2 + ["encoding", "start of stage 2", "export"]) * options.aimed
+    cores = list(range(options.workers))
+    hits, bad = collections.Counter(), 0
+    with concurrent.futures.ThreadPoolExecutor(options.workers) as pool:
+
+        def one(i, kind, at, seed):
+            core = cores.pop()
+            try:
+                return trial(out / f"trial-{i:03d}", core, kind, at, random.Random(seed), expected)
+            finally:
+                cores.append(core)
+
+        plans = [(kind, chance.uniform(0, whole), chance.random()) for kind in kinds]
+        chance.shuffle(plans)
+        futures = [pool.submit(one, i, *plan) for i, plan in enumerate(plans)]
+        for i, (future, (kind, at, _)) in enumerate(zip(futures, plans)):
+            hit, result = future.result()
+            hits[hit] += 1
+            bad += result != "equal"
+            print(f"{i + 1}/{len(plans)} {f'random at {at:.1f} s' if kind == 'random' else f'aimed at {kind}'}: {hit}: {result}", flush=True)
+    print("\n".join([f"{len(plans)} kills, {bad} lost or different", *(f"{count:4d} {hit}" for hit, count in sorted(hits.items()))]))
+    sys.exit(bool(bad))
+
+
+if __name__ == "__main__":
+    main()
