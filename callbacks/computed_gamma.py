@@ -4,7 +4,7 @@ import logging
 
 import keras
 
-from .contract import check_gamma, find_mse, find_rule, number, set_gamma
+from .contract import check_gamma, check_replicas, find_mse, find_rule, number, set_gamma
 
 RULES = {"minimum": (0.0, True), "ratchet": (0.99, True), "ema": (0.99, False), "batch": (0.0, False)}  # decay, monotone
 
@@ -26,7 +26,8 @@ class ComputedGamma(keras.callbacks.Callback):
 
     In a `twostage.VAE` the rule is part of the compiled step; the callback arms it when training begins, disarms it at the end
     and is exact in every mode. In any other model it reads the minibatch's error at each batch's end: from a variable
-    `model.batch_mse` that the step assigns (exact), else from the Mean metric "mse" (within 2e-7 times the steps of the epoch).
+    `model.batch_mse` that the step assigns (exact), else from the Mean metric "mse" (within 2e-7 times the steps of the epoch, where
+    no minibatch's squared error is far below the others').
 
     Args:
         rule: One of the above.
@@ -44,7 +45,7 @@ class ComputedGamma(keras.callbacks.Callback):
 
     Raises:
         ValueError: an unknown rule or a bad decay or floor; when training begins, a model that lacks what is needed, or
-            `steps_per_execution` above 1 in a model without the rule inside.
+            `steps_per_execution` above 1 in a model without the rule inside, or what Keras cannot do on several replicas.
     """
 
     def __init__(self, rule="minimum", decay=None, floor=None):
@@ -64,6 +65,7 @@ class ComputedGamma(keras.callbacks.Callback):
         likelihood, (decay, monotone) = find_rule(self.model), RULES[self.rule]
         decay = decay if self.decay is None else self.decay
         check_gamma(self.model)
+        check_replicas(self.model)
         if likelihood is None:
             if not hasattr(self.model, "batch_mse"):
                 find_mse(self.model)
@@ -74,12 +76,6 @@ class ComputedGamma(keras.callbacks.Callback):
                 )
             self._step_rule, self._least = (decay, monotone), (self.floor or 0.0011) ** 2
             return
-        strategy = getattr(self.model, "distribute_strategy", None)
-        if self.model.steps_per_execution > 1 and getattr(strategy, "num_replicas_in_sync", 1) > 1:
-            raise ValueError(
-                f"received steps_per_execution={self.model.steps_per_execution} on {strategy.num_replicas_in_sync} replicas, expected 1: "
-                "Keras itself fails there. Compile with steps_per_execution=1"
-            )
         likelihood.floor_squared.assign((self.floor or likelihood.floor) ** 2)
         likelihood.decay.assign(decay)
         likelihood.monotone.assign(float(monotone))

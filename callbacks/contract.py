@@ -37,6 +37,15 @@ def check_gamma(model):
         raise ValueError("the likelihood learns gamma, so it cannot be set too: build it with learned=False, or drop the callback")
 
 
+def check_replicas(model):
+    """Raises ValueError where a step on several replicas (tf.distribute) is asked for what Keras cannot do there."""
+    replicas = getattr(getattr(model, "distribute_strategy", None), "num_replicas_in_sync", 1)
+    modes = {"steps_per_execution": model.steps_per_execution, "gradient_accumulation_steps": model.optimizer.gradient_accumulation_steps}
+    for name, value in modes.items():
+        if replicas > 1 and (value or 1) > 1:
+            raise ValueError(f"received {name}={value} on {replicas} replicas, expected 1: Keras itself fails there. Compile with {name}=1")
+
+
 def set_gamma(model, gamma):
     """Sets the decoder's standard deviation."""
     likelihood = find_rule(model)

@@ -136,14 +136,18 @@ one = train(tf.distribute.OneDeviceStrategy("/cpu:0"))
 two = train(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
 for a, b in zip(one, two):
     np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
-with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-    vae = linear_vae()
-    vae.compile("sgd", steps_per_execution=2, jit_compile=False)
-try:
-    vae.fit(x, batch_size=20, verbose=0, callbacks=[callbacks.ComputedGamma()])
-except ValueError as error:
-    assert "steps_per_execution=2 on 2 replicas, expected 1" in str(error), error
-    print("equal")
+def refused(words, batch_size=20, optimizer=lambda: "sgd", **options):
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        vae = linear_vae()
+        vae.compile(optimizer(), jit_compile=False, **options)
+    try:
+        vae.fit(x, batch_size=batch_size, verbose=0, callbacks=[callbacks.ComputedGamma()])
+    except ValueError as error:
+        return words in str(error)
+assert refused("steps_per_execution=2 on 2 replicas, expected 1", steps_per_execution=2)
+assert refused("gradient_accumulation_steps=2 on 2 replicas, expected 1", optimizer=lambda: keras.optimizers.SGD(gradient_accumulation_steps=2))
+assert refused("batches of 15, 5 examples on 2 replicas", batch_size=15)
+print("equal")
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()})
     assert done.stdout.strip().endswith("equal"), done.stderr[-2000:]
