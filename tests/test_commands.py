@@ -147,30 +147,6 @@ def test_jax_trains_where_tensorflow_is_not_installed(tmp_path):
     assert (tmp_path / "run" / "saved_model" / "saved_model.pb").exists()
 
 
-def test_resumed_run_ends_like_the_unbroken_one(tmp_path, capsys):
-    for name, parts in {"whole": [4], "parts": [2, 4]}.items():
-        for i, epochs in enumerate(parts):
-            arguments = ["--run", str(tmp_path / name), *SMALL[:-4], "--epochs", str(epochs), "--seed", "5"]
-            cli.stage1(arguments + ["--resume"] * (i > 0))
-    whole, parts = ((tmp_path / name / "stage1" / "history.csv").read_text().splitlines() for name in ("whole", "parts"))
-    assert len(whole) == len(parts) == 5
-    timed = whole[0].split(",").index("seconds_per_step")
-    for a, b in zip(whole[1:], parts[1:]):
-        a, b = ([float(v) for i, v in enumerate(row.split(",")) if i != timed] for row in (a, b))
-        np.testing.assert_allclose(a, b, rtol=1e-4)
-
-
-def test_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path, capsys):
-    run = tmp_path / "run"
-    cli.stage1(["--run", str(run), *SMALL])
-    newest = sorted((run / "stage1" / "checkpoints").iterdir())[-1]
-    newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
-    capsys.readouterr()
-    cli.stage1(["--run", str(run), "--resume"])
-    out = capsys.readouterr()
-    assert "epoch-00002-step-000000.npz is damaged" in out.err and "epoch 2/2" in out.out and "epoch 1/2" not in out.out
-
-
 def test_dry_run_writes_nothing(tmp_path, capsys):
     cli.stage1(["--run", str(tmp_path / "run"), "--dry-run"])
     assert "trainable parameters" in capsys.readouterr().out and not (tmp_path / "run").exists()
@@ -217,15 +193,3 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, run):
     ):
         assert words in mistake(capsys, command, *arguments)
     assert not (tmp_path / "run").exists()  # nothing half-written
-
-
-def test_second_process_on_one_run_is_refused(run, capsys):
-    holder = subprocess.Popen(
-        [sys.executable, "-c", "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); input()",
-         str(run[0] / "stage1" / ".lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    holder.stdout.readline()
-    try:
-        assert "is in use by another process" in mistake(capsys, cli.stage1, "--run", run[0], "--resume")
-    finally:
-        holder.communicate("\n")

@@ -20,7 +20,11 @@ def test_example(title, code):
     exec(code, scope)
     history = scope["history"]
     assert all(len(values) == 3 and np.isfinite(values).all() for values in history.values())
-    wanted = {"keras.io": "active_latents", "functional": "variance_law", "Heads": "kl_latent_median", "Vectors": "posterior_variance_max"}
+    wanted = {
+        "keras.io": "active_latents", "functional": "variance_law", "Heads": "kl_latent_median", "Plain vectors": "posterior_variance_max",
+        "this project": "gamma",
+    }  # fmt: skip
+    assert len([line for line in code.splitlines() if line]) < 20 and ("twostage" in code) == ("this project" in title)
     assert [key for word, key in wanted.items() if word in title][0] in history
     if "gamma" in history:
         assert 0 < history["gamma"][-1] < 1

@@ -10,7 +10,10 @@ from importlib import import_module
 from twostage import config as configs
 from twostage.errors import InputError, Stopped
 
-NO_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+_ROOM, _RIGHTS = "make room", "make the folder writable, or choose another"
+UNWRITABLE = {
+    errno.ENOSPC: _ROOM, errno.EDQUOT: _ROOM, errno.EFBIG: _ROOM, errno.EROFS: _RIGHTS, errno.EACCES: _RIGHTS, errno.EPERM: _RIGHTS,
+}  # fmt: skip
 
 
 def stage1(argv=None):
@@ -45,10 +48,10 @@ def _guarded(command, *arguments):
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
-        if error.errno not in NO_WRITING:
+        if error.errno not in UNWRITABLE:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror}; what was saved before is whole: make room, then the same command and --resume", file=sys.stderr)
+        where = f"{error.filename} was not written: " if error.filename else ""
+        print(f"error: {where}{error.strerror}: {UNWRITABLE[error.errno]}; what was saved before is whole, --resume goes on", file=sys.stderr)
         sys.exit(2)
     except Stopped as stopped:
         print(stopped, file=sys.stderr)

@@ -139,8 +139,11 @@ def write_whole(path, content):
     """Writes text or bytes so that a reader, or a crash, finds the old file or the new one."""
     path = Path(path)
     aside = path.with_name(f"part{path.suffix}")  # one name a folder and kind, so that what a kill leaves is written over
-    aside.write_bytes(content.encode() if isinstance(content, str) else content)
-    _replace(aside, path)
+    try:
+        aside.write_bytes(content.encode() if isinstance(content, str) else content)
+        _replace(aside, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def write_json(path, content):

@@ -1,0 +1,186 @@
+"""Resume equals not stopping; files are whole or absent."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from twostage import cli, export
+from twostage.data.batches import Batches
+from twostage.errors import Stopped
+
+ROOT = Path(__file__).parents[1]
+SMALL = ["--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4", "--watch-every", "1", "--deterministic"]
+
+
+def in_a_process(script, *arguments):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    return subprocess.run([sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, env=environment)
+
+
+def stop_within(epoch, number):
+    """This process gets a signal when the seventh batch of an epoch is fetched, once."""
+    fetch = Batches.__getitem__
+
+    def fetch_and_stop(self, index):
+        if (self.epoch, self.first + index) == (epoch, 6):
+            Batches.__getitem__ = fetch
+            os.kill(os.getpid(), number)
+        return fetch(self, index)
+
+    Batches.__getitem__ = fetch_and_stop
+
+
+def last_state(folder):
+    """What the newest checkpoint holds: arrays as bytes, and the progress without times."""
+    with np.load(sorted((folder / "checkpoints").glob("epoch-*"))[-1]) as arrays:
+        progress = json.loads(str(arrays["progress"]))
+        found = {name: arrays[name].tobytes() for name in arrays.files if name != "progress"}
+    for row in progress["rows"]:
+        del row["seconds_per_step"]
+    return {**found, "progress": progress}
+
+
+BOTH = """
+import sys
+from pathlib import Path
+from test_resume import SMALL, cli, last_state, signal, stop_within
+folder = Path(sys.argv[1])
+commands = {1: (cli.stage1, SMALL), 2: (cli.stage2, ["--width", "16", "--watch-every", "1", "--deterministic"])}
+for number, (command, flags) in commands.items():
+    command(["--run", str(folder / "whole"), *flags, "--epochs", "4"])
+    for resumed, (epoch, how) in enumerate([(1, signal.SIGTERM), (2, signal.SIGINT), (3, signal.SIGTERM), (0, None)]):
+        if how:
+            stop_within(epoch, how)
+        try:
+            command(["--run", str(folder / "parts"), *(["--resume"] if resumed else [*flags, "--epochs", "4"])])
+        except SystemExit as stopped:
+            assert stopped.code == 128 + how, stopped.code
+            print(sorted((folder / "parts" / f"stage{number}" / "checkpoints").iterdir())[-1].name)
+    whole, parts = (last_state(folder / name / f"stage{number}") for name in ("whole", "parts"))
+    assert whole.keys() == parts.keys() and len(whole) > 50
+    assert not [name for name in whole if whole[name] != parts[name]], [name for name in whole if whole[name] != parts[name]]
+print("equal")
+"""
+
+
+def test_stopped_by_signals_and_resumed_a_run_is_the_unbroken_one_bit_for_bit(tmp_path):
+    """Three stops in each stage: weights, optimiser, seeds, metrics, history and callbacks' state of both."""
+    done = in_a_process(BOTH, tmp_path)
+    assert done.stdout.strip().endswith("equal"), done.stdout[-1000:] + done.stderr[-3000:]
+    assert done.stdout.count("step-000000.npz") == 0 and done.stdout.count("\nepoch-0000") == 6  # all within epochs
+    assert done.stderr.count("stopped by SIGTERM after") == 4 and done.stderr.count("stopped by SIGINT after") == 2
+    assert f"go on by `python train_stage1.py --run {tmp_path / 'parts'} --resume`" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    cli.stage1(["--run", str(folder), *SMALL[:-1], "--epochs", "2", "--checkpoint-every", "0.000001"])
+    return folder
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A copy of a small stage 1 of two epochs, to be damaged."""
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+def checkpoints(run):
+    return sorted(path.name for path in (run / "stage1" / "checkpoints").iterdir())
+
+
+def refused(capsys, *arguments):
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        cli.stage1([str(a) for a in arguments])
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert stopped.value.code == 2 and lines[-1].startswith("error: "), lines
+    return lines[-1]
+
+
+def test_checkpoints_within_an_epoch_and_the_two_newest_stay(run):
+    assert checkpoints(run) == ["epoch-00001-step-000015.npz", "epoch-00002-step-000000.npz"]  # of 16 steps; the last is the epoch's end
+
+
+def test_damaged_checkpoints_are_named_and_kept_and_the_one_before_is_used(run, capsys):
+    newest, before = ((run / "stage1" / "checkpoints" / name) for name in reversed(checkpoints(run)))
+    half = newest.read_bytes()[: newest.stat().st_size // 2]
+    newest.write_bytes(half)
+    cli.stage1(["--run", str(run), "--resume"])
+    out = capsys.readouterr()
+    assert "epoch-00002-step-000000.npz is damaged" in out.err and "epoch 2/2" in out.out and "epoch 1/2" not in out.out
+    assert (newest.parent / f"damaged-{newest.name}").read_bytes() == half and newest.exists()
+    for path in newest.parent.glob("epoch-*"):
+        path.write_bytes(b"")
+    cli.stage1(["--run", str(run), "--resume"])
+    out = capsys.readouterr()
+    assert "no whole checkpoint is left: training starts from the beginning" in out.err and "epoch 1/2" in out.out
+
+
+def test_full_disk_is_told_and_the_checkpoint_before_it_goes_on(run, capsys):
+    was, aside = checkpoints(run), run / "stage1" / "checkpoints" / "part.npz"
+    aside.symlink_to("/dev/full")  # every write to it: no space left on device
+    line = refused(capsys, "--run", run, "--resume", "--epochs", "3")
+    assert "epoch-00002-step-000001.npz was not written: No space left on device: make room; what was saved before is whole" in line
+    aside.unlink()
+    assert checkpoints(run) == was
+    cli.stage1(["--run", str(run), "--resume", "--epochs", "3"])
+    assert "epoch 3/3" in capsys.readouterr().out
+
+
+def test_folder_that_cannot_be_written_is_told(capsys, tmp_path):
+    locked = Path("/sys/nobody-may-write-here") if os.geteuid() == 0 else tmp_path / "locked"  # rights do not stop root
+    if os.geteuid():
+        tmp_path.chmod(0o500)
+    assert "make the folder writable, or choose another" in refused(capsys, "--run", locked, *SMALL[:-1], "--epochs", "1")
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_checkpoint(run, capsys, caplog):
+    changed = json.loads((run / "stage1" / "config.json").read_text())
+    changed["config"]["learning_rate"] = 1e30
+    (run / "stage1" / "config.json").write_text(json.dumps(changed))
+    was = checkpoints(run)
+    line = refused(capsys, "--run", run, "--resume", "--epochs", "3", "--checkpoint-every", "0")
+    assert "the loss of epoch 3 is" in line and "keeps the last good checkpoint: start another run, with a smaller --learning-rate" in line
+    assert checkpoints(run) == was and "not finite" in caplog.text
+
+
+def test_a_signal_after_the_last_save_is_obeyed_too(tmp_path):
+    from twostage.checkpoint import Checkpoint
+    from twostage.runs import Stage
+
+    checkpoint = Checkpoint(Stage(tmp_path / "run", 1))
+    with pytest.raises(Stopped, match="stopped by SIGTERM after 0 epochs"):
+        with checkpoint.signals():
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_saved_model_killed_between_its_two_renames_comes_back(tmp_path):
+    class FullDisk:
+        def write_out(self, *arguments, **options):
+            raise OSError(28, "No space left on device")
+
+    (tmp_path / "old-saved_model").mkdir()
+    with pytest.raises(OSError):
+        export._place(FullDisk(), tmp_path / "saved_model")
+    assert [path.name for path in tmp_path.iterdir()] == ["saved_model"]
+
+
+def test_second_process_on_one_run_is_refused(run, capsys):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); input()",
+         str(run / "stage1" / ".lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    holder.stdout.readline()
+    try:
+        assert "is in use by another process" in refused(capsys, "--run", run, "--resume")
+    finally:
+        holder.communicate("\n")
