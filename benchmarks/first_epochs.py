@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 import callbacks
-from twostage import assemble, config, data
+from twostage import assemble, config, data, recipes
 from twostage.data.batches import Batches
 from twostage.latents import SharedPosterior
 from twostage.pictures import curves, save_png
@@ -21,7 +21,7 @@ def main(preset, source, epochs, out, every):
     images, _ = data.load(settings.data, "train", settings.crop, settings.side, settings.pad)
     keras.utils.set_random_seed(settings.seed)
     vae = assemble.stage1(settings, images.shape[1:])
-    vae.compile(keras.optimizers.Adam(settings.learning_rate, epsilon=1e-8), jit_compile="auto" if keras.backend.backend() == "jax" else False)
+    recipes.compile_vae(settings, vae)
     batches = Batches(images, settings.batch_size, settings.seed)
     moments = callbacks.LatentMoments(images, SharedPosterior(), max_samples=1000, every_steps=every, path=f"{out}.npz")
     gamma = callbacks.ComputedGamma(settings.gamma_rule)

@@ -1,5 +1,7 @@
 """VarianceLaw, ActiveLatents and ImageGrid: known answers, in a real fit of a stranger's VAE."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -205,3 +207,51 @@ def test_collapse_alarm_names_the_latents(caplog):
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 2 and told[0].startswith("latents 1 died: a smaller KL weight") and told[1].startswith("latents 2 blew up: ")
     assert history["latents_died"] == [0, 1, 1, 1] and history["latents_blown_up"] == [0, 0, 1, 1]
+
+
+class SetState(keras.callbacks.Callback):
+    """What a checkpoint does: gives a fresh callback the state, as read from a file, that another one had."""
+
+    def __init__(self, callback, state):
+        super().__init__()
+        self.callback, self.state = callback, json.loads(json.dumps(state))
+
+    def on_train_begin(self, logs=None):
+        self.callback.set_state(self.state)
+
+
+def test_callbacks_go_on_in_another_process_where_they_were(caplog):
+    """A state that went through JSON: nothing is told twice, no record is lost, and free bits end as they were."""
+    x, model = np.random.default_rng(0).normal(size=(60, 6)).astype("float32"), StrangersVAE(log_var=-1.0)
+    model.free_bits = model.add_weight(name="free_bits", shape=(), initializer="zeros", trainable=False)
+    model.compile(keras.optimizers.SGD(0.0))
+    variances = iter([[1.0, 0.2, 0.5], [1.0, 0.9, 9.0], [1.0, 0.9, 9.0]])
+
+    def posterior(model, x):
+        return np.zeros((len(x), 3)), np.log([next(variances)] * len(x))
+
+    def make():
+        return [
+            callbacks.ComputedGamma(floor=5.0), callbacks.CollapseAlarm(x, posterior), callbacks.LatentMoments(x), callbacks.FreeBits(0.3),
+        ]  # fmt: skip
+
+    with caplog.at_level("WARNING"):
+        first, second = make(), make()
+        model.fit(x, epochs=2, verbose=0, callbacks=first)
+        assert [len(record.getMessage().split("latents")) for record in caplog.records].count(1) == 1 and len(caplog.records) == 3
+        caplog.clear()
+        states = [callback.get_state() for callback in first]
+        model.free_bits.assign(0.3)  # as a checkpoint within an epoch has it
+        model.fit(x, epochs=1, verbose=0, callbacks=[*second, *map(SetState, second, states)])
+    assert not caplog.records
+    assert second[2].records["step"].tolist() == [2, 4, 6]
+    assert float(model.free_bits) == 0.0
+
+
+def test_latent_moments_see_several_steps_at_once():
+    x = np.random.default_rng(0).normal(size=(60, 6)).astype("float32")
+    model = StrangersVAE()
+    model.compile(keras.optimizers.SGD(0.0), steps_per_execution=4)
+    watch = callbacks.LatentMoments(x, every_steps=3)
+    model.fit(x, batch_size=10, epochs=1, verbose=0, callbacks=[watch])
+    assert watch.records["step"].tolist() == [4, 6, 6]  # 3 is in the execution that ends with 4; the epoch's end looks again

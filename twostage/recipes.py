@@ -104,23 +104,13 @@ def _prepare(config):
 
 def _train(config, stage, vae, batches, watched, grid):
     """Compiles, restores, fits. `grid`: what the pictures need. Returns the history, one dict an epoch."""
-    # XLA on the CPU is several times slower than TensorFlow's graph; on JAX nothing runs fast without it.
-    jit = keras.backend.backend() != "tensorflow" or bool(keras.distribution.list_devices("gpu"))
-    vae.compile(keras.optimizers.Adam(config.learning_rate, epsilon=1e-8), jit_compile="auto" if jit else False)
-    posterior = SharedPosterior()
-    halve = keras.callbacks.LearningRateScheduler(lambda epoch, _: config.learning_rate * 0.5 ** (epoch // config.halve_every))
-    rule = [callbacks.ComputedGamma(config.gamma_rule)] if config.gamma == "computed" else []
-    logs = str(stage.path / "tensorboard") if config.tensorboard else None
-    terminal = sys.stdout.isatty()
-    told = [*([keras.callbacks.TensorBoard(logs)] if logs else []), *([] if terminal else [OneLine(config.epochs)])]
-    watch = [kind(watched, posterior, WATCHED, config.watch_every) for kind in (callbacks.VarianceLaw, callbacks.ActiveLatents)]
-    images = callbacks.ImageGrid(stage.path / "images", freq=config.watch_every, tensorboard=logs, **grid)
-    at_work = [batches.follow_epochs(), Pace(), callbacks.NaNDiagnosis(), halve, *rule, *watch, images, *told]
+    compile_vae(config, vae)
+    at_work = default_callbacks(config, stage, batches, watched, grid)
     checkpoint = Checkpoint(stage, at_work, config.checkpoint_every)
     checkpoint.restore(vae)
 
     def fit(epochs):
-        begin = {"initial_epoch": min(checkpoint.epoch, epochs), "shuffle": False, "verbose": 1 if terminal else 0}
+        begin = {"initial_epoch": min(checkpoint.epoch, epochs), "shuffle": False, "verbose": 1 if sys.stdout.isatty() else 0}
         vae.fit(batches, epochs=epochs, callbacks=[*at_work, checkpoint], **begin)
 
     with checkpoint.signals():
@@ -130,6 +120,24 @@ def _train(config, stage, vae, batches, watched, grid):
             batches.first = 0
         fit(config.epochs)
     return checkpoint.rows
+
+
+def compile_vae(config, vae):
+    """With Adam, and with XLA where it is the faster way: on a CPU it takes several times as long as TensorFlow's own graph."""
+    jit = keras.backend.backend() != "tensorflow" or bool(keras.distribution.list_devices("gpu"))
+    vae.compile(keras.optimizers.Adam(config.learning_rate, epsilon=1e-8), jit_compile="auto" if jit else False)
+
+
+def default_callbacks(config, stage, batches, watched, grid):
+    """What is at work beside the checkpoints, in order: what computes goes before what tells. They share one posterior pass."""
+    posterior = SharedPosterior()
+    halve = keras.callbacks.LearningRateScheduler(lambda epoch, _: config.learning_rate * 0.5 ** (epoch // config.halve_every))
+    rule = [callbacks.ComputedGamma(config.gamma_rule)] if config.gamma == "computed" else []
+    logs = str(stage.path / "tensorboard") if config.tensorboard else None
+    told = [*([keras.callbacks.TensorBoard(logs)] if logs else []), *([] if sys.stdout.isatty() else [OneLine(config.epochs)])]
+    watch = [kind(watched, posterior, WATCHED, config.watch_every) for kind in (callbacks.VarianceLaw, callbacks.ActiveLatents)]
+    images = callbacks.ImageGrid(stage.path / "images", freq=config.watch_every, tensorboard=logs, **grid)
+    return [batches.follow_epochs(), Pace(), callbacks.NaNDiagnosis(), halve, *rule, *watch, images, *told]
 
 
 def _save(config, stage, vae, rows, watched):

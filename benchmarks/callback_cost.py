@@ -1,0 +1,78 @@
+"""What the default callbacks cost: `python benchmarks/callback_cost.py --preset cifar10 --data cifar10.npz`.
+
+Stage 1 trains in one process, by turns bare, with ComputedGamma alone, and with all that `train_stage1.py` has at work, checkpoints included. Printed:
+seconds a step of each, the differences with their standard errors, the time of the hooks at an epoch's end, and what both come to in one epoch of
+the whole data set.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import callbacks
+from twostage import assemble, config, data, recipes
+from twostage.checkpoint import Checkpoint
+from twostage.data.batches import Batches
+from twostage.runs import Stage
+
+
+class Clock(keras.callbacks.Callback):
+    """Notes when the hooks at an epoch's begin and end are called."""
+
+    def __init__(self):
+        super().__init__()
+        self.begun = self.ended = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begun = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.ended = time.perf_counter()
+
+
+def main(preset, source, steps, rounds):
+    settings = config.resolve(1, preset, **({"data": source} if source else {}))
+    images, _ = data.load(settings.data, "train", settings.crop, settings.side, settings.pad)
+    keras.utils.set_random_seed(settings.seed)
+    vae = assemble.stage1(settings, images.shape[1:])
+    recipes.compile_vae(settings, vae)
+    watched = callbacks.contract.random_subset(images, recipes.WATCHED, settings.seed)
+    batches = Batches(images[: steps * settings.batch_size], settings.batch_size, settings.seed)
+    epoch = len(images) // settings.batch_size
+    with tempfile.TemporaryDirectory() as folder:
+        stage = Stage(Path(folder) / "run", 1)
+        (stage.path / "checkpoints").mkdir(parents=True)
+        (stage.path / "images").mkdir()
+        everything = recipes.default_callbacks(settings, stage, batches, watched, {"data": watched})
+        everything.append(Checkpoint(stage, everything, settings.checkpoint_every))
+        variants = {"bare": [], "gamma": [callbacks.ComputedGamma(settings.gamma_rule)], "all": everything}
+        seconds, ends = {name: [] for name in variants}, {name: [] for name in variants}
+        for i in range(rounds + 1):  # the first one compiles
+            for name in sorted(variants, key=lambda name: (list(variants).index(name) + i) % 3):
+                first, last = Clock(), Clock()
+                vae.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[first, *variants[name], last])
+                if i:
+                    seconds[name].append((first.ended - last.begun) / steps)
+                    ends[name].append(last.ended - first.ended)
+    print(f"{preset}, {keras.backend.backend()}: {rounds} rounds of {steps} steps each, by turns; an epoch has {epoch} steps")
+    bare = np.median(seconds["bare"])
+    for name in variants:
+        more = np.array(seconds[name]) - np.array(seconds["bare"])
+        error, end = more.std(ddof=1) / rounds**0.5, np.median(ends[name])
+        share = 100 * np.array([np.median(more), error]) / bare
+        text = f"{name:5s} {np.median(seconds[name]):.4f} s a step, {share[0]:+.2f} % (standard error {share[1]:.2f} %); epoch's end {end:.3f} s"
+        print(f"{text}, {100 * end / (epoch * bare):.3f} % of an epoch of {epoch * bare:.0f} s")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", default="digits")
+    parser.add_argument("--data", default=None)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=10)
+    options = parser.parse_args()
+    main(options.preset, options.data, options.steps, options.rounds)
