@@ -13,6 +13,8 @@ What a callback asks of a model. Nothing is guessed: what is missing is a ValueE
 
 Figures go into `logs` under the same keys in every epoch (NaN where `freq` skips one), so that History, CSVLogger,
 TensorBoard and EarlyStopping see them. Put these callbacks before the ones that read `logs`.
+
+What a callback must remember beside the model's weights it gives by `get_state()`, in JSON's types, and takes by `set_state(state)`.
 """
 
 from . import contract, statistics

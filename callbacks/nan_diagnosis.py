@@ -13,7 +13,7 @@ from .contract import number, restore_config
 
 @keras.saving.register_keras_serializable("callbacks")
 class NaNDiagnosis(keras.callbacks.Callback):
-    """Stops training at the first step whose loss is NaN or infinite, and says which terms, which step, and what the inputs look like.
+    """Stops training where a step's loss is NaN or infinite, and says which terms, which step, and what the inputs look like.
 
     It knows the terms that the model reports as metrics: a term is named where its figure is no finite number. Weights that are no longer
     finite are named too. At the end of each epoch that went well the weights are kept in `path`; they stay as the last good ones.
@@ -41,26 +41,35 @@ class NaNDiagnosis(keras.callbacks.Callback):
             raise ValueError(f"received path {path!r}, expected a name that ends in .weights.h5")
         self.path, self.data = None if path is None else str(path), data
 
+    async_safe = True  # Keras need not wait for each step's figures; they may come late, from threads and out of order
+
     def on_train_begin(self, logs=None):
-        self.diagnosis = None
+        self.diagnosis, self._trained = None, self.model
+
+    def on_epoch_begin(self, epoch, logs=None):
+        optimizer, self._bad = self.model.optimizer, {}
+        self._before = int(number(optimizer.iterations)) * (optimizer.gradient_accumulation_steps or 1)
 
     def on_train_batch_end(self, batch, logs=None):
         bad = [name for name, value in (logs or {}).items() if not math.isfinite(float(value))]
-        if bad and self.diagnosis is None:
-            self.model.stop_training = True
-            self.diagnosis = self._diagnose(bad)
-            logging.getLogger(__name__).error("%s", self.diagnosis)
+        if bad:
+            self._bad[batch] = bad
+            self._trained.stop_training = True
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.path and self.diagnosis is None:
+        if self._bad:
+            first = min(self._bad)
+            self.diagnosis = self._diagnose(self._before + first + 1, self._bad[first])
+            logging.getLogger(__name__).error("%s", self.diagnosis)
+        elif self.path:
             aside = self.path.replace(".weights.h5", ".part.weights.h5")
             self.model.save_weights(aside)
             os.replace(aside, self.path)
 
-    def _diagnose(self, bad):
+    def _diagnose(self, step, bad):
         model = self.model
         broken = [w.path for w in model.weights if not np.isfinite(ops.convert_to_numpy(w).astype("float64")).all()]
-        lines = [f"step {int(number(model.optimizer.iterations))}: not finite: {', '.join(sorted(bad))}"]
+        lines = [f"step {step}: not finite: {', '.join(sorted(bad))}"]
         lines.append(f"weights no longer finite: {', '.join(broken[:5])}{' ...' if len(broken) > 5 else ''}" if broken else "all weights are finite")
         if self.data is not None:
             sample = np.asarray(self.data[: min(len(self.data), 10_000)], "float64")

@@ -96,12 +96,11 @@ class Checkpoint(keras.callbacks.Callback):
             for variable, value in zip(self.model.metrics_variables, self.metrics):
                 variable.assign(value)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_begin(self, batch, logs=None):  # not `_end`: on JAX that would make every step wait for its figures
         due = self._signal or self.every and time.monotonic() >= self._due
-        if not due or batch + 1 == self.params["steps"] or not math.isfinite(logs["loss"]):
-            return  # an epoch's end saves anyhow; a broken state is not worth it
-        self.step = self._first + batch + 1
-        self._save()
+        if due and batch and math.isfinite(self.model.get_metrics_result()["loss"]):  # a broken state is not worth it
+            self.step = self._first + batch
+            self._save()
 
     def on_epoch_end(self, epoch, logs=None):
         if not math.isfinite(logs["loss"]):

@@ -133,11 +133,13 @@ def default_callbacks(config, stage, batches, watched, grid):
     posterior = SharedPosterior()
     halve = keras.callbacks.LearningRateScheduler(lambda epoch, _: config.learning_rate * 0.5 ** (epoch // config.halve_every))
     rule = [callbacks.ComputedGamma(config.gamma_rule)] if config.gamma == "computed" else []
+    for callback in rule:
+        callback.async_safe = True  # in our VAE it does nothing at a batch's end, so that Keras need not wait for it on JAX
     logs = str(stage.path / "tensorboard") if config.tensorboard else None
     told = [*([keras.callbacks.TensorBoard(logs)] if logs else []), *([] if sys.stdout.isatty() else [OneLine(config.epochs)])]
     watch = [kind(watched, posterior, WATCHED, config.watch_every) for kind in (callbacks.VarianceLaw, callbacks.ActiveLatents)]
     images = callbacks.ImageGrid(stage.path / "images", freq=config.watch_every, tensorboard=logs, **grid)
-    return [batches.follow_epochs(), Pace(), callbacks.NaNDiagnosis(), halve, *rule, *watch, images, *told]
+    return [batches.follow_epochs(), Pace(), callbacks.NaNDiagnosis(data=watched), halve, *rule, *watch, images, *told]
 
 
 def _save(config, stage, vae, rows, watched):
