@@ -104,6 +104,7 @@ def as_process(rank, port, out):
         return np.concatenate([np.array_split(batch, parts)[max(rank, 0)] for batch in batches])
 
     found = {"deviation": deviation(batch=BATCH // parts, share=share)}
+    found["stranger's deviation"] = deviation(model=StrangersVAE, batch=BATCH // parts, share=share)
     x = data(96)
     keras.utils.set_random_seed(0)
     vae = linear_vae(seed=0)

@@ -177,7 +177,7 @@ def test_saved_model_killed_between_its_two_renames_comes_back(tmp_path):
 def test_second_process_on_one_run_is_refused(run, capsys):
     holder = subprocess.Popen(
         [sys.executable, "-c", "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); input()",
-         str(run / "stage1" / ".lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+         str(run / ".lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     holder.stdout.readline()
     try:

@@ -97,14 +97,14 @@ class Stage:
             raise InputError(f"{self.path} was started on other data than {data}: bring those back, or start another run")
 
     def _lock(self):
-        self._lock_file = open(self.path / ".lock", "w")  # held until `end`
+        self._lock_file = open(self.run / ".lock", "w")  # held until `end`; one for both stages, as stage 2 reads stage 1's files
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise InputError(f"{self.path} is in use by another process: wait for it, or start another run") from None
+            raise InputError(f"{self.run} is in use by another process: wait for it, or start another run") from None
 
     def lock_number(self):
-        """The lock's file descriptor: a child that inherits it keeps the stage locked, should this process be killed."""
+        """The lock's file descriptor: a child that inherits it keeps the run locked, should this process be killed."""
         return self._lock_file.fileno()
 
     def end(self):
