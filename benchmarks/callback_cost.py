@@ -36,7 +36,7 @@ class Clock(keras.callbacks.Callback):
 
 def main(preset, source, steps, rounds):
     settings = config.resolve(1, preset, **({"data": source} if source else {}))
-    images, _ = data.load(settings.data, "train", settings.crop, settings.side, settings.pad)
+    images, _ = data.load_for(settings)
     keras.utils.set_random_seed(settings.seed)
     vae = assemble.stage1(settings, images.shape[1:])
     recipes.compile_vae(settings, vae)

@@ -32,7 +32,7 @@ def main(runs):
     generator = np.random.default_rng(7)
     for run in map(Path, runs):
         config = Stage(run, 1, resume=True).saved_config()
-        images, _ = data.load(config.data, "train", config.crop, config.side, config.pad)
+        images, _ = data.load_for(config)
         images = images[np.sort(generator.choice(len(images), min(len(images), 3 * N), replace=False))]
         twostage.VAE  # registers the classes
         stage1, stage2 = (keras.saving.load_model(run / f"stage{i}" / "model.keras") for i in (1, 2))

@@ -36,6 +36,12 @@ def sample(argv=None):
     _guarded(_sample, argv)
 
 
+def data(argv=None):
+    """`python -m twostage.data`: a look at images before training: counts, range, moments, duplicates, classes, and a montage.
+    `python -m twostage.data resize-comparison FOLDER` draws the same pictures resized in three ways."""
+    _guarded(_data, argv)
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
         self.exit(2, f"error: {message} (--help lists the flags)\n")
@@ -125,16 +131,48 @@ def _parser(number):
     group.add_argument("--dry-run", action="store_true", default=False, help="print the settings and the networks, and stop")
     groups = {"run": group}
     for field in sorted(dataclasses.fields(kind), key=lambda field: configs.GROUPS.index(field.metadata["group"])):
-        name, flag = field.metadata["group"], "--" + field.name.replace("_", "-")
+        name = field.metadata["group"]
         group = groups.get(name) or groups.setdefault(name, parser.add_argument_group(name))
-        text = f"{field.metadata['help']} (default: {_defaults(number, field)})"
-        if isinstance(field.default, bool):
-            group.add_argument(flag, action="store_true", help=text)
-            continue
-        choices = field.metadata["choices"]
-        shown = "{" + ",".join(map(str, choices)) + "}" if choices else type(field.default).__name__.upper()
-        group.add_argument(flag, type=type(field.default), metavar=shown, help=text)
+        _add_flag(group, field, _defaults(number, field))
     return parser
+
+
+def _add_flag(group, field, default):
+    flag, choices, text = "--" + field.name.replace("_", "-"), field.metadata["choices"], f"{field.metadata['help']} (default: {default})"
+    if isinstance(field.default, bool):
+        group.add_argument(flag, action="store_true", help=text)
+        return
+    shown = "{" + ",".join(map(str, choices)) + "}" if choices else type(field.default).__name__.upper()
+    group.add_argument(flag, type=type(field.default), metavar=shown, help=text)
+
+
+def _data(argv):
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["resize-comparison"]:
+        return _compare_resizing(argv[1:])
+    parser = _Parser(prog="python -m twostage.data", allow_abbrev=False, description=data.__doc__, argument_default=argparse.SUPPRESS)
+    fields = {field.name: field for field in dataclasses.fields(configs.Stage1Config) if field.metadata["group"] == "data"}
+    parser.add_argument("data", metavar="NAME_OR_PATH", help=fields.pop("data").metadata["help"])
+    parser.add_argument("--montage", default="montage.png", metavar="FILE", help="64 images of the training split (default: montage.png)")
+    del fields["flip"]  # of the batches
+    for field in fields.values():
+        _add_flag(parser, field, field.default)
+    settings = vars(parser.parse_args(argv))
+    montage = settings.pop("montage")
+    import_module("twostage.look").show(configs.build(configs.Stage1Config, settings), montage)
+
+
+def _compare_resizing(argv):
+    parser = _Parser(prog="python -m twostage.data resize-comparison", allow_abbrev=False)
+    parser.add_argument("folder", help="pictures of faces, such as img_align_celeba")
+    fields = {field.name: field for field in dataclasses.fields(configs.Stage1Config)}
+    for name, default in (("crop", 128), ("side", 64)):
+        _add_flag(parser, fields[name], default)
+    parser.set_defaults(crop=128, side=64)
+    parser.add_argument("--out", default="resize.png", help="file to write (default: resize.png)")
+    options = parser.parse_args(argv)
+    configs.build(configs.Stage1Config, {"crop": options.crop, "side": options.side})
+    import_module("twostage.look").compare_resizing(options.folder, options.out, options.crop, options.side)
 
 
 def _defaults(number, field):

@@ -42,8 +42,14 @@ class Stage1Config(_Training):
 
     data: str = option("digits", "data", "digits, mnist, fashion_mnist, cifar10, an .npz or .npy file, or a folder of images")
     pad: int = option(0, "data", "zeros around smaller images, up to this side; 0: none")
-    crop: int = option(0, "data", "CelebA folders: 128 cuts out the face; 0: none", (0, 128))
-    side: int = option(0, "data", "folders: resize to side x side, bilinear; 0: none")
+    crop: int = option(0, "data", "CelebA folders: the face's square in the 178x218 pictures; 0: none", (0, 128, 140, 148))
+    side: int = option(0, "data", "folders: resize to side x side; 0: none")
+    resize: str = option("bilinear", "data", "folders: how; all but nearest are antialiased", ("bilinear", "nearest", "bicubic"))
+    limit: int = option(0, "data", "at most so many images, a fixed random choice; 0: all")
+    skip_broken: bool = option(False, "data", "folders: leave out pictures that cannot be read, and tell which")
+    partial: bool = option(False, "data", "a part of CelebA is all right; the splits are then those of any folder")
+    flip: bool = option(False, "data", "mirror half of the images of each batch, stage 1's training only")
+    jpeg_roundtrip: bool = option(False, "data", "pass the images through JPEG files of quality 75, as the papers' CIFAR-10 was")
     num_scale: int = option(3, "network", "scales of the encoder")
     block_per_scale: int = option(1, "network", "residual blocks a scale")
     base_dim: int = option(32, "network", "channels at the full side")
@@ -115,7 +121,7 @@ def build(kind, values):
         flag = "--" + name.replace("_", "-")
         if choices and value not in choices:
             raise InputError(f"received {flag} {value}, expected one of {', '.join(map(str, choices))}")
-        may_be_zero = name in ("pad", "crop", "side", "l2", "seed", "kl_weight", "checkpoint_every")
+        may_be_zero = name in ("pad", "crop", "side", "limit", "l2", "seed", "kl_weight", "checkpoint_every")
         if type(value) in (int, float) and not (value > 0 or may_be_zero and value == 0):
             raise InputError(f"received {flag} {value}, expected {'at least 0' if may_be_zero else 'more than 0'}")
     if config.gamma_floor > config.gamma_start:

@@ -6,9 +6,9 @@ import os
 import numpy as np
 
 
-def tile(images, gap=1):
+def tile(images, gap=1, columns=None):
     """Images (n, height, width, channels), float in [0, 1] -> one uint8 picture, as square as n allows, white between."""
-    columns = math.isqrt(len(images) - 1) + 1
+    columns = columns or math.isqrt(len(images) - 1) + 1
     missing = -len(images) % columns
     pixels = np.rint(np.clip(images, 0, 1) * 255).astype("uint8")
     pixels = np.pad(pixels, ((0, missing), (0, 0), (0, 0), (0, 0)), constant_values=255)

@@ -14,7 +14,8 @@ import numpy as np
 import callbacks
 from twostage import assemble, data, pictures, report, sampling
 from twostage.checkpoint import Checkpoint
-from twostage.data.batches import Batches
+from twostage.data import summary
+from twostage.data.batches import Batches, flip
 from twostage.errors import InputError
 from twostage.latents import LatentNormalizer, SharedPosterior, encode, redraw
 from twostage.progress import OneLine, Pace
@@ -32,11 +33,11 @@ def stage1(config, stage, dry_run=False):
         stage: The `Stage` to write to.
         dry_run: Whether to stop after telling what would be done.
     """
-    images = _load_images(config)
+    images, labels = data.load_for(config)
     _prepare(config)
     vae = assemble.stage1(config, images.shape[1:])
-    batches = Batches(images, config.batch_size, config.seed)
-    _introduce(config, stage, vae, f"{len(images)} images of {'x'.join(map(str, images.shape[1:]))} from {config.data}")
+    batches = Batches(images, config.batch_size, config.seed, transform=flip if config.flip else None)
+    _introduce(config, stage, vae, f"{config.data}\n" + "\n".join(summary.lines(images, labels)))
     if dry_run:
         return
     stage.begin(config, fingerprint(images))
@@ -52,7 +53,7 @@ def stage2(config, stage, dry_run=False):
     Arguments as for `stage1`, with a `Stage2Config`; the data are those of stage 1.
     """
     first = finished_stage1(stage.run)
-    images = _load_images(first.saved_config())
+    images, _ = data.load_for(first.saved_config())
     first.check_data(fingerprint(images))
     _prepare(config)
     vae1 = keras.saving.load_model(first.path / "model.keras", compile=False)
@@ -85,10 +86,6 @@ def export(run):
     path = Path(run) / "stage2" / "config.json"
     how = json.loads(path.read_text())["config"]["sampling"] if path.exists() else "normalised"
     return saved_model.write(run, how)
-
-
-def _load_images(config):
-    return data.load(config.data, "train", config.crop, config.side, config.pad)[0]
 
 
 def _prepare(config):
@@ -151,7 +148,7 @@ def _save(config, stage, vae, rows, watched):
 
 def _introduce(config, stage, vae, what):
     count = lambda model: sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)  # noqa: E731
-    print(f"stage {stage.number}, preset {stage.preset}: {what}; {keras.backend.backend()} backend")
+    print(f"stage {stage.number}, preset {stage.preset}, {keras.backend.backend()} backend, on {what}")
     print(f"{count(vae):,} trainable parameters, {count(vae.encoder):,} in the encoder and {count(vae.decoder):,} in the decoder")
     print(", ".join(f"{name} {value}" for name, value in dataclasses.asdict(config).items()), flush=True)
 

@@ -6,6 +6,12 @@ import numpy as np
 from twostage.errors import InputError
 
 
+def flip(batch, generator):
+    """Each image (batch, height, width, channels) mirrored left to right with probability one half. A transform for `Batches`."""
+    mirrored = generator.random(len(batch)) < 0.5
+    return np.where(mirrored[:, None, None, None], batch[:, :, ::-1], batch)
+
+
 class Batches(keras.utils.PyDataset):
     """Full batches of an array (memory-mapped or not), in a new order every epoch; an epoch's remainder is dropped.
 

@@ -1,0 +1,3 @@
+from twostage import cli
+
+cli.data()

@@ -1,0 +1,42 @@
+"""`python -m twostage.data`: what is in a data set before training, and what a resize does to it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from twostage import data
+from twostage.data import celeba, folders, summary
+from twostage.errors import InputError
+from twostage.pictures import save_png, tile
+
+SHOWN = 64
+
+
+def show(config, montage):
+    """Prints three lines for each split of the data of a `Stage1Config`, and writes a montage of training images (PNG)."""
+    for split in ("train", "test"):
+        images, labels = data.load_for(config, split)
+        print("\n".join(summary.lines(images, labels, split)))
+        if split == "train":
+            rows = np.sort(np.random.default_rng(0).choice(len(images), min(SHOWN, len(images)), replace=False))
+            Path(montage).parent.mkdir(parents=True, exist_ok=True)
+            save_png(montage, tile(images[rows] / 255))
+    print(f"wrote {montage}")
+
+
+def compare_resizing(folder, out, crop=128, side=64, count=8):
+    """Draws a few pictures of a folder resized by each filter, a row each (Asperti & Trentin, Figure 3), and tells how rough each row is.
+
+    Roughness: the mean absolute difference of neighbouring pixels, in grey levels. Nearest neighbours' staircases make it the largest.
+    """
+    if not side:
+        raise InputError("received --side 0, expected the side to resize to, such as 64")
+    _, paths = folders.find(Path(folder), "train")
+    chosen = [paths[row] for row in np.sort(np.random.default_rng(0).choice(len(paths), min(count, len(paths)), replace=False))]
+    rows = {kind: np.stack([folders.read(path, crop, side, kind) for path in chosen]) for kind in celeba.FILTERS}
+    for kind, images in rows.items():
+        floats = images.astype("float64")
+        roughness = (np.abs(np.diff(floats, axis=1)).mean() + np.abs(np.diff(floats, axis=2)).mean()) / 2
+        print(f"{kind}: roughness {roughness:.2f}")
+    save_png(out, tile(np.concatenate([rows[kind] for kind in ("nearest", "bilinear", "bicubic")]) / 255, columns=len(chosen)))
+    print(f"wrote {out}: rows nearest, bilinear, bicubic")
