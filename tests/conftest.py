@@ -1,11 +1,12 @@
-"""Every test starts from the same seed, and leaves no policy behind."""
+"""Every test starts from the same seed, and leaves no policy and no other backend behind."""
 
 import keras
 import pytest
 
 
 @pytest.fixture(autouse=True)
-def seeded():
+def seeded(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", keras.backend.backend())  # for the processes that a test starts; a command may set it
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
