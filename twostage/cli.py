@@ -60,7 +60,7 @@ def _guarded(command, *arguments):
         print(f"error: {where}{error.strerror}: {UNWRITABLE[error.errno]}; what was saved before is whole, --resume goes on", file=sys.stderr)
         sys.exit(2)
     except Stopped as stopped:
-        print(stopped, file=sys.stderr)
+        print(f"\n{stopped}" if sys.stdout.isatty() else stopped, file=sys.stderr)  # after a progress bar
         sys.exit(128 + stopped.signal)
     except KeyboardInterrupt:
         print("\nstopped; go on with the same command and --resume", file=sys.stderr)
