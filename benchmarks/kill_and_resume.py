@@ -40,7 +40,7 @@ class Job:
 
     def __init__(self, folder, core):
         self.folder, self.core, self.process, self.killed = folder, core, None, False
-        self.stage, self.done, self.began, self.guard = 1, set(), 0.0, threading.Lock()
+        self.stage, self.done, self.guard = 1, set(), threading.Lock()
 
     def run(self):
         """Runs what is left of the job. True if it came to its end."""
@@ -52,7 +52,7 @@ class Job:
             with self.guard:
                 if self.killed:
                     return False
-                self.stage, self.began = number, time.monotonic()
+                self.stage = number
                 self.log = self.folder.with_name(f"{self.folder.name}.stage{number}.log")
                 pin = lambda: os.sched_setaffinity(0, {self.core})  # noqa: E731
                 with open(self.log, "w") as log:
@@ -71,18 +71,24 @@ class Job:
                 pass  # between the two commands
 
 
+def epochs_of(stage):
+    return int(JOB[stage][JOB[stage].index("--epochs") + 1])
+
+
 def where(job):
     """What the kill hit, from what it left behind."""
     log, stage = job.log.read_text(), job.folder / f"stage{job.stage}"
     if list(stage.glob("checkpoints/part*")):
         return f"checkpoint being written, stage {job.stage}"
+    if "wrote " in log:
+        return f"after the export, stage {job.stage}"
     if exporting(job):
         return f"export, stage {job.stage}"
     if "encoding" in log and "encoded" not in log:
         return "latents being encoded"
     if not list(stage.glob("checkpoints/epoch-*")):
         return f"start of stage {job.stage}"
-    epochs = JOB[job.stage][JOB[job.stage].index("--epochs") + 1]
+    epochs = epochs_of(job.stage)
     return f"training of stage {job.stage}" if f"epoch {epochs}/{epochs}" not in log else f"after training, stage {job.stage}"
 
 
@@ -126,8 +132,8 @@ def outcome(folder):
     """Everything that must be equal, as bytes."""
     found = {}
     for number in (1, 2):
-        epochs = int(JOB[number][JOB[number].index("--epochs") + 1])
-        with np.load(folder / f"stage{number}" / "checkpoints" / f"epoch-{epochs:05d}-step-000000.npz") as arrays:
+        name = f"epoch-{epochs_of(number):05d}-step-000000.npz"
+        with np.load(folder / f"stage{number}" / "checkpoints" / name) as arrays:
             found |= {f"stage{number} {name}": arrays[name].tobytes() for name in arrays.files if name != "progress"}
             progress = json.loads(str(arrays["progress"]))
         for row in progress["rows"]:

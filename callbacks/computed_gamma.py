@@ -4,7 +4,7 @@ import logging
 
 import keras
 
-from .contract import check_gamma, check_replicas, find_mse, find_rule, number, set_gamma
+from .contract import check_gamma, check_modes, find_mse, find_rule, number, set_gamma
 
 RULES = {"minimum": (0.0, True), "ratchet": (0.99, True), "ema": (0.99, False), "batch": (0.0, False)}  # decay, monotone
 
@@ -65,7 +65,7 @@ class ComputedGamma(keras.callbacks.Callback):
         likelihood, (decay, monotone) = find_rule(self.model), RULES[self.rule]
         decay = decay if self.decay is None else self.decay
         check_gamma(self.model)
-        check_replicas(self.model)
+        check_modes(self.model)
         if likelihood is None:
             if not hasattr(self.model, "batch_mse"):
                 find_mse(self.model)

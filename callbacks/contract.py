@@ -37,7 +37,7 @@ def check_gamma(model):
         raise ValueError("the likelihood learns gamma, so it cannot be set too: build it with learned=False, or drop the callback")
 
 
-def check_replicas(model):
+def check_modes(model):
     """Raises ValueError where a step on several replicas (tf.distribute) is asked for what Keras cannot do there."""
     replicas = getattr(getattr(model, "distribute_strategy", None), "num_replicas_in_sync", 1)
     modes = {"steps_per_execution": model.steps_per_execution, "gradient_accumulation_steps": model.optimizer.gradient_accumulation_steps}

@@ -75,9 +75,13 @@ class Stage:
         return json.loads((self.path / "config.json").read_text())
 
     def begin(self, config, data):
-        """Creates the folder, or checks that what is resumed has the same config (only `epochs` and the times of checkpoints may change) and the same data."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        """Locks the run and creates the stage's folder; checks that what is resumed has the same config and data.
+
+        Only `epochs` and `checkpoint_every` may differ.
+        """
+        self.run.mkdir(parents=True, exist_ok=True)
         self._lock()
+        self.path.mkdir(exist_ok=True)
         if self.resume:
             saved = self.saved_config()
             changed = configs.differences(dataclasses.replace(saved, epochs=config.epochs, checkpoint_every=config.checkpoint_every), config)
