@@ -117,11 +117,11 @@ class VAE(keras.Model):
             loss = loss + self.batch_mean(penalty, penalty)
         return loss
 
-    def fit(self, x=None, y=None, batch_size=None, **kwargs):
+    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """As Keras's. Every batch must divide by the number of replicas; an interrupted fit leaves no computed gamma at work."""
         check_replicas(getattr(self, "distribute_strategy", None), x, batch_size, kwargs.get("validation_split", 0.0))
         try:
-            return super().fit(self._checked(x), y, batch_size, **kwargs)
+            return super().fit(self._checked(x), y, batch_size, *args, **kwargs)
         except BaseException:  # no callback ends what it began: a computed gamma would stay at work
             if hasattr(self.likelihood, "decay"):
                 self.likelihood.decay.assign(1.0)
