@@ -172,7 +172,7 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, run):
     new = ["--run", tmp_path / "run"]
     for command, arguments, words in (
         (cli.stage1, ["--preset", "minst", *new], "received preset 'minst', expected one of digits, mnist"),
-        (cli.stage1, ["--data", empty, *new], "holds no image"),
+        (cli.stage1, ["--data", empty, *new], "holds no picture"),
         (cli.stage1, ["--data", sizes, *new], "unequal sizes"),
         (cli.stage1, ["--data", tmp_path / "x.npy", *new], "28x28, the ResNet takes squares of side 8, 16, 32, 64, 128: pad them with --pad 32"),
         (cli.stage1, ["--data", tmp_path / "nowhere", *new], "check the path"),

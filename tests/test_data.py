@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits
 from test_folders import write_images
 
 from twostage import InputError, cli, data
-from twostage.data import summary
+from twostage.data import named, summary
 from twostage.data.batches import Batches, flip
 
 
@@ -20,10 +20,11 @@ def test_digits_are_scikit_learns_stretched_to_8_bits():
     assert np.bincount(labels).min() > 140  # no class is missing from the split
 
 
-@pytest.mark.parametrize("name, shape", [("mnist", (28, 28, 1)), ("cifar10", (32, 32, 3))])
-def test_names_go_through_tensorflow_datasets(name, shape):
+@pytest.mark.parametrize("name, shape", [("mnist", (28, 28, 1)), ("fashion_mnist", (28, 28, 1)), ("cifar10", (32, 32, 3)), ("svhn", (32, 32, 3))])
+def test_names_go_through_tensorflow_datasets(name, shape, monkeypatch):
     """Against its own stand-in for a download, which makes random examples of the true form."""
     tfds = pytest.importorskip("tensorflow_datasets")
+    monkeypatch.setattr(named, "_reach", lambda page: None)
     with tfds.testing.mock_data(num_examples=7):
         images, labels = data.load(name, "test")
     assert images.shape == (7, *shape) and images.dtype == np.uint8 and labels.shape == (7,)
@@ -60,14 +61,14 @@ def test_what_cannot_be_used_is_told_in_one_line(tmp_path):
     np.save(tmp_path / "objects.npy", np.array([{}] * 20, dtype=object), allow_pickle=True)
     np.savez(tmp_path / "odd.npz", a=np.zeros(3), b=np.zeros(3))
     for source, words in {
-        "empty": "holds no image", "sizes": "unequal sizes, 1[02]x12 in .* and 1[02]x12 in .*--side", "broken": "cannot be read: a.png .no picture.; b.png .empty file.",
+        "empty": "holds no picture", "sizes": "unequal sizes, 1[02]x12 in .* and 1[02]x12 in .*--side", "broken": "cannot be read: a.png .no picture.; b.png .empty file.",
         "float.npy": "float64 images .*expected uint8", "flat.npy": r"shape \(20, 8\)", "objects.npy": "NumPy cannot read",
         "odd.npz": "arrays a, b, expected x_train", "missing.npy": "check the path", "cifra10": "received data 'cifra10', expected digits, mnist",
     }.items():  # fmt: skip
         with pytest.raises(InputError, match=words) as caught:
             data.load(source if source == "cifra10" else tmp_path / source)
         assert "\n" not in str(caught.value)
-    with pytest.raises(InputError, match="these apply to folders: use --crop 0 --side 0"):
+    with pytest.raises(InputError, match="these apply to pictures: use --crop none --side 0"):
         data.load("digits", side=32)
     with pytest.raises(InputError, match="split 'valid'"):
         data.load("digits", "valid")

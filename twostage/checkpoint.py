@@ -12,8 +12,8 @@ import zipfile
 import keras
 import numpy as np
 
+from twostage import whole
 from twostage.errors import InputError, Stopped
-from twostage.runs import write_whole
 
 KEPT = 2  # the newest checkpoints stay
 NAME = "epoch-{epoch:05d}-step-{step:06d}.npz"  # epochs done, and steps done of the next one: the order of names is that of time
@@ -117,11 +117,11 @@ class Checkpoint(keras.callbacks.Callback):
         buffer = io.BytesIO()
         np.savez(buffer, progress=json.dumps(progress), **state)
         path = self.folder / NAME.format(epoch=self.epoch, step=self.step)
-        write_whole(path, buffer.getbuffer())
+        whole.write(path, buffer.getbuffer())
         for old in sorted(self.folder.glob("epoch-*.npz"))[:-KEPT]:
             old.unlink()
         if self.rows and not self.step:
-            write_whole(self.stage.path / "history.csv", _csv(self.rows))
+            whole.write(self.stage.path / "history.csv", _csv(self.rows))
         if self._signal:
             raise self._stopped()
         self._due = time.monotonic() + self.every

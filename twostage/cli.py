@@ -138,7 +138,8 @@ def _parser(number):
 
 
 def _add_flag(group, field, default):
-    flag, choices, text = "--" + field.name.replace("_", "-"), field.metadata["choices"], f"{field.metadata['help']} (default: {default})"
+    flag, choices = "--" + field.name.replace("_", "-"), field.metadata["choices"]
+    text = field.metadata["help"] + (f" (default: {default})" if default != "" else "")
     if isinstance(field.default, bool):
         group.add_argument(flag, action="store_true", help=text)
         return
@@ -166,9 +167,9 @@ def _compare_resizing(argv):
     parser = _Parser(prog="python -m twostage.data resize-comparison", allow_abbrev=False)
     parser.add_argument("folder", help="pictures of faces, such as img_align_celeba")
     fields = {field.name: field for field in dataclasses.fields(configs.Stage1Config)}
-    for name, default in (("crop", 128), ("side", 64)):
+    for name, default in (("crop", "128"), ("side", 64)):
         _add_flag(parser, fields[name], default)
-    parser.set_defaults(crop=128, side=64)
+    parser.set_defaults(crop="128", side=64)
     parser.add_argument("--out", default="resize.png", help="file to write (default: resize.png)")
     options = parser.parse_args(argv)
     configs.build(configs.Stage1Config, {"crop": options.crop, "side": options.side})

@@ -40,13 +40,15 @@ class _Training:
 class Stage1Config(_Training):
     """Stage 1: the ResNet VAE on images."""
 
-    data: str = option("digits", "data", "digits, mnist, fashion_mnist, cifar10, an .npz or .npy file, or a folder of images")
+    data: str = option("digits", "data", "digits, mnist, fashion_mnist, cifar10, svhn, celeba; a folder or zip of pictures; an .npz or .npy file")
+    data_dir: str = option("", "data", "names: folder with the authors' files, or TensorFlow Datasets' own (default there: ~/tensorflow_datasets)")
+    cache: str = option("", "data", "folder for pictures once they are prepared (default there: ~/.cache/two-stage-vae)")
     pad: int = option(0, "data", "zeros around smaller images, up to this side; 0: none")
-    crop: int = option(0, "data", "CelebA folders: the face's square in the 178x218 pictures; 0: none", (0, 128, 140, 148))
-    side: int = option(0, "data", "folders: resize to side x side; 0: none")
-    resize: str = option("bilinear", "data", "folders: how; all but nearest are antialiased", ("bilinear", "nearest", "bicubic"))
+    crop: str = option("none", "data", "pictures: the middle square, or CelebA's square of the face", ("none", "center", "128", "140", "148"))
+    side: int = option(0, "data", "pictures: resize to side x side; 0: none")
+    resize: str = option("bilinear", "data", "pictures: how; all but nearest are antialiased", ("bilinear", "nearest", "bicubic"))
     limit: int = option(0, "data", "at most so many images, a fixed random choice; 0: all")
-    skip_broken: bool = option(False, "data", "folders: leave out pictures that cannot be read, and tell which")
+    skip_broken: bool = option(False, "data", "pictures: leave out files that cannot be read, and tell which")
     partial: bool = option(False, "data", "a part of CelebA is all right; the splits are then those of any folder")
     flip: bool = option(False, "data", "mirror half of the images of each batch, stage 1's training only")
     jpeg_roundtrip: bool = option(False, "data", "pass the images through JPEG files of quality 75, as the papers' CIFAR-10 was")
@@ -89,7 +91,7 @@ PRESETS = {
     "cifar10": ({"data": "cifar10"}, {}),
     "celeba": (
         {
-            "data": "img_align_celeba", "crop": 128, "side": 64, "num_scale": 4, "l2": 0.001, "kl_weight": 4.0,
+            "data": "celeba", "crop": "128", "side": 64, "num_scale": 4, "l2": 0.001, "kl_weight": 4.0,
             "epochs": 70, "learning_rate": 5e-5, "halve_every": 60,
         },
         {"width": 4096, "epochs": 140, "learning_rate": 5e-5, "halve_every": 120},
@@ -121,7 +123,7 @@ def build(kind, values):
         flag = "--" + name.replace("_", "-")
         if choices and value not in choices:
             raise InputError(f"received {flag} {value}, expected one of {', '.join(map(str, choices))}")
-        may_be_zero = name in ("pad", "crop", "side", "limit", "l2", "seed", "kl_weight", "checkpoint_every")
+        may_be_zero = name in ("pad", "side", "limit", "l2", "seed", "kl_weight", "checkpoint_every")
         if type(value) in (int, float) and not (value > 0 or may_be_zero and value == 0):
             raise InputError(f"received {flag} {value}, expected {'at least 0' if may_be_zero else 'more than 0'}")
     if config.gamma_floor > config.gamma_start:

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from twostage import data
-from twostage.data import celeba, folders, summary
+from twostage.data import celeba, summary
+from twostage.data.preparation import Preparation
 from twostage.errors import InputError
 from twostage.pictures import save_png, tile
 
@@ -14,7 +15,7 @@ SHOWN = 64
 
 def show(config, montage):
     """Prints three lines for each split of the data of a `Stage1Config`, and writes a montage of training images (PNG)."""
-    for split in ("train", "test"):
+    for split in data.splits_for(config):
         images, labels = data.load_for(config, split)
         print("\n".join(summary.lines(images, labels, split)))
         if split == "train":
@@ -24,16 +25,21 @@ def show(config, montage):
     print(f"wrote {montage}")
 
 
-def compare_resizing(folder, out, crop=128, side=64, count=8):
+def compare_resizing(folder, out, crop="128", side=64, count=8):
     """Draws a few pictures of a folder resized by each filter, a row each (Asperti & Trentin, Figure 3), and tells how rough each row is.
 
     Roughness: the mean absolute difference of neighbouring pixels, in grey levels. Nearest neighbours' staircases make it the largest.
     """
     if not side:
         raise InputError("received --side 0, expected the side to resize to, such as 64")
-    _, paths = folders.find(Path(folder), "train")
-    chosen = [paths[row] for row in np.sort(np.random.default_rng(0).choice(len(paths), min(count, len(paths)), replace=False))]
-    rows = {kind: np.stack([folders.read(path, crop, side, kind) for path in chosen]) for kind in celeba.FILTERS}
+    pictures = data.pictures_of(folder)
+    if pictures is None:
+        raise InputError(f"received {folder}, expected a folder or a zip of pictures")
+    names = list(pictures.files)
+    chosen = [names[row] for row in np.sort(np.random.default_rng(0).choice(len(names), min(count, len(names)), replace=False))]
+    contents = [pictures.read(item) for item in pictures.items(chosen)]
+    prepare = {kind: Preparation(crop, side, kind) for kind in celeba.FILTERS}
+    rows = {kind: np.stack([prepare[kind](content, name)[0] for name, content in zip(chosen, contents)]) for kind in prepare}
     for kind, images in rows.items():
         floats = images.astype("float64")
         roughness = (np.abs(np.diff(floats, axis=1)).mean() + np.abs(np.diff(floats, axis=2)).mean()) / 2

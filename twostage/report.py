@@ -6,16 +6,15 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from twostage import sampling
-from twostage.runs import write_json, write_whole
+from twostage import sampling, whole
 
 
 def write(run, **figures):
     """Merges `figures` into RUN/results.json and writes RUN/report.md from the whole."""
     path = Path(run) / "results.json"
     results = {**(json.loads(path.read_text()) if path.exists() else {}), **figures}
-    write_json(path, results)
-    write_whole(Path(run) / "report.md", _text(Path(run).name, results))
+    whole.write_json(path, results)
+    whole.write(Path(run) / "report.md", _text(Path(run).name, results))
 
 
 def stage_figures(config, rows, log_var):

@@ -1,9 +1,8 @@
-"""The run folder: created once, locked while it is used, resumed or refused when it exists. Files appear whole or not at all."""
+"""The run folder: created once, locked while it is used, resumed or refused when it exists."""
 
 import dataclasses
 import fcntl
 import json
-import os
 import platform
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from twostage import config as configs
+from twostage import whole
 from twostage.errors import InputError
 
 PACKAGES = ("two-stage-vae", "keras", "tensorflow", "jax", "numpy", "pillow", "scikit-learn")
@@ -77,14 +77,15 @@ class Stage:
     def begin(self, config, data):
         """Locks the run and creates the stage's folder; checks that what is resumed has the same config and data.
 
-        Only `epochs` and `checkpoint_every` may differ.
+        Only `epochs`, `checkpoint_every` and where the data lie may differ.
         """
         self.run.mkdir(parents=True, exist_ok=True)
         self._lock()
         self.path.mkdir(exist_ok=True)
         if self.resume:
             saved = self.saved_config()
-            changed = configs.differences(dataclasses.replace(saved, epochs=config.epochs, checkpoint_every=config.checkpoint_every), config)
+            free = {name: getattr(config, name) for name in ("epochs", "checkpoint_every", "data_dir", "cache") if hasattr(config, name)}
+            changed = configs.differences(dataclasses.replace(saved, **free), config)
             if changed:
                 raise InputError(f"{self.path} was started with other settings ({'; '.join(changed)}): drop those flags, or start another run")
             self.check_data(data)
@@ -92,8 +93,8 @@ class Stage:
                 raise InputError(f"{self.run}/stage2 was trained on this stage 1 as it is: remove {self.run}/stage2 first, or start another run")
         (self.path / "checkpoints").mkdir(exist_ok=True)
         (self.path / "images").mkdir(exist_ok=True)
-        write_json(self.path / "environment.json", {**environment(), "data": data})
-        write_json(self.path / "config.json", {"preset": self.preset, "config": dataclasses.asdict(config)})
+        whole.write_json(self.path / "environment.json", {**environment(), "data": data})
+        whole.write_json(self.path / "config.json", {"preset": self.preset, "config": dataclasses.asdict(config)})
 
     def check_data(self, data):
         """Raises `InputError` unless the stage was started on data of this fingerprint."""
@@ -120,7 +121,7 @@ class Stage:
         """Writes `name` (a `.keras` file) whole."""
         aside = self.path / "part.keras"
         model.save(aside)
-        _replace(aside, self.path / name)
+        whole.rename(aside, self.path / name)
 
 
 def finished_stage1(run, preset=None):
@@ -139,21 +140,6 @@ def fingerprint(array):
     return {"shape": list(array.shape), "crc32": zlib.crc32(np.ascontiguousarray(array))}
 
 
-def write_whole(path, content):
-    """Writes text or bytes so that a reader, or a crash, finds the old file or the new one."""
-    path = Path(path)
-    aside = path.with_name(f"part{path.suffix}")  # one name a folder and kind, so that what a kill leaves is written over
-    try:
-        aside.write_bytes(content.encode() if isinstance(content, str) else content)
-        _replace(aside, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def write_json(path, content):
-    write_whole(path, json.dumps(content, indent=2) + "\n")
-
-
 def environment():
     """What a result depends on beside its config."""
     import keras
@@ -168,12 +154,6 @@ def environment():
         "backend": keras.backend.backend(), "versions": versions, "python": platform.python_version(),
         "platform": platform.platform(), "command": " ".join(sys.argv), "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
     }
-
-
-def _replace(aside, path):
-    with open(aside, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(aside, path)
 
 
 def _free_name(run):

@@ -1,71 +1,127 @@
 """Images by name or path: uint8 arrays (N, height, width, channels) and, where there are any, labels."""
 
+import sys
 from pathlib import Path
 
-import numpy as np
-
-from twostage.data import files, folders, jpeg, named
+from twostage.data import celeba, files, jpeg, named, originals
+from twostage.data.cache import prepared
+from twostage.data.folders import Folder, Zip
+from twostage.data.preparation import Preparation, pad_to
+from twostage.data.source import limited, split_of, splits
 from twostage.errors import InputError
 
 SPLITS = ("train", "validation", "test")
+SHOWN = 5  # broken files that are named
 
 
 def load_for(config, split="train"):
     """`load` as a `Stage1Config` says."""
-    return load(config.data, split, config.crop, config.side, config.pad, config.resize, config.limit, config.jpeg_roundtrip, config.skip_broken, config.partial)
+    how = {name: getattr(config, name) for name in ("crop", "side", "pad", "resize", "limit", "jpeg_roundtrip", "skip_broken", "partial", "data_dir", "cache")}
+    return load(config.data, split, **how)
 
 
-def load(source, split="train", crop=0, side=0, pad=0, resize="bilinear", limit=0, jpeg_roundtrip=False, skip_broken=False, partial=False):
+def load(
+    source, split="train", *, crop="none", side=0, pad=0, resize="bilinear", limit=0, jpeg_roundtrip=False, skip_broken=False, partial=False, data_dir=None,
+    cache=None,
+):  # fmt: skip
     """Images of one split.
 
     Args:
-        source: A name (`digits`, `mnist`, `fashion_mnist`, `cifar10`), an `.npz` or `.npy` file, or a folder of images.
+        source: A name (`digits`, `mnist`, `fashion_mnist`, `cifar10`, `svhn`, `celeba`); a folder or a zip of pictures; an `.npz` or `.npy` file; or the files
+            in which the authors gave out MNIST, Fashion-MNIST, CIFAR-10 or SVHN.
         split: `"train"` or `"test"`; CelebA, and folders that have one, also `"validation"`.
-        crop: Folders only, and a folder with a crop is CelebA's: cuts the face out of its 178x218 pictures: 128 (rows 45-173, columns 25-153), 140 (39-179, 19-159) or
-            148 (35-183, 15-163). 0: the whole picture.
-        side: Folders only: pictures become side x side by Pillow's filter of the name `resize`. 0: as they are.
+        crop: Pictures only: `"none"`; `"center"`, the largest square in the middle; or the face in CelebA's 178x218: `"128"` (rows 45-173, columns 25-153),
+            `"140"` (39-179, 19-159) or `"148"` (35-183, 15-163).
+        side: Pictures only: they become side x side by Pillow's filter of the name `resize`. 0: as they are.
         pad: Zeros around smaller images, so that they are pad x pad. 0: none.
+        resize: `"bilinear"`, `"nearest"` or `"bicubic"`.
         limit: At most so many images, a fixed random choice in the split's order. 0: all.
         jpeg_roundtrip: Whether they pass through JPEG files of quality 75, before padding.
-        skip_broken: Folders only: leave out files that cannot be read, and tell which, instead of raising.
-        partial: Folders with a crop only: a part of CelebA is all right. Its own `train` and `test` folders, or a hash, are the splits then.
+        skip_broken: Pictures only: leave out files that cannot be read, and tell which, instead of raising.
+        partial: Pictures only: a part of CelebA is all right. Its own `train` and `test` folders, or a hash, are the splits then.
+        data_dir: Names only: a folder with the authors' files, or with TensorFlow Datasets' prepared copies. None: TensorFlow Datasets' own.
+        cache: Where pictures are kept once they are decoded, cropped and resized. None: `~/.cache/two-stage-vae`.
 
     Returns:
-        (images, labels): uint8 (N, height, width, 1 or 3), and an integer array (N,) or None.
+        (images, labels): uint8 (N, height, width, 1 or 3), of pictures a read-only memory map; and an integer array (N,) or None.
 
     Raises:
         InputError: a name or file that is not there or cannot be used, in one line that says how to mend it.
     """
     if split not in SPLITS:
         raise InputError(f"received split {split!r}, expected one of {', '.join(SPLITS)}")
-    path = Path(source).expanduser()
-    if split == "validation" and not path.is_dir():
+    preparation = Preparation(str(crop), side, resize, jpeg_roundtrip, pad)
+    pictures = pictures_of(source, data_dir)
+    if pictures is not None or str(source) == "celeba":
+        if pictures is None:
+            found = named.celeba_prepared(split, limit, data_dir)
+        else:
+            found = split_of(pictures, split, not partial and is_celeba(source, pictures, preparation.crop), limit)
+        return _prepare(found, preparation, skip_broken, cache)
+    if preparation.crop != "none" or side:
+        raise InputError(f"received --crop {crop} --side {side} for {str(source)!r}, but these apply to pictures: use --crop none --side 0")
+    if split == "validation":
         raise InputError(f"{str(source)!r} has no validation split: expected train or test")
-    if str(source) in named.NAMES:
-        images, labels = named.load(str(source), split)
-    elif path.is_dir():
-        images, labels = folders.load(path, split, crop, side, resize, skip_broken, partial)
-    elif path.suffix in (".npz", ".npy") and path.is_file():
-        images, labels = files.load(path, split)
-    elif path.suffix in (".npz", ".npy") or "/" in str(source) or path.exists():
-        raise InputError(f"received data {str(source)!r}, which is no folder of images and no .npz or .npy file: check the path")
-    else:
-        raise InputError(f"received data {str(source)!r}, expected {', '.join(named.NAMES)}, a folder of images, an .npz or an .npy file")
-    if (crop or side) and not path.is_dir():
-        raise InputError(f"received --crop {crop} --side {side} for {str(source)!r}, but these apply to folders: use --crop 0 --side 0")
+    images, labels = _arrays(source, split, data_dir)
     if limit and limit < len(images):
-        rows = np.sort(np.random.default_rng(0).choice(len(images), limit, replace=False))
+        rows = limited(len(images), limit)
         images, labels = images[rows], None if labels is None else labels[rows]
     if jpeg_roundtrip:
         images = jpeg.roundtrip(images)
-    return _pad(images, pad), labels
+    return pad_to(images, pad), labels
 
 
-def _pad(images, side):
-    height, width = images.shape[1:3]
-    if not side or (height, width) == (side, side):
-        return images
-    if max(height, width) > side:
-        raise InputError(f"received --pad {side} for images of {height}x{width}, expected at least {max(height, width)}")
-    top, left = (side - height) // 2, (side - width) // 2
-    return np.pad(images, ((0, 0), (top, side - height - top), (left, side - width - left), (0, 0)))
+def is_celeba(source, pictures, crop):
+    """Whether the pictures must be all of CelebA and split as its authors did: by its name, its list of the splits, or a crop that is for its faces."""
+    return "celeba" in (str(source), pictures.name.lower()) or pictures.name == celeba.FOLDER or crop in celeba.CROPS or pictures.text(celeba.LISTING) is not None
+
+
+def splits_for(config):
+    """The names of the splits of a `Stage1Config`'s data."""
+    pictures = pictures_of(config.data, config.data_dir)
+    if pictures is None:
+        return SPLITS if config.data == "celeba" else SPLITS[::2]
+    return tuple(splits(pictures, not config.partial and is_celeba(config.data, pictures, config.crop)))
+
+
+def pictures_of(source, data_dir=None):
+    """The `Folder` or `Zip` of a source that is one; None for another kind."""
+    if str(source) in named.NAMES:
+        return named.celeba_files(data_dir) if str(source) == "celeba" else None
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return None if any(originals.find(path, split) for split in SPLITS[::2]) else Folder(path)
+    return Zip(path) if path.suffix.lower() == ".zip" and path.is_file() else None
+
+
+def _arrays(source, split, data_dir):
+    if str(source) in named.NAMES:
+        return named.load(str(source), split, data_dir)
+    path = Path(source).expanduser()
+    if path.suffix in (".npz", ".npy") and path.is_file():
+        return files.load(path, split)
+    found = originals.load(path, split) if path.exists() else None
+    if found is not None:
+        return found
+    kinds = "a folder or zip of pictures, or an .npz or .npy file"
+    if path.suffix or "/" in str(source) or path.exists():
+        raise InputError(f"received data {str(source)!r}, which is no {kinds.removeprefix('a ')}: check the path")
+    raise InputError(f"received data {str(source)!r}, expected {', '.join(named.NAMES)}, {kinds}")
+
+
+def _prepare(source, preparation, skip_broken, cache):
+    """The prepared pictures of a `Source` and their labels; tells where they come from, and raises or tells what is broken."""
+    images, manifest = prepared(source, preparation, cache or None)
+    broken = manifest["broken"]
+    if broken:
+        listed = "; ".join([f"{name} ({reason})" for name, reason in list(broken.items())[:SHOWN]] + ["..."] * (len(broken) > SHOWN))
+        text = f"{len(broken)} of {len(source.names)} pictures in {source.where} cannot be read: {listed}"
+        if not skip_broken or not len(images):
+            raise InputError(f"{text}: mend or remove them, or leave them out with --skip-broken")
+        print(f"{text}: left out", file=sys.stderr)
+    width, height, most_width, most_height = manifest["sizes"]
+    sizes = f"{width}x{height}" + (f" to {most_width}x{most_height}" if (width, height) != (most_width, most_height) else "")
+    others = f"; left aside: {source.others}" if source.others else ""
+    print(f"{source.where}: {len(images)} pictures of {sizes}, split {source.rule}{others}", file=sys.stderr)
+    good = [name not in broken for name in source.names]
+    return images, None if source.labels is None else source.labels[good]

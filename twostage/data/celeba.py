@@ -1,42 +1,47 @@
 """CelebA's partition, crop and resize. The authors' figures need exactly these: a nearest-neighbour resize went unnoticed once."""
 
+from pathlib import PurePosixPath
+
 from PIL import Image
 
 from twostage.errors import InputError
 
 SIZE = (178, 218)  # of an aligned picture, width and height
 CROPS = {  # left, top, right, bottom
-    128: (25, 45, 153, 173),  # Dai & Wipf; Asperti & Trentin
-    140: (19, 39, 159, 179),  # Wasserstein and regularised autoencoders
-    148: (15, 35, 163, 183),  # Beta-Sigma VAE: the centre
+    "128": (25, 45, 153, 173),  # Dai & Wipf; Asperti & Trentin
+    "140": (19, 39, 159, 179),  # Wasserstein and regularised autoencoders
+    "148": (15, 35, 163, 183),  # Beta-Sigma VAE: the centre
 }
 COUNTS = {"train": 162_770, "validation": 19_867, "test": 19_962}  # of the official partition, in the order of the files' names
-LISTING = "list_eval_partition.txt"
+FOLDER = "img_align_celeba"
+LISTING = "list_eval_partition"  # .txt as the authors give it, .csv as on Kaggle
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST, "bicubic": Image.Resampling.BICUBIC}
 
 
-def partition(paths, folder, split):
-    """The files of a split of all of CelebA, by list_eval_partition.txt in or beside the folder, else by the order of their names."""
-    if len(paths) != sum(COUNTS.values()):
-        raise InputError(f"received {len(paths)} pictures in {folder}, CelebA has {sum(COUNTS.values())}: complete them, or take a part with --partial")
+def partition(names, listing, split, where):
+    """(names, rule) of a split of all of CelebA: by the text of the authors' listing, or without it (None) by the order of the names.
+
+    Raises:
+        InputError: the counts are not CelebA's.
+    """
+    if len(names) != sum(COUNTS.values()):
+        raise InputError(f"received {len(names)} pictures in {where}, CelebA has {sum(COUNTS.values())}: complete them, or take a part with --partial")
+    ordered = sorted(names, key=lambda name: PurePosixPath(name).name)
     number = list(COUNTS).index(split)
-    listing = next((place / LISTING for place in (folder, folder.parent) if (place / LISTING).exists()), None)
     if listing is None:
         start = sum(list(COUNTS.values())[:number])
-        return sorted(paths, key=lambda path: path.name)[start : start + COUNTS[split]]
-    of = dict(line.split()[:2] for line in listing.read_text().splitlines() if line.strip())
-    chosen = [path for path in sorted(paths, key=lambda path: path.name) if of.get(f"{path.stem}.jpg") == str(number)]
+        return ordered[start : start + COUNTS[split]], "CelebA's official partition, by the order of the names"
+    of = dict(parts[:2] for line in listing.splitlines() if len(parts := line.replace(",", " ").split()) > 1)
+    chosen = [name for name in ordered if of.get(f"{PurePosixPath(name).stem}.jpg") == str(number)]
     if len(chosen) != COUNTS[split]:
-        raise InputError(f"{listing} names {len(chosen)} of the pictures in {folder} as {split}, expected {COUNTS[split]}: fetch it again, or move it away")
-    return chosen
+        raise InputError(f"{LISTING} names {len(chosen)} of the pictures in {where} as {split}, expected {COUNTS[split]}: fetch it again, or move it away")
+    return chosen, f"CelebA's official partition, by {LISTING}"
 
 
 def crop(image, side, name="the picture"):
-    """The centred side x side face of an aligned CelebA picture (a Pillow image)."""
-    if side not in CROPS:
-        raise InputError(f"received --crop {side}, expected {', '.join(map(str, CROPS))}, or 0 for none")
+    """The centred square of an aligned CelebA picture (a Pillow image), side `"128"`, `"140"` or `"148"`."""
     if image.size != SIZE:
-        raise InputError(f"received {name} of {image.width}x{image.height}, --crop {side} is for CelebA's {SIZE[0]}x{SIZE[1]}: use --crop 0 --side 64")
+        raise InputError(f"received {name} of {image.width}x{image.height}, --crop {side} is for CelebA's {SIZE[0]}x{SIZE[1]}: use --crop center --side 64")
     return image.crop(CROPS[side])
 
 

@@ -1,126 +1,117 @@
-"""Folders of images."""
+"""Where picture files lie: a folder, or a zip."""
 
 import hashlib
-import sys
-import warnings
+import os
+import zipfile
+import zlib
+from collections import Counter
+from pathlib import Path, PurePosixPath
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
-
-from twostage.data import celeba
+from twostage.data.decode import FORMATS, MOST_BYTES, Broken
 from twostage.errors import InputError
 
-SHOWN = 5  # broken files that are named
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 
+class Folder:
+    """The picture files in a folder and the folders in it.
 
-def load(folder, split, crop=0, side=0, resize="bilinear", skip_broken=False, partial=False):
-    """All images of a split, in order of their names: uint8 (N, height, width, 1 or 3); labels where each class has a folder, else None.
+    Hidden files and folders, links to folders, and links to files outside do not count.
 
-    Grey pictures among coloured ones become coloured. Files that cannot be read are an error that lists them, or left out and told.
-    """
-    root, paths = find(folder, split, official=crop and not partial)
-    images, good, broken = None, [], {}
-    for path in paths:
-        try:
-            image = read(path, crop, side, resize)
-        except _Broken as error:
-            broken[path.relative_to(root).as_posix()] = str(error)
-            continue
-        if images is None:
-            images = np.empty((len(paths), *image.shape), "uint8")
-        if image.shape[:2] != images.shape[1:3]:
-            sizes = f"{images.shape[2]}x{images.shape[1]} in {good[0].name} and {image.shape[1]}x{image.shape[0]} in {path.name}"
-            raise InputError(f"received images of unequal sizes, {sizes}: make them equal with --side 64, or another side")
-        if image.shape[2] > images.shape[3]:
-            images = np.repeat(images, 3, axis=3)
-        images[len(good)] = image
-        good.append(path)
-    if broken:
-        listed = "; ".join([f"{name} ({reason})" for name, reason in list(broken.items())[:SHOWN]] + ["..."] * (len(broken) > SHOWN))
-        text = f"{len(broken)} of {len(paths)} pictures in {root} cannot be read: {listed}"
-        if not skip_broken or not good:
-            raise InputError(f"{text}: mend or remove them, or leave them out with --skip-broken")
-        print(f"{text}: left out", file=sys.stderr)
-    return images[: len(good)], _labels(good, root)
+    Args:
+        path: The folder.
 
-
-def find(folder, split, official=False):
-    """(root, image files) of a split: CelebA's where `official`; else those of the folder's own `train`, `test` and `validation` folders; else by
-    a hash of the names.
-
-    Hidden files and folders, and links that lead out of the folder, do not count.
-    """
-    own = (folder / "train").is_dir() and (folder / "test").is_dir() and not official
-    if split == "validation" and not (own and (folder / split).is_dir() or official):
-        raise InputError(f"received the folder {folder}, which has no validation split: make folders train, validation and test")
-    root = folder / split if own else folder
-    inside = root.resolve()
-    paths = sorted(
-        path for path in root.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file() and inside in path.resolve().parents
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
-    )  # fmt: skip
-    if not paths:
-        raise InputError(f"received the folder {root}, which holds no image ({', '.join(SUFFIXES)}): check the path")
-    if official:
-        return root, celeba.partition(paths, folder, split)
-    if not own:
-        paths = [path for path in paths if (_held_out(path, root) == (split == "test"))]
-        if not paths:
-            raise InputError(f"the {split} split of {root} is empty, it holds too few images: add some, or make folders train and test")
-    return root, paths
-
-
-def read(path, crop=0, side=0, resize="bilinear"):
-    """One image as uint8 (height, width, 1 or 3): upright as its EXIF says, 16 bits rounded to 8, on white where it is transparent.
+    Attributes: `files` maps the pictures' names (relative, with slashes) in order to what changes when they do; `others` counts the other files, in words.
 
     Raises:
-        InputError: a file that is no whole picture, or one of another size than `crop` is for.
+        InputError: there is no picture.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                image = _to_8_bits(ImageOps.exif_transpose(image))
-    except Exception as error:  # decoders fail in many ways on bytes that nobody foresaw
-        raise _Broken("empty file" if path.stat().st_size == 0 else _reason(error)) from error
-    if crop:
-        image = celeba.crop(image, crop, path)
-    if side:
-        image = celeba.resize(image, side, resize)
-    pixels = np.asarray(image)
-    return pixels if pixels.ndim == 3 else pixels[..., None]
+
+    def __init__(self, path):
+        self.path, self.name = Path(path).resolve(), Path(path).resolve().name
+        found = self._walk(self.path, "")
+        self.files, self.others = _pictures(self.path, {name: f"{stat.st_size} {stat.st_mtime_ns}" for name, stat in found})
+
+    def _walk(self, folder, prefix):
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    yield from self._walk(entry.path, f"{prefix}{entry.name}/")
+                elif entry.is_file() and (not entry.is_symlink() or self.path in Path(entry.path).resolve().parents):
+                    yield prefix + entry.name, entry.stat()
+
+    def items(self, names, first=0):
+        """What `read` takes, for each of the names from the row `first` on."""
+        return (str(self.path / name) for name in names[first:])
+
+    @staticmethod
+    def read(item):
+        """The bytes of a file, in any process."""
+        with open(item, "rb", buffering=0) as file:
+            return file.read() if os.fstat(file.fileno()).st_size <= MOST_BYTES else file.read(MOST_BYTES + 1)  # `decode` will say so
+
+    def text(self, stem):
+        """The text of the file STEM.txt or STEM.csv in the folder or beside it; None where there is none."""
+        return _text_in((self.path, self.path.parent), stem)
 
 
-class _Broken(InputError):
-    """A file that Pillow cannot decode."""
+class Zip:
+    """The picture files in a zip, as `Folder`. A folder that holds all of them is not part of their names."""
+
+    def __init__(self, path):
+        self.path = Path(path).resolve()
+        self.name = self.path.stem
+        try:
+            self._zip = zipfile.ZipFile(self.path)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise InputError(f"received {path}, which is no whole zip ({error}): fetch it again") from error
+        whole = {entry.filename: entry for entry in self._zip.infolist() if not entry.is_dir() and not _hidden(entry.filename)}
+        tops = {name.split("/")[0] for name in whole if PurePosixPath(name).suffix.lower() in FORMATS}
+        top = f"{tops.pop()}/" if len(tops) == 1 and all("/" in name for name in whole if PurePosixPath(name).suffix.lower() in FORMATS) else ""
+        self._entries = {name.removeprefix(top): entry for name, entry in whole.items()}
+        self.files, self.others = _pictures(self.path, {name: f"{entry.file_size} {entry.CRC}" for name, entry in self._entries.items()})
+
+    def items(self, names, first=0):
+        return (self._content(name) for name in names[first:])
+
+    def _content(self, name):
+        entry = self._entries[name]
+        try:
+            with self._zip.open(entry) as file:
+                return file.read(MOST_BYTES + 1)  # and no more of what unpacks without end
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+            return Broken(str(error)[:80])
+
+    @staticmethod
+    def read(item):
+        if isinstance(item, Broken):
+            raise item
+        return item
+
+    def text(self, stem):
+        inside = next((name for name in self._entries if PurePosixPath(name).name in (f"{stem}.txt", f"{stem}.csv")), None)
+        return self._zip.read(self._entries[inside]).decode() if inside else _text_in((self.path.parent,), stem)
 
 
-def _reason(error):
-    if isinstance(error, UnidentifiedImageError):
-        return "no picture"
-    return (str(error).splitlines() or [type(error).__name__])[0][:80]
+def stamp(files, names):
+    """A checksum of names and of what changes when their files do."""
+    return hashlib.sha256("\n".join(f"{name} {files[name]}" for name in names).encode()).hexdigest()
 
 
-def _labels(paths, root):
-    """Class numbers, in the order of the folders' names, where every picture lies in a folder just below root; else None."""
-    classes = [path.relative_to(root).parts[:-1] for path in paths]
-    names = sorted(set(classes))
-    return np.array([names.index(name) for name in classes]) if len(names) > 1 and all(len(name) == 1 for name in names) else None
+def _pictures(where, files):
+    """(pictures, others): the files with a picture's suffix, in order, and in words what else there is."""
+    chosen = {name: files[name] for name in sorted(files) if PurePosixPath(name).suffix.lower() in FORMATS}
+    counts = Counter(PurePosixPath(name).suffix.lower() or "without a suffix" for name in files.keys() - chosen.keys())
+    others = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(5))
+    if not chosen:
+        inside = f", only {others}" if others else ""
+        raise InputError(f"received {where}, which holds no picture ({', '.join(FORMATS)}){inside}: check the path")
+    return chosen, others
 
 
-def _to_8_bits(image):
-    """A Pillow image of any mode -> mode L or RGB."""
-    if image.mode.startswith("I"):  # 16 bits: Pillow's own conversion would cut everything above 255
-        return Image.fromarray(np.rint(np.asarray(image).astype("float64") / 257).astype("uint8"))
-    kind = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
-    if image.has_transparency_data:
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    return image.convert(kind)
+def _hidden(name):
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
 
 
-def _held_out(path, root):
-    """A tenth by a hash of the name, so that the split depends neither on the file system nor on the other files."""
-    name = path.relative_to(root).as_posix()
-    return hashlib.sha256(name.encode()).digest()[0] < 26  # 26 / 256, about a tenth
+def _text_in(places, stem):
+    return next((path.read_text() for place in places for kind in ("txt", "csv") if (path := place / f"{stem}.{kind}").is_file()), None)
