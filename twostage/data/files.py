@@ -13,8 +13,10 @@ def load(path, split):
     except (ValueError, OSError, EOFError) as error:
         raise InputError(f"received {path}, which NumPy cannot read ({error}): save it again with numpy.save or numpy.savez") from error
     if f"x_{split}" in arrays:
-        labels = arrays.get(f"y_{split}")
-        return _check(arrays[f"x_{split}"], path), None if labels is None else labels.reshape(-1)
+        images, labels = _check(arrays[f"x_{split}"], path), arrays.get(f"y_{split}")
+        if labels is not None and labels.size != len(images):
+            raise InputError(f"received {path} with {len(images)} images in x_{split} and {labels.size} labels in y_{split}, expected as many of both")
+        return images, None if labels is None else labels.reshape(-1)
     if len(arrays) != 1:
         raise InputError(f"received {path} with arrays {', '.join(arrays)}, expected x_train and x_test, or a single array of images")
     images = _check(next(iter(arrays.values())), path)
@@ -35,4 +37,7 @@ def _check(images, path):
         raise InputError(f"received {images.dtype} images in {path}, expected uint8, 0 to 255: convert them with (255 * x).round().astype('uint8')")
     if images.ndim != 4 or len(images) == 0:
         raise InputError(f"received an array of shape {images.shape} in {path}, expected images (N, height, width, channels)")
+    if images.shape[3] not in (1, 3):
+        mend = "move the channels to the end with x.transpose(0, 2, 3, 1)" if images.shape[1] in (1, 3) else "drop the others with x[..., :3]"
+        raise InputError(f"received an array of shape {images.shape} in {path}, expected (N, height, width, channels) with 1 or 3 channels: {mend}")
     return images

@@ -76,6 +76,8 @@ class Zip:
 
     def _content(self, name):
         entry = self._entries[name]
+        if entry.flag_bits & 1:
+            return Broken("it needs a password")
         try:
             with self._zip.open(entry) as file:
                 return file.read(MOST_BYTES + 1)  # and no more of what unpacks without end
