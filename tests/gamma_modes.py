@@ -12,6 +12,7 @@ import numpy as np
 from small_models import StrangersVAE, batch_errors, linear_vae, numpy_rule
 
 import callbacks
+from twostage.data.batches import Batches
 
 BATCH, ROWS, EPOCHS = 16, 86, 3  # 5 full batches and 6 rows: 6 steps an epoch, which 3 divides and 4 does not
 RULES = ("minimum", "ratchet", "ema", "batch")
@@ -113,8 +114,20 @@ def as_process(rank, port, out):
     history = vae.fit(share(x), batch_size=BATCH // parts, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=watch).history
     found |= {name: history[name] for name in ("gamma", "loss", "variance_law")}
     found |= {f"weight {i}": weight.tolist() for i, weight in enumerate(vae.get_weights())}
+    found |= _from_batches()
     with open(out, "w") as file:
         json.dump(found, file)
+
+
+def _from_batches():
+    """The weights after two epochs of shuffled and noisy `Batches`, each process with its own part of them, and what tells a wrong use."""
+    keras.utils.set_random_seed(0)
+    vae = linear_vae(seed=0)
+    vae.compile(keras.optimizers.Adam(0.01))
+    noisy = lambda batch, generator: batch + generator.standard_normal(batch.shape, "float32") / 9  # noqa: E731
+    batches = Batches(data(90), BATCH, seed=3, transform=noisy)
+    vae.fit(batches, epochs=2, shuffle=False, verbose=0, callbacks=[callbacks.ComputedGamma("ema"), batches.follow_epochs()])
+    return {f"batches' weight {i}": weight.tolist() for i, weight in enumerate(vae.get_weights())}
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ SETS = {  # how it is made in a folder, what is loaded from there (a name, or in
     "another crop": (lambda at: faces(at), "", {"crop": 130, "partial": True}, "received --crop 130, expected one of none, center, 128, 140, 148"),
     "another filter": (lambda at: faces(at), "", {"resize": "lanczos"}, "received --resize lanczos, expected one of bilinear, nearest, bicubic"),
     "too little padding": (lambda at: faces(at), "", {"side": 64, "pad": 32}, "received --pad 32 for images of 64x64, expected at least 64"),
-    "a part of CelebA": (lambda at: faces(at, 12), "", {"crop": 128}, "received 12 pictures in .*, CelebA has 202599: complete them, or take a part with --partial"),
+    "a part of CelebA": (lambda at: faces(at, 12), "", {"crop": 128}, "received 12 pictures in .*, CelebA has 202599: complete them, take a part with --partial"),
     "a part of CelebA by its name": (lambda at: faces(at / "img_align_celeba", 12), "img_align_celeba", {"side": 64}, "CelebA has 202599"),
     "a listing that is not CelebA's": (lambda at: whole_celeba(at, "0000.jpg 0\nhello\n"), "img_align_celeba", {"side": 32}, "names 1 of the pictures in .* as train, expected 7: fetch it again"),
     "half a zip": (lambda at: zipped(at / "a.zip", "cut"), "a.zip", {}, "which is no whole zip .*: fetch it again"),

@@ -175,3 +175,28 @@ def test_flip_mirrors_half_of_the_images_anew_in_every_epoch():
             shares.append(tuple(mirrored))
             np.testing.assert_array_equal(batch, batches[index][0])
     assert len(set(shares)) == 4 and all(70 < sum(share) < 130 for share in shares)
+
+
+def test_each_process_gets_its_part_of_every_batch(monkeypatch):
+    """What two processes would read, without starting them: tests/gamma_modes.py does."""
+    import keras
+
+    class Distribution:
+        num_processes, num_model_replicas, auto_shard_dataset, data_shard_id = 3, 6, False, 0
+
+    x = np.arange(100)
+    noisy = lambda batch, generator: batch + generator.random(len(batch))  # noqa: E731
+    whole, distribution, parts = Batches(x, 12, seed=5, transform=noisy), Distribution(), []
+    monkeypatch.setattr(keras.distribution, "distribution", lambda: distribution)
+    for distribution.data_shard_id in range(3):
+        parts.append(Batches(x, 12, seed=5, transform=noisy))
+    for epoch in range(2):
+        for each in (whole, *parts):
+            each.set_epoch(epoch)
+        for index in range(len(whole)):
+            np.testing.assert_array_equal(np.concatenate([part[index][0] for part in parts]), whole[index][0])
+    with pytest.raises(InputError, match="received batches of 10 for 3 processes, expected a multiple"):
+        Batches(x, 10)
+    distribution.auto_shard_dataset = True
+    with pytest.raises(InputError, match="give it auto_shard_dataset=False"):
+        Batches(x, 12)

@@ -93,6 +93,13 @@ def test_cifar10s_archives_packed_and_unpacked(tmp_path, kind, old):
         same(data.load(place), found["train"])
 
 
+def test_several_sets_in_one_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(originals, "COUNTS", COUNT)
+    mnist, cifar = write_idx(tmp_path, lambda count: np.arange(count) % 7), write_cifar(tmp_path / "cifar-10-binary.tar.gz", "binary")
+    same(data.load("mnist", data_dir=tmp_path), mnist["train"])
+    same(data.load("cifar10", data_dir=tmp_path), cifar["train"])
+
+
 def test_svhns_files(tmp_path):
     from scipy.io import savemat
 

@@ -28,8 +28,11 @@ class Batches(keras.utils.PyDataset):
 
     Give `fit` the callback `batches.follow_epochs()` beside it, and `shuffle=False`.
 
+    Where `keras.distribution` spreads the work over several processes, each gets its own part of every batch, and all of them together
+    get what one would: `batch_size` is that of the whole.
+
     Raises:
-        InputError: fewer examples than one batch.
+        InputError: fewer examples than one batch, or a batch that does not divide by the processes.
     """
 
     def __init__(self, data, batch_size, seed=0, transform=None):
@@ -37,6 +40,9 @@ class Batches(keras.utils.PyDataset):
         if len(data) < batch_size:
             raise InputError(f"received {len(data)} examples, expected at least one batch of {batch_size}: lower --batch-size")
         self.data, self.batch_size, self.seed, self.transform, self.first = data, batch_size, seed, transform, 0
+        self.part, self.parts = _this_process()
+        if batch_size % self.parts:
+            raise InputError(f"received batches of {batch_size} for {self.parts} processes, expected a multiple: choose such a --batch-size")
         self.set_epoch(0)
 
     def set_epoch(self, epoch):
@@ -56,4 +62,15 @@ class Batches(keras.utils.PyDataset):
         batch = self.data[rows]
         if self.transform is not None:
             batch = self.transform(batch, np.random.default_rng((self.seed, self.epoch, index)))
-        return (batch,)
+        own = self.batch_size // self.parts
+        return (batch[self.part * own : (self.part + 1) * own],)
+
+
+def _this_process():
+    """(number, count) of the processes that feed data, as Keras's distribution says."""
+    distribution = keras.distribution.distribution()
+    if distribution is None or distribution.num_processes == 1:
+        return 0, 1
+    if distribution.auto_shard_dataset:
+        raise InputError("received a distribution that shards tf.data alone, expected one that leaves it to the batches: give it auto_shard_dataset=False")
+    return distribution.data_shard_id, min(distribution.num_processes, distribution.num_model_replicas)

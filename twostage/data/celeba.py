@@ -25,7 +25,7 @@ def partition(names, listing, split, where):
         InputError: the counts are not CelebA's.
     """
     if len(names) != sum(COUNTS.values()):
-        raise InputError(f"received {len(names)} pictures in {where}, CelebA has {sum(COUNTS.values())}: complete them, or take a part with --partial")
+        raise InputError(f"received {len(names)} pictures in {where}, CelebA has {sum(COUNTS.values())}: complete them, take a part with --partial, or use --crop center for other pictures")
     ordered = sorted(names, key=lambda name: PurePosixPath(name).name)
     number = list(COUNTS).index(split)
     if listing is None:

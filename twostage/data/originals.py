@@ -16,26 +16,25 @@ COUNTS = {"train": 60_000, "test": 10_000}  # of MNIST and Fashion-MNIST
 
 
 def find(place, split):
-    """(reader, paths) of a split's original files in a folder, or of a file that is one of them; None where there are none.
+    """[(reader, paths)] of a split's original files in a folder, or of a file that is one of them.
 
     MNIST's four idx files, `.gz` or not; `cifar-10-python.tar.gz` or `cifar-10-binary.tar.gz`, or either unpacked; SVHN's `train_32x32.mat`, `test_32x32.mat`.
     """
     place = Path(place)
     if place.is_file() and place.name.startswith("cifar-10") and ".tar" in place.name:
-        return _cifar_archive, [place]
-    folder = place if place.is_dir() else place.parent
+        return [(_cifar_archive, [place])]
+    folder, found = place if place.is_dir() else place.parent, []
     idx = [path for stem in IDX[split] for path in (folder / stem, folder / f"{stem}.gz") if path.is_file()][:2]
     if idx and (place.is_dir() or "-ubyte" in place.name):
-        return _idx, idx
+        found.append((_idx, idx))
     mat = folder / f"{split}_32x32.mat"
     if mat.is_file() and (place.is_dir() or place.suffix == ".mat"):
-        return _mat, [mat]
+        found.append((_mat, [mat]))
     for inner in (place, place / "cifar-10-batches-py", place / "cifar-10-batches-bin"):
         batches = [path for name in BATCHES[split] for path in (inner / name, inner / f"{name}.bin") if path.is_file()]
         if batches:
-            return _cifar_files, batches
-    archives = [path for kind in ("python", "binary") if (path := place / f"cifar-10-{kind}.tar.gz").is_file()]
-    return (_cifar_archive, archives[:1]) if archives else None
+            found.append((_cifar_files, batches))
+    return [*found, *[(_cifar_archive, [path]) for kind in ("python", "binary") if (path := place / f"cifar-10-{kind}.tar.gz").is_file()]]
 
 
 def load(place, split, name=None):
@@ -44,11 +43,11 @@ def load(place, split, name=None):
     Raises:
         InputError: a file that is damaged, incomplete, or of another set than its place in `name` says.
     """
-    found = find(place, split)
     readers = {"mnist": (_idx,), "fashion_mnist": (_idx,), "cifar10": (_cifar_archive, _cifar_files), "svhn": (_mat,)}
-    if found is None or name and found[0] not in readers[name]:
+    found = [(reader, paths) for reader, paths in find(place, split) if name is None or reader in readers[name]]
+    if not found:
         return None
-    reader, paths = found
+    reader, paths = found[0]
     try:
         images, labels = reader(paths, split)
     except Exception as error:  # gzip, tar, pickle and MATLAB files fail in many ways
