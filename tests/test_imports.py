@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = sorted([*(ROOT / "twostage").rglob("*.py"), *(ROOT / "callbacks").rglob("*.py")])
 # Each part of twostage, and the parts it may import (its own, and everything to its left in the order of design).
-BELOW = ["errors", "whole", "likelihoods", "models", "config", "data", "latents", "sampling", "pictures", "look", "progress", "runs", "checkpoint", "assemble",
+BELOW = ["errors", "whole", "likelihoods", "models", "config", "data", "latents", "sampling", "metrics", "pictures", "look", "progress", "runs", "checkpoint", "assemble",
          "export", "report", "recipes", "cli"]  # fmt: skip
 FREE = {"sample": {"errors", "pictures", "export", "cli"}, "export": {"cli"}, "cli": {"sample"}}  # the commands and cli name each other
 
