@@ -1,0 +1,30 @@
+"""A Gaussian, or a mixture of Gaussians with full covariances, on latents."""
+
+import numpy as np
+
+
+class Mixture:
+    """Fitted by scikit-learn's expectation maximisation, as the authors of RAE did (Ghosh et al. 2020, section 4: 10 components).
+
+    Args:
+        latents: (N, k), of the training set.
+        components: Number of Gaussians.
+        seed: Of the start.
+    """
+
+    def __init__(self, latents, components=10, seed=0):
+        from sklearn.mixture import GaussianMixture
+
+        self.mixture = GaussianMixture(components, covariance_type="full", max_iter=2_000, tol=1e-3, random_state=seed).fit(np.asarray(latents, "float64"))
+
+    def draw(self, count, seed=0):
+        """Latents (count, k), float32, in random order."""
+        generator = np.random.default_rng(seed)
+        which = generator.choice(len(self.mixture.weights_), count, p=self.mixture.weights_)
+        factors = np.linalg.cholesky(self.mixture.covariances_)
+        noise = generator.standard_normal((count, self.mixture.means_.shape[1]))
+        return (self.mixture.means_[which] + np.einsum("nij,nj->ni", factors[which], noise)).astype("float32")
+
+    def log_density(self, latents):
+        """log p of each row, nats (N,)."""
+        return self.mixture.score_samples(np.asarray(latents, "float64"))
