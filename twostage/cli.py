@@ -9,6 +9,7 @@ from importlib import import_module
 
 from twostage import config as configs
 from twostage.errors import InputError, Stopped
+from twostage.flags import Parser, add_flag, stage_parser
 
 _ROOM, _RIGHTS = "make room", "make the folder writable, or choose another"
 UNWRITABLE = {
@@ -42,9 +43,9 @@ def data(argv=None):
     _guarded(_data, argv)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        self.exit(2, f"error: {message} (--help lists the flags)\n")
+def evaluate(argv=None):
+    """`python -m twostage.evaluate`: measures a finished run: distances of reconstructions and samples, likelihoods, latents; each with its protocol."""
+    _guarded(_evaluate, argv)
 
 
 def _guarded(command, *arguments):
@@ -68,7 +69,7 @@ def _guarded(command, *arguments):
 
 
 def _stage(number, argv):
-    changes = vars(_parser(number).parse_args(argv))
+    changes = vars(stage_parser(number).parse_args(argv))
     options = {name: changes.pop(name) for name in ("preset", "run", "resume")}
     dry_run = changes.pop("dry_run")
     from twostage.runs import open_stage
@@ -82,7 +83,7 @@ def _stage(number, argv):
 
 
 def _export(argv):
-    parser = _Parser(prog="python -m twostage.export", allow_abbrev=False, description=export.__doc__)
+    parser = Parser(prog="python -m twostage.export", allow_abbrev=False, description=export.__doc__)
     parser.add_argument("--run", required=True, help="run folder")
     options = parser.parse_args(argv)
     os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -108,7 +109,7 @@ def _load(module):
 
 
 def _sample(argv):
-    parser = _Parser(prog="python -m twostage.sample", allow_abbrev=False, description=sample.__doc__)
+    parser = Parser(prog="python -m twostage.sample", allow_abbrev=False, description=sample.__doc__)
     parser.add_argument("--run", required=True, help="run folder")
     parser.add_argument("--n", type=int, default=64, help="number of images (default: 64)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same images (default: 0)")
@@ -118,57 +119,28 @@ def _sample(argv):
     _load("twostage.sample").draw(options.run, options.n, options.seed, options.out, options.first_stage)
 
 
-def _parser(number):
-    kind = (configs.Stage1Config, configs.Stage2Config)[number - 1]
-    parser = _Parser(
-        prog=f"train_stage{number}.py", allow_abbrev=False, description=f"{kind.__doc__} Any flag overrides its preset.",
-        argument_default=argparse.SUPPRESS,
-    )
-    group = parser.add_argument_group("run")
-    group.add_argument("--preset", default=None, metavar="NAME", help=f"{', '.join(configs.PRESETS)} (default: digits)")
-    group.add_argument("--run", default=None, metavar="FOLDER", help="run folder (default: runs/PRESET)")
-    group.add_argument("--resume", action="store_true", default=False, help="go on with a run that stopped")
-    group.add_argument("--dry-run", action="store_true", default=False, help="print the settings and the networks, and stop")
-    groups = {"run": group}
-    for field in sorted(dataclasses.fields(kind), key=lambda field: configs.GROUPS.index(field.metadata["group"])):
-        name = field.metadata["group"]
-        group = groups.get(name) or groups.setdefault(name, parser.add_argument_group(name))
-        _add_flag(group, field, _defaults(number, field))
-    return parser
-
-
-def _add_flag(group, field, default):
-    flag, choices = "--" + field.name.replace("_", "-"), field.metadata["choices"]
-    text = field.metadata["help"] + (f" (default: {default})" if default != "" else "")
-    if isinstance(field.default, bool):
-        group.add_argument(flag, action="store_true", help=text)
-        return
-    shown = "{" + ",".join(map(str, choices)) + "}" if choices else type(field.default).__name__.upper()
-    group.add_argument(flag, type=type(field.default), metavar=shown, help=text)
-
-
 def _data(argv):
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["resize-comparison"]:
         return _compare_resizing(argv[1:])
-    parser = _Parser(prog="python -m twostage.data", allow_abbrev=False, description=data.__doc__, argument_default=argparse.SUPPRESS)
+    parser = Parser(prog="python -m twostage.data", allow_abbrev=False, description=data.__doc__, argument_default=argparse.SUPPRESS)
     fields = {field.name: field for field in dataclasses.fields(configs.Stage1Config) if field.metadata["group"] == "data"}
     parser.add_argument("data", metavar="NAME_OR_PATH", help=fields.pop("data").metadata["help"])
     parser.add_argument("--montage", default="montage.png", metavar="FILE", help="64 images of the training split (default: montage.png)")
     del fields["flip"]  # of the batches
     for field in fields.values():
-        _add_flag(parser, field, field.default)
+        add_flag(parser, field, field.default)
     settings = vars(parser.parse_args(argv))
     montage = settings.pop("montage")
     import_module("twostage.look").show(configs.build(configs.Stage1Config, settings), montage)
 
 
 def _compare_resizing(argv):
-    parser = _Parser(prog="python -m twostage.data resize-comparison", allow_abbrev=False)
+    parser = Parser(prog="python -m twostage.data resize-comparison", allow_abbrev=False)
     parser.add_argument("folder", help="pictures of faces, such as img_align_celeba")
     fields = {field.name: field for field in dataclasses.fields(configs.Stage1Config)}
     for name, default in (("crop", "128"), ("side", 64)):
-        _add_flag(parser, fields[name], default)
+        add_flag(parser, fields[name], default)
     parser.set_defaults(crop="128", side=64)
     parser.add_argument("--out", default="resize.png", help="file to write (default: resize.png)")
     options = parser.parse_args(argv)
@@ -176,7 +148,24 @@ def _compare_resizing(argv):
     import_module("twostage.look").compare_resizing(options.folder, options.out, options.crop, options.side)
 
 
-def _defaults(number, field):
-    """The default, then the presets that have another."""
-    others = {name: preset[number - 1][field.name] for name, preset in configs.PRESETS.items() if field.name in preset[number - 1]}
-    return "; ".join([str(field.default), *(f"{name} {value}" for name, value in others.items() if value != field.default)])
+def _evaluate(argv):
+    parser = Parser(prog="python -m twostage.evaluate", allow_abbrev=False, description=evaluate.__doc__)
+    parser.add_argument("--run", help="run folder")
+    parser.add_argument("--compare", nargs=2, metavar="JSON", help="say whether two results, RUN/evaluation/*.json, may be compared, and set them side by side")
+    parser.add_argument("--extractor", choices=("classifier", "random", "inception2015", "keras"), help="what sees the images (default: a classifier where there are labels)")
+    parser.add_argument("--weights", help="classify_image_graph_def.pb for inception2015, the .h5 without top for keras")
+    parser.add_argument("--inception-resize", choices=("tf1", "antialiased"), default="tf1", help="to 299x299, of inception2015 (default: tf1, as the papers)")
+    parser.add_argument("--protocol", choices=("fid10k_test", "fid50k_train"), default="fid10k_test", help="which images, and how many (default: fid10k_test)")
+    parser.add_argument("--quirk", action="append", default=[], choices=("stretch", "contrast", "first10k"), help="what the papers' code did and did not say; may be repeated")
+    for name, default, text in (
+        ("seed", 0, "of all samples"), ("half-samples", 10, "that the standard errors come from"), ("bound-images", 500, "test images whose likelihood is bounded"),
+        ("importance-samples", 50, "draws of z for the importance-weighted bound"),
+    ):  # fmt: skip
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"{text} (default: {default})")
+    options = parser.parse_args(argv)
+    if options.compare:
+        print(import_module("twostage.results").compare(*options.compare))
+        return
+    if not options.run:
+        parser.error("expected --run RUN, or --compare A B")
+    _load("twostage.evaluation").main(options)
