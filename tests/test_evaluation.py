@@ -1,0 +1,177 @@
+"""The evaluation: protocols and quirks, extractors from files, a whole run measured, and what may not be compared."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from twostage import InputError, cli, evaluation, results
+from twostage.metrics.extractor import Extractor
+from twostage.metrics.inception import inception_2015, keras_inception
+from twostage.protocol import Protocol, contrast_of, stretched
+
+TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+
+def test_protocols_choose_the_reference():
+    images = np.arange(60_000)[:, None, None, None]
+    assert len(Protocol().reference(images)) == 10_000 and Protocol().split == "test" and Protocol("fid50k_train").split == "train"
+    chosen = Protocol("fid50k_train").reference(images).ravel()
+    assert len(set(chosen.tolist())) == 50_000 and (np.diff(chosen) > 0).all() and chosen[-1] > 59_000
+    first = Protocol("fid50k_train", ("first10k",))
+    assert (first.split, first.count) == ("train", 10_000) and first.reference(images).ravel().tolist() == list(range(10_000))
+    assert len(Protocol().reference(images[:179])) == 179
+    with pytest.raises(InputError, match="received protocol 'fid', expected one of fid10k_test, fid50k_train"):
+        Protocol("fid")
+    with pytest.raises(InputError, match="received quirk sharpen, expected some of stretch, contrast, first10k"):
+        Protocol(quirks=("sharpen",))
+
+
+def test_quirks_do_what_the_papers_code_did():
+    generator = np.random.default_rng(0)
+    images = 0.3 + 0.2 * generator.random((50, 4, 4, 3)).astype("float32")
+    wide = stretched(images)
+    np.testing.assert_allclose(wide.reshape(50, -1).min(1), 0, atol=1e-6)
+    np.testing.assert_allclose(wide.reshape(50, -1).max(1), 1, atol=1e-6)
+    assert stretched(np.full((1, 2, 2, 1), 0.7)).max() == 0
+    reference = (255 * np.clip(generator.normal(0.5, 0.1, (80, 4, 4, 3)), 0, 1)).astype("uint8")
+    matched = contrast_of(images, reference / 255)
+    assert matched.std(0).mean() == pytest.approx((reference / 255).std(0).mean(), rel=0.01)
+    np.testing.assert_allclose(matched.mean(0), images.mean(0), atol=0.01)
+    plain, both = Protocol(), Protocol(quirks=("contrast", "stretch"))
+    np.testing.assert_array_equal(plain.prepared(images), np.rint(images * 255))
+    np.testing.assert_array_equal(both.prepared(images), np.rint(wide * 255))  # a sample has no reference
+    np.testing.assert_array_equal(both.prepared(images, reference), np.rint(stretched(matched) * 255))
+
+
+@pytest.mark.skipif(not TENSORFLOW, reason="the graph of 2015 is TensorFlow's")
+def test_the_2015_graph_is_fed_and_read_where_it_must_be(tmp_path):
+    """A small graph with the names of the real one: ExpandDims, the old bilinear resize to 299 and (x - 128) / 128 inside, pool_3 out."""
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as graph:
+        fed = tf.compat.v1.placeholder(tf.float32, (None, None, 3), name="image")
+        x = tf.expand_dims(fed, 0, name="ExpandDims")
+        x = tf.compat.v1.image.resize_bilinear(x, (299, 299), name="ResizeBilinear")
+        x = tf.multiply(tf.subtract(x, 128.0), 1 / 128.0, name="Mul")
+        tf.reshape(tf.reduce_mean(x, (1, 2)), (-1, 1, 1, 3), name="pool_3")
+    path = tmp_path / "graph.pb"
+    path.write_bytes(graph.as_graph_def().SerializeToString())
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), "uint8")
+    extractor = inception_2015(path)
+    with tf.device("cpu"):
+        resized = tf.compat.v1.image.resize_bilinear(images.astype("float32"), (299, 299)).numpy()
+    np.testing.assert_allclose(extractor(images, batch_size=2), (resized.astype("float64").mean((1, 2)) - 128) / 128, atol=1e-4)  # sums of 89,401 floats
+    assert extractor.frechet_name == "FID" and len(extractor.digest) == 16
+    grey = images[..., :1]
+    np.testing.assert_array_equal(extractor(grey), extractor(np.repeat(grey, 3, -1)))
+    smooth = inception_2015(path, "antialiased")
+    assert smooth.frechet_name == "FID, antialiased" and smooth.digest == extractor.digest
+    np.testing.assert_allclose(smooth(np.full((1, 8, 8, 3), 200, "uint8")), (200 - 128) / 128, rtol=1e-5)
+    with pytest.raises(InputError, match="received resize 'nearest', expected one of tf1, antialiased"):
+        inception_2015(path, "nearest")
+    path.write_bytes(b"hello")
+    with pytest.raises(InputError, match="which is not the Inception graph of 2015"):
+        inception_2015(path)
+
+
+def test_inceptions_that_are_not_there_are_told(tmp_path):
+    with pytest.raises(InputError, match="which does not exist: fetch classify_image_graph_def.pb of http://download"):
+        inception_2015(tmp_path / "none.pb")
+    with pytest.raises(InputError, match="which does not exist: fetch inception_v3_weights"):
+        keras_inception(tmp_path / "none.h5")
+    (tmp_path / "odd.h5").write_bytes(b"hello")
+    with pytest.raises(InputError, match="holds no weights of keras.applications.InceptionV3"):
+        keras_inception(tmp_path / "odd.h5")
+    with pytest.raises(InputError, match="received --extractor keras without --weights"):
+        evaluation.chosen_extractor(None, "keras")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Both stages on a few digits, hardly trained."""
+    folder = tmp_path_factory.mktemp("evaluation") / "run"
+    small = ["--limit", "300", "--epochs", "2", "--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4"]
+    cli.stage1(["--run", str(folder), *small])
+    cli.stage2(["--run", str(folder), "--epochs", "2", "--width", "16"])
+    return folder
+
+
+def evaluated(run, *flags):
+    cli.evaluate(["--run", str(run), "--bound-images", "20", "--importance-samples", "5", "--half-samples", "3", *flags])
+    return max((run / "evaluation").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+
+
+def test_a_run_is_measured_in_every_kind_and_says_how(run, monkeypatch, capsys):
+    monkeypatch.setitem(__import__("twostage.protocol").protocol.SPLITS, "fid10k_test", ("test", 200))
+    first = evaluated(run, "--extractor", "random")
+    found = json.loads(first.read_text())
+    kinds = ["REC", "GEN-1", "GEN-2 mean", "GEN-2 noise", "GEN-2 normalised", "Gaussian", "mixture of 10"]
+    assert list(found["distances"]) == kinds and all(one["images"] in (200, 179) for one in found["distances"].values())
+    for one in found["distances"].values():
+        assert one["frechet"] > 0 and one["frechet_error"] > 0 and 0 <= one["precision"] <= 1
+    manifest = found["manifest"]
+    assert manifest["extractor"] == {"name": "random network", "digest": manifest["extractor"]["digest"], "frechet": "FD (random network)", "seed": 0, "width": 32}
+    assert manifest["protocol"] == {"name": "fid10k_test", "split": "test", "count": 200, "quirks": [], "quantisation": "uint8, rounded"}
+    assert manifest["data"]["source"] == "digits" and manifest["reference_images"] == 179 and manifest["versions"]["numpy"] and manifest["backend"] == keras.backend.backend()
+    nats = found["likelihood"]
+    assert nats["evidence"] == pytest.approx(-nats["distortion"] - nats["rate"]) and nats["importance"] > nats["evidence"] and 0 < nats["bits_per_dimension"] < 9
+    assert len(found["latents"]["posterior"]["kl_per_latent"]) == 4 and set(found["latents"]["normality"]) == {"z of stage 1", "u of stage 2"}
+    text = first.with_suffix(".md").read_text()
+    assert "FD (random network)" in text and "FID" not in text.replace("fid10k", "") and "200 images against 179 of the test split" in text
+    again = json.loads(evaluated(run, "--extractor", "random").read_text())
+    assert again["distances"] == found["distances"] and again["likelihood"] == found["likelihood"]  # the same seed, the same figures
+    other = evaluated(run, "--extractor", "random", "--quirk", "stretch", "--seed", "1")
+    capsys.readouterr()
+    cli.evaluate(["--compare", str(first), str(first)])
+    assert "These may be compared" in capsys.readouterr().out
+    cli.evaluate(["--compare", str(first), str(other)])
+    out = capsys.readouterr().out
+    assert "These may not be compared:" in out and "protocol quirks: [] and ['stretch']: the images were altered before they were measured" in out and "| - |" in out
+
+
+def test_results_of_other_extractors_and_data_may_not_be_compared(tmp_path):
+    manifest = {
+        "extractor": Extractor("Inception 2015", None, "aa", "FID", {"resize": "tf1"}).manifest(), "protocol": Protocol().manifest(), "reference_images": 10_000,
+        "data": {"crop": "128", "resize": "bilinear", "jpeg_roundtrip": False, "shape": [10_000, 64, 64, 3], "crc32": 1}, "batch_normalisation": "moving",
+    }  # fmt: skip
+    distances = {"REC": {"frechet": 50.0, "frechet_error": 0.3}, "GEN-1": {"frechet": 60.0, "frechet_error": 0.4}}
+    (tmp_path / "a.json").write_text(json.dumps({"manifest": manifest, "distances": distances}))
+    changes = {
+        ("extractor", "frechet"): "FD (other)", ("extractor", "digest"): "bb", ("extractor", "resize"): "antialiased", ("protocol", "split"): "train",
+        ("protocol", "count"): 50_000, ("reference_images",): 9_984, ("data", "crop"): "140", ("data", "resize"): "nearest", ("data", "jpeg_roundtrip"): True,
+        ("data", "crc32"): 2, ("batch_normalisation",): "recalibrated",
+    }  # fmt: skip
+    for place, value in changes.items():
+        altered = json.loads(json.dumps({"manifest": manifest, "distances": {"REC": {"frechet": 51.0, "frechet_error": 0.4}}}))
+        inner = altered["manifest"]
+        for name in place[:-1]:
+            inner = inner[name]
+        inner[place[-1]] = value
+        (tmp_path / "b.json").write_text(json.dumps(altered))
+        text = results.compare(tmp_path / "a.json", tmp_path / "b.json")
+        assert text.startswith("These may not be compared:\n- ") and results.MUST_AGREE[place] in text and " ".join(place) in text
+    (tmp_path / "b.json").write_text(json.dumps({"manifest": manifest, "distances": {"REC": {"frechet": 51.0, "frechet_error": 0.4}}}))
+    assert "| REC | 50.000 +- 0.300 | 51.000 +- 0.400 | +2.0 |" in results.compare(tmp_path / "a.json", tmp_path / "b.json")
+    (tmp_path / "c.json").write_text("{}")
+    with pytest.raises(InputError, match="is no result of twostage.evaluate: give RUN/evaluation/NAME.json"):
+        results.compare(tmp_path / "a.json", tmp_path / "c.json")
+
+
+def test_a_classifier_learns_is_kept_and_reads_its_features(tmp_path, capsys):
+    from twostage import data
+    from twostage.metrics.classifier import classifier
+
+    train, test = data.load("digits"), data.load("digits", "test")
+    first = classifier("digits", train, test, epochs=6, width=4, folder=tmp_path)
+    assert first.notes["accuracy"] > 0.8 and "epoch 6/6" in capsys.readouterr().out
+    again = classifier("digits", train, test, epochs=6, width=4, folder=tmp_path)
+    assert again.digest == first.digest and "epoch" not in capsys.readouterr().out  # not trained again
+    features = first(test[0])
+    assert features.shape == (179, 32) and first.frechet_name == "FD (classifier of digits)"
+    centres = np.stack([features[test[1] == digit].mean(0) for digit in range(10)])
+    nearest = ((features[:, None] - centres) ** 2).sum(-1).argmin(1)
+    assert (nearest == test[1]).mean() > 0.8
+    with pytest.raises(InputError, match="received faces without labels, a classifier needs them"):
+        classifier("faces", (train[0], None), test)
