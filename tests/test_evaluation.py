@@ -123,6 +123,8 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, monkeypatch, capsys):
     again = json.loads(evaluated(run, "--extractor", "random").read_text())
     assert again["distances"] == found["distances"] and again["likelihood"] == found["likelihood"]  # the same seed, the same figures
     other = evaluated(run, "--extractor", "random", "--quirk", "stretch", "--seed", "1")
+    anew = json.loads(evaluated(run, "--extractor", "random", "--recalibrate").read_text())
+    assert anew["manifest"]["batch_normalisation"] == "recalibrated on training images" and anew["likelihood"]["distortion"] != nats["distortion"]
     capsys.readouterr()
     cli.evaluate(["--compare", str(first), str(first)])
     assert "These may be compared" in capsys.readouterr().out

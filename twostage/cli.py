@@ -157,6 +157,7 @@ def _evaluate(argv):
     parser.add_argument("--inception-resize", choices=("tf1", "antialiased"), default="tf1", help="to 299x299, of inception2015 (default: tf1, as the papers)")
     parser.add_argument("--protocol", choices=("fid10k_test", "fid50k_train"), default="fid10k_test", help="which images, and how many (default: fid10k_test)")
     parser.add_argument("--quirk", action="append", default=[], choices=("stretch", "contrast", "first10k"), help="what the papers' code did and did not say; may be repeated")
+    parser.add_argument("--recalibrate", action="store_true", help="measure stage 1's batch normalisation anew on training images first")
     for name, default, text in (
         ("seed", 0, "of all samples"), ("half-samples", 10, "that the standard errors come from"), ("bound-images", 500, "test images whose likelihood is bounded"),
         ("importance-samples", 50, "draws of z for the importance-weighted bound"),

@@ -23,6 +23,7 @@ from twostage.metrics.kernel import kernel_distance
 from twostage.metrics.neighbours import neighbour_measures
 from twostage.metrics.normality import normality
 from twostage.metrics.random_network import random_network
+from twostage.models.recalibrate import recalibrate
 from twostage.protocol import Protocol
 from twostage.results import table
 
@@ -30,7 +31,7 @@ BATCH = 250  # images that go through a network together
 MOST_NEIGHBOURS = 5_000  # rows between which all distances are taken
 
 
-def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, importance_samples=50):
+def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, importance_samples=50, recalibrated=False):
     """Measures a finished run and writes RUN/evaluation/NAME.json.
 
     Args:
@@ -41,6 +42,7 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
         repeats: Half-samples that the standard errors come from.
         bound_images: Test images whose likelihood is bounded.
         importance_samples: Draws of z for the importance-weighted bound.
+        recalibrated: Whether stage 1's batch normalisation is measured anew on training images first.
 
     Returns:
         dict: `manifest`, `distances` (one dict a kind of image), `likelihood`, `latents`.
@@ -49,6 +51,8 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
     extractor = extractor(config) if not hasattr(extractor, "frechet_name") else extractor
     images, _ = data.load_for(config, protocol.split)
     train, test = data.load_for(config, "train")[0], data.load_for(config, "test")[0]
+    if recalibrated:
+        recalibrate(models["stage1"], train, seed=seed)
     reference = protocol.reference(images)
     real = extractor(reference, BATCH)
     distances = {}
@@ -64,7 +68,7 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
             "run": str(run), "extractor": extractor.manifest(), "protocol": protocol.manifest(), "reference_images": len(reference),
             "data": {"source": config.data, "crop": config.crop, "side": config.side, "resize": config.resize, "jpeg_roundtrip": config.jpeg_roundtrip, "pad": config.pad,
                      **runs.fingerprint(reference)},
-            "batch_normalisation": "moving averages of training", "seed": seed, "half_samples": repeats, "bound_images": min(bound_images, len(test)),
+            "batch_normalisation": "recalibrated on training images" if recalibrated else "moving averages of training", "seed": seed, "half_samples": repeats, "bound_images": min(bound_images, len(test)),
             "importance_samples": importance_samples, **runs.environment(),
         },
         "distances": distances, "likelihood": likelihood(models["stage1"], test[:bound_images], importance_samples, seed),
@@ -72,7 +76,7 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
     }  # fmt: skip
     folder = Path(run) / "evaluation"
     folder.mkdir(exist_ok=True)
-    name = "-".join([extractor.name.replace(" ", "_"), protocol.name, *protocol.quirks])
+    name = "-".join([extractor.name.replace(" ", "_"), protocol.name, *protocol.quirks, *["recalibrated"] * recalibrated])
     whole.write_json(folder / f"{name}.json", result)
     whole.write(folder / f"{name}.md", table(result))
     return result, folder / f"{name}.md"
@@ -163,6 +167,7 @@ def main(options):
     """The command, with its flags."""
     protocol = Protocol(options.protocol, tuple(sorted(set(options.quirk))))
     numbers = {"seed": options.seed, "repeats": options.half_samples, "bound_images": options.bound_images, "importance_samples": options.importance_samples}
+    numbers["recalibrated"] = options.recalibrate
     for name, least in (("half_samples", 2), ("bound_images", 2), ("importance_samples", 1)):
         if getattr(options, name) < least:
             raise InputError(f"received --{name.replace('_', '-')} {getattr(options, name)}, expected at least {least}")

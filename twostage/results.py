@@ -34,7 +34,7 @@ def table(result):
     lines += [
         "", f"Extractor {manifest['extractor']['name']}, weights {manifest['extractor']['digest']}; protocol {protocol['name']}: {protocol['count']:,} images against "
         f"{manifest['reference_images']:,} of the {protocol['split']} split, {protocol['quantisation']}, quirks {', '.join(protocol['quirks']) or 'none'}; "
-        f"batch normalisation by {manifest['batch_normalisation']}; seed {manifest['seed']}; +- is one standard error over {manifest['half_samples']} half-samples.",
+        f"batch normalisation: {manifest['batch_normalisation']}; seed {manifest['seed']}; +- is one standard error over {manifest['half_samples']} half-samples.",
         "", f"Likelihood of {manifest['bound_images']:,} test images, kappa 1, nats an image: evidence {nats['evidence']:.1f} +- {nats['evidence_error']:.1f} "
         f"(distortion {nats['distortion']:.1f}, rate {nats['rate']:.1f}), importance-weighted with {manifest['importance_samples']} draws {nats['importance']:.1f}; "
         f"dequantised {nats['bits_per_dimension']:.3f} bits a dimension; mse {nats['mse']:.5f} a dimension.", "",

@@ -1,0 +1,31 @@
+"""Recalibrated batch normalisation: the statistics of the data, whatever they were before."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import twostage
+from twostage.models.batch_normalization import BatchNormalization
+from twostage.models.recalibrate import recalibrate
+
+
+@pytest.mark.parametrize("kind", [BatchNormalization, layers.BatchNormalization])
+def test_the_statistics_become_those_of_the_data(kind):
+    inputs = keras.Input((5,))
+    x = kind(name="first")(inputs)
+    heads = [layers.Dense(2)(x), layers.Dense(2)(x)]
+    decoder = keras.Sequential([keras.Input((2,)), layers.Dense(5), kind(name="last")])
+    vae = twostage.VAE(keras.Model(inputs, heads), decoder, twostage.GaussianLikelihood(), seed=0)
+    data = (np.random.default_rng(0).normal(size=(1_000, 5)) * [1, 2, 3, 4, 5] + 7).astype("float32")
+    layer, last = vae.encoder.get_layer("first"), vae.decoder.get_layer("last")
+    before = [weight.copy() for weight in vae.get_weights()]
+    others = [i for i, weight in enumerate(vae.weights) if "moving" not in weight.path and "seed" not in weight.path]
+    momentum = layer.momentum
+    assert recalibrate(vae, data, batch_size=100) == 2
+    np.testing.assert_allclose(layer.moving_mean, data.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(layer.moving_variance, data.var(0), rtol=1e-3)
+    assert np.abs(keras.ops.convert_to_numpy(last.moving_mean)).max() > 0.01
+    for i in others:
+        np.testing.assert_array_equal(vae.get_weights()[i], before[i])
+    assert layer.momentum == momentum
