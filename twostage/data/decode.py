@@ -12,6 +12,7 @@ FORMATS = {  # what Pillow calls the content of files of each suffix; MPO: a cam
     ".jpg": ("JPEG", "MPO"), ".jpeg": ("JPEG", "MPO"), ".png": ("PNG",), ".webp": ("WEBP",), ".bmp": ("BMP",), ".gif": ("GIF",),
 }  # fmt: skip
 KNOWN = {kind for kinds in FORMATS.values() for kind in kinds}
+OPENED = ("JPEG", "PNG", "WEBP", "GIF", "BMP")  # by their openers; an MPO is opened as a JPEG
 MOST_PIXELS = 89_478_485  # Pillow's own limit: 256 MiB of colours
 MOST_BYTES = 2**28
 
@@ -37,13 +38,14 @@ def decode(content, name=""):
     if len(content) > MOST_BYTES:
         raise Broken(f"more than {MOST_BYTES:,} bytes")
     try:
-        with Image.open(io.BytesIO(content), formats=sorted(KNOWN - {"MPO"})) as image:
+        with Image.open(io.BytesIO(content), formats=OPENED) as image:
             suffix = os.path.splitext(name)[1].lower()
             if image.format not in FORMATS.get(suffix, KNOWN):
                 raise Broken(f"{image.format} named {suffix}: rename it")
             if image.width * image.height > MOST_PIXELS:
                 raise Broken(f"{image.width}x{image.height}, more than {MOST_PIXELS:,} pixels")
-            ImageOps.exif_transpose(image, in_place=True)
+            if image.format != "JPEG" or image.info.keys() & {"exif", "xmp"}:  # the others tell it after their pixels, or in other places
+                ImageOps.exif_transpose(image, in_place=True)
             return _to_8_bits(image)
     except Broken:
         raise
@@ -56,6 +58,8 @@ def decode(content, name=""):
 def _to_8_bits(image):
     """A Pillow image of any mode -> mode L or RGB, its pixels in memory. One of such a mode is not copied: a copy takes as long as decoding."""
     image.load()
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
     if image.mode.startswith("I"):  # 16 bits: Pillow's own conversion would cut everything above 255
         return Image.fromarray(np.rint(np.asarray(image).astype("float64") / 257).astype("uint8"))
     kind = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"

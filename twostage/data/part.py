@@ -9,7 +9,6 @@ import warnings
 
 import numpy as np
 from joblib import Parallel, cpu_count, delayed  # comes with scikit-learn
-from joblib.externals.loky import get_reusable_executor
 
 from twostage import whole
 from twostage.data.decode import Broken
@@ -18,6 +17,7 @@ from twostage.errors import InputError
 CHUNK = 32  # pictures a task
 FEW = 500  # pictures for which processes would not pay
 NOTED = 2.0  # seconds from one note to the next
+IDLE = 10  # seconds that a process waits for another split's pictures
 HEADER = 128  # bytes of an `.npy` file before the pixels, for any numbers of up to five digits
 
 
@@ -62,12 +62,11 @@ class Part:
                 self._take(_prepare(*next(tasks)))
             missing = len(self.source.names) - self.rows
             # processes, as threads would wait for Python's lock; joblib's, as they do not run the caller's script again
-            workers = Parallel(n_jobs=min(cpu_count(), missing // FEW + 1), return_as="generator")
+            workers = Parallel(n_jobs=min(cpu_count(), missing // FEW + 1), return_as="generator", idle_worker_timeout=IDLE)
             for found in workers(delayed(_prepare)(*task) for task in tasks):
                 self._take(found)
         finally:
             self._note()
-            get_reusable_executor().shutdown()  # or idle processes would stay for five minutes
         self._tell(end="\n")
 
     def _tasks(self):
