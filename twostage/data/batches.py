@@ -9,7 +9,9 @@ from twostage.errors import InputError
 def flip(batch, generator):
     """Each image (batch, height, width, channels) mirrored left to right with probability one half. A transform for `Batches`."""
     mirrored = generator.random(len(batch)) < 0.5
-    return np.where(mirrored[:, None, None, None], batch[:, :, ::-1], batch)
+    found = batch.copy()
+    found[mirrored] = batch[mirrored, :, ::-1]
+    return found
 
 
 class Batches(keras.utils.PyDataset):
