@@ -23,7 +23,7 @@ def classifier(name, train, test, epochs=None, width=None, batch_size=128, seed=
         name: Of the data set.
         train: (images, labels): uint8 (N, height, width, channels), integers (N,).
         test: The same of the test split.
-        epochs, width: None: 5 and 16 for grey images, 12 and 32 for coloured ones.
+        epochs, width: None: 5 and 16 for grey images, 12 and 24 for coloured ones.
         folder: Where it is kept; None: the cache of prepared pictures.
 
     Raises:
@@ -32,7 +32,7 @@ def classifier(name, train, test, epochs=None, width=None, batch_size=128, seed=
     if train[1] is None or test[1] is None:
         raise InputError(f"received {name} without labels, a classifier needs them: take --extractor random, or an Inception from a file")
     grey = train[0].shape[-1] == 1
-    epochs, width = epochs or (5 if grey else 12), width or (16 if grey else 32)
+    epochs, width = epochs or (5 if grey else 12), width or (16 if grey else 24)
     classes = int(max(train[1].max(), test[1].max())) + 1
     recipe = {"form": FORM, "epochs": epochs, "width": width, "batch_size": batch_size, "seed": seed, "images": list(train[0].shape)}
     key = digest_of([np.ascontiguousarray(train[0]), train[1], np.frombuffer(json.dumps(recipe).encode(), "uint8")])
