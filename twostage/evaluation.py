@@ -36,23 +36,23 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
 
     Args:
         run: The run folder; stage 2 is measured where it is finished.
-        extractor: An `Extractor`, or `extractor(config) -> Extractor`.
+        extractor: An `Extractor`.
         protocol: A `Protocol`.
         seed: Of all samples.
         repeats: Half-samples that the standard errors come from.
-        bound_images: Test images whose likelihood is bounded.
+        bound_images: Test images, a random choice, whose likelihood is bounded.
         importance_samples: Draws of z for the importance-weighted bound.
         recalibrated: Whether stage 1's batch normalisation is measured anew on training images first.
 
     Returns:
-        dict: `manifest`, `distances` (one dict a kind of image), `likelihood`, `latents`.
+        (result, path): a dict with `manifest`, `distances` (one dict a kind of image), `likelihood` and `latents`, and where its table was written.
     """
     models, config = load(run)
-    extractor = extractor(config) if not hasattr(extractor, "frechet_name") else extractor
     images, _ = data.load_for(config, protocol.split)
     train, test = data.load_for(config, "train")[0], data.load_for(config, "test")[0]
     if recalibrated:
         recalibrate(models["stage1"], train, seed=seed)
+    bounded = callbacks.contract.random_subset(test, bound_images, seed)
     reference = protocol.reference(images)
     real = extractor(reference, BATCH)
     distances = {}
@@ -68,10 +68,11 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
             "run": str(run), "extractor": extractor.manifest(), "protocol": protocol.manifest(), "reference_images": len(reference),
             "data": {"source": config.data, "crop": config.crop, "side": config.side, "resize": config.resize, "jpeg_roundtrip": config.jpeg_roundtrip, "pad": config.pad,
                      **runs.fingerprint(reference)},
-            "batch_normalisation": "recalibrated on training images" if recalibrated else "moving averages of training", "seed": seed, "half_samples": repeats, "bound_images": min(bound_images, len(test)),
+            "batch_normalisation": "recalibrated on training images" if recalibrated else "moving averages of training", "seed": seed,
+            "half_samples": repeats, "bound_images": len(bounded),
             "importance_samples": importance_samples, **runs.environment(),
         },
-        "distances": distances, "likelihood": likelihood(models["stage1"], test[:bound_images], importance_samples, seed),
+        "distances": distances, "likelihood": likelihood(models["stage1"], bounded, importance_samples, seed),
         "latents": latents(models, train, seed),
     }  # fmt: skip
     folder = Path(run) / "evaluation"
@@ -171,7 +172,9 @@ def main(options):
     for name, least in (("half_samples", 2), ("bound_images", 2), ("importance_samples", 1)):
         if getattr(options, name) < least:
             raise InputError(f"received --{name.replace('_', '-')} {getattr(options, name)}, expected at least {least}")
-    result, path = evaluate(options.run, lambda config: chosen_extractor(config, options.extractor, options.weights, options.inception_resize), protocol, **numbers)
+    config = runs.finished_stage1(options.run).saved_config()
+    extractor = chosen_extractor(config, options.extractor, options.weights, options.inception_resize)
+    result, path = evaluate(options.run, extractor, protocol, **numbers)
     print(f"{table(result)}\nwrote {path} and {path.with_suffix('.json').name}")
 
 
