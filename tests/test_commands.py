@@ -182,7 +182,7 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, run):
         (cli.stage1, ["--epochs", "ten", *new], "invalid int value: 'ten'"),
         (cli.stage1, ["--epoch", "3", *new], "unrecognized arguments: --epoch 3"),
         (cli.stage1, ["--resume", *new], "does not exist: start it by"),
-        (cli.stage2, new, "stage 2 needs a finished stage 1: run `python train_stage1.py --run"),
+        (cli.stage2, new, "a finished stage 1 is needed: run `python train_stage1.py --run"),
         (cli.stage1, ["--run", run[0]], f"go on with it by `python train_stage1.py --run {run[0]} --resume`, or start another run by"),
         (cli.stage2, ["--run", run[0]], f"`python train_stage2.py --run {run[0]} --resume`, or start another run by `python train_stage1.py"),
         (cli.stage1, ["--run", run[0], "--resume", "--epochs", "9"], "stage2 was trained on this stage 1 as it is: remove"),

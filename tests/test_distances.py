@@ -114,6 +114,8 @@ def test_more_images_lower_the_distance_and_the_extrapolation_takes_that_away():
     unbiased, slope = extrapolated(x, y)
     assert biased > 0.05 and slope > 0 and abs(unbiased) < 0.25 * biased  # both sets are of one distribution
     far = y + 0.5
+    with pytest.raises(InputError, match="received 70 rows of 20 features, expected at least 80"):
+        extrapolated(x[:70], far)
     assert extrapolated(x, far)[0] == pytest.approx(20 * 0.25, abs=0.25)
 
 

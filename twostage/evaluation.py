@@ -156,7 +156,8 @@ def _summary(mean, log_var):
 def _distances(real, features, repeats, seed):
     value, error, *_ = interval(frechet_of, real, features, repeats, seed)
     kernel, kernel_error, *_ = interval(kernel_distance, real, features, repeats, seed)
-    infinite, _ = extrapolated(real, features, seed=seed)
+    enough = min(len(real), len(features)) >= 4 * real.shape[1]
+    infinite = extrapolated(real, features, seed=seed)[0] if enough else None
     some = [each[np.random.default_rng(seed).permutation(len(each))[:MOST_NEIGHBOURS]] for each in (real, features)]
     return {
         "images": len(features), "frechet": value, "frechet_error": error, "frechet_infinite": infinite, "kernel": kernel, "kernel_error": kernel_error,

@@ -28,7 +28,7 @@ def table(result):
     lines = [f"# {manifest['run']}", "", f"| images | {name} | at infinity | kernel x 1000 | precision | recall | density | coverage |", "| --- | " * 8 + "|"]
     lines[-1] = "|" + " --- |" * 8
     for kind, found in result["distances"].items():
-        numbers = [f"{found['frechet']:.3f} +- {found['frechet_error']:.3f}", f"{found['frechet_infinite']:.3f}", f"{1000 * found['kernel']:.3f} +- {1000 * found['kernel_error']:.3f}"]
+        numbers = [f"{found['frechet']:.3f} +- {found['frechet_error']:.3f}", "-" if found["frechet_infinite"] is None else f"{found['frechet_infinite']:.3f}", f"{1000 * found['kernel']:.3f} +- {1000 * found['kernel_error']:.3f}"]
         lines.append(f"| {kind} | {' | '.join([*numbers, *[f'{found[key]:.3f}' for key in ('precision', 'recall', 'density', 'coverage')]])} |")
     protocol, nats = manifest["protocol"], result["likelihood"]
     lines += [

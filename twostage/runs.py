@@ -129,7 +129,7 @@ def finished_stage1(run, preset=None):
     path = Path(run) / "stage1"
     command = f"python train_stage1.py --run {run}" + (f" --preset {preset}" if preset else "")
     if not (path / "config.json").exists():
-        raise InputError(f"{path} does not exist, stage 2 needs a finished stage 1: run `{command}` first")
+        raise InputError(f"{path} does not exist, a finished stage 1 is needed: run `{command}` first")
     if not (path / "model.keras").exists():
         raise InputError(f"{path} is not finished: run `python train_stage1.py --run {run} --resume` first")
     return Stage(run, 1, preset, resume=True)

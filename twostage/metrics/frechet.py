@@ -35,13 +35,18 @@ def frechet_of(real, generated):
 def extrapolated(real, generated, sizes=8, repeats=4, seed=0):
     """The distance as both sets grow without end: its line in 1/N, at 1/N = 0 (Chong & Forsyth 2020). Arrays (N, d), shuffled or not.
 
-    `sizes` numbers of rows, even in 1/N between an eighth of all and all; `repeats` random subsets of each.
+    `sizes` numbers of rows, even in 1/N between an eighth of all (or twice the features, if that is more) and all; `repeats` random subsets of each.
 
     Returns (distance at infinity, slope in 1/N).
+
+    Raises:
+        InputError: fewer rows than four times the features: the distance is no line in 1/N there.
     """
-    generator, least = np.random.default_rng(seed), min(len(real), len(generated))
+    generator, most, width = np.random.default_rng(seed), min(len(real), len(generated)), real.shape[1]
+    if most < 4 * width:
+        raise InputError(f"received {most} rows of {width} features, expected at least {4 * width} to extrapolate from")
     inverse, found = [], []
-    for one in np.linspace(1 / least, 8 / least, sizes):
+    for one in np.linspace(1 / most, 1 / max(most / 8, 2 * width), sizes):
         for _ in range(repeats):
             rows = [generator.choice(len(each), round(1 / one), replace=False) for each in (real, generated)]
             inverse.append(one)
