@@ -165,6 +165,7 @@ def test_one_that_died_between_the_manifest_and_the_images_name(tmp_path, monkey
     _, images, manifest = prepare(folder, home)
     np.testing.assert_array_equal(images, plain_loop(folder, names[:3] + names[3 + broken :]))
     assert manifest["broken"] == ({names[3]: "no picture"} if broken else {})
+    assert sorted(path.name for path in next(home.iterdir()).iterdir()) == [".lock", "images.npy", "manifest.json"]  # nothing is left behind
 
 
 def test_a_zip_is_as_good_as_a_folder(tmp_path):

@@ -149,14 +149,17 @@ def _compare_resizing(argv):
 
 
 def _evaluate(argv):
+    from twostage.metrics.inception import RESIZES
+    from twostage.protocol import QUIRKS, SPLITS
+
     parser = Parser(prog="python -m twostage.evaluate", allow_abbrev=False, description=evaluate.__doc__)
     parser.add_argument("--run", help="run folder")
     parser.add_argument("--compare", nargs=2, metavar="JSON", help="say whether two results, RUN/evaluation/*.json, may be compared, and set them side by side")
     parser.add_argument("--extractor", choices=("classifier", "random", "inception2015", "keras"), help="what sees the images (default: a classifier where there are labels)")
     parser.add_argument("--weights", help="classify_image_graph_def.pb for inception2015, the .h5 without top for keras")
-    parser.add_argument("--inception-resize", choices=("tf1", "antialiased"), default="tf1", help="to 299x299, of inception2015 (default: tf1, as the papers)")
-    parser.add_argument("--protocol", choices=("fid10k_test", "fid50k_train"), default="fid10k_test", help="which images, and how many (default: fid10k_test)")
-    parser.add_argument("--quirk", action="append", default=[], choices=("stretch", "contrast", "first10k"), help="what the papers' code did and did not say; may be repeated")
+    parser.add_argument("--inception-resize", choices=RESIZES, default="tf1", help="to 299x299, of inception2015 (default: tf1, as the papers)")
+    parser.add_argument("--protocol", choices=tuple(SPLITS), default="fid10k_test", help="which images, and how many (default: fid10k_test)")
+    parser.add_argument("--quirk", action="append", default=[], choices=QUIRKS, help="what the papers' code did and did not say; may be repeated")
     parser.add_argument("--recalibrate", action="store_true", help="measure stage 1's batch normalisation anew on training images first")
     for name, default, text in (
         ("seed", 0, "of all samples"), ("half-samples", 10, "that the standard errors come from"), ("bound-images", 500, "test images whose likelihood is bounded"),

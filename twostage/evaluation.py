@@ -56,8 +56,7 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
     reference = protocol.reference(images)
     real = extractor(reference, BATCH)
     distances = {}
-    for kind, batches in generated(models, train, reference, protocol.count, seed).items():
-        batches = batches()
+    for kind, batches in generated(models, train, reference, protocol.count, seed):
         if kind == "REC" and "contrast" in protocol.quirks:  # which looks at the whole set
             batches = [(np.concatenate([batch for batch, _ in batches]), reference)]
         features = np.concatenate([extractor(protocol.prepared(batch, part), BATCH) for batch, part in batches])
@@ -96,28 +95,23 @@ def load(run):
 
 
 def generated(models, train, reference, count, seed):
-    """{kind: function -> iterator of (images in [0, 1], the images that they reconstruct or None)}."""
+    """Yields (kind, iterator of (images in [0, 1], the images that they reconstruct or None)), each kind made when its turn comes."""
     stage1, width = models["stage1"], models["stage1"].decoder.input_shape[-1]
-    mean, log_var = encode(stage1, train[np.sort(np.random.default_rng((seed, 0)).permutation(len(train))[:50_000])])
-    posterior = redraw(np.stack([mean, log_var], axis=1), np.random.default_rng((seed, 1)))
 
-    def decoded(latents_of):
-        z = latents_of()
+    def decoded(z):
         return ((keras.ops.convert_to_numpy(stage1.decode(z[i : i + BATCH])), None) for i in range(0, len(z), BATCH))
 
-    def reconstructed():
-        parts = (reference[i : i + BATCH] for i in range(0, len(reference), BATCH))
-        return ((keras.ops.convert_to_numpy(sampling.reconstruct(stage1, part)), part) for part in parts)
-
-    normal = lambda stream: np.random.default_rng((seed, stream)).standard_normal((count, width), dtype="float32")  # noqa: E731
-    kinds = {"REC": reconstructed, "GEN-1": lambda: decoded(lambda: normal(2))}
-    if "stage2" in models:
-        for how in sampling.HOW:
-            chain = functools.partial(sampling.sample_latents, models["stage2"], normal(2), how, models["normalizer"], normal(3))
-            kinds[f"GEN-2 {how}"] = lambda chain=chain: decoded(lambda: keras.ops.convert_to_numpy(chain()))
+    parts = (reference[i : i + BATCH] for i in range(0, len(reference), BATCH))
+    yield "REC", ((keras.ops.convert_to_numpy(sampling.reconstruct(stage1, part)), part) for part in parts)
+    u, noise = (np.random.default_rng((seed, stream)).standard_normal((count, width), dtype="float32") for stream in (2, 3))
+    yield "GEN-1", decoded(u)
+    for how in sampling.HOW if "stage2" in models else ():
+        z = sampling.sample_latents(models["stage2"], u, how, models["normalizer"], noise)
+        yield f"GEN-2 {how}", decoded(keras.ops.convert_to_numpy(z))
+    mean, log_var = encode(stage1, train[np.sort(np.random.default_rng((seed, 0)).permutation(len(train))[:50_000])])
+    posterior = redraw(np.stack([mean, log_var], axis=1), np.random.default_rng((seed, 1)))
     for name, components in (("Gaussian", 1), ("mixture of 10", 10)):
-        kinds[name] = lambda components=components: decoded(lambda: Mixture(posterior, components, seed).draw(count, seed))
-    return kinds
+        yield name, decoded(Mixture(posterior, components, seed).draw(count, seed))
 
 
 def likelihood(stage1, images, samples, seed):

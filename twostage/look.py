@@ -7,6 +7,7 @@ import numpy as np
 from twostage import data
 from twostage.data import celeba, summary
 from twostage.data.preparation import Preparation
+from twostage.data.source import limited
 from twostage.errors import InputError
 from twostage.pictures import save_png, tile
 
@@ -19,7 +20,7 @@ def show(config, montage):
         images, labels = data.load_for(config, split)
         print("\n".join(summary.lines(images, labels, split)))
         if split == "train":
-            rows = np.sort(np.random.default_rng(0).choice(len(images), min(SHOWN, len(images)), replace=False))
+            rows = limited(len(images), min(SHOWN, len(images)))
             Path(montage).parent.mkdir(parents=True, exist_ok=True)
             save_png(montage, tile(images[rows] / 255))
     print(f"wrote {montage}")
@@ -36,7 +37,7 @@ def compare_resizing(folder, out, crop="128", side=64, count=8):
     if pictures is None:
         raise InputError(f"received {folder}, expected a folder or a zip of pictures")
     names = list(pictures.files)
-    chosen = [names[row] for row in np.sort(np.random.default_rng(0).choice(len(names), min(count, len(names)), replace=False))]
+    chosen = [names[row] for row in limited(len(names), min(count, len(names)))]
     contents = [pictures.read(item) for item in pictures.items(chosen)]
     prepare = {kind: Preparation(crop, side, kind) for kind in celeba.FILTERS}
     rows = {kind: np.stack([prepare[kind](content, name)[0] for name, content in zip(chosen, contents)]) for kind in prepare}

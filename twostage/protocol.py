@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from twostage.data.source import limited
 from twostage.errors import InputError
 from twostage.metrics.extractor import quantised
 
@@ -45,7 +46,7 @@ class Protocol:
         """The reference of a split's images: all, the first 10,000, or a fixed random choice, which a folder sorted by class needs."""
         if len(images) <= self.count or "first10k" in self.quirks:
             return images[: self.count]
-        return images[np.sort(np.random.default_rng(0).choice(len(images), self.count, replace=False))]
+        return images[limited(len(images), self.count)]
 
     def prepared(self, images, reference=None):
         """Generated images, floats in [0, 1], as the extractor gets them: uint8. `reference` for reconstructions only."""

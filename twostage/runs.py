@@ -119,9 +119,7 @@ class Stage:
 
     def save_model(self, name, model):
         """Writes `name` (a `.keras` file) whole."""
-        aside = self.path / "part.keras"
-        model.save(aside)
-        whole.rename(aside, self.path / name)
+        whole.save_model(self.path / name, model)
 
 
 def finished_stage1(run, preset=None):

@@ -20,6 +20,13 @@ def write_json(path, content):
     write(path, json.dumps(content, indent=2) + "\n")
 
 
+def save_model(path, model):
+    """Writes a Keras model (`.keras`)."""
+    aside = Path(path).with_name("part.keras")
+    model.save(aside)
+    rename(aside, path)
+
+
 def read_json(path):
     """The content of a file; an empty dict where there is none, or a damaged one."""
     try:

@@ -73,7 +73,8 @@ def load(
 
 def is_celeba(source, pictures, crop):
     """Whether the pictures must be all of CelebA and split as its authors did: by its name, its list of the splits, or a crop that is for its faces."""
-    return "celeba" in (str(source), pictures.name.lower()) or pictures.name == celeba.FOLDER or crop in celeba.CROPS or pictures.text(celeba.LISTING) is not None
+    called_so = str(source) == "celeba" or pictures.name.lower() in ("celeba", celeba.FOLDER)
+    return called_so or crop in celeba.CROPS or pictures.text(celeba.LISTING) is not None
 
 
 def splits_for(config):

@@ -57,6 +57,8 @@ def prepared(source, preparation, folder=None):
         manifest = _valid(place, key)
         if manifest is None:
             manifest = _make(source, preparation, place, key)
+        for name in ("progress.json", "part.npy"):  # also those of a process that died before it came to this
+            (place / name).unlink(missing_ok=True)
     images = np.load(place / "images.npy", mmap_mode="r") if manifest["count"] else np.empty((0, 1, 1, 1), "uint8")
     return images, manifest
 
@@ -108,8 +110,6 @@ def _make(source, preparation, place, key):
     whole.write_json(place / "manifest.json", manifest)
     if count:
         whole.rename(aside, place / "images.npy")
-    for name in ("progress.json", "part.npy"):
-        (place / name).unlink(missing_ok=True)
     return manifest
 
 

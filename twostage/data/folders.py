@@ -66,8 +66,9 @@ class Zip:
         except (zipfile.BadZipFile, OSError) as error:
             raise InputError(f"received {path}, which is no whole zip ({error}): fetch it again") from error
         whole = {entry.filename: entry for entry in self._zip.infolist() if not entry.is_dir() and not _hidden(entry.filename)}
-        tops = {name.split("/")[0] for name in whole if PurePosixPath(name).suffix.lower() in FORMATS}
-        top = f"{tops.pop()}/" if len(tops) == 1 and all("/" in name for name in whole if PurePosixPath(name).suffix.lower() in FORMATS) else ""
+        tops = {name.partition("/")[:2] for name in whole if _is_picture(name)}
+        top = "".join(tops.pop()) if len(tops) == 1 else ""  # (a name, "") where a picture lies in no folder
+        top = top if top.endswith("/") else ""
         self._entries = {name.removeprefix(top): entry for name, entry in whole.items()}
         self.files, self.others = _pictures(self.path, {name: f"{entry.file_size} {entry.CRC}" for name, entry in self._entries.items()})
 
@@ -102,13 +103,17 @@ def stamp(files, names):
 
 def _pictures(where, files):
     """(pictures, others): the files with a picture's suffix, in order, and in words what else there is."""
-    chosen = {name: files[name] for name in sorted(files) if PurePosixPath(name).suffix.lower() in FORMATS}
+    chosen = {name: files[name] for name in sorted(files) if _is_picture(name)}
     counts = Counter(PurePosixPath(name).suffix.lower() or "without a suffix" for name in files.keys() - chosen.keys())
     others = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(5))
     if not chosen:
         inside = f", only {others}" if others else ""
         raise InputError(f"received {where}, which holds no picture ({', '.join(FORMATS)}){inside}: check the path")
     return chosen, others
+
+
+def _is_picture(name):
+    return PurePosixPath(name).suffix.lower() in FORMATS
 
 
 def _hidden(name):

@@ -19,7 +19,7 @@ def frechet_distance(real, generated):
         raise InputError(f"received {real.count} and {generated.count} rows of features, expected at least 2 of both")
     (a, a_sound), (b, b_sound) = real.factor(), generated.factor()
     if a_sound and b_sound:
-        values = np.linalg.eigvalsh(_symmetric(a.T @ generated.covariance @ a))
+        values = np.linalg.eigvalsh(a.T @ generated.covariance @ a)  # of its lower half
         root = np.sqrt(np.maximum(values, 0)).sum()
     else:
         root = linalg.svdvals(a.T @ b).sum()
@@ -53,7 +53,3 @@ def extrapolated(real, generated, sizes=8, repeats=4, seed=0):
             found.append(frechet_of(real[rows[0]], generated[rows[1]]))
     slope, distance = np.polyfit(inverse, found, 1)
     return float(distance), float(slope)
-
-
-def _symmetric(matrix):
-    return (matrix + matrix.T) / 2

@@ -20,9 +20,9 @@ def recalibrate(vae, data, batch_size=100, most_batches=200, seed=0):
     kept = [(vars(layer).get("largest_momentum", layer.momentum), getattr(layer, "steps", None)) for layer in found]
     counts = [None if steps is None else float(steps) for _, steps in kept]
     order, batches = np.random.default_rng(seed).permutation(len(data)), []
+    for layer in found:
+        layer.momentum = 0.0  # a batch's own statistics
     for start in range(0, min(most_batches, max(1, len(data) // batch_size)) * batch_size, batch_size):
-        for layer in found:
-            layer.momentum = 0.0  # a batch's own statistics
         vae(data[np.sort(order[start : start + batch_size])], training=True)
         batches.append([(_numbers(layer.moving_mean), _numbers(layer.moving_variance)) for layer in found])
     for i, (layer, (momentum, steps), count) in enumerate(zip(found, kept, counts)):
