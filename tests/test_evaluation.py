@@ -1,4 +1,4 @@
-"""The evaluation: protocols and quirks, extractors from files, a whole run measured, and what may not be compared."""
+"""The evaluation: protocols and quirks, extractors from files, and what may not be compared."""
 
 import json
 
@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from twostage import InputError, cli, evaluation, results
+from twostage import InputError, evaluation, results
 from twostage.metrics.extractor import Extractor
 from twostage.metrics.inception import inception_2015, keras_inception
 from twostage.protocol import Protocol, contrast_of, stretched
@@ -86,51 +86,6 @@ def test_inceptions_that_are_not_there_are_told(tmp_path):
         keras_inception(tmp_path / "odd.h5")
     with pytest.raises(InputError, match="received --extractor keras without --weights"):
         evaluation.chosen_extractor(None, "keras")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """Both stages on a few digits, hardly trained."""
-    folder = tmp_path_factory.mktemp("evaluation") / "run"
-    small = ["--limit", "300", "--epochs", "2", "--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4"]
-    cli.stage1(["--run", str(folder), *small])
-    cli.stage2(["--run", str(folder), "--epochs", "2", "--width", "16"])
-    return folder
-
-
-def evaluated(run, *flags):
-    cli.evaluate(["--run", str(run), "--bound-images", "20", "--importance-samples", "5", "--half-samples", "3", *flags])
-    return max((run / "evaluation").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
-
-
-def test_a_run_is_measured_in_every_kind_and_says_how(run, monkeypatch, capsys):
-    monkeypatch.setitem(__import__("twostage.protocol").protocol.SPLITS, "fid10k_test", ("test", 200))
-    first = evaluated(run, "--extractor", "random")
-    found = json.loads(first.read_text())
-    kinds = ["REC", "GEN-1", "GEN-2 mean", "GEN-2 noise", "GEN-2 normalised", "Gaussian", "mixture of 10"]
-    assert list(found["distances"]) == kinds and all(one["images"] in (200, 179) for one in found["distances"].values())
-    for one in found["distances"].values():
-        assert one["frechet"] > 0 and one["frechet_error"] > 0 and 0 <= one["precision"] <= 1
-    manifest = found["manifest"]
-    assert manifest["extractor"] == {"name": "random network", "digest": manifest["extractor"]["digest"], "frechet": "FD (random network)", "seed": 0, "width": 32}
-    assert manifest["protocol"] == {"name": "fid10k_test", "split": "test", "count": 200, "quirks": [], "quantisation": "uint8, rounded"}
-    assert manifest["data"]["source"] == "digits" and manifest["reference_images"] == 179 and manifest["versions"]["numpy"] and manifest["backend"] == keras.backend.backend()
-    nats = found["likelihood"]
-    assert nats["evidence"] == pytest.approx(-nats["distortion"] - nats["rate"]) and nats["importance"] > nats["evidence"] and 0 < nats["bits_per_dimension"] < 9
-    assert len(found["latents"]["posterior"]["kl_per_latent"]) == 4 and set(found["latents"]["normality"]) == {"z of stage 1", "u of stage 2"}
-    text = first.with_suffix(".md").read_text()
-    assert "FD (random network)" in text and "FID" not in text.replace("fid10k", "") and "200 images against 179 of the test split" in text
-    again = json.loads(evaluated(run, "--extractor", "random").read_text())
-    assert again["distances"] == found["distances"] and again["likelihood"] == found["likelihood"]  # the same seed, the same figures
-    other = evaluated(run, "--extractor", "random", "--quirk", "stretch", "--seed", "1")
-    anew = json.loads(evaluated(run, "--extractor", "random", "--recalibrate").read_text())
-    assert anew["manifest"]["batch_normalisation"] == "recalibrated on training images" and anew["likelihood"]["distortion"] != nats["distortion"]
-    capsys.readouterr()
-    cli.evaluate(["--compare", str(first), str(first)])
-    assert "These may be compared" in capsys.readouterr().out
-    cli.evaluate(["--compare", str(first), str(other)])
-    out = capsys.readouterr().out
-    assert "These may not be compared:" in out and "protocol quirks: [] and ['stretch']: the images were altered before they were measured" in out and "| - |" in out
 
 
 def test_results_of_other_extractors_and_data_may_not_be_compared(tmp_path):

@@ -85,9 +85,10 @@ def _stage(number, argv):
 def _export(argv):
     parser = Parser(prog="python -m twostage.export", allow_abbrev=False, description=export.__doc__)
     parser.add_argument("--run", required=True, help="run folder")
+    parser.add_argument("--recalibrate", action="store_true", help="measure stage 1's batch normalisation anew on training images, and export the better by validation images")
     options = parser.parse_args(argv)
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    print(f"wrote {_load('twostage.recipes').export(options.run)}")
+    print(f"wrote {_load('twostage.recipes').export(options.run, options.recalibrate)}")
 
 
 def _load(module):
@@ -160,7 +161,8 @@ def _evaluate(argv):
     parser.add_argument("--inception-resize", choices=RESIZES, default="tf1", help="to 299x299, of inception2015 (default: tf1, as the papers)")
     parser.add_argument("--protocol", choices=tuple(SPLITS), default="fid10k_test", help="which images, and how many (default: fid10k_test)")
     parser.add_argument("--quirk", action="append", default=[], choices=QUIRKS, help="what the papers' code did and did not say; may be repeated")
-    parser.add_argument("--recalibrate", action="store_true", help="measure stage 1's batch normalisation anew on training images first")
+    parser.add_argument("--recalibrate", action="store_true", help="measure also with stage 1's batch normalisation measured anew on training images")
+    parser.add_argument("--mixtures", type=int, nargs="*", default=[1, 10], help="numbers of Gaussians fitted to stage 1's latents, to sample from (default: 1 10)")
     for name, default, text in (
         ("seed", 0, "of all samples"), ("half-samples", 10, "that the standard errors come from"), ("bound-images", 500, "test images whose likelihood is bounded"),
         ("importance-samples", 50, "draws of z for the importance-weighted bound"),

@@ -1,6 +1,6 @@
 """What the papers report of a run, with how it was got.
 
-A straight line: models and data -> images of each kind -> features -> distances; then likelihoods and latents. RUN/evaluation holds the tables.
+A straight line: models and data -> images of each kind -> features -> distances; then likelihoods, latents, pictures. RUN/evaluation holds it all, RUN/report.html shows it.
 """
 
 import functools
@@ -11,28 +11,24 @@ import numpy as np
 
 import callbacks
 import twostage
-from twostage import data, runs, sampling, whole
-from twostage.densities.mixture import Mixture
+from twostage import data, gallery, measures, normalisation, page, runs, sampling, whole
 from twostage.errors import InputError
 from twostage.latents import encode, redraw
-from twostage.metrics import bounds, inception
+from twostage.measures import BATCH
+from twostage.metrics import inception
 from twostage.metrics.classifier import classifier
-from twostage.metrics.frechet import extrapolated, frechet_of
-from twostage.metrics.half_samples import interval
-from twostage.metrics.kernel import kernel_distance
-from twostage.metrics.neighbours import neighbour_measures
-from twostage.metrics.normality import normality
 from twostage.metrics.random_network import random_network
-from twostage.models.recalibrate import recalibrate
 from twostage.protocol import Protocol
 from twostage.results import table
+from twostage.samplers import samplers
 
-BATCH = 250  # images that go through a network together
-MOST_NEIGHBOURS = 5_000  # rows between which all distances are taken
+PICTURED = 200  # test images that are reconstructed, interpolated, and tell which latents are active
+NEIGHBOURS = 50_000  # training images among which copies are looked for
+LOOKED_AT = ("GEN-1", "GEN-2 normalised")  # the last of them that there is, is compared with the training images
 
 
-def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, importance_samples=50, recalibrated=False):
-    """Measures a finished run and writes RUN/evaluation/NAME.json.
+def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, importance_samples=50, mixtures=(1, 10), recalibrated=False):
+    """Measures a finished run and writes RUN/evaluation/NAME.json, NAME.md, the pictures NAME/*.png, and RUN/report.html.
 
     Args:
         run: The run folder; stage 2 is measured where it is finished.
@@ -40,46 +36,54 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
         protocol: A `Protocol`.
         seed: Of all samples.
         repeats: Half-samples that the standard errors come from.
-        bound_images: Test images, a random choice, whose likelihood is bounded.
+        bound_images: Test images, a random choice, whose likelihood is bounded, and whose latents' density is.
         importance_samples: Draws of z for the importance-weighted bound.
+        mixtures: Numbers of Gaussians in the mixtures that are fitted to stage 1's latents.
         recalibrated: Whether stage 1's batch normalisation is measured anew on training images first.
 
     Returns:
-        (result, path): a dict with `manifest`, `distances` (one dict a kind of image), `likelihood` and `latents`, and where its table was written.
+        (result, path): a dict with `manifest`, `distances` (one dict a kind of image), `copying`, `likelihood` and `latents`, and where its table was written.
     """
     models, config = load(run)
-    images, _ = data.load_for(config, protocol.split)
-    train, test = data.load_for(config, "train")[0], data.load_for(config, "test")[0]
+    stage1 = models["stage1"]
+    images = {split: data.load_for(config, split)[0] for split in ("train", "test")}
+    mode = {"batch_normalisation": normalisation.MOVING}
     if recalibrated:
-        recalibrate(models["stage1"], train, seed=seed)
-    bounded = callbacks.contract.random_subset(test, bound_images, seed)
-    reference = protocol.reference(images)
+        mode = {"batch_normalisation": normalisation.RECALIBRATED, "batch_normalisation_choice": normalisation.better(stage1, config, seed)}
+        normalisation.recalibrate(stage1, images["train"], seed=seed)
+    some = functools.partial(callbacks.contract.random_subset, seed=seed)
+    bounded, reference = some(images["test"], bound_images), protocol.reference(images[protocol.split])
     real = extractor(reference, BATCH)
-    distances = {}
-    for kind, batches in generated(models, train, reference, protocol.count, seed):
-        if kind == "REC" and "contrast" in protocol.quirks:  # which looks at the whole set
-            batches = [(np.concatenate([batch for batch, _ in batches]), reference)]
-        features = np.concatenate([extractor(protocol.prepared(batch, part), BATCH) for batch, part in batches])
-        distances[kind] = _distances(real, features, repeats, seed)
+    drawing = list(samplers(models, images["train"], mixtures, seed, importance_samples))
+    distances, shown, lookup = {}, {}, None
+    for kind, batches in generated(stage1, drawing, reference, protocol.count, seed):
+        features, shown[kind] = _features(extractor, protocol, batches)
+        distances[kind] = measures.distances(real, features, repeats, seed)
+        lookup = (kind, features) if kind in LOOKED_AT else lookup
         print(f"{kind}: {extractor.frechet_name} {distances[kind]['frechet']:.4g} +- {distances[kind]['frechet_error']:.2g}", flush=True)
+    z = redraw(np.stack(encode(stage1, bounded), axis=1), np.random.default_rng((seed, 8)))
+    for sampler in drawing:
+        distances[sampler.name]["latent_nats"] = float(sampler.log_density(z).mean()) if sampler.log_density else None
+    near = some(images["train"], NEIGHBOURS)
+    of_train, of_test = extractor(near, BATCH), real if protocol.split == "test" else extractor(some(images["test"], 1_000), BATCH)
     result = {
         "manifest": {
             "run": str(run), "extractor": extractor.manifest(), "protocol": protocol.manifest(), "reference_images": len(reference),
-            "data": {"source": config.data, "crop": config.crop, "side": config.side, "resize": config.resize, "jpeg_roundtrip": config.jpeg_roundtrip, "pad": config.pad,
-                     **runs.fingerprint(reference)},
-            "batch_normalisation": "recalibrated on training images" if recalibrated else "moving averages of training", "seed": seed,
-            "half_samples": repeats, "bound_images": len(bounded),
-            "importance_samples": importance_samples, **runs.environment(),
+            "data": {**{name: getattr(config, name) for name in ("crop", "side", "resize", "jpeg_roundtrip", "pad")}, "source": config.data, **runs.fingerprint(reference)},
+            **mode, "seed": seed, "half_samples": repeats, "bound_images": len(bounded), "importance_samples": importance_samples, **runs.environment(),
         },
-        "distances": distances, "likelihood": likelihood(models["stage1"], bounded, importance_samples, seed),
-        "latents": latents(models, train, seed),
+        "distances": distances,
+        "copying": {"kind": lookup[0], **measures.copying(lookup[1], of_train, of_test, seed)},
+        "likelihood": measures.likelihood(stage1, bounded, importance_samples, seed),
+        "latents": measures.latents(models, images["train"], [one for one in drawing if one.name in LOOKED_AT], seed),
     }  # fmt: skip
-    folder = Path(run) / "evaluation"
-    folder.mkdir(exist_ok=True)
     name = "-".join([extractor.name.replace(" ", "_"), protocol.name, *protocol.quirks, *["recalibrated"] * recalibrated])
-    whole.write_json(folder / f"{name}.json", result)
-    whole.write(folder / f"{name}.md", table(result))
-    return result, folder / f"{name}.md"
+    nearby = gallery.neighbours(shown[lookup[0]], lookup[1], near, of_train)
+    result["latents"]["traversed"] = gallery.write(Path(run) / "evaluation" / name, stage1, some(images["test"], PICTURED), shown, nearby)
+    whole.write_json(Path(run) / "evaluation" / f"{name}.json", result)
+    whole.write(Path(run) / "evaluation" / f"{name}.md", table(result))
+    page.write(run, name)
+    return result, Path(run) / "evaluation" / f"{name}.md"
 
 
 def load(run):
@@ -94,83 +98,43 @@ def load(run):
     return models, stage.saved_config()
 
 
-def generated(models, train, reference, count, seed):
+def generated(stage1, drawing, reference, count, seed):
     """Yields (kind, iterator of (images in [0, 1], the images that they reconstruct or None)), each kind made when its turn comes."""
-    stage1, width = models["stage1"], models["stage1"].decoder.input_shape[-1]
-
-    def decoded(z):
-        return ((keras.ops.convert_to_numpy(stage1.decode(z[i : i + BATCH])), None) for i in range(0, len(z), BATCH))
-
     parts = (reference[i : i + BATCH] for i in range(0, len(reference), BATCH))
     yield "REC", ((keras.ops.convert_to_numpy(sampling.reconstruct(stage1, part)), part) for part in parts)
-    u, noise = (np.random.default_rng((seed, stream)).standard_normal((count, width), dtype="float32") for stream in (2, 3))
-    yield "GEN-1", decoded(u)
-    for how in sampling.HOW if "stage2" in models else ():
-        z = sampling.sample_latents(models["stage2"], u, how, models["normalizer"], noise)
-        yield f"GEN-2 {how}", decoded(keras.ops.convert_to_numpy(z))
-    mean, log_var = encode(stage1, train[np.sort(np.random.default_rng((seed, 0)).permutation(len(train))[:50_000])])
-    posterior = redraw(np.stack([mean, log_var], axis=1), np.random.default_rng((seed, 1)))
-    for name, components in (("Gaussian", 1), ("mixture of 10", 10)):
-        yield name, decoded(Mixture(posterior, components, seed).draw(count, seed))
+    for sampler in drawing:
+        z = sampler.draw(count, seed)
+        yield sampler.name, ((keras.ops.convert_to_numpy(stage1.decode(z[i : i + BATCH])), None) for i in range(0, len(z), BATCH))
 
 
-def likelihood(stage1, images, samples, seed):
-    """Bounds of test images in nats an image, in bits a dimension, and the squared error a dimension."""
-    plain = bounds.bounds(stage1, images, samples, seed)
-    noisy = bounds.dequantised(images, seed)
-    bits = bounds.bits_per_dimension(bounds.bounds(stage1, noisy, samples, seed)["importance"].mean(), noisy[0].size, noisy)
-    error = [keras.ops.convert_to_numpy(sampling.reconstruct(stage1, images[i : i + BATCH])) - images[i : i + BATCH] / 255 for i in range(0, len(images), BATCH)]
-    errors = {f"{name}_error": float(values.std(ddof=1) / len(values) ** 0.5) for name, values in plain.items()}
-    return {**{name: float(values.mean()) for name, values in plain.items()}, **errors, "bits_per_dimension": bits, "mse": float(np.mean(np.concatenate(error) ** 2))}
-
-
-def latents(models, train, seed):
-    """Statistics of stage 1's posterior over at most 10,000 training images, and how normal its draws and stage 2's are."""
-    rows = np.sort(np.random.default_rng((seed, 4)).permutation(len(train))[:10_000])
-    mean, log_var = encode(models["stage1"], train[rows])
-    z = redraw(np.stack([mean, log_var], axis=1), np.random.default_rng((seed, 5)))
-    found = {"posterior": _summary(mean, log_var), "normality": {"z of stage 1": normality(z)}}
-    if "stage2" in models:
-        mean, log_var = encode(models["stage2"], z)
-        found["posterior of stage 2"] = _summary(mean, log_var)
-        found["normality"]["u of stage 2"] = normality(redraw(np.stack([mean, log_var], axis=1), np.random.default_rng((seed, 6))))
-    return found
-
-
-def _summary(mean, log_var):
-    statistics = callbacks.statistics
-    by_variance, by_mean, by_kl = statistics.count_active(mean, log_var)
-    return {
-        "latents": mean.shape[1], "variance_law": float(statistics.variance_law(mean, log_var).mean()),
-        "variance_law_sd": float(statistics.variance_law_sd(mean, log_var).mean()), "active": by_variance, "active_mu": by_mean, "active_kl": by_kl,
-        "kl_per_latent": np.sort(statistics.kl_per_latent(mean, log_var))[::-1].tolist(), "posterior_variance": np.sort(statistics.mean_variance(log_var)).tolist(),
-    }  # fmt: skip
-
-
-def _distances(real, features, repeats, seed):
-    value, error, *_ = interval(frechet_of, real, features, repeats, seed)
-    kernel, kernel_error, *_ = interval(kernel_distance, real, features, repeats, seed)
-    enough = min(len(real), len(features)) >= 4 * real.shape[1]
-    infinite = extrapolated(real, features, seed=seed)[0] if enough else None
-    some = [each[np.random.default_rng(seed).permutation(len(each))[:MOST_NEIGHBOURS]] for each in (real, features)]
-    return {
-        "images": len(features), "frechet": value, "frechet_error": error, "frechet_infinite": infinite, "kernel": kernel, "kernel_error": kernel_error,
-        **neighbour_measures(*some),
-    }  # fmt: skip
+def _features(extractor, protocol, batches):
+    """(features of all images as the protocol prepares them, the first images as they are)."""
+    if "contrast" in protocol.quirks:  # which looks at the whole set
+        made, references = zip(*batches)
+        batches = [(np.concatenate(made), None if references[0] is None else np.concatenate(references))]
+    found, first = [], None
+    for batch, reference in batches:
+        first = batch[: gallery.SHOWN] if first is None else first
+        found.append(extractor(protocol.prepared(batch, reference), BATCH))
+    return np.concatenate(found), first
 
 
 def main(options):
     """The command, with its flags."""
     protocol = Protocol(options.protocol, tuple(sorted(set(options.quirk))))
     numbers = {"seed": options.seed, "repeats": options.half_samples, "bound_images": options.bound_images, "importance_samples": options.importance_samples}
-    numbers["recalibrated"] = options.recalibrate
+    numbers["mixtures"] = tuple(options.mixtures)
     for name, least in (("half_samples", 2), ("bound_images", 2), ("importance_samples", 1)):
         if getattr(options, name) < least:
             raise InputError(f"received --{name.replace('_', '-')} {getattr(options, name)}, expected at least {least}")
+    if min(options.mixtures, default=1) < 1:
+        raise InputError(f"received --mixtures {' '.join(map(str, options.mixtures))}, expected numbers of Gaussians, each at least 1")
     config = runs.finished_stage1(options.run).saved_config()
     extractor = chosen_extractor(config, options.extractor, options.weights, options.inception_resize)
-    result, path = evaluate(options.run, extractor, protocol, **numbers)
-    print(f"{table(result)}\nwrote {path} and {path.with_suffix('.json').name}")
+    for recalibrated in (True, False) if options.recalibrate else (False,):  # the report shows the last
+        result, path = evaluate(options.run, extractor, protocol, **numbers, recalibrated=recalibrated)
+        print(f"{table(result)}\nwrote {path} and {path.with_suffix('.json').name}")
+    print(f"wrote {Path(options.run) / 'report.html'}")
 
 
 def chosen_extractor(config, name=None, weights=None, resize="tf1"):
@@ -181,7 +145,9 @@ def chosen_extractor(config, name=None, weights=None, resize="tf1"):
         return inception.inception_2015(weights, resize)
     if name == "keras":
         return inception.keras_inception(weights)
+    if name == "random":
+        return random_network()
     train, test = data.load_for(config, "train"), data.load_for(config, "test")
-    if name == "random" or name is None and train[1] is None:
+    if name is None and train[1] is None:
         return random_network()
     return classifier(Path(config.data).name, train, test)

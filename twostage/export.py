@@ -12,7 +12,7 @@ CHUNK = 256  # images that go through a network at once, so that sample(10_000, 
 
 
 def write(run, how="normalised"):
-    """Writes RUN/saved_model from stage 1 and, once it is finished, stage 2. Returns its path.
+    """Writes RUN/saved_model from stage 1, recalibrated where `RUN/stage1/recalibrated.keras` is there, and, once it is finished, stage 2. Returns its path.
 
     Endpoints, also as signatures; `n` and `seed` are int32 scalars, images float32 (n, height, width, channels) in [0, 1]:
     `sample(n, seed)`, `sample_first_stage(n, seed)`, `encode(images)` -> mean, log_var; `decode(z)`, `reconstruct(images)`.
@@ -33,7 +33,8 @@ def write(run, how="normalised"):
     twostage.VAE  # registers the classes that the files name
     if keras.backend.backend() != "tensorflow":
         raise InputError(f"received the backend {keras.backend.backend()}, a SavedModel needs TensorFlow's: set KERAS_BACKEND=tensorflow")
-    stage1 = _load(run / "stage1" / "model.keras")
+    recalibrated = run / "stage1" / "recalibrated.keras"
+    stage1 = _load(recalibrated if recalibrated.exists() else run / "stage1" / "model.keras")
     second = (run / "stage2" / "model.keras").exists()
     stage2 = _load(run / "stage2" / "model.keras") if second else None
     normalizer = _load(run / "stage2" / "normalizer.keras") if second else None

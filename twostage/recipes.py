@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 import callbacks
-from twostage import assemble, data, pictures, report, sampling
+from twostage import assemble, data, normalisation, pictures, report, sampling
 from twostage.checkpoint import Checkpoint
 from twostage.data import summary
 from twostage.data.batches import Batches, flip
@@ -79,10 +79,25 @@ def stage2(config, stage, dry_run=False):
     _finish(stage, f"python -m twostage.sample --run {stage.run} --n 64 --seed 1 --out samples.png")
 
 
-def export(run):
-    """Writes the SavedModel of a run, sampled as stage 2's config says. Returns its path."""
+def export(run, recalibrate=False):
+    """Writes the SavedModel of a run, sampled as stage 2's config says. Returns its path.
+
+    Args:
+        run: The run folder.
+        recalibrate: Whether to recalibrate stage 1's batch normalisation and export the better by validation images; which it was is printed and kept in results.json.
+    """
     from twostage import export as saved_model
 
+    if recalibrate:
+        first = finished_stage1(run)
+        vae = keras.saving.load_model(first.path / "model.keras", compile=False)
+        choice = normalisation.better(vae, first.saved_config())
+        if choice["chosen"] == normalisation.RECALIBRATED:
+            first.save_model("recalibrated.keras", vae)
+        else:
+            (first.path / "recalibrated.keras").unlink(missing_ok=True)
+        report.write(run, batch_normalisation=choice)
+        print(normalisation.told(choice))
     path = Path(run) / "stage2" / "config.json"
     how = json.loads(path.read_text())["config"]["sampling"] if path.exists() else "normalised"
     return saved_model.write(run, how)
@@ -142,6 +157,7 @@ def default_callbacks(config, stage, batches, watched, grid):
 def _save(config, stage, vae, rows, watched):
     mean, log_var = encode(vae, watched)
     pictures.save_png(stage.path / "images" / "latents.png", pictures.latent_variances(mean, log_var))
+    (stage.path / "recalibrated.keras").unlink(missing_ok=True)  # of what was trained before
     stage.save_model("model.keras", vae)
     report.write(stage.run, **{f"stage{stage.number}": report.stage_figures(config, rows, log_var)})
 

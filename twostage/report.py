@@ -47,6 +47,9 @@ def _text(name, results):
         before, after = results["latents"]["deviation_before"], results["latents"]["deviation_after"]
         lines += ["", "## Latents of stage 2", "", "Standard deviation over 10,000 draws; mean, smallest and largest latent."]
         lines += [f"- {when} normalisation: {d['mean']:.3f}, {d['smallest']:.3f}, {d['largest']:.3f}" for when, d in (("before", before), ("after", after))]
+    if "batch_normalisation" in results:
+        choice = results["batch_normalisation"]
+        lines += ["", f"The SavedModel has the batch normalisation {choice['chosen']}; recalibration changes the evidence bound by {choice['gain']:+.2f} +- {choice['gain_error']:.2f} nats on {choice['decided_by']}."]
     return "\n".join(lines) + "\n"
 
 

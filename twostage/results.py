@@ -1,4 +1,4 @@
-"""The results of `python -m twostage.evaluate`: as a table, and whether two of them may be compared, in words."""
+"""The results of `python -m twostage.evaluate`: as tables and sentences, and whether two of them may be compared, in words."""
 
 from pathlib import Path
 
@@ -23,28 +23,46 @@ MUST_AGREE = {  # places in the manifest, and why figures with different ones ar
 
 
 def table(result):
-    """Markdown: the distances, their protocol, likelihoods and latents."""
-    manifest, name = result["manifest"], result["manifest"]["extractor"]["frechet"]
-    lines = [f"# {manifest['run']}", "", f"| images | {name} | at infinity | kernel x 1000 | precision | recall | density | coverage |", "| --- | " * 8 + "|"]
-    lines[-1] = "|" + " --- |" * 8
+    """Markdown: `tables` and `sentences`."""
+    lines = [f"# {result['manifest']['run']}", ""]
+    for heading, header, rows in tables(result):
+        lines += [f"## {heading}", "", *[f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)], ""]
+    return "\n".join([*lines, "\n\n".join(sentences(result))]) + "\n"
+
+
+def tables(result):
+    """Yields (heading, header, rows), of strings: distances of each kind of images, latents of each stage, how normal they are."""
+    name = result["manifest"]["extractor"]["frechet"]
+    rows = []
     for kind, found in result["distances"].items():
-        numbers = [f"{found['frechet']:.3f} +- {found['frechet_error']:.3f}", "-" if found["frechet_infinite"] is None else f"{found['frechet_infinite']:.3f}", f"{1000 * found['kernel']:.3f} +- {1000 * found['kernel_error']:.3f}"]
-        lines.append(f"| {kind} | {' | '.join([*numbers, *[f'{found[key]:.3f}' for key in ('precision', 'recall', 'density', 'coverage')]])} |")
-    protocol, nats = manifest["protocol"], result["likelihood"]
-    lines += [
-        "", f"Extractor {manifest['extractor']['name']}, weights {manifest['extractor']['digest']}; protocol {protocol['name']}: {protocol['count']:,} images against "
+        infinite, nats = (f"{found[key]:.{digits}f}" if found.get(key) is not None else "-" for key, digits in (("frechet_infinite", 3), ("latent_nats", 1)))
+        numbers = [f"{found['frechet']:.3f} +- {found['frechet_error']:.3f}", infinite, f"{1000 * found['kernel']:.3f} +- {1000 * found['kernel_error']:.3f}"]
+        rows.append([kind, *numbers, *[f"{found[key]:.3f}" for key in ("precision", "recall", "density", "coverage")], nats])
+    yield "Images", ["images", name, "at infinity", "kernel x 1000", "precision", "recall", "density", "coverage", "nats of test latents"], rows
+    stages = {key: value for key, value in result["latents"].items() if key.startswith("posterior")}
+    names = [key for key, value in stages["posterior"].items() if not isinstance(value, list)]
+    yield "Latents", ["", *[name.replace("_", " ") for name in names]], [[stage, *[f"{found[name]:.4g}" for name in names]] for stage, found in stages.items()]
+    normal = result["latents"]["normality"]
+    names = list(next(iter(normal.values())))
+    yield "How normal the latents are", ["", *[name.replace("_", " ") for name in names]], [[stage, *[f"{found[name]:.3f}" for name in names]] for stage, found in normal.items()]
+
+
+def sentences(result):
+    """How the figures were got, and those that are no table."""
+    manifest, nats, copies = result["manifest"], result["likelihood"], result["copying"]
+    protocol, extractor, choice = manifest["protocol"], manifest["extractor"], manifest.get("batch_normalisation_choice")
+    return [
+        f"Extractor {extractor['name']}, weights {extractor['digest']}; protocol {protocol['name']}: {protocol['count']:,} images against "
         f"{manifest['reference_images']:,} of the {protocol['split']} split, {protocol['quantisation']}, quirks {', '.join(protocol['quirks']) or 'none'}; "
         f"batch normalisation: {manifest['batch_normalisation']}; seed {manifest['seed']}; +- is one standard error over {manifest['half_samples']} half-samples.",
-        "", f"Likelihood of {manifest['bound_images']:,} test images, kappa 1, nats an image: evidence {nats['evidence']:.1f} +- {nats['evidence_error']:.1f} "
+        f"Likelihood of {manifest['bound_images']:,} test images, kappa 1, nats an image: evidence {nats['evidence']:.1f} +- {nats['evidence_error']:.1f} "
         f"(distortion {nats['distortion']:.1f}, rate {nats['rate']:.1f}), importance-weighted with {manifest['importance_samples']} draws {nats['importance']:.1f}; "
-        f"dequantised {nats['bits_per_dimension']:.3f} bits a dimension; mse {nats['mse']:.5f} a dimension.", "",
+        f"dequantised {nats['bits_per_dimension']:.3f} bits a dimension; mse {nats['mse']:.5f} a dimension.",
+        f"Copying: {copies['kind']} lie {copies['ratio']:.2f} times as far from the nearest of {copies['training_images']:,} training images as test images do (medians over the "
+        f"extractor's features); {copies['closer']:.1%} are nearer than 99 % of the test images (1 % were expected).",
+        *([f"By {choice['images']:,} of {choice['decided_by']}, the better batch normalisation is: {choice['chosen']} (recalibration changes the evidence bound by {choice['gain']:+.2f} +- "
+           f"{choice['gain_error']:.2f} nats an image)."] if choice else []),
     ]  # fmt: skip
-    for stage, found in ((key, value) for key, value in result["latents"].items() if key != "normality"):
-        lines.append(f"{stage}: " + ", ".join(f"{key} {value:.4g}" for key, value in found.items() if not isinstance(value, list)))
-    lines += ["", "| normality | " + " | ".join(next(iter(result["latents"]["normality"].values()))) + " |"]
-    lines.append("|" + " --- |" * (1 + len(next(iter(result["latents"]["normality"].values())))))
-    lines += [f"| {stage} | " + " | ".join(f"{value:.3f}" for value in found.values()) + " |" for stage, found in result["latents"]["normality"].items()]
-    return "\n".join(lines) + "\n"
 
 
 def compare(first, second):

@@ -29,6 +29,20 @@ def neighbour_measures(real, generated, k_precision=3, k_density=5):
     }  # fmt: skip
 
 
+def nearest(features, among, k=1):
+    """(rows, distances), each (N, k), of the k rows of `among` (M, d) nearest to each row of `features` (N, d), nearest first."""
+    features, among = np.asarray(features, "float64"), np.asarray(among, "float64")
+    rows, squares = [], []
+    for start in range(0, len(features), BLOCK // 5):  # `among` may be a whole training set
+        squared = _squared_distances(features[start : start + BLOCK // 5], among)
+        some = np.argpartition(squared, k - 1, axis=1)[:, :k]
+        found = np.take_along_axis(squared, some, 1)
+        order = np.argsort(found, axis=1)
+        rows.append(np.take_along_axis(some, order, 1))
+        squares.append(np.take_along_axis(found, order, 1))
+    return np.concatenate(rows), np.sqrt(np.concatenate(squares))
+
+
 def _radii(features, ks):
     """{k: squared distance (N,) to the k-th neighbour among the others}."""
     found = {k: [] for k in ks}

@@ -1,0 +1,178 @@
+"""A whole run measured: tables, JSON, pictures and the page; both modes of batch normalisation, and which is exported."""
+
+import base64
+import json
+from html.parser import HTMLParser
+
+import keras
+import numpy as np
+import pytest
+from scipy import stats
+
+from twostage import cli, data, evaluation, normalisation, runs, samplers
+from twostage.latents import encode
+
+TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Both stages on a few digits, hardly trained."""
+    folder = tmp_path_factory.mktemp("evaluation") / "run"
+    small = ["--limit", "300", "--epochs", "2", "--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4"]
+    cli.stage1(["--run", str(folder), *small])
+    cli.stage2(["--run", str(folder), "--epochs", "2", "--width", "16"])
+    return folder
+
+
+def evaluated(run, *flags):
+    cli.evaluate(["--run", str(run), "--bound-images", "20", "--importance-samples", "5", "--half-samples", "3", *flags])
+    return max((run / "evaluation").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+
+
+class Page(HTMLParser):
+    """Checks that every tag is closed; collects what would be loaded, and the cells of tables."""
+
+    alone = {"meta", "img"}
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.loaded, self.cells, self.tags = [], [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.loaded += [value for key, value in attributes if key in ("src", "href", "srcset", "data", "poster")]
+        if tag not in self.alone:
+            self.open.append(tag)
+        assert tag != "img" or dict(attributes)["alt"]
+
+    def handle_startendtag(self, tag, attributes):  # <rect/>
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, text):
+        if self.open and self.open[-1] in ("td", "th"):
+            self.cells.append(text)
+
+
+def check_page(run, found, names):
+    """The report holds the tables of all results, seven charts a stage and more, and every picture; it loads nothing."""
+    text = (run / "report.html").read_text()
+    seen = Page(text)
+    assert seen.open == [] and not {"script", "link", "iframe", "object"} & set(seen.tags) and "@import" not in text and "url(" not in text
+    assert all(address.startswith("data:image/png;base64,") for address in seen.loaded)
+    pictures = sorted((run / "evaluation" / names[0]).glob("*.png"))
+    assert sorted(path.read_bytes() for path in pictures) == sorted(base64.b64decode(address.split(",")[1]) for address in seen.loaded)
+    assert len(pictures) == len(found["distances"]) - 1 + 4
+    for name in names:
+        for one in json.loads((run / "evaluation" / f"{name}.json").read_text())["distances"].values():
+            assert f"{one['frechet']:.3f} \u00b1 {one['frechet_error']:.3f}" in seen.cells
+        assert f"<h3>{name}</h3>" in text
+    assert seen.tags.count("svg") == 2 * 2 + 4 + 2 * 8  # of each stage two histograms, of four latents, of each stage's training
+
+
+def test_a_name_with_signs_of_html_is_shown_as_it_is(run, tmp_path):
+    import shutil
+
+    odd = tmp_path / "a<b>&c"
+    shutil.copytree(run, odd)
+    cli.evaluate(["--run", str(odd), "--extractor", "random", "--bound-images", "4", "--importance-samples", "2", "--half-samples", "2", "--mixtures"])
+    text = (odd / "report.html").read_text()
+    assert "<h1>a&lt;b&gt;&amp;c</h1>" in text and Page(text).open == [] and "mixture" not in text
+
+
+def test_densities_of_latents_are_densities(run):
+    models, config = evaluation.load(run)
+    train = data.load_for(config)[0]
+    found = {sampler.name: sampler for sampler in samplers.samplers(models, train, (1,), importance_samples=200)}
+    z = np.stack(encode(models["stage1"], train), 1)[:, 0]
+    np.testing.assert_allclose(found["GEN-1"].log_density(z), stats.multivariate_normal(np.zeros(4)).logpdf(z), rtol=1e-6)
+    drawn = found["Gaussian"].draw(20_000, 0)
+    by_hand = stats.multivariate_normal(drawn.mean(0), np.cov(drawn.T)).logpdf(z)
+    np.testing.assert_allclose(found["Gaussian"].log_density(z), by_hand, atol=0.3)
+    noise = found["GEN-2 noise"]
+    drawn = noise.draw(4_000, 1)  # stage 2 has hardly learned, so that one Gaussian of its draws has about its density
+    by_hand = stats.multivariate_normal(drawn.mean(0), np.cov(drawn.T)).logpdf(z)
+    assert noise.log_density(z).mean() == pytest.approx(by_hand.mean(), abs=0.2)
+    assert found["GEN-2 mean"].log_density is None and found["GEN-2 normalised"].log_density is None
+    np.testing.assert_array_equal(found["GEN-1"].draw(5, 3), found["GEN-1"].draw(9, 3)[:5])
+
+
+def spoiled(models):
+    """Moving averages as of other images."""
+    for layer in models["stage1"]._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_mean.assign(keras.ops.ones_like(layer.moving_mean) * 3)
+    return models["stage1"]
+
+
+def test_the_better_batch_normalisation_is_chosen_and_the_worse_put_back(run, monkeypatch):
+    models, config = evaluation.load(run)
+    choice = normalisation.better(spoiled(models), config)
+    assert choice["chosen"] == normalisation.RECALIBRATED and choice["gain"] > 5 * choice["gain_error"] > 0 and choice["images"] == 30
+    assert choice["evidence"][normalisation.RECALIBRATED] - choice["evidence"][normalisation.MOVING] == pytest.approx(choice["gain"])
+    assert "no validation split" in choice["decided_by"]
+    weights = [weight.copy() for weight in models["stage1"].get_weights()]
+    monkeypatch.setattr(normalisation, "recalibrate", lambda vae, images, seed: spoiled({"stage1": vae}))
+    choice = normalisation.better(models["stage1"], config)
+    assert choice["chosen"] == normalisation.MOVING and choice["gain"] < 0
+    for old, new in zip(weights, models["stage1"].get_weights()):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.skipif(not TENSORFLOW, reason="a SavedModel is TensorFlow's")
+def test_the_better_batch_normalisation_is_exported(run, tmp_path, capsys):
+    import shutil
+
+    from twostage import export
+
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    models, config = evaluation.load(folder)
+    stage = runs.finished_stage1(folder)
+    stage.save_model("model.keras", spoiled(models))
+    cli.export(["--run", str(folder), "--recalibrate"])
+    assert "batch normalisation: recalibrated on training images; recalibration changes the evidence bound by +" in capsys.readouterr().out
+    images = data.load_for(config, "test")[0][:8]
+    kept = keras.saving.load_model(stage.path / "recalibrated.keras", compile=False)
+    np.testing.assert_allclose(export.load(folder / "saved_model").encode(images)[0], kept.posterior(images)[0], atol=1e-5)
+    assert json.loads((folder / "results.json").read_text())["batch_normalisation"]["chosen"] == normalisation.RECALIBRATED
+    assert "The SavedModel has the batch normalisation recalibrated on training images" in (folder / "report.md").read_text()
+
+
+def test_a_run_is_measured_in_every_kind_and_says_how(run, monkeypatch, capsys):
+    monkeypatch.setitem(__import__("twostage.protocol").protocol.SPLITS, "fid10k_test", ("test", 200))
+    first = evaluated(run, "--extractor", "random", "--recalibrate", "--mixtures", "1", "3")
+    found = json.loads(first.read_text())
+    kinds = ["REC", "GEN-1", "GEN-2 mean", "GEN-2 noise", "GEN-2 normalised", "Gaussian", "mixture of 3"]
+    assert list(found["distances"]) == kinds and all(one["images"] in (200, 179) for one in found["distances"].values())
+    for one in found["distances"].values():
+        assert one["frechet"] > 0 and one["frechet_error"] > 0 and 0 <= one["precision"] <= 1
+    manifest = found["manifest"]
+    assert manifest["extractor"] == {"name": "random network", "digest": manifest["extractor"]["digest"], "frechet": "FD (random network)", "seed": 0, "width": 32}
+    assert manifest["protocol"] == {"name": "fid10k_test", "split": "test", "count": 200, "quirks": [], "quantisation": "uint8, rounded"}
+    assert manifest["data"]["source"] == "digits" and manifest["reference_images"] == 179 and manifest["versions"]["numpy"] and manifest["backend"] == keras.backend.backend()
+    nats = found["likelihood"]
+    assert nats["evidence"] == pytest.approx(-nats["distortion"] - nats["rate"]) and nats["importance"] > nats["evidence"] and 0 < nats["bits_per_dimension"] < 9
+    assert len(found["latents"]["posterior"]["kl_per_latent"]) == 4 and set(found["latents"]["normality"]) == {"z of stage 1", "u of stage 2"}
+    text = first.with_suffix(".md").read_text()
+    assert "FD (random network)" in text and "FID" not in text.replace("fid10k", "") and "200 images against 179 of the test split" in text
+    anew = json.loads(first.with_name("random_network-fid10k_test-recalibrated.json").read_text())
+    assert anew["manifest"]["batch_normalisation"] == normalisation.RECALIBRATED and anew["likelihood"]["distortion"] != nats["distortion"]
+    assert manifest["batch_normalisation"] == normalisation.MOVING and set(anew["manifest"]["batch_normalisation_choice"]["evidence"]) == {normalisation.MOVING, normalisation.RECALIBRATED}
+    check_page(run, found, ["random_network-fid10k_test", "random_network-fid10k_test-recalibrated"])
+    again = json.loads(evaluated(run, "--extractor", "random", "--mixtures", "1", "3").read_text())
+    assert again["distances"] == found["distances"] and again["likelihood"] == found["likelihood"]  # the same seed, the same figures
+    other = evaluated(run, "--extractor", "random", "--quirk", "stretch", "--seed", "1")
+    capsys.readouterr()
+    cli.evaluate(["--compare", str(first), str(first)])
+    assert "These may be compared" in capsys.readouterr().out
+    cli.evaluate(["--compare", str(first), str(other)])
+    out = capsys.readouterr().out
+    assert "These may not be compared:" in out and "protocol quirks: [] and ['stretch']: the images were altered before they were measured" in out and "| - |" in out
+
+
