@@ -1,4 +1,4 @@
-"""Stops when the loss is no number any more, and says where it came from."""
+"""Stops when the loss is no number any more, and says where it came from; warns where it all but was none."""
 
 import logging
 import math
@@ -11,6 +11,9 @@ from keras import ops
 from .contract import number, restore_config
 
 
+EXPLODED = 1e6  # nats of KL an example, on average over an epoch: no code is that long
+
+
 @keras.saving.register_keras_serializable("callbacks")
 class NaNDiagnosis(keras.callbacks.Callback):
     """Stops training where a step's loss is NaN or infinite, and says which terms, which step, and what the inputs look like.
@@ -21,6 +24,9 @@ class NaNDiagnosis(keras.callbacks.Callback):
     Args:
         path: A `.weights.h5` file for the last good weights; `None`: none are kept.
         data: Array of examples whose range is told; `None`: inputs are not described, for a callback does not see the batch.
+
+    An epoch whose `logs["kl"]` is above 1e6 nats is warned about: it had a step with an enormous gradient, and Adam, whose second moments remember it for some 50,000 steps,
+    hardly moves what the gradient touched. Such a run looks alive and learns little.
 
     Example:
 
@@ -61,7 +67,11 @@ class NaNDiagnosis(keras.callbacks.Callback):
             first = min(self._bad)
             self.diagnosis = self._diagnose(self._before + first + 1, self._bad[first])
             logging.getLogger(__name__).error("%s", self.diagnosis)
-        elif self.path:
+            return
+        if (logs or {}).get("kl", 0) > EXPLODED:
+            text = "epoch %d: kl %.3g nats on average: a step exploded, and Adam will hardly move the encoder for many epochs; start anew with a smaller learning rate"
+            logging.getLogger(__name__).warning(text, epoch + 1, logs["kl"])
+        if self.path:
             aside = self.path.replace(".weights.h5", ".part.weights.h5")
             self.model.save_weights(aside)
             os.replace(aside, self.path)

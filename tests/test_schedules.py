@@ -131,6 +131,16 @@ def test_nan_is_told_with_step_term_inputs_and_the_last_good_weights(tmp_path, c
     assert all(np.isfinite(w).all() for w in again.get_weights()) and float(ops.convert_to_numpy(again.steps)) == 4
 
 
+def test_an_exploded_step_is_told(caplog):
+    x = data(40)
+    for log_var, words in ((18.0, "epoch 1: kl 9.85e+07 nats on average: a step exploded"), (0.0, None)):
+        caplog.clear()
+        vae = linear_vae(log_var=log_var)
+        vae.compile(keras.optimizers.SGD(0.0))
+        vae.fit(x, batch_size=10, verbose=0, callbacks=[callbacks.NaNDiagnosis()])
+        assert words in caplog.text if words else "exploded" not in caplog.text  # 3 latents, each exp(18) / 2 nats
+
+
 def test_missing_parts_and_bad_arguments_are_told():
     x, stranger = data(), StrangersVAE
     for callback, words, options in (
