@@ -14,6 +14,10 @@ _HOME = {
     "dense_encoder": "twostage.models.dense",
     "dense_decoder": "twostage.models.dense",
     "GaussianLikelihood": "twostage.likelihoods.gaussian_likelihood",
+    "DiagonalGaussianLikelihood": "twostage.likelihoods.diagonal_gaussian_likelihood",
+    "OptimalGaussianLikelihood": "twostage.likelihoods.optimal_gaussian_likelihood",
+    "BernoulliLikelihood": "twostage.likelihoods.bernoulli_likelihood",
+    "DiscretisedLogisticLikelihood": "twostage.likelihoods.discretised_logistic_likelihood",
     "LatentNormalizer": "twostage.latents",
     "InputError": "twostage.errors",
 }

@@ -22,6 +22,7 @@ from twostage.protocol import Protocol
 from twostage.results import table
 from twostage.samplers import samplers
 
+_split = functools.lru_cache(2)(data.load_for)  # extractor and evaluation need the same
 PICTURED = 200  # test images that are reconstructed, interpolated, and tell which latents are active
 NEIGHBOURS = 50_000  # training images among which copies are looked for
 LOOKED_AT = ("GEN-1", "GEN-2 normalised")  # the last of them that there is, is compared with the training images
@@ -46,7 +47,7 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
     """
     models, config = load(run)
     stage1 = models["stage1"]
-    images = {split: data.load_for(config, split)[0] for split in ("train", "test")}
+    images = {split: _split(config, split)[0] for split in ("train", "test")}
     mode = {"batch_normalisation": normalisation.MOVING}
     if recalibrated:
         mode = {"batch_normalisation": normalisation.RECALIBRATED, "batch_normalisation_choice": normalisation.better(stage1, config, seed)}
@@ -147,7 +148,7 @@ def chosen_extractor(config, name=None, weights=None, resize="tf1"):
         return inception.keras_inception(weights)
     if name == "random":
         return random_network()
-    train, test = data.load_for(config, "train"), data.load_for(config, "test")
+    train, test = _split(config, "train"), _split(config, "test")
     if name is None and train[1] is None:
         return random_network()
     return classifier(Path(config.data).name, train, test)

@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from twostage.likelihoods.likelihood import Likelihood, over_example, tfp, weighted_mean
+
 EIGHT_BIT_FLOOR = 1 / (255 * math.sqrt(12))  # standard deviation of rounding to 8 bits, images in [0, 1]
 
 
@@ -23,7 +25,7 @@ class AtLeast(keras.constraints.Constraint):
 
 
 @keras.saving.register_keras_serializable("twostage")
-class GaussianLikelihood(keras.layers.Layer):
+class GaussianLikelihood(Likelihood):
     """p(x | z) = N(x; mean(z), gamma^2 I), with one standard deviation gamma for all D dimensions.
 
     Calling it, `likelihood(x, mean, sample_weight=None, training=False)`, gives the negative log likelihood of each example in
@@ -48,29 +50,20 @@ class GaussianLikelihood(keras.layers.Layer):
     """
 
     def __init__(self, gamma=1.0, learned=False, multiplier=1.0, floor=EIGHT_BIT_FLOOR, **kwargs):
-        kwargs.setdefault("name", "likelihood")
-        super().__init__(**{**kwargs, "dtype": "float32"})
+        super().__init__(**kwargs)
         if not 0 < floor <= gamma:
             raise ValueError(f"Received gamma={gamma} and floor={floor}, expected 0 < floor <= gamma: raise gamma or lower the floor.")
         if not multiplier > 0:
             raise ValueError(f"Received multiplier={multiplier}, expected a positive number (1: the networks' own learning rate).")
         self.initial_gamma, self.learned, self.multiplier, self.floor = float(gamma), bool(learned), float(multiplier), float(floor)
-        self.gamma_squared = self._scalar("gamma_squared", gamma**2)
-        self.batch_mse = self._scalar("batch_mse", gamma**2)
-        self.decay = self._scalar("decay", 1.0)
-        self.monotone = self._scalar("monotone", 1.0)
-        self.floor_squared = self._scalar("floor_squared", floor**2)
+        self.gamma_squared = self.scalar("gamma_squared", gamma**2)
+        self.batch_mse = self.scalar("batch_mse", gamma**2)
+        self.decay = self.scalar("decay", 1.0)
+        self.monotone = self.scalar("monotone", 1.0)
+        self.floor_squared = self.scalar("floor_squared", floor**2)
         if learned:
             least = AtLeast(math.log(floor) / multiplier)
-            self.scaled_log_gamma = self._scalar("scaled_log_gamma", math.log(gamma) / multiplier, trainable=True, constraint=least)
-        self.built = True
-
-    def _scalar(self, name, value, trainable=False, constraint=None):
-        initializer = keras.initializers.Constant(float(value))
-        return self.add_weight(
-            name=name, shape=(), initializer=initializer, trainable=trainable, constraint=constraint,
-            dtype="float32", autocast=False, aggregation="mean",
-        )
+            self.scaled_log_gamma = self.scalar("scaled_log_gamma", math.log(gamma) / multiplier, trainable=True, constraint=least)
 
     @property
     def variance(self):
@@ -92,33 +85,24 @@ class GaussianLikelihood(keras.layers.Layer):
         self.gamma_squared.assign(ops.where(self.decay < 1.0, moved, g))
 
     def call(self, x, mean, sample_weight=None, training=False):
-        axes = tuple(range(1, len(x.shape)))
         dimensions = math.prod(x.shape[1:])
-        squared_error = ops.sum(ops.square(x - mean), axis=axes)  # S, (batch,)
+        squared_error = over_example(ops.square(x - mean))  # S, (batch,)
         if training and not self.learned:
             self.apply_rule()
         variance = self.variance
         nats = squared_error / (2.0 * variance) + 0.5 * dimensions * (ops.log(variance) + math.log(2 * math.pi))
         if training and not self.learned:
-            self.batch_mse.assign(_weighted_mean(squared_error, sample_weight) / dimensions)
+            self.batch_mse.assign(weighted_mean(squared_error, sample_weight) / dimensions)
         return nats
-
-    def mean(self, parameters):
-        """E[x | z] of shape (batch, ...) from the decoder's output: the output itself."""
-        return ops.cast(parameters, "float32")
 
     def sample(self, parameters, seed=None):
         """A draw from p(x | z): the mean plus noise of standard deviation gamma. Not clipped to [0, 1]."""
         mean = self.mean(parameters)
         return mean + self.gamma * keras.random.normal(ops.shape(mean), dtype="float32", seed=seed)
 
+    def as_distribution(self, parameters):
+        normal = tfp().distributions.Normal(self.mean(parameters), self.gamma)
+        return tfp().distributions.Independent(normal, len(parameters.shape) - 1)
+
     def get_config(self):
-        config = {"gamma": self.initial_gamma, "learned": self.learned, "multiplier": self.multiplier, "floor": self.floor}
-        return {**config, "name": self.name, "trainable": self.trainable}
-
-
-def _weighted_mean(values, weights):
-    if weights is None:
-        return ops.mean(values)
-    weights = ops.cast(weights, values.dtype)
-    return ops.sum(weights * values) / ops.sum(weights)
+        return {**super().get_config(), "gamma": self.initial_gamma, "learned": self.learned, "multiplier": self.multiplier, "floor": self.floor}

@@ -62,11 +62,11 @@ def resnet_encoder(
     return keras.Model(inputs, gaussian_heads(x, latent_dim), name="encoder")
 
 
-def resnet_decoder(image_shape, latent_dim=64, block_per_scale=1, base_dim=32, l2=0.0):
-    """Decoder: z (batch, latent_dim) -> mean images (batch, side, side, channels), float32 in [0, 1].
+def resnet_decoder(image_shape, latent_dim=64, block_per_scale=1, base_dim=32, l2=0.0, heads=("sigmoid",)):
+    """Decoder: z (batch, latent_dim) -> parameters of the likelihood (batch, side, side, channels x heads), float32; the mean images, in [0, 1], with one sigmoid head.
 
     It starts at 2x2 whatever the encoder's number of scales; widths double from `base_dim` at the full side to at most 1024.
-    `l2` weighs the squared kernels of the transposed convolutions. Other arguments and errors as for `resnet_encoder`.
+    `l2` weighs the squared kernels of the transposed convolutions; `heads` are the likelihood's. Other arguments and errors as for `resnet_encoder`.
     """
     check_image_shape(image_shape)
     doublings = int(math.log2(image_shape[0])) - 1
@@ -77,8 +77,17 @@ def resnet_decoder(image_shape, latent_dim=64, block_per_scale=1, base_dim=32, l
     for i, width in enumerate(widths[1:]):
         x = layers.Conv2DTranspose(width, 3, strides=2, padding="same", kernel_regularizer=_l2(l2), name=f"up_{i}")(x)
         x = _scale_block(x, width, block_per_scale)
-    x = layers.Conv2D(image_shape[-1], 3, padding="same", dtype="float32", name="image")(x)
-    return keras.Model(inputs, layers.Activation("sigmoid", dtype="float32")(x), name="decoder")
+    x = layers.Conv2D(image_shape[-1] * len(heads), 3, padding="same", dtype="float32", name="image")(x)
+    return keras.Model(inputs, activated(x, heads), name="decoder")
+
+
+def activated(x, heads):
+    """The last axis of x in as many blocks as there are heads, each through its activation, float32."""
+    if len(heads) == 1:
+        return layers.Activation(heads[0], dtype="float32")(x)
+    width = x.shape[-1] // len(heads)
+    blocks = [layers.Activation(head, dtype="float32")(x[..., i * width : (i + 1) * width]) for i, head in enumerate(heads)]
+    return layers.Concatenate(dtype="float32")(blocks)
 
 
 def gaussian_heads(features, latent_dim):

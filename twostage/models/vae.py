@@ -30,7 +30,7 @@ class VAE(keras.Model):
         seed: Seed of the noise on z.
 
     `fit` and `evaluate` draw z; `predict` does not: it returns the likelihood's mean at z = mean, (batch, ...) float32.
-    Logs: `loss`; `reconstruction` and `kl` in nats per example; `mse` per dimension; `gamma` after the last step.
+    Logs: `loss`; `reconstruction` and `kl` in nats per example; `mse` per dimension; `gamma` after the last step, where the likelihood has one.
     """
 
     def __init__(self, encoder, decoder, likelihood, kl_weight=1.0, data_dtype=None, seed=None, **kwargs):
@@ -45,7 +45,7 @@ class VAE(keras.Model):
         self.reconstruction = keras.metrics.Mean(name="reconstruction")
         self.kl = keras.metrics.Mean(name="kl")
         self.mse = keras.metrics.Mean(name="mse")
-        self.latest_gamma = _Latest(name="gamma")
+        self.latest_gamma = _Latest(name="gamma") if hasattr(likelihood, "gamma") else None
         self._predicting = False
 
     def _scalar(self, name, value):
@@ -108,7 +108,8 @@ class VAE(keras.Model):
         self.reconstruction.update_state(nll, sample_weight)
         self.kl.update_state(kl, sample_weight)
         self.mse.update_state(ops.mean(error, axis=tuple(range(1, len(x.shape)))), sample_weight)
-        self.latest_gamma.update_state(self.gamma)
+        if self.latest_gamma is not None:
+            self.latest_gamma.update_state(self.gamma)
         nats = nll + self.kl_weight * kl
         loss = self.batch_mean(nats, nats, sample_weight)
         # max(KL, free_bits) of each latent is KL + relu(free_bits - KL), with KL averaged over the minibatch: 0 unless a callback grants some

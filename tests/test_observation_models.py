@@ -1,0 +1,173 @@
+"""Every observation model against TensorFlow Probability, SciPy and closed forms; trained, saved, sampled."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+from scipy import special, stats
+
+import twostage
+
+TENSORFLOW = keras.backend.backend() == "tensorflow"
+MODELS = {
+    "gaussian": lambda: twostage.GaussianLikelihood(0.2), "diagonal": twostage.DiagonalGaussianLikelihood, "image": twostage.OptimalGaussianLikelihood,
+    "batch": lambda: twostage.OptimalGaussianLikelihood("batch"), "bernoulli": twostage.BernoulliLikelihood, "logistic": twostage.DiscretisedLogisticLikelihood,
+}  # fmt: skip
+
+
+def case(likelihood, shape=(5, 4, 4, 3), seed=0):
+    """Levels x of 8-bit images, and what a decoder might give for them."""
+    generator = np.random.default_rng(seed)
+    x = (generator.integers(0, 256, shape) / 255).astype("float32")
+    x.flat[:4] = (0, 1, 0, 1)
+    blocks = [generator.random(shape) if head == "sigmoid" else generator.normal(-1.5, 1, shape) for head in likelihood.heads]
+    return x, np.concatenate(blocks, -1).astype("float32"), [block.astype("float64") for block in blocks]
+
+
+def nats(likelihood, x, parameters):
+    return ops.convert_to_numpy(likelihood(ops.convert_to_tensor(x), ops.convert_to_tensor(parameters))).astype("float64")
+
+
+@pytest.mark.skipif(not TENSORFLOW, reason="TensorFlow Probability is TensorFlow's")
+@pytest.mark.parametrize("name", ["gaussian", "diagonal", "logistic", "bernoulli"])
+def test_nats_are_tensorflow_probabilitys(name):
+    likelihood = MODELS[name]()
+    x, parameters, _ = case(likelihood)
+    levels = {"logistic": np.rint(x * 255), "bernoulli": np.rint(x)}.get(name, x).astype("float32")
+    found = nats(likelihood, np.rint(x) if name == "bernoulli" else x, parameters)
+    distribution = likelihood.as_distribution(ops.convert_to_tensor(parameters))
+    assert distribution.event_shape == (4, 4, 3)
+    np.testing.assert_allclose(found, -distribution.log_prob(levels).numpy(), rtol=2e-4)
+
+
+def test_the_diagonal_gaussian_is_scipys():
+    likelihood = twostage.DiagonalGaussianLikelihood(floor=0.05)
+    x, parameters, (mean, s) = case(likelihood)
+    sigma = np.sqrt(0.05**2 + np.exp(2 * s))
+    np.testing.assert_allclose(nats(likelihood, x, parameters), -stats.norm(mean, sigma).logpdf(x).sum((1, 2, 3)), rtol=1e-4)
+    free = nats(twostage.DiagonalGaussianLikelihood(floor=0), x, parameters)
+    np.testing.assert_allclose(free, -stats.norm(mean, np.exp(s)).logpdf(x).sum((1, 2, 3)), rtol=1e-4)
+
+
+def test_the_bound_of_the_diagonal_gaussian_is_reached_and_not_passed():
+    """-log p >= (D/2) log(2 pi floor^2), with equality for a perfect mean and s to minus infinity."""
+    x = np.full((1, 10), 0.3, "float32")
+    for s in (-1.0, -5.0, -30.0):
+        parameters = np.concatenate([x, np.full((1, 10), s, "float32")], -1)
+        bound = 10 / 2 * math.log(2 * math.pi * 0.01**2)
+        found = nats(twostage.DiagonalGaussianLikelihood(floor=0.01), x, parameters)[0]
+        assert found >= bound - 1e-3
+        free = nats(twostage.DiagonalGaussianLikelihood(floor=0), x, parameters)[0]
+        assert free == pytest.approx(10 * (s + 0.5 * math.log(2 * math.pi)), rel=1e-5)  # without bound
+    assert found == pytest.approx(bound, rel=1e-5)
+
+
+def test_the_variance_per_image_is_at_its_optimum():
+    x, parameters, (mean,) = case(twostage.OptimalGaussianLikelihood(), seed=1)
+    m = ((x - mean) ** 2).mean((1, 2, 3))
+    expected = 48 / 2 * (np.log(2 * np.pi * m + 1e-5) + 1)
+    np.testing.assert_allclose(nats(twostage.OptimalGaussianLikelihood(), x, parameters), expected, rtol=1e-5)
+    for i in range(5):  # the best fixed gamma of each image gives the same, up to the floor
+        fixed = nats(twostage.GaussianLikelihood(float(m[i] ** 0.5)), x[i : i + 1], parameters[i : i + 1])[0]
+        assert fixed == pytest.approx(expected[i], abs=1e-3)
+    perfect = nats(twostage.OptimalGaussianLikelihood(), x, x)
+    np.testing.assert_allclose(perfect, 48 / 2 * (math.log(1e-5) + 1), rtol=1e-5)
+
+
+def test_the_variance_per_batch_has_a_soft_floor():
+    """Figures of seed_facts 5.2: at log sigma -2.748 the soft floor gives -2.710."""
+    likelihood = twostage.OptimalGaussianLikelihood("batch")
+    mean = np.zeros((3, 100), "float32")
+    x = np.full((3, 100), math.exp(-2.748), "float32")
+    log_sigma = -6 + math.log1p(math.exp(-2.748 + 6))
+    assert log_sigma == pytest.approx(-2.710, abs=1e-3)
+    expected = 100 * (0.5 * math.exp(2 * (-2.748 - log_sigma)) + log_sigma + 0.5 * math.log(2 * math.pi))
+    np.testing.assert_allclose(nats(likelihood, x, mean), expected, rtol=1e-5)
+    assert np.isfinite(nats(likelihood, mean + 1e-6, mean)).all()
+
+
+def test_levels_of_the_discretised_logistic_share_all_the_mass():
+    likelihood = twostage.DiscretisedLogisticLikelihood()
+    for location, log_scale in ((0.0, -4.0), (0.37, -6.0), (0.9, -1.0), (1.0, -3.0)):
+        x = (np.arange(256) / 255).astype("float32")[:, None]
+        parameters = np.tile(np.array([[location, log_scale]], "float32"), (256, 1))
+        found = nats(likelihood, x, parameters)
+        assert np.exp(-found).sum() == pytest.approx(1, abs=1e-4)
+        scale = 1e-4 + math.exp(log_scale)
+        middle = x[1:-1, 0].astype("float64")
+        mass = special.expit((middle + 1 / 510 - location) / scale) - special.expit((middle - 1 / 510 - location) / scale)
+        likely = mass > 1e-10
+        np.testing.assert_allclose(found[1:-1][likely], -np.log(mass[likely]), rtol=1e-3)
+    far = nats(likelihood, np.array([[0.5]], "float32"), np.array([[0.0, -8.0]], "float32"))
+    assert np.isfinite(far).all() and far > 500  # in the tail, where a difference of two sigmoids is 0
+
+
+def test_the_bernoulli_is_scipys_and_takes_grey_levels():
+    likelihood = twostage.BernoulliLikelihood()
+    x, parameters, (logits,) = case(likelihood)
+    p = special.expit(logits)
+    expected = -(special.xlogy(x, p) + special.xlog1py(1 - x, -p)).sum((1, 2, 3))
+    np.testing.assert_allclose(nats(likelihood, x, parameters), expected, rtol=1e-5)
+    np.testing.assert_allclose(ops.convert_to_numpy(likelihood.mean(parameters)), p, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_samples_have_the_moments_of_the_model(name):
+    likelihood = MODELS[name]()
+    blocks = {"diagonal": [0.4, -1.0], "bernoulli": [0.8], "logistic": [0.5, -3.5]}.get(name, [0.4])
+    parameters = np.tile(np.array([blocks], "float32"), (40_000, 1))
+    draws = ops.convert_to_numpy(likelihood.sample(parameters, seed=3)).astype("float64")
+    deviation = {
+        "gaussian": 0.2, "diagonal": math.hypot(math.exp(-1), 1 / (255 * math.sqrt(12))), "image": 1.0, "batch": 1.0,
+        "bernoulli": math.sqrt(special.expit(0.8) * special.expit(-0.8)), "logistic": (1e-4 + math.exp(-3.5)) * math.pi / math.sqrt(3),
+    }[name]  # fmt: skip
+    assert draws.mean() == pytest.approx(float(ops.convert_to_numpy(likelihood.mean(parameters))[0, 0]), abs=5 * deviation / 200)
+    assert draws.std() == pytest.approx(deviation, rel=0.02)
+    assert name != "logistic" or np.allclose(draws * 255, np.rint(draws * 255), atol=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("name", MODELS)
+def test_each_trains_is_saved_and_comes_back(name, precision, tmp_path):
+    keras.config.set_dtype_policy(precision)
+    likelihood = MODELS[name]()
+    images, z = keras.Input((8, 8, 1)), keras.Input((4,))
+    x = layers.Dense(16, activation="relu")(layers.Flatten()(images))
+    heads = [layers.Dense(4, dtype="float32")(x), layers.Dense(4, dtype="float32")(x)]
+    y = layers.Reshape((8, 8, len(likelihood.heads)))(layers.Dense(64 * len(likelihood.heads), dtype="float32")(layers.Dense(16, activation="relu")(z)))
+    from twostage.models.resnet import activated
+
+    vae = twostage.VAE(keras.Model(images, heads), keras.Model(z, activated(y, likelihood.heads)), likelihood, seed=0)
+    data = twostage_digits()
+    vae.compile(keras.optimizers.Adam(3e-3))
+    history = vae.fit(data, batch_size=100, epochs=6, verbose=0).history
+    assert np.isfinite(history["loss"]).all() and history["loss"][-1] < history["loss"][0] and ("gamma" in history) == hasattr(likelihood, "gamma")
+    assert history["mse"][-1] < 0.9 * history["mse"][0]
+    vae.save(tmp_path / "vae.keras")
+    again = keras.saving.load_model(tmp_path / "vae.keras")
+    np.testing.assert_allclose(again.predict(data[:7], verbose=0), vae.predict(data[:7], verbose=0), atol=1e-6)
+    assert again.predict(data[:7], verbose=0).shape == (7, 8, 8, 1)
+    assert {**again.likelihood.get_config()} == {**likelihood.get_config()}
+
+
+def twostage_digits():
+    from twostage import data
+
+    return data.load("digits")[0][:600]
+
+
+def test_bits_are_nats_of_levels():
+    discrete, density = twostage.DiscretisedLogisticLikelihood(), twostage.GaussianLikelihood()
+    assert discrete.bits_per_dimension(100 * math.log(2), 50) == pytest.approx(2)
+    assert density.bits_per_dimension(0.0, 50) == pytest.approx(8)  # a density of 1 on [0, 1) is 1/256 a level
+
+
+def test_bad_arguments_are_told():
+    for make, words in (
+        (lambda: twostage.DiagonalGaussianLikelihood(floor=-1), "floor=-1, expected at least 0"), (lambda: twostage.OptimalGaussianLikelihood("pixel"), "per='pixel', expected 'image' or 'batch'"),
+        (lambda: twostage.OptimalGaussianLikelihood(floor=0), "floor=0, expected a positive number"), (lambda: twostage.DiscretisedLogisticLikelihood(0), "floor=0, expected a positive number"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=words):
+            make()

@@ -1,0 +1,31 @@
+"""The Bernoulli decoder: cross-entropy."""
+
+import keras
+from keras import ops
+
+from twostage.likelihoods.likelihood import Likelihood, over_example, tfp
+
+
+@keras.saving.register_keras_serializable("twostage")
+class BernoulliLikelihood(Likelihood):
+    """p(x | z) = product of p^x (1 - p)^(1 - x), the decoder gives the logits of p; nats: sum of softplus(logit) - x logit.
+
+    A probability for x in {0, 1}. For grey levels between, the usual cross-entropy, it is no density: its nats may not be compared with those of other models.
+    """
+
+    heads = ("linear",)
+    discrete = True
+
+    def call(self, x, parameters, sample_weight=None, training=False):
+        logits = self.blocks(parameters)[0]
+        return over_example(ops.softplus(logits) - x * logits)
+
+    def mean(self, parameters):
+        return ops.sigmoid(self.blocks(parameters)[0])
+
+    def sample(self, parameters, seed=None):
+        mean = self.mean(parameters)
+        return ops.cast(keras.random.uniform(ops.shape(mean), dtype="float32", seed=seed) < mean, "float32")
+
+    def as_distribution(self, parameters):
+        return tfp().distributions.Independent(tfp().distributions.Bernoulli(logits=self.blocks(parameters)[0], dtype="float32"), len(parameters.shape) - 1)

@@ -1,0 +1,68 @@
+"""The Gaussian decoder whose standard deviation is the best one for the data it is looking at: an image's, or a batch's."""
+
+import math
+
+import keras
+from keras import ops
+
+from twostage.likelihoods.likelihood import Likelihood, over_example, tfp, weighted_mean
+
+MEMORY = 0.99  # of the running mean of the squared error, which samples are drawn with
+
+
+@keras.saving.register_keras_serializable("twostage")
+class OptimalGaussianLikelihood(Likelihood):
+    """N(x; mean(z), m I) with the variance m at its optimum for x itself; the gradient passes through it.
+
+    - `per="image"` (Beta-Sigma VAE, Eq. 6 with one variance an image, as their code): m the image's mean squared error,
+      (D / 2) (log(2 pi m + floor) + 1).
+    - `per="batch"` (optimal sigma-VAE, Rybkin et al. 2021): m the batch's mean squared error, log sigma = log(m) / 2 softly kept above `floor`:
+      log sigma <- floor + softplus(log sigma - floor); then S / (2 sigma^2) + D log sigma + (D / 2) log 2 pi.
+
+    As the variance is fitted to x, p is no density of x: its nats are not to be compared with those of a decoder that knows its variance beforehand.
+
+    Args:
+        per: `"image"` or `"batch"`.
+        floor: `"image"`: what is added within the logarithm, squared units of the data; None: 1e-5, which acts as a least m of 1.6e-6. `"batch"`: least log sigma; None: -6.
+
+    The weight `gamma_squared` is a running mean of the squared error of training batches; `gamma` and `sample` use it.
+    """
+
+    def __init__(self, per="image", floor=None, **kwargs):
+        super().__init__(**kwargs)
+        if per not in ("image", "batch"):
+            raise ValueError(f"Received per={per!r}, expected 'image' or 'batch'.")
+        self.per, self.floor = per, float({"image": 1e-5, "batch": -6.0}[per] if floor is None else floor)
+        if per == "image" and not self.floor > 0:
+            raise ValueError(f"Received floor={floor}, expected a positive number: it keeps the logarithm of a perfect image finite.")
+        self.gamma_squared, self.steps = self.scalar("gamma_squared", 1.0), self.scalar("steps", 0.0)
+
+    @property
+    def gamma(self):
+        """Root of the running mean of the squared error, in the data's units."""
+        return ops.sqrt(ops.convert_to_tensor(self.gamma_squared))
+
+    def call(self, x, parameters, sample_weight=None, training=False):
+        dimensions = math.prod(x.shape[1:])
+        squared_error = over_example(ops.square(x - self.mean(parameters)))  # S, (batch,)
+        batch_error = weighted_mean(squared_error, sample_weight) / dimensions
+        if training:
+            memory = ops.minimum(MEMORY, self.steps / (self.steps + 1.0))
+            self.gamma_squared.assign(memory * self.gamma_squared + (1.0 - memory) * ops.stop_gradient(batch_error))
+            self.steps.assign_add(1.0)
+        if self.per == "image":
+            return 0.5 * dimensions * (ops.log(2 * math.pi * squared_error / dimensions + self.floor) + 1.0)
+        log_sigma = self.floor + ops.softplus(0.5 * ops.log(batch_error) - self.floor)
+        return squared_error / 2 * ops.exp(-2.0 * log_sigma) + dimensions * (log_sigma + 0.5 * math.log(2 * math.pi))
+
+    def sample(self, parameters, seed=None):
+        mean = self.mean(parameters)
+        return mean + self.gamma * keras.random.normal(ops.shape(mean), dtype="float32", seed=seed)
+
+    def as_distribution(self, parameters):
+        """With the running variance: the one that an image has is known only with the image."""
+        normal = tfp().distributions.Normal(self.mean(parameters), self.gamma)
+        return tfp().distributions.Independent(normal, len(parameters.shape) - 1)
+
+    def get_config(self):
+        return {**super().get_config(), "per": self.per, "floor": self.floor}
