@@ -171,3 +171,18 @@ def test_bad_arguments_are_told():
     ):  # fmt: skip
         with pytest.raises(ValueError, match=words):
             make()
+
+
+@pytest.mark.parametrize("name", ["diagonal", "optimal_image", "optimal_batch", "bernoulli", "logistic"])
+def test_each_goes_through_the_commands(name, tmp_path, monkeypatch):
+    """Trained by the command in its precision, evaluated: bits only where the likelihood is a probability."""
+    from twostage import cli, protocol, whole
+
+    monkeypatch.setitem(protocol.SPLITS, "fid10k_test", ("test", 100))
+    small = ["--limit", "200", "--epochs", "1", "--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4", "--precision", "mixed_bfloat16"]
+    cli.stage1(["--run", str(tmp_path / "run"), "--likelihood", name, *small])
+    cli.evaluate(["--run", str(tmp_path / "run"), "--extractor", "random", "--bound-images", "10", "--importance-samples", "3", "--half-samples", "2", "--mixtures"])
+    found = whole.read_json(tmp_path / "run" / "evaluation" / "random_network-fid10k_test.json")
+    bits = found["likelihood"]["bits_per_dimension"]
+    assert 2 < bits < 20 if name in ("diagonal", "logistic") else bits is None
+    assert np.isfinite(found["likelihood"]["importance"])

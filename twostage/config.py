@@ -10,6 +10,7 @@ def option(default, group, text, choices=None):
 
 
 GROUPS = ("run", "data", "network", "likelihood", "sampling", "training")  # in the order of --help
+LIKELIHOODS = ("gaussian", "diagonal", "optimal_image", "optimal_batch", "bernoulli", "logistic")
 GAMMAS, RULES = ("computed", "learned", "fixed"), ("minimum", "ratchet", "ema", "batch")
 PRECISIONS = ("float32", "mixed_bfloat16")
 
@@ -52,6 +53,10 @@ class Stage1Config(_Training):
     partial: bool = option(False, "data", "a part of CelebA is all right; the splits are then those of any folder")
     flip: bool = option(False, "data", "mirror half of the images of each batch, stage 1's training only")
     jpeg_roundtrip: bool = option(False, "data", "pass the images through JPEG files of quality 75, as the papers' CIFAR-10 was")
+    likelihood: str = option(
+        "gaussian", "likelihood", "gaussian: one gamma, see --gamma; diagonal: one for each dimension, from the decoder, at least --gamma-floor; optimal_image (Beta-Sigma VAE) and "
+        "optimal_batch (sigma-VAE): the best gamma for what is seen; bernoulli: cross-entropy; logistic: discretised, for 8 bits", LIKELIHOODS,
+    )  # fmt: skip
     num_scale: int = option(3, "network", "scales of the encoder")
     block_per_scale: int = option(1, "network", "residual blocks a scale")
     base_dim: int = option(32, "network", "channels at the full side")

@@ -34,13 +34,22 @@ def distances(real, features, repeats, seed):
 
 
 def likelihood(stage1, images, samples, seed):
-    """Bounds of test images in nats an image, in bits a dimension, and the squared error a dimension."""
+    """Bounds of test images in nats an image, in bits a dimension where that means something, and the squared error a dimension."""
     plain = bounds.bounds(stage1, images, samples, seed)
-    noisy = bounds.dequantised(images, seed)
-    bits = bounds.bits_per_dimension(bounds.bounds(stage1, noisy, samples, seed)["importance"].mean(), noisy[0].size, noisy)
     error = [keras.ops.convert_to_numpy(sampling.reconstruct(stage1, images[i : i + BATCH])) - images[i : i + BATCH] / 255 for i in range(0, len(images), BATCH)]
     errors = {f"{name}_error": float(values.std(ddof=1) / len(values) ** 0.5) for name, values in plain.items()}
-    return {**{name: float(values.mean()) for name, values in plain.items()}, **errors, "bits_per_dimension": bits, "mse": float(np.mean(np.concatenate(error) ** 2))}
+    return {**{name: float(values.mean()) for name, values in plain.items()}, **errors, "bits_per_dimension": _bits(stage1, images, plain, samples, seed), "mse": float(np.mean(np.concatenate(error) ** 2))}
+
+
+def _bits(stage1, images, plain, samples, seed):
+    """Bits of a level; None where the likelihood is no probability."""
+    likelihood = stage1.likelihood
+    if not likelihood.normalised:
+        return None
+    if likelihood.discrete:
+        return float(likelihood.bits_per_dimension(-plain["importance"].mean(), images[0].size))
+    noisy = bounds.dequantised(images, seed)
+    return bounds.bits_per_dimension(bounds.bounds(stage1, noisy, samples, seed)["importance"].mean(), noisy[0].size, noisy)
 
 
 def latents(models, train, samplers, seed):

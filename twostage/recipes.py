@@ -144,7 +144,7 @@ def default_callbacks(config, stage, batches, watched, grid):
     """What is at work beside the checkpoints, in order: what computes goes before what tells. They share one posterior pass."""
     posterior = SharedPosterior()
     halve = keras.callbacks.LearningRateScheduler(lambda epoch, _: config.learning_rate * 0.5 ** (epoch // config.halve_every))
-    rule = [callbacks.ComputedGamma(config.gamma_rule)] if config.gamma == "computed" else []
+    rule = [callbacks.ComputedGamma(config.gamma_rule)] if config.gamma == "computed" and getattr(config, "likelihood", "gaussian") == "gaussian" else []
     for callback in rule:
         callback.async_safe = True  # in our VAE it does nothing at a batch's end, so that Keras need not wait for it on JAX
     logs = str(stage.path / "tensorboard") if config.tensorboard else None

@@ -19,7 +19,7 @@ def write(run, **figures):
 
 def stage_figures(config, rows, log_var):
     """The last epoch's logs, the epoch in which gamma's floor first bound, and E[sigma^2] of each latent, sorted."""
-    at_floor = [row["epoch"] for row in rows if row["gamma"] <= config.gamma_floor * 1.000001]
+    at_floor = [row["epoch"] for row in rows if row.get("gamma", 1.0) <= config.gamma_floor * 1.000001]
     return {
         **{name: value for name, value in rows[-1].items() if value == value},
         "gamma_at_floor_since_epoch": at_floor[0] if at_floor else None,

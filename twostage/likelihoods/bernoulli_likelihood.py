@@ -15,6 +15,7 @@ class BernoulliLikelihood(Likelihood):
 
     heads = ("linear",)
     discrete = True
+    normalised = False
 
     def call(self, x, parameters, sample_weight=None, training=False):
         logits = self.blocks(parameters)[0]

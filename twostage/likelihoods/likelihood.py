@@ -14,10 +14,12 @@ class Likelihood(keras.layers.Layer):
     Attributes:
         heads: Activations of these blocks in the decoder, the mean's first.
         discrete: Whether nats are of a probability of whole levels, not of a density.
+        normalised: Whether they are of either; not, where the variance is fitted to x itself, or cross-entropy is taken of grey levels.
     """
 
     heads = ("sigmoid",)
     discrete = False
+    normalised = True
 
     def __init__(self, **kwargs):
         kwargs.setdefault("name", "likelihood")

@@ -28,6 +28,8 @@ class OptimalGaussianLikelihood(Likelihood):
     The weight `gamma_squared` is a running mean of the squared error of training batches; `gamma` and `sample` use it.
     """
 
+    normalised = False
+
     def __init__(self, per="image", floor=None, **kwargs):
         super().__init__(**kwargs)
         if per not in ("image", "batch"):
