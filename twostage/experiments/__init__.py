@@ -1,0 +1,1 @@
+"""One file a paper: rows of (preset, differences, the paper's number)."""

@@ -1,0 +1,63 @@
+"""One loss, many notations: what the papers' gamma, sigma, beta, lambda and KL weight are in each other's terms; and what a constant-sigma VAE's likelihood is said to be.
+
+S is an example's squared error summed over its D dimensions, KL its divergence summed over k latents. Two losses train alike where one is a positive multiple of the other, up to
+constants and the optimiser's epsilon. Derivations and the table: docs/observation_models.md.
+"""
+
+import math
+
+
+def gamma_of_beta(beta):
+    """beta-VAE's S + beta KL is S / (2 gamma^2) + KL at gamma = sqrt(beta / 2)."""
+    return math.sqrt(beta / 2)
+
+
+def beta_of_gamma(gamma):
+    """The inverse: beta = 2 gamma^2."""
+    return 2 * gamma**2
+
+
+def gamma_of_mean_weight(weight, dimensions):
+    """A loss of means, S / D + weight KL, is S / (2 gamma^2) + KL at gamma = sqrt(weight D / 2). RAE's VAE has S / C + weight KL: D is C there."""
+    return math.sqrt(weight * dimensions / 2)
+
+
+def mean_weight_of_gamma(gamma, dimensions):
+    """The inverse: weight = 2 gamma^2 / D."""
+    return 2 * gamma**2 / dimensions
+
+
+def gamma_of_lambda(sigma, kl_weight):
+    """S / (2 sigma^2) + lambda KL is S / (2 gamma^2) + KL at gamma = sigma sqrt(lambda) (Berger & Sebag, after Theorem 1)."""
+    return sigma * math.sqrt(kl_weight)
+
+
+def lambda_of_gamma(gamma, sigma):
+    """The inverse: lambda = (gamma / sigma)^2."""
+    return (gamma / sigma) ** 2
+
+
+def rae_of_mean(latent_weight, regulariser_weight, dimensions, latents):
+    """RAE's loss of means, S / D + latent_weight |z|^2 / k + regulariser_weight R, times D: (weight of |z|^2, weight of R) beside S."""
+    return latent_weight * dimensions / latents, regulariser_weight * dimensions
+
+
+def rae_to_mean(latent_weight, regulariser_weight, dimensions, latents):
+    """The inverse: weights beside S -> weights beside S / D, with the mean of z^2."""
+    return latent_weight * latents / dimensions, regulariser_weight / dimensions
+
+
+def constant_sigma_readings(squared_error, kl, dimensions, beta):
+    """The evidence bound of one set of weights, trained by S + beta KL, under three readings of its sigma (Beta-Sigma VAE, section 3; seed_facts 6.20).
+
+    Args:
+        squared_error: S, the mean over examples.
+        kl: KL, the mean over examples, nats.
+        dimensions: D.
+        beta: Of the training.
+
+    Returns:
+        dict of nats an example: `half` (sigma^2 = 1/2), `beta` (sigma^2 = beta / 2), `optimal` (sigma^2 = S / D).
+    """
+    variances = {"half": 0.5, "beta": beta / 2, "optimal": squared_error / dimensions}
+    return {name: -squared_error / (2 * v) - dimensions / 2 * math.log(2 * math.pi * v) - kl for name, v in variances.items()}
