@@ -9,7 +9,7 @@ from keras import ops
 from scipy import stats
 
 import twostage
-from twostage.models.vae import gaussian_kl
+from twostage.models.divergences import gaussian_kl
 
 
 def test_nll_is_scipys_log_density():

@@ -28,7 +28,7 @@ def bounds(vae, data, samples=50, seed=0, batch_rows=500):
     rows = max(1, batch_rows // samples)
     for start in range(0, len(data), rows):
         x = _numbers(data[start : start + rows])
-        mean, log_var = (ops.convert_to_numpy(output).astype("float64") for output in vae.encoder(x, training=False)[:2])
+        mean, log_var = (ops.convert_to_numpy(output).astype("float64") for output in vae.heads(ops.convert_to_tensor(x)))
         noise = generator.standard_normal((samples, *mean.shape))
         z = mean + np.exp(0.5 * log_var) * noise  # (samples, rows, k)
         parameters = vae.decoder(z.reshape(-1, z.shape[-1]).astype("float32"), training=False)

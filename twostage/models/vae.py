@@ -1,14 +1,14 @@
 """The VAE, made of an encoder, a decoder and a likelihood."""
 
+import math
+
 import keras
 from keras import ops
 
+from twostage.models.divergences import gaussian_kl
 from twostage.models.replicas import check_replicas
 
-
-def gaussian_kl(mean, log_var):
-    """KL(N(mean, exp(log_var)) || N(0, 1)) of each latent in nats: (batch, k) twice -> (batch, k) (Kingma & Welling, appendix B)."""
-    return 0.5 * (ops.square(mean) + ops.exp(log_var) - log_var - 1.0)
+_PARTS = ("encoder", "decoder", "likelihood", "divergence", "decoder_penalty")
 
 
 @keras.saving.register_keras_serializable("twostage")
@@ -20,7 +20,7 @@ class VAE(keras.Model):
     with its sign turned, and falls below 0 when gamma is small.
 
     Args:
-        encoder: `keras.Model`, data -> outputs that begin with (mean, log_var), each (batch, k).
+        encoder: `keras.Model`, data -> outputs that begin with (mean, log_var), each (batch, k); with a `deviation`, mean alone will do.
         decoder: `keras.Model`, z (batch, k) -> parameters of the likelihood, channels last.
         likelihood: Layer, (x, parameters, sample_weight, training) -> nats per example; see `GaussianLikelihood`.
         kl_weight: kappa, 1 for the evidence bound. Kept in a weight of that name, so that a callback may change it; so is `free_bits`, the
@@ -28,18 +28,25 @@ class VAE(keras.Model):
         data_dtype: `"uint8"` (images 0 to 255; the networks and the loss get x / 255) or `"float32"` (taken as they are).
             `None`: that of the first data. Data of the other kind are a ValueError from then on, never silently converted.
         seed: Seed of the noise on z.
+        divergence: (mean, log_var, z) -> (batch, k), what kappa weighs; see models/divergences.py. An autoencoder's may be `squared_length`.
+        deviation: The posterior's standard deviation, where it is no output of the encoder: 0 for an autoencoder, whose z is the mean (then log_var is minus infinity), or the
+            constant of CV-VAE.
+        decoder_penalty: (decoder, z, training) -> a number that is added to the loss, such as `GradientPenalty`.
 
     `fit` and `evaluate` draw z; `predict` does not: it returns the likelihood's mean at z = mean, (batch, ...) float32.
     Logs: `loss`; `reconstruction` and `kl` in nats per example; `mse` per dimension; `gamma` after the last step, where the likelihood has one.
     """
 
-    def __init__(self, encoder, decoder, likelihood, kl_weight=1.0, data_dtype=None, seed=None, **kwargs):
+    def __init__(
+        self, encoder, decoder, likelihood, kl_weight=1.0, data_dtype=None, seed=None, divergence=gaussian_kl, deviation=None, decoder_penalty=None, **kwargs
+    ):  # fmt: skip
         super().__init__(autocast=False, **kwargs)  # the parts cast their inputs themselves; targets stay float32
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
         self.kl_weight = self._scalar("kl_weight", kl_weight)
         self.free_bits = self._scalar("free_bits", 0.0)
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self._config = {"kl_weight": float(kl_weight), "seed": seed}
+        self.divergence, self.deviation, self.decoder_penalty = divergence, None if deviation is None else float(deviation), decoder_penalty
+        self._config = {"kl_weight": float(kl_weight), "seed": seed, "deviation": self.deviation}
         self.data_dtype = data_dtype
         self.batch_mean = _BatchMean(name="batch_mean")
         self.reconstruction = keras.metrics.Mean(name="reconstruction")
@@ -84,8 +91,15 @@ class VAE(keras.Model):
 
     def posterior(self, x):
         """(mean, log_var) of q(z | x), float32, each (batch, k), for data as `fit` takes them."""
-        mean, log_var = self.encoder(self.scale(x), training=False)[:2]
-        return ops.cast(mean, "float32"), ops.cast(log_var, "float32")
+        return self.heads(self.scale(x))
+
+    def heads(self, x, training=False):
+        """(mean, log_var) of scaled data."""
+        outputs = self.encoder(x, training=training)
+        if self.deviation is None:
+            return ops.cast(outputs[0], "float32"), ops.cast(outputs[1], "float32")
+        mean = ops.cast(outputs[0] if isinstance(outputs, (list, tuple)) else outputs, "float32")
+        return mean, ops.full_like(mean, 2.0 * math.log(self.deviation) if self.deviation else -math.inf)
 
     def decode(self, z):
         """The likelihood's mean at z (batch, k): (batch, ...) float32, images in [0, 1]."""
@@ -93,7 +107,7 @@ class VAE(keras.Model):
 
     def call(self, x, training=False):
         x = self.scale(x)
-        mean, log_var = (ops.cast(output, "float32") for output in self.encoder(x, training=training)[:2])
+        mean, log_var = self.heads(x, training)
         if self._predicting:
             return self.decode(mean)
         z = mean + ops.exp(0.5 * log_var) * keras.random.normal(ops.shape(mean), dtype="float32", seed=self.seed_generator)
@@ -102,7 +116,7 @@ class VAE(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         x, parameters = y_pred["x"], y_pred["parameters"]
         nll = self.likelihood(x, parameters, sample_weight=sample_weight, training=training)
-        kl_of_latents = gaussian_kl(y_pred["mean"], y_pred["log_var"])  # (batch, k)
+        kl_of_latents = self.divergence(y_pred["mean"], y_pred["log_var"], y_pred["z"])  # (batch, k)
         kl = ops.sum(kl_of_latents, axis=-1)
         error = ops.square(x - self.likelihood.mean(parameters))
         self.reconstruction.update_state(nll, sample_weight)
@@ -114,7 +128,8 @@ class VAE(keras.Model):
         loss = self.batch_mean(nats, nats, sample_weight)
         # max(KL, free_bits) of each latent is KL + relu(free_bits - KL), with KL averaged over the minibatch: 0 unless a callback grants some
         lacking = ops.relu(self.free_bits - ops.mean(kl_of_latents, axis=0))
-        for penalty in [self.kl_weight * ops.sum(lacking), *self.losses]:
+        added = [self.decoder_penalty(self.decoder, y_pred["z"], training)] if self.decoder_penalty else []
+        for penalty in [self.kl_weight * ops.sum(lacking), *added, *self.losses]:
             loss = loss + self.batch_mean(penalty, penalty)
         return loss
 
@@ -147,14 +162,15 @@ class VAE(keras.Model):
             self._predicting = False
 
     def get_config(self):
-        parts = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in ("encoder", "decoder", "likelihood")}
+        parts = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in _PARTS}
         return {**parts, **self._config, "data_dtype": self.data_dtype, "name": self.name}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         parts = {
             name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
-            for name in ("encoder", "decoder", "likelihood")
+            for name in _PARTS
+            if config.get(name) is not None
         }
         return cls(**{**config, **parts})
 

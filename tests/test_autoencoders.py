@@ -1,0 +1,111 @@
+"""Autoencoders as parts of the one VAE: deterministic and constant posteriors, RAE's penalties, MMD; saved and loaded."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+import twostage
+from twostage.models.batch_normalization import BatchNormalization
+from twostage.models.divergences import MaximumMeanDiscrepancy, squared_length
+from twostage.models.gradient_penalty import GradientPenalty
+
+
+def autoencoder(norm=False, **options):
+    """Dense, on 6 dimensions and 3 latents; the encoder gives z alone."""
+    inputs, z = keras.Input((6,)), keras.Input((3,))
+    h = BatchNormalization()(layers.Dense(5)(z)) if norm else layers.Dense(5, activation="tanh")(z)
+    decoder = keras.Model(z, layers.Dense(6)(h))
+    return twostage.VAE(keras.Model(inputs, layers.Dense(3)(inputs)), decoder, twostage.GaussianLikelihood(0.5**0.5), **{"deviation": 0.0, "seed": 0, **options})
+
+
+def data(count=40):
+    return np.random.default_rng(0).normal(size=(count, 6)).astype("float32")
+
+
+def numbers(tensor):
+    return ops.convert_to_numpy(tensor).astype("float64")
+
+
+def test_an_autoencoder_has_no_noise_and_raes_loss():
+    """S + beta |z|^2, up to the constants of sigma^2 = 1/2."""
+    x, vae = data(), autoencoder(kl_weight=0.3, divergence=squared_length)
+    vae.compile("sgd")
+    mean = numbers(vae.encoder(x))
+    squared = ((x - numbers(vae.decoder(mean))) ** 2).sum(1)
+    expected = squared + 3 * math.log(math.pi) + 0.3 * (mean**2).sum(1)
+    results = vae.evaluate(x, batch_size=40, verbose=0, return_dict=True)
+    assert results["loss"] == pytest.approx(expected.mean(), rel=1e-5) and results["kl"] == pytest.approx((mean**2).sum(1).mean(), rel=1e-5)
+    found, log_var = vae.posterior(x)
+    np.testing.assert_allclose(found, mean, rtol=1e-5)
+    assert np.isneginf(numbers(log_var)).all()
+    np.testing.assert_allclose(vae.predict(x, verbose=0), numbers(vae.decoder(mean)), rtol=1e-4, atol=1e-5)
+    assert np.isfinite(vae.fit(x, epochs=3, verbose=0).history["loss"]).all()
+
+
+def test_a_constant_posterior_draws_its_noise():
+    x, vae = np.repeat(data(1), 20_000, 0), autoencoder(deviation=0.7)
+    mean, log_var = (numbers(part) for part in vae.posterior(x[:1]))
+    np.testing.assert_allclose(log_var, 2 * math.log(0.7), rtol=1e-6)
+    z = numbers(vae(x)["z"])
+    np.testing.assert_allclose(z.mean(0), mean[0], atol=0.02)
+    np.testing.assert_allclose(z.std(0), 0.7, rtol=0.02)
+    vae.compile("sgd")
+    kl = vae.evaluate(x[:100], verbose=0, return_dict=True)["kl"]
+    assert kl == pytest.approx(0.5 * (mean**2 + 0.49 - math.log(0.49) - 1).sum(), rel=1e-4)
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_the_gradient_penalty_is_the_derivatives(norm):
+    """Against central differences; and the moving averages move once a step, not twice."""
+    x, vae = data(), autoencoder(norm=norm)
+    z = numbers(vae.encoder(x)).astype("float32")
+
+    def total(z):
+        return (numbers(vae.decoder(z.astype("float32"))) ** 2).sum(1)
+
+    step = 1e-2
+    by_hand = np.stack([(total(z + step * row) - total(z - step * row)) / (2 * step) for row in np.eye(3)], 1)
+    found = float(GradientPenalty(0.5)(vae.decoder, ops.convert_to_tensor(z)))
+    assert found == pytest.approx(0.5 * (by_hand**2).mean(), rel=2e-3)
+    if norm:
+        plain, penalised = (autoencoder(norm=True, decoder_penalty=penalty) for penalty in (None, GradientPenalty(0.5)))
+        penalised.set_weights(plain.get_weights())
+        for model in (plain, penalised):
+            model.compile(keras.optimizers.SGD(0.0))
+            model.fit(x, batch_size=40, epochs=2, verbose=0)
+        for a, b in zip(plain.decoder.get_weights(), penalised.decoder.get_weights()):
+            np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_the_gradient_penalty_trains_and_flattens_the_decoder(tmp_path):
+    x, sizes = data(200), {}
+    for name, penalty in (("none", None), ("penalty", GradientPenalty(1.0))):
+        keras.utils.set_random_seed(1)
+        vae = autoencoder(divergence=squared_length, kl_weight=0.01, decoder_penalty=penalty)
+        vae.compile(keras.optimizers.Adam(1e-2))
+        assert np.isfinite(vae.fit(x, batch_size=50, epochs=15, verbose=0).history["loss"]).all()
+        sizes[name] = float(GradientPenalty(1.0)(vae.decoder, vae.posterior(x)[0]))
+    assert sizes["penalty"] < 0.5 * sizes["none"]
+    vae.save(tmp_path / "vae.keras")
+    again = keras.saving.load_model(tmp_path / "vae.keras")
+    np.testing.assert_allclose(again.predict(x, verbose=0), vae.predict(x, verbose=0), atol=1e-6)
+    assert again.deviation == 0 and again.decoder_penalty.weight == 1 and again.divergence is squared_length
+
+
+def test_the_discrepancy_is_unbiased_and_sees_a_shift():
+    layer = MaximumMeanDiscrepancy(seed=1)
+    generator = np.random.default_rng(0)
+    draws = lambda shift: [float(numbers(layer(None, None, ops.convert_to_tensor((generator.normal(size=(64, 4)) + shift).astype("float32"))))[0, 0]) for _ in range(60)]  # noqa: E731
+    same, shifted = np.array(draws(0.0)), np.array(draws(1.0))
+    assert abs(same.mean()) < 4 * same.std() / 60**0.5 and same.min() < 0 < same.max()
+    assert shifted.min() > same.max()
+    z = generator.normal(size=(5, 4)).astype("float32")
+    c = 2 * 4 * np.array(MaximumMeanDiscrepancy.SCALES)
+    squared = ((z[:, None] - z) ** 2).sum(-1)
+    np.testing.assert_allclose(numbers(layer._kernel(ops.convert_to_tensor(z), ops.convert_to_tensor(z))), (c / (c + squared[..., None])).sum(-1), rtol=1e-4)
+    vae = autoencoder(divergence=MaximumMeanDiscrepancy(), kl_weight=10.0)
+    vae.compile(keras.optimizers.Adam(1e-2))
+    assert np.isfinite(vae.fit(data(200), batch_size=50, epochs=3, verbose=0).history["loss"]).all()

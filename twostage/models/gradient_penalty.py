@@ -1,0 +1,55 @@
+"""RAE-GP's penalty on the decoder: how fast its output changes with z."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("twostage")
+class GradientPenalty:
+    """weight x mean over batch and latents of (d sum(xhat^2) / dz)^2, xhat the decoder's output, as the code of RAE-GP (Ghosh et al. 2020; the text has the norm of d xhat / dz).
+
+    Called as `penalty(decoder, z, training)`. TensorFlow and JAX.
+
+    Args:
+        weight: Beside a loss of sums; RAE's weights belong to a loss of means, see `rae_of_mean`.
+    """
+
+    def __init__(self, weight):
+        if not weight > 0:
+            raise ValueError(f"Received weight={weight}, expected a positive number.")
+        self.weight = float(weight)
+
+    def __call__(self, decoder, z, training=False):
+        def total(z):
+            return ops.sum(ops.square(ops.cast(decoder(z, training=training), "float32")))
+
+        return self.weight * ops.mean(ops.square(_gradient(total, z, decoder)))
+
+    def get_config(self):
+        return {"weight": self.weight}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+def _gradient(function, z, decoder):
+    """d function / dz. What the decoder's layers would note down, such as moving averages, is dropped: the step has called them once already."""
+    values = [(variable, ops.convert_to_tensor(variable.value)) for variable in decoder.variables]
+
+    def pure(z):
+        with keras.StatelessScope(state_mapping=values):
+            return function(z)
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.grad(pure)(z)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            value = pure(z)
+        return tape.gradient(value, z)
+    raise RuntimeError(f"received the backend {keras.backend.backend()}, the gradient penalty needs TensorFlow's or JAX's")
