@@ -109,3 +109,40 @@ def test_the_discrepancy_is_unbiased_and_sees_a_shift():
     vae = autoencoder(divergence=MaximumMeanDiscrepancy(), kl_weight=10.0)
     vae.compile(keras.optimizers.Adam(1e-2))
     assert np.isfinite(vae.fit(data(200), batch_size=50, epochs=3, verbose=0).history["loss"]).all()
+
+
+def test_an_autoencoder_goes_through_the_commands(tmp_path, monkeypatch):
+    """Both stages and every density on an autoencoder of the commands; no bound is claimed for it."""
+    from twostage import cli, protocol, whole
+
+    monkeypatch.setitem(protocol.SPLITS, "fid10k_test", ("test", 100))
+    run, small = str(tmp_path / "run"), ["--limit", "200", "--epochs", "1", "--latent-dim", "4"]
+    cli.stage1(["--run", run, "--network", "convolutional", "--posterior", "none", "--divergence", "l2", "--gamma", "fixed", "--kl-weight", "0.01", "--gradient-penalty", "1e-3", *small])
+    cli.stage2(["--run", run, "--epochs", "1", "--width", "16"])
+    cli.evaluate(["--run", run, "--extractor", "random", "--bound-images", "10", "--half-samples", "2", "--importance-samples", "2"])
+    found = whole.read_json(tmp_path / "run" / "evaluation" / "random_network-fid10k_test.json")
+    assert list(found["likelihood"]) == ["mse"] and len(found["distances"]) == 7
+    assert found["latents"]["posterior"]["kl_per_latent"] == [None] * 4 and found["latents"]["posterior"]["posterior_variance"] == [0] * 4
+    assert "An autoencoder has no likelihood bound" in (tmp_path / "run" / "evaluation" / "random_network-fid10k_test.md").read_text()
+
+
+@pytest.mark.parametrize("network", ["infogan", "beta_sigma", "rae", "wae"])
+def test_networks_are_chosen_by_name(network):
+    from twostage import assemble, config
+
+    side = {"beta_sigma": 28, "rae": 32, "wae": 64}.get(network, 8)
+    settings = config.resolve(1, "digits", network=network, likelihood="diagonal", spectral_norm=network == "rae", posterior="constant")
+    vae = assemble.stage1(settings, (side, side, 1))
+    assert vae.decoder.output_shape == (None, side, side, 2) and vae.deviation == 0.7
+    kinds = {type(layer).__name__ for layer in vae._flatten_layers()}
+    assert ("SpectralNormalization" in kinds) == (network in ("infogan", "rae"))
+
+
+def test_settings_that_exclude_each_other_are_refused():
+    from twostage import config
+
+    with pytest.raises(twostage.InputError, match="--posterior none with the KL divergence, which is infinite there"):
+        config.resolve(1, "digits", posterior="none")
+    assert config.resolve(1, "digits", posterior="none", kl_weight=0.0).divergence == "kl"
+    with pytest.raises(twostage.InputError, match="--spectral-norm with --network resnet, expected rae"):
+        config.resolve(1, "digits", spectral_norm=True)

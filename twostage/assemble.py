@@ -5,19 +5,47 @@ from twostage.likelihoods.diagonal_gaussian_likelihood import DiagonalGaussianLi
 from twostage.likelihoods.discretised_logistic_likelihood import DiscretisedLogisticLikelihood
 from twostage.likelihoods.gaussian_likelihood import GaussianLikelihood
 from twostage.likelihoods.optimal_gaussian_likelihood import OptimalGaussianLikelihood
+from twostage.models import berger_sebag, beta_sigma, dai_wipf, rae
 from twostage.models.dense import dense_decoder, dense_encoder
+from twostage.models.divergences import MaximumMeanDiscrepancy, gaussian_kl, squared_length
+from twostage.models.gradient_penalty import GradientPenalty
 from twostage.models.resnet import resnet_decoder, resnet_encoder
+from twostage.models.spectral_normalization import SpectralNormalization
 from twostage.models.vae import VAE
+
+CONSTANT = 0.7  # CV-VAE's deviation of the posterior
 
 
 def stage1(config, image_shape):
-    """The ResNet VAE of a `Stage1Config`."""
-    encoder = resnet_encoder(
-        image_shape, config.latent_dim, config.num_scale, config.block_per_scale, config.base_dim, config.fc_dim, config.pooling, config.l2
-    )
+    """The VAE, or autoencoder, of a `Stage1Config`."""
     likelihood = observation_model(config)
-    decoder = resnet_decoder(image_shape, config.latent_dim, config.block_per_scale, config.base_dim, config.l2, likelihood.heads)
-    return VAE(encoder, decoder, likelihood, config.kl_weight, data_dtype="uint8", seed=config.seed, name="stage1")
+    encoder, decoder = networks(config, image_shape, likelihood.heads)
+    divergence = {"kl": gaussian_kl, "l2": squared_length, "mmd": MaximumMeanDiscrepancy(config.seed)}[config.divergence]
+    if config.posterior == "none" and not config.kl_weight:
+        divergence = squared_length  # weighs nothing, and is finite
+    parts = {
+        "divergence": divergence, "deviation": {"gaussian": None, "constant": CONSTANT, "none": 0.0}[config.posterior],
+        "decoder_penalty": GradientPenalty(config.gradient_penalty) if config.gradient_penalty else None,
+    }  # fmt: skip
+    return VAE(encoder, decoder, likelihood, config.kl_weight, data_dtype="uint8", seed=config.seed, name="stage1", **parts)
+
+
+def networks(config, image_shape, heads):
+    """(encoder, decoder) of a `Stage1Config`; `heads` are the likelihood's."""
+    latents = config.latent_dim
+    if config.network == "infogan":
+        return dai_wipf.infogan_encoder(image_shape, latents), dai_wipf.infogan_decoder(image_shape, latents, heads)
+    if config.network == "wae":
+        return dai_wipf.wae_encoder(image_shape, latents), dai_wipf.wae_decoder(image_shape, latents, heads)
+    if config.network == "rae":
+        wrap = {"wrap": SpectralNormalization} if config.spectral_norm else {}
+        return rae.rae_encoder(image_shape, latents, config.posterior == "gaussian", **wrap), rae.rae_decoder(image_shape, latents, heads, l2=config.l2, **wrap)
+    if config.network == "beta_sigma":
+        return beta_sigma.beta_sigma_encoder(image_shape, latents), beta_sigma.beta_sigma_decoder(image_shape, latents, heads)
+    if config.network == "convolutional":
+        return berger_sebag.convolutional_encoder(image_shape, latents), berger_sebag.convolutional_decoder(image_shape, latents, heads=heads)
+    encoder = resnet_encoder(image_shape, latents, config.num_scale, config.block_per_scale, config.base_dim, config.fc_dim, config.pooling, config.l2)
+    return encoder, resnet_decoder(image_shape, latents, config.block_per_scale, config.base_dim, config.l2, heads)
 
 
 def stage2(config, width):

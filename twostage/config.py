@@ -10,6 +10,7 @@ def option(default, group, text, choices=None):
 
 
 GROUPS = ("run", "data", "network", "likelihood", "sampling", "training")  # in the order of --help
+NETWORKS = ("resnet", "infogan", "wae", "rae", "beta_sigma", "convolutional")
 LIKELIHOODS = ("gaussian", "diagonal", "optimal_image", "optimal_batch", "bernoulli", "logistic")
 GAMMAS, RULES = ("computed", "learned", "fixed"), ("minimum", "ratchet", "ema", "batch")
 PRECISIONS = ("float32", "mixed_bfloat16")
@@ -57,13 +58,18 @@ class Stage1Config(_Training):
         "gaussian", "likelihood", "gaussian: one gamma, see --gamma; diagonal: one for each dimension, from the decoder, at least --gamma-floor; optimal_image (Beta-Sigma VAE) and "
         "optimal_batch (sigma-VAE): the best gamma for what is seen; bernoulli: cross-entropy; logistic: discretised, for 8 bits", LIKELIHOODS,
     )  # fmt: skip
+    posterior: str = option("gaussian", "likelihood", "of the latents; constant: deviation 0.7, as CV-VAE; none: no noise, an autoencoder", ("gaussian", "constant", "none"))
+    divergence: str = option("kl", "likelihood", "what --kl-weight weighs: kl to N(0, I); l2, the squared length of the mean (RAE); mmd (WAE)", ("kl", "l2", "mmd"))
+    gradient_penalty: float = option(0.0, "likelihood", "weight of the decoder's squared derivatives (RAE-GP); 0: none")
+    network: str = option("resnet", "network", "resnet, infogan, wae: Dai & Wipf's; rae: Ghosh et al.'s; beta_sigma: its authors'; convolutional: Berger & Sebag's", NETWORKS)
+    spectral_norm: bool = option(False, "network", "rae: divide kernels by their largest singular value (RAE-SN)")
     num_scale: int = option(3, "network", "scales of the encoder")
     block_per_scale: int = option(1, "network", "residual blocks a scale")
     base_dim: int = option(32, "network", "channels at the full side")
     fc_dim: int = option(512, "network", "width of the fully connected block")
     latent_dim: int = option(64, "network", "latents")
     pooling: str = option("average", "network", "before the fully connected block", ("average", "flatten"))
-    l2: float = option(0.0, "network", "weight of the squared kernels of down- and upsampling")
+    l2: float = option(0.0, "network", "weight of the squared kernels of down- and upsampling; rae: of the decoder (RAE-L2)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,11 +134,15 @@ def build(kind, values):
         flag = "--" + name.replace("_", "-")
         if choices and value not in choices:
             raise InputError(f"received {flag} {value}, expected one of {', '.join(map(str, choices))}")
-        may_be_zero = name in ("pad", "side", "limit", "l2", "seed", "kl_weight", "checkpoint_every")
+        may_be_zero = name in ("pad", "side", "limit", "l2", "seed", "kl_weight", "checkpoint_every", "gradient_penalty")
         if type(value) in (int, float) and not (value > 0 or may_be_zero and value == 0):
             raise InputError(f"received {flag} {value}, expected {'at least 0' if may_be_zero else 'more than 0'}")
     if config.gamma_floor > config.gamma_start:
         raise InputError(f"received --gamma-start {config.gamma_start} below --gamma-floor {config.gamma_floor}: raise it or lower the floor")
+    if getattr(config, "posterior", "gaussian") == "none" and config.divergence == "kl" and config.kl_weight:
+        raise InputError("received --posterior none with the KL divergence, which is infinite there: use --divergence l2 or mmd, or --kl-weight 0 for a plain autoencoder")
+    if getattr(config, "spectral_norm", False) and config.network != "rae":
+        raise InputError(f"received --spectral-norm with --network {config.network}, expected rae (infogan has it always)")
     return config
 
 

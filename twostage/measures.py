@@ -34,11 +34,18 @@ def distances(real, features, repeats, seed):
 
 
 def likelihood(stage1, images, samples, seed):
-    """Bounds of test images in nats an image, in bits a dimension where that means something, and the squared error a dimension."""
+    """Bounds of test images in nats an image, in bits a dimension where that means something, and the squared error a dimension; that alone of an autoencoder, which has no bound."""
+    mse = _mse(stage1, images)
+    if stage1.deviation == 0:
+        return {"mse": mse}
     plain = bounds.bounds(stage1, images, samples, seed)
-    error = [keras.ops.convert_to_numpy(sampling.reconstruct(stage1, images[i : i + BATCH])) - images[i : i + BATCH] / 255 for i in range(0, len(images), BATCH)]
     errors = {f"{name}_error": float(values.std(ddof=1) / len(values) ** 0.5) for name, values in plain.items()}
-    return {**{name: float(values.mean()) for name, values in plain.items()}, **errors, "bits_per_dimension": _bits(stage1, images, plain, samples, seed), "mse": float(np.mean(np.concatenate(error) ** 2))}
+    return {**{name: float(values.mean()) for name, values in plain.items()}, **errors, "bits_per_dimension": _bits(stage1, images, plain, samples, seed), "mse": mse}
+
+
+def _mse(stage1, images):
+    parts = [images[i : i + BATCH] for i in range(0, len(images), BATCH)]
+    return float(np.mean(np.concatenate([keras.ops.convert_to_numpy(sampling.reconstruct(stage1, part)) - part / 255 for part in parts]) ** 2))
 
 
 def _bits(stage1, images, plain, samples, seed):
@@ -77,8 +84,9 @@ def latents(models, train, samplers, seed):
 
 
 def most_active(mean, log_var):
-    """The latents' numbers, from the largest KL divergence to the smallest."""
-    return np.argsort(-callbacks.statistics.kl_per_latent(mean, log_var), kind="stable")
+    """The latents' numbers, from the largest KL divergence to the smallest; of an autoencoder, where all are infinite, from the largest variance."""
+    kl = callbacks.statistics.kl_per_latent(mean, log_var)
+    return np.argsort(-(kl if np.isfinite(kl).all() else mean.var(0)), kind="stable")
 
 
 def copying(generated, train, test, seed=0, most=1_000):
@@ -104,5 +112,5 @@ def _summary(mean, log_var):
     return {
         "latents": mean.shape[1], "variance_law": float(statistics.variance_law(mean, log_var).mean()),
         "variance_law_sd": float(statistics.variance_law_sd(mean, log_var).mean()), "active": by_variance, "active_mu": by_mean, "active_kl": by_kl,
-        "kl_per_latent": np.sort(statistics.kl_per_latent(mean, log_var))[::-1].tolist(), "posterior_variance": np.sort(statistics.mean_variance(log_var)).tolist(),
+        "kl_per_latent": [float(kl) if np.isfinite(kl) else None for kl in np.sort(statistics.kl_per_latent(mean, log_var))[::-1]], "posterior_variance": np.sort(statistics.mean_variance(log_var)).tolist(),
     }  # fmt: skip

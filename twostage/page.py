@@ -89,8 +89,9 @@ def _latents(result):
     for stage in (key for key in found if key.startswith("posterior")):
         counts, edges = np.histogram(np.clip(found[stage]["posterior_variance"], 0, 1.2), 24, (0, 1.2))
         charts.append(chart(f"{stage}: E[sigma^2]", [("latents", _middles(edges), counts, "bars")], "0 much used, 1 unused", y_range=(0, max(counts.max(), 1))))
-        kl = found[stage]["kl_per_latent"]
-        charts.append(chart(f"{stage}: KL, nats", [("KL", np.arange(1, len(kl) + 1), kl, "bars")], "latents, sorted", y_range=(0, max(*kl, 0.1) * 1.05)))
+        kl = [value for value in found[stage]["kl_per_latent"] if value is not None]
+        if kl:
+            charts.append(chart(f"{stage}: KL, nats", [("KL", np.arange(1, len(kl) + 1), kl, "bars")], "latents, sorted", y_range=(0, max(*kl, 0.1) * 1.05)))
     histograms = found["histograms"]
     edges, middles = np.array(histograms["edges"]), _middles(histograms["edges"])
     normal = np.exp(-(middles**2) / 2) / np.sqrt(2 * np.pi)
@@ -115,7 +116,7 @@ def _training(run, result):
         charts = [_curve(title, column["epoch"], column[key], log) for key, (title, log) in CURVES.items()]
         ranges = {"x_range": _most_of(column["kl"]), "y_range": _most_of(column["reconstruction"])}
         points = [("training, by epoch", np.clip(column["kl"], *ranges["x_range"]), column["reconstruction"]), ("last epoch", column["kl"][-1:], column["reconstruction"][-1:], "point")]
-        if stage == "stage1":
+        if stage == "stage1" and "rate" in result["likelihood"]:
             test = result["likelihood"]
             points.append(("test images", [test["rate"]], [test["distortion"]], "point"))
             ranges = {name: (min(span[0], test[key]), max(span[1], test[key])) for (name, span), key in zip(ranges.items(), ("rate", "distortion"))}

@@ -51,19 +51,27 @@ def sentences(result):
     """How the figures were got, and those that are no table."""
     manifest, nats, copies = result["manifest"], result["likelihood"], result["copying"]
     protocol, extractor, choice = manifest["protocol"], manifest["extractor"], manifest.get("batch_normalisation_choice")
-    bits = f"{nats['bits_per_dimension']:.3f} bits a dimension" if nats["bits_per_dimension"] is not None else "no bits a dimension, as the likelihood is no probability"
     return [
         f"Extractor {extractor['name']}, weights {extractor['digest']}; protocol {protocol['name']}: {protocol['count']:,} images against "
         f"{manifest['reference_images']:,} of the {protocol['split']} split, {protocol['quantisation']}, quirks {', '.join(protocol['quirks']) or 'none'}; "
         f"batch normalisation: {manifest['batch_normalisation']}; seed {manifest['seed']}; +- is one standard error over {manifest['half_samples']} half-samples.",
-        f"Likelihood of {manifest['bound_images']:,} test images, kappa 1, nats an image: evidence {nats['evidence']:.1f} +- {nats['evidence_error']:.1f} "
-        f"(distortion {nats['distortion']:.1f}, rate {nats['rate']:.1f}), importance-weighted with {manifest['importance_samples']} draws {nats['importance']:.1f}; "
-        f"{bits}; mse {nats['mse']:.5f} a dimension.",
+        _bounds(manifest, nats),
         f"Copying: {copies['kind']} lie {copies['ratio']:.2f} times as far from the nearest of {copies['training_images']:,} training images as test images do (medians over the "
         f"extractor's features); {copies['closer']:.1%} are nearer than 99 % of the test images (1 % were expected).",
         *([f"By {choice['images']:,} of {choice['decided_by']}, the better batch normalisation is: {choice['chosen']} (recalibration changes the evidence bound by {choice['gain']:+.2f} +- "
            f"{choice['gain_error']:.2f} nats an image)."] if choice else []),
     ]  # fmt: skip
+
+
+def _bounds(manifest, nats):
+    if "evidence" not in nats:
+        return f"An autoencoder has no likelihood bound; mse {nats['mse']:.5f} a dimension on {manifest['bound_images']:,} test images."
+    bits = "no bits a dimension, as the likelihood is no probability" if nats["bits_per_dimension"] is None else f"{nats['bits_per_dimension']:.3f} bits a dimension"
+    return (
+        f"Likelihood of {manifest['bound_images']:,} test images, kappa 1, nats an image: evidence {nats['evidence']:.1f} +- {nats['evidence_error']:.1f} "
+        f"(distortion {nats['distortion']:.1f}, rate {nats['rate']:.1f}), importance-weighted with {manifest['importance_samples']} draws {nats['importance']:.1f}; "
+        f"{bits}; mse {nats['mse']:.5f} a dimension."
+    )
 
 
 def compare(first, second):
