@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from twostage import cli, data, evaluation, normalisation, runs, samplers
+from twostage.densities.mixture import Mixture
 from twostage.latents import encode
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -28,6 +29,32 @@ def run(tmp_path_factory):
 def evaluated(run, *flags):
     cli.evaluate(["--run", str(run), "--bound-images", "20", "--importance-samples", "5", "--half-samples", "3", *flags])
     return max((run / "evaluation").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+
+
+@pytest.mark.skipif(not TENSORFLOW, reason="a SavedModel is TensorFlow's")
+def test_a_mixture_is_sampled_inside_the_savedmodel_by_tensorflow_alone(run, tmp_path):
+    """Ten Gaussians; moments of the decoded draws are those of the mixture's own, drawn by NumPy."""
+    import shutil
+    import subprocess
+    import sys
+
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    cli.export(["--run", str(folder), "--mixture", "10"])
+    script = (
+        "import sys, numpy, tensorflow as tf; m = tf.saved_model.load(sys.argv[1]); a, b = m.sample(2000, 5).numpy(), m.sample(2000, 5).numpy()\n"
+        "assert (a == b).all() and not {'tensorflow_probability', 'twostage'} & set(sys.modules)\nnumpy.save(sys.argv[2], a)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(folder / "saved_model"), str(tmp_path / "drawn.npy")], check=True, cwd=tmp_path, capture_output=True)
+    models, config = evaluation.load(folder)
+    mixture = {one.name: one for one in samplers.samplers(models, data.load_for(config)[0], (10,))}["mixture of 10"]
+    expected = keras.ops.convert_to_numpy(models["stage1"].decode(mixture.draw(20_000, 0)))
+    drawn = np.load(tmp_path / "drawn.npy")
+    np.testing.assert_allclose(drawn.mean(0), expected.mean(0), atol=5 * expected.std(0).max() / 2000**0.5)
+    np.testing.assert_allclose(drawn.std(0).mean(), expected.std(0).mean(), rtol=0.06)
+    z = mixture.draw(500, 1)
+    fitted = Mixture(samplers.drawn_latents(models["stage1"], data.load_for(config)[0]), 10)
+    np.testing.assert_allclose(fitted.as_distribution().log_prob(z).numpy(), mixture.log_density(z), rtol=1e-3, atol=1e-3)
 
 
 class Page(HTMLParser):

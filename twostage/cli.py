@@ -86,9 +86,12 @@ def _export(argv):
     parser = Parser(prog="python -m twostage.export", allow_abbrev=False, description=export.__doc__)
     parser.add_argument("--run", required=True, help="run folder")
     parser.add_argument("--recalibrate", action="store_true", help="measure stage 1's batch normalisation anew on training images, and export the better by validation images")
+    parser.add_argument("--mixture", type=int, default=0, metavar="N", help="sample from a mixture of N Gaussians, fitted to stage 1's latents, instead of stage 2")
     options = parser.parse_args(argv)
+    if options.mixture < 0:
+        parser.error(f"received --mixture {options.mixture}, expected a number of Gaussians, or 0 for none")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    print(f"wrote {_load('twostage.recipes').export(options.run, options.recalibrate)}")
+    print(f"wrote {_load('twostage.recipes').export(options.run, options.recalibrate, options.mixture)}")
 
 
 def _load(module):

@@ -11,7 +11,7 @@ from twostage.errors import InputError
 CHUNK = 256  # images that go through a network at once, so that sample(10_000, seed) needs little memory
 
 
-def write(run, how="normalised"):
+def write(run, how="normalised", mixture=None):
     """Writes RUN/saved_model from stage 1, recalibrated where `RUN/stage1/recalibrated.keras` is there, and, once it is finished, stage 2. Returns its path.
 
     Endpoints, also as signatures; `n` and `seed` are int32 scalars, images float32 (n, height, width, channels) in [0, 1]:
@@ -21,6 +21,7 @@ def write(run, how="normalised"):
     Args:
         run: The run folder.
         how: How stage 2's latents are sampled, see `twostage.sampling`.
+        mixture: A fitted `Mixture` of stage 1's latents that `sample` draws from instead of stage 2.
     """
     import keras
     import tensorflow as tf
@@ -47,7 +48,11 @@ def write(run, how="normalised"):
     def sample_first_stage(n, seed):
         return in_chunks(stage1.decode, normal(n, seed, 0))
 
+    density = None if mixture is None else mixture.as_distribution()
+
     def sample(n, seed):
+        if density is not None:
+            return in_chunks(stage1.decode, density.sample(n, seed=tf.stack([seed, 2])))
         if stage2 is None:
             return sample_first_stage(n, seed)
         z = sampling.sample_latents(stage2, normal(n, seed, 0), how, normalizer, normal(n, seed, 1))

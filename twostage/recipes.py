@@ -12,10 +12,11 @@ import keras
 import numpy as np
 
 import callbacks
-from twostage import assemble, data, normalisation, pictures, report, sampling
+from twostage import assemble, data, normalisation, pictures, report, samplers, sampling
 from twostage.checkpoint import Checkpoint
 from twostage.data import summary
 from twostage.data.batches import Batches, flip
+from twostage.densities.mixture import Mixture
 from twostage.errors import InputError
 from twostage.latents import LatentNormalizer, SharedPosterior, encode, redraw
 from twostage.progress import OneLine, Pace
@@ -79,11 +80,12 @@ def stage2(config, stage, dry_run=False):
     _finish(stage, f"python -m twostage.sample --run {stage.run} --n 64 --seed 1 --out samples.png")
 
 
-def export(run, recalibrate=False):
+def export(run, recalibrate=False, mixture=0):
     """Writes the SavedModel of a run, sampled as stage 2's config says. Returns its path.
 
     Args:
         run: The run folder.
+        mixture: Number of Gaussians of a mixture, fitted to stage 1's latents, to sample from instead of stage 2; 0: none.
         recalibrate: Whether to recalibrate stage 1's batch normalisation and export the better by validation images; which it was is printed and kept in results.json.
     """
     from twostage import export as saved_model
@@ -100,7 +102,15 @@ def export(run, recalibrate=False):
         print(normalisation.told(choice))
     path = Path(run) / "stage2" / "config.json"
     how = json.loads(path.read_text())["config"]["sampling"] if path.exists() else "normalised"
-    return saved_model.write(run, how)
+    return saved_model.write(run, how, _mixture(run, mixture) if mixture else None)
+
+
+def _mixture(run, components):
+    """Of the latents of the training images under the stage 1 that is exported."""
+    first = finished_stage1(run)
+    recalibrated = first.path / "recalibrated.keras"
+    vae = keras.saving.load_model(recalibrated if recalibrated.exists() else first.path / "model.keras", compile=False)
+    return Mixture(samplers.drawn_latents(vae, data.load_for(first.saved_config())[0]), components)
 
 
 def _prepare(config):

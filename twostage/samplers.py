@@ -48,13 +48,16 @@ def samplers(models, train, mixtures=(1, 10), seed=0, importance_samples=50):
     if "stage2" in models:
         for how in sampling.HOW:
             yield Sampler(f"GEN-2 {how}", _second(models, how, normal), _second_log_density(models["stage2"], importance_samples, seed) if how == "noise" else None)
-    if not mixtures:
-        return
-    rows = np.sort(np.random.default_rng((seed, 0)).permutation(len(train))[:FITTED])
-    posterior = redraw(np.stack(encode(stage1, train[rows]), axis=1), np.random.default_rng((seed, 1)))
+    posterior = drawn_latents(stage1, train, seed) if mixtures else None
     for components in mixtures:
         mixture = Mixture(posterior, components, seed)
         yield Sampler("Gaussian" if components == 1 else f"mixture of {components}", mixture.draw, mixture.log_density)
+
+
+def drawn_latents(stage1, train, seed=0):
+    """One draw of z for each of at most 50,000 training images, (N, k): what densities are fitted to."""
+    rows = np.sort(np.random.default_rng((seed, 0)).permutation(len(train))[:FITTED])
+    return redraw(np.stack(encode(stage1, train[rows]), axis=1), np.random.default_rng((seed, 1)))
 
 
 def standard_normal_log_density(latents):

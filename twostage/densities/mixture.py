@@ -28,3 +28,11 @@ class Mixture:
     def log_density(self, latents):
         """log p of each row, nats (N,)."""
         return self.mixture.score_samples(np.asarray(latents, "float64"))
+
+    def as_distribution(self):
+        """The same as a `tensorflow_probability` distribution of latents, which a SavedModel can draw from."""
+        import tensorflow_probability
+
+        distributions, mixture = tensorflow_probability.distributions, self.mixture
+        weights, means, factors = (each.astype("float32") for each in (mixture.weights_, mixture.means_, np.linalg.cholesky(mixture.covariances_)))
+        return distributions.MixtureSameFamily(distributions.Categorical(probs=weights), distributions.MultivariateNormalTriL(means, factors))
