@@ -48,6 +48,11 @@ def evaluate(argv=None):
     _guarded(_evaluate, argv)
 
 
+def experiment(name, argv=None):
+    """`python -m twostage.experiments.NAME`: runs the rows of a paper's table, or goes on with them, and sets them beside the paper's figures."""
+    _guarded(_experiment, name, argv)
+
+
 def _guarded(command, *arguments):
     try:
         command(*arguments)
@@ -178,3 +183,14 @@ def _evaluate(argv):
     if not options.run:
         parser.error("expected --run RUN, or --compare A B")
     _load("twostage.evaluation").main(options)
+
+
+def _experiment(name, argv):
+    parser = Parser(prog=f"python -m twostage.experiments.{name}", allow_abbrev=False, description=experiment.__doc__)
+    parser.add_argument("--out", default=f"runs/{name}", help=f"folder of the results; what it has is not run again (default: runs/{name})")
+    parser.add_argument("--seeds", type=int, default=10, help="seeds, 0, 1, ... (default: 10)")
+    parser.add_argument("--quick", action="store_true", help="two seeds and a tenth of the length, for a first look")
+    options = parser.parse_args(argv)
+    if options.seeds < 1:
+        parser.error(f"received --seeds {options.seeds}, expected at least 1")
+    _load("twostage.experiments.command").run(name, options.out, options.seeds, options.quick)
