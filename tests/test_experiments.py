@@ -63,3 +63,14 @@ def test_a_quick_table_by_the_command(tmp_path, monkeypatch, capsys):
     assert found["scheduled_F-VAE-0"]["sigma"] == pytest.approx(found["LS-VAE-0"]["sigma"], rel=1e-5)
     with pytest.raises(SystemExit):
         cli.experiment("berger_sebag", ["--seeds", "0"])
+
+
+def test_the_ill_posed_likelihood_grows_and_its_bound_holds(tmp_path):
+    from twostage.experiments import ill_posed
+
+    free, bound = ill_posed.ROWS[0], ill_posed.ROWS[2]
+    found = {row.name: ill_posed.measured(row, 0, {}, epochs=12) for row in (free, bound)}
+    cap = -5 * math.log(2 * math.pi * 1e-4)
+    assert ill_posed.cap(1e-4) == pytest.approx(cap) and bound.paper["log_likelihood"] == f"at most {cap:.2f}"
+    assert cap - 3 < found[bound.name]["log_likelihood"] <= cap + 1e-3
+    assert found[free.name]["log_likelihood"] > cap + 5

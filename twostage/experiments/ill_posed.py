@@ -1,0 +1,45 @@
+"""`python -m twostage.experiments.ill_posed`: the likelihood without a bound. One data point; the decoder hits it and lets its sigma run to 0.
+
+With sigma^2 >= xi the log likelihood stops at -(D / 2) log(2 pi xi); without, it grows as long as one trains (seed_facts 6.21).
+"""
+
+import math
+
+from twostage.experiments.rows import Row
+
+LENGTH = 40  # epochs of 100 steps
+DIMENSIONS = 10
+
+
+def cap(xi):
+    """The largest log likelihood of a point, nats, where sigma^2 >= xi."""
+    return -DIMENSIONS / 2 * math.log(2 * math.pi * xi)
+
+
+ROWS = [Row("no bound", {"xi": 0.0}, {"log_likelihood": "unbounded"})]
+ROWS += [Row(f"sigma^2 >= {xi:g}", {"xi": xi}, {"log_likelihood": f"at most {cap(xi):.2f}"}) for xi in (1e-2, 1e-4, 1e-6)]
+
+
+def measured(row, seed, found, epochs=LENGTH):
+    """One row: the log likelihood reached, the bound's rate beside it, and the curve an epoch."""
+    import keras
+    import numpy as np
+
+    from twostage.likelihoods.diagonal_gaussian_likelihood import DiagonalGaussianLikelihood
+    from twostage.models.berger_sebag import residual_decoder, residual_encoder
+    from twostage.models.vae import VAE
+
+    keras.utils.set_random_seed(seed)
+    decoder = residual_decoder(DIMENSIONS, width=50, blocks=1, heads=("linear", "linear"))
+    vae = VAE(residual_encoder(DIMENSIONS, width=50, blocks=1), decoder, DiagonalGaussianLikelihood(row.settings["xi"] ** 0.5), data_dtype="float32", seed=seed)
+    vae.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-2, 100 * epochs)))
+    point = np.tile(np.random.default_rng(0).random((1, DIMENSIONS), dtype="float32"), (1_000, 1))  # of 10 copies a batch
+    history = vae.fit(point, batch_size=10, epochs=epochs, verbose=0).history
+    curve = [-value for value in history["reconstruction"]]
+    return {"log_likelihood": curve[-1], "kl": history["kl"][-1], "half_way": curve[len(curve) // 2], "curve": curve}
+
+
+if __name__ == "__main__":
+    from twostage import cli
+
+    cli.experiment("ill_posed")
