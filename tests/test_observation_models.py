@@ -141,7 +141,7 @@ def test_each_trains_is_saved_and_comes_back(name, precision, tmp_path):
 
     vae = twostage.VAE(keras.Model(images, heads), keras.Model(z, activated(y, likelihood.heads)), likelihood, seed=0)
     data = twostage_digits()
-    vae.compile(keras.optimizers.Adam(3e-3))
+    vae.compile(keras.optimizers.Adam(3e-3), jit_compile=False if TENSORFLOW else "auto")  # XLA compiles for longer than this trains
     history = vae.fit(data, batch_size=100, epochs=6, verbose=0).history
     assert np.isfinite(history["loss"]).all() and history["loss"][-1] < history["loss"][0] and ("gamma" in history) == hasattr(likelihood, "gamma")
     assert history["mse"][-1] < 0.9 * history["mse"][0]
@@ -173,7 +173,7 @@ def test_bad_arguments_are_told():
             make()
 
 
-@pytest.mark.parametrize("name", ["diagonal", "optimal_image", "optimal_batch", "bernoulli", "logistic"])
+@pytest.mark.parametrize("name", ["diagonal", "optimal_batch", "logistic"])
 def test_each_goes_through_the_commands(name, tmp_path, monkeypatch):
     """Trained by the command in its precision, evaluated: bits only where the likelihood is a probability."""
     from twostage import cli, protocol, whole

@@ -23,6 +23,8 @@ def better(vae, config, seed=0):
         dict in JSON's types: `chosen`, the mode; `evidence` of each mode, nats an image; `gain` of the recalibration and its `gain_error`, one standard error over the
         images; `images`, their number; `decided_by`, which they are.
     """
+    if vae.deviation == 0:
+        raise InputError("received an autoencoder, which has no evidence bound to choose the batch normalisation by: drop --recalibrate")
     train, _ = data.load_for(config)
     generator = np.random.default_rng((seed, 7))
     if "validation" in data.splits_for(config):

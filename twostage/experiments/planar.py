@@ -46,7 +46,7 @@ def train(settings, seed, epochs, rate=1e-3):
     else:
         likelihood = GaussianLikelihood(replayed[0] if replayed else 1.0 if sigma == "learned" else sigma, sigma == "learned", floor=FLOOR)
     vae = VAE(residual_encoder(), residual_decoder(heads=("linear",) * len(likelihood.heads)), likelihood, data_dtype="float32", seed=seed)
-    vae.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, epochs * STEPS), epsilon=1e-8))
+    vae.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, epochs * STEPS), epsilon=1e-8), jit_compile=False if keras.backend.backend() == "tensorflow" else "auto")
     batches = Batches(np.empty((STEPS * BATCH, 2), "float32"), BATCH, seed, transform=lambda batch, generator: points(len(batch), generator))
     told = [GammaSchedule(replayed, unit="epoch")] if replayed else []
     history = vae.fit(batches, epochs=epochs, shuffle=False, verbose=0, callbacks=[batches.follow_epochs(), *told]).history
