@@ -69,3 +69,8 @@ def numpy_rule(rule, g, errors, floor=0.0):
             g = error
         g = max(g, floor**2)
     return g
+
+
+def told(caplog):
+    """What the callbacks have logged; TensorFlow logs of its own now and then."""
+    return [record.getMessage() for record in caplog.records if record.name.startswith("callbacks")]

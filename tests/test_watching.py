@@ -5,7 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from small_models import StrangersVAE
+from small_models import StrangersVAE, told
 from PIL import Image
 
 import callbacks
@@ -204,8 +204,8 @@ def test_collapse_alarm_names_the_latents(caplog):
     watch = callbacks.CollapseAlarm(x, lambda model, x: (np.zeros((len(x), 3)), np.log([variances[next(epoch)]] * len(x))))
     with caplog.at_level("WARNING", logger="callbacks.collapse_alarm"):
         history = model.fit(x, epochs=4, verbose=0, callbacks=[watch]).history
-    told = [record.getMessage() for record in caplog.records]
-    assert len(told) == 2 and told[0].startswith("latents 1 died: a smaller KL weight") and told[1].startswith("latents 2 blew up: ")
+    found = told(caplog)
+    assert len(found) == 2 and found[0].startswith("latents 1 died: a smaller KL weight") and found[1].startswith("latents 2 blew up: ")
     assert history["latents_died"] == [0, 1, 1, 1] and history["latents_blown_up"] == [0, 0, 1, 1]
 
 
@@ -238,12 +238,12 @@ def test_callbacks_go_on_in_another_process_where_they_were(caplog):
     with caplog.at_level("WARNING"):
         first, second = make(), make()
         model.fit(x, epochs=2, verbose=0, callbacks=first)
-        assert [len(record.getMessage().split("latents")) for record in caplog.records].count(1) == 1 and len(caplog.records) == 3
+        assert [len(text.split("latents")) for text in told(caplog)].count(1) == 1 and len(told(caplog)) == 3
         caplog.clear()
         states = [callback.get_state() for callback in first]
         model.free_bits.assign(0.3)  # as a checkpoint within an epoch has it
         model.fit(x, epochs=1, verbose=0, callbacks=[*second, *map(SetState, second, states)])
-    assert not caplog.records
+    assert not told(caplog)
     assert second[2].records["step"].tolist() == [2, 4, 6]
     assert float(model.free_bits) == 0.0
 
