@@ -10,7 +10,6 @@ from keras import ops
 
 from .contract import number, restore_config
 
-
 EXPLODED = 1e6  # nats of KL an example, on average over an epoch: no code is that long
 
 

@@ -11,6 +11,7 @@ import twostage
 from twostage.models.batch_normalization import BatchNormalization
 from twostage.models.divergences import MaximumMeanDiscrepancy, squared_length
 from twostage.models.gradient_penalty import GradientPenalty
+from twostage.models.jit import jit_compile
 
 
 def autoencoder(norm=False, **options):
@@ -23,9 +24,6 @@ def autoencoder(norm=False, **options):
 
 def data(count=40):
     return np.random.default_rng(0).normal(size=(count, 6)).astype("float32")
-
-
-JIT = False if keras.backend.backend() == "tensorflow" else "auto"  # XLA compiles for longer than this trains
 
 
 def numbers(tensor):
@@ -88,7 +86,7 @@ def test_the_gradient_penalty_trains_and_flattens_the_decoder(tmp_path):
     for name, penalty in (("none", None), ("penalty", GradientPenalty(1.0))):
         keras.utils.set_random_seed(1)
         vae = autoencoder(divergence=squared_length, kl_weight=0.01, decoder_penalty=penalty)
-        vae.compile(keras.optimizers.Adam(1e-2), jit_compile=JIT)
+        vae.compile(keras.optimizers.Adam(1e-2), jit_compile=jit_compile())
         assert np.isfinite(vae.fit(x, batch_size=50, epochs=15, verbose=0).history["loss"]).all()
         sizes[name] = float(GradientPenalty(1.0)(vae.decoder, vae.posterior(x)[0]))
     assert sizes["penalty"] < 0.5 * sizes["none"]
@@ -110,7 +108,7 @@ def test_the_discrepancy_is_unbiased_and_sees_a_shift():
     squared = ((z[:, None] - z) ** 2).sum(-1)
     np.testing.assert_allclose(numbers(layer._kernel(ops.convert_to_tensor(z), ops.convert_to_tensor(z))), (c / (c + squared[..., None])).sum(-1), rtol=1e-4)
     vae = autoencoder(divergence=MaximumMeanDiscrepancy(), kl_weight=10.0)
-    vae.compile(keras.optimizers.Adam(1e-2), jit_compile=JIT)
+    vae.compile(keras.optimizers.Adam(1e-2), jit_compile=jit_compile())
     assert np.isfinite(vae.fit(data(200), batch_size=50, epochs=3, verbose=0).history["loss"]).all()
 
 

@@ -17,7 +17,7 @@ def chart(title, series, x_label="", log=False, x_range=None, y_range=None):
         series: Triples (label, xs, ys) of a curve; with a fourth, `"bars"` (from the axis up, xs the middles) or `"point"`, drawn so. What is not finite is left out.
         x_label: Below it.
         log: Whether the vertical axis is logarithmic; values that are not positive are left out then.
-        x_range, y_range: (least, most) of the axes; None: of the values.
+        x_range, y_range: (least, most) of the axes, of the vertical one's logarithm with `log`; None: of the values.
     """
     drawn = [(label, *_finite(xs, ys, log), *kind) for label, xs, ys, *kind in series]
     drawn = [one for one in drawn if len(one[1])]
@@ -25,7 +25,7 @@ def chart(title, series, x_label="", log=False, x_range=None, y_range=None):
         return _svg(title, [_text(WIDTH / 2, HEIGHT / 2, "no values", "middle")])
     x0, x1 = x_range or _span(np.concatenate([_reach(xs, *kind) for _, xs, _, *kind in drawn]), 0)
     values = np.concatenate([one[2] for one in drawn])
-    y0, y1 = (math.log10(value) for value in y_range) if y_range and log else y_range or _span(values)
+    y0, y1 = y_range or _span(values)
     place_x = lambda x: LEFT + (WIDTH - LEFT - RIGHT) * (x - x0) / (x1 - x0)  # noqa: E731
     place_y = lambda y: BASE - (BASE - TOP) * (y - y0) / (y1 - y0)  # noqa: E731
     parts = []

@@ -34,8 +34,7 @@ def write(run, how="normalised", mixture=None):
     twostage.VAE  # registers the classes that the files name
     if keras.backend.backend() != "tensorflow":
         raise InputError(f"received the backend {keras.backend.backend()}, a SavedModel needs TensorFlow's: set KERAS_BACKEND=tensorflow")
-    recalibrated = run / "stage1" / "recalibrated.keras"
-    stage1 = _load(recalibrated if recalibrated.exists() else run / "stage1" / "model.keras")
+    stage1 = stage1_of(run)
     second = (run / "stage2" / "model.keras").exists()
     stage2 = _load(run / "stage2" / "model.keras") if second else None
     normalizer = _load(run / "stage2" / "normalizer.keras") if second else None
@@ -77,6 +76,12 @@ def write(run, how="normalised", mixture=None):
     archive.add_endpoint("decode", stage1.decode, [tf.TensorSpec((None, width), tf.float32)])
     archive.add_endpoint("reconstruct", lambda images: sampling.reconstruct(stage1, checked(images)), [images])
     return _place(archive, run / "saved_model")
+
+
+def stage1_of(run):
+    """The stage 1 that is exported: recalibrated, where that was found better."""
+    recalibrated = Path(run) / "stage1" / "recalibrated.keras"
+    return _load(recalibrated if recalibrated.exists() else Path(run) / "stage1" / "model.keras")
 
 
 class SavedVAE:

@@ -19,6 +19,7 @@ from twostage.data.batches import Batches, flip
 from twostage.densities.mixture import Mixture
 from twostage.errors import InputError
 from twostage.latents import LatentNormalizer, SharedPosterior, encode, redraw
+from twostage.models.jit import jit_compile
 from twostage.progress import OneLine, Pace
 from twostage.runs import fingerprint, finished_stage1
 
@@ -107,10 +108,9 @@ def export(run, recalibrate=False, mixture=0):
 
 def _mixture(run, components):
     """Of the latents of the training images under the stage 1 that is exported."""
-    first = finished_stage1(run)
-    recalibrated = first.path / "recalibrated.keras"
-    vae = keras.saving.load_model(recalibrated if recalibrated.exists() else first.path / "model.keras", compile=False)
-    return Mixture(samplers.drawn_latents(vae, data.load_for(first.saved_config())[0]), components)
+    from twostage.export import stage1_of
+
+    return Mixture(samplers.drawn_latents(stage1_of(run), data.load_for(finished_stage1(run).saved_config())[0]), components)
 
 
 def _prepare(config):
@@ -146,8 +146,7 @@ def _train(config, stage, vae, batches, watched, grid):
 
 def compile_vae(config, vae):
     """With Adam, and with XLA where it is the faster way: on a CPU it takes several times as long as TensorFlow's own graph."""
-    jit = keras.backend.backend() != "tensorflow" or bool(keras.distribution.list_devices("gpu"))
-    vae.compile(keras.optimizers.Adam(config.learning_rate, epsilon=1e-8), jit_compile="auto" if jit else False)
+    vae.compile(keras.optimizers.Adam(config.learning_rate, epsilon=1e-8), jit_compile=jit_compile())
 
 
 def default_callbacks(config, stage, batches, watched, grid):

@@ -27,12 +27,13 @@ def measured(row, seed, found, epochs=LENGTH):
 
     from twostage.likelihoods.diagonal_gaussian_likelihood import DiagonalGaussianLikelihood
     from twostage.models.berger_sebag import residual_decoder, residual_encoder
+    from twostage.models.jit import jit_compile
     from twostage.models.vae import VAE
 
     keras.utils.set_random_seed(seed)
     decoder = residual_decoder(DIMENSIONS, width=50, blocks=1, heads=("linear", "linear"))
     vae = VAE(residual_encoder(DIMENSIONS, width=50, blocks=1), decoder, DiagonalGaussianLikelihood(row.settings["xi"] ** 0.5), data_dtype="float32", seed=seed)
-    vae.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-2, 100 * epochs)), jit_compile=False if keras.backend.backend() == "tensorflow" else "auto")
+    vae.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-2, 100 * epochs)), jit_compile=jit_compile())
     point = np.tile(np.random.default_rng(0).random((1, DIMENSIONS), dtype="float32"), (1_000, 1))  # of 10 copies a batch
     history = vae.fit(point, batch_size=10, epochs=epochs, verbose=0).history
     curve = [-value for value in history["reconstruction"]]

@@ -15,6 +15,7 @@ from twostage.likelihoods.diagonal_gaussian_likelihood import DiagonalGaussianLi
 from twostage.likelihoods.gaussian_likelihood import GaussianLikelihood
 from twostage.metrics.bounds import bounds
 from twostage.models.berger_sebag import residual_decoder, residual_encoder
+from twostage.models.jit import jit_compile
 from twostage.models.vae import VAE
 
 REACH, NOISE = 2.5, (0.05, 0.01, 0.1)
@@ -46,7 +47,7 @@ def train(settings, seed, epochs, rate=1e-3):
     else:
         likelihood = GaussianLikelihood(replayed[0] if replayed else 1.0 if sigma == "learned" else sigma, sigma == "learned", floor=FLOOR)
     vae = VAE(residual_encoder(), residual_decoder(heads=("linear",) * len(likelihood.heads)), likelihood, data_dtype="float32", seed=seed)
-    vae.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, epochs * STEPS), epsilon=1e-8), jit_compile=False if keras.backend.backend() == "tensorflow" else "auto")
+    vae.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, epochs * STEPS), epsilon=1e-8), jit_compile=jit_compile())
     batches = Batches(np.empty((STEPS * BATCH, 2), "float32"), BATCH, seed, transform=lambda batch, generator: points(len(batch), generator))
     told = [GammaSchedule(replayed, unit="epoch")] if replayed else []
     history = vae.fit(batches, epochs=epochs, shuffle=False, verbose=0, callbacks=[batches.follow_epochs(), *told]).history

@@ -5,11 +5,11 @@ import math
 import keras
 from keras import ops
 
-from twostage.likelihoods.likelihood import Likelihood, over_example, tfp
+from twostage.likelihoods.likelihood import EIGHT_BIT_FLOOR, GaussianNoise, over_example
 
 
 @keras.saving.register_keras_serializable("twostage")
-class DiagonalGaussianLikelihood(Likelihood):
+class DiagonalGaussianLikelihood(GaussianNoise):
     """p(x | z) = N(x; mean(z), diag sigma(z)^2), with sigma^2 = floor^2 + exp(2 s) and s the decoder's second block (LV-VAE of Berger & Sebag, whose floor is 0).
 
     Without a floor the likelihood has no upper bound: where the mean of a dimension can be hit exactly, sigma runs to 0. With it the log likelihood of an example never exceeds
@@ -21,7 +21,7 @@ class DiagonalGaussianLikelihood(Likelihood):
 
     heads = ("sigmoid", "linear")
 
-    def __init__(self, floor=1 / (255 * math.sqrt(12)), **kwargs):
+    def __init__(self, floor=EIGHT_BIT_FLOOR, **kwargs):
         super().__init__(**kwargs)
         if floor < 0:
             raise ValueError(f"Received floor={floor}, expected at least 0 (0: no bound).")
@@ -32,18 +32,14 @@ class DiagonalGaussianLikelihood(Likelihood):
         log_variance = 2.0 * self.blocks(parameters)[1]
         return ops.logaddexp(log_variance, 2.0 * math.log(self.floor)) if self.floor else log_variance
 
+    def deviation(self, parameters):
+        """sigma of every dimension, (batch, ...)."""
+        return ops.exp(0.5 * self.log_variance(parameters))
+
     def call(self, x, parameters, sample_weight=None, training=False):
         log_variance = self.log_variance(parameters)
         squared = ops.square(x - self.mean(parameters)) * ops.exp(-log_variance)
         return 0.5 * over_example(squared + log_variance + math.log(2 * math.pi))
-
-    def sample(self, parameters, seed=None):
-        mean = self.mean(parameters)
-        return mean + ops.exp(0.5 * self.log_variance(parameters)) * keras.random.normal(ops.shape(mean), dtype="float32", seed=seed)
-
-    def as_distribution(self, parameters):
-        normal = tfp().distributions.Normal(self.mean(parameters), ops.exp(0.5 * self.log_variance(parameters)))
-        return tfp().distributions.Independent(normal, len(parameters.shape) - 1)
 
     def get_config(self):
         return {**super().get_config(), "floor": self.floor}

@@ -5,9 +5,7 @@ import math
 import keras
 from keras import ops
 
-from twostage.likelihoods.likelihood import Likelihood, over_example, tfp, weighted_mean
-
-EIGHT_BIT_FLOOR = 1 / (255 * math.sqrt(12))  # standard deviation of rounding to 8 bits, images in [0, 1]
+from twostage.likelihoods.likelihood import EIGHT_BIT_FLOOR, GaussianNoise, over_example, weighted_mean
 
 
 @keras.saving.register_keras_serializable("twostage")
@@ -25,7 +23,7 @@ class AtLeast(keras.constraints.Constraint):
 
 
 @keras.saving.register_keras_serializable("twostage")
-class GaussianLikelihood(Likelihood):
+class GaussianLikelihood(GaussianNoise):
     """p(x | z) = N(x; mean(z), gamma^2 I), with one standard deviation gamma for all D dimensions.
 
     Calling it, `likelihood(x, mean, sample_weight=None, training=False)`, gives the negative log likelihood of each example in
@@ -94,15 +92,6 @@ class GaussianLikelihood(Likelihood):
         if training and not self.learned:
             self.batch_mse.assign(weighted_mean(squared_error, sample_weight) / dimensions)
         return nats
-
-    def sample(self, parameters, seed=None):
-        """A draw from p(x | z): the mean plus noise of standard deviation gamma. Not clipped to [0, 1]."""
-        mean = self.mean(parameters)
-        return mean + self.gamma * keras.random.normal(ops.shape(mean), dtype="float32", seed=seed)
-
-    def as_distribution(self, parameters):
-        normal = tfp().distributions.Normal(self.mean(parameters), self.gamma)
-        return tfp().distributions.Independent(normal, len(parameters.shape) - 1)
 
     def get_config(self):
         return {**super().get_config(), "gamma": self.initial_gamma, "learned": self.learned, "multiplier": self.multiplier, "floor": self.floor}

@@ -5,9 +5,13 @@ import math
 import keras
 from keras import ops
 
+EIGHT_BIT_FLOOR = 1 / (255 * math.sqrt(12))  # standard deviation of rounding to 8 bits, images in [0, 1]
+
 
 class Likelihood(keras.layers.Layer):
     """p(x | z): calling it, `likelihood(x, parameters, sample_weight=None, training=False)`, gives the nats of each example, -log p(x | z), all constants kept.
+
+    Each also has `sample(parameters, seed)` -> a draw from p(x | z), and `as_distribution(parameters)` -> a `tensorflow_probability` distribution over examples, on the TensorFlow backend.
 
     `parameters` is what the decoder puts out: as many blocks of the data's channels, along the last axis, as the class has `heads`. Always float32.
 
@@ -34,14 +38,6 @@ class Likelihood(keras.layers.Layer):
         """E[x | z], (batch, ...) float32."""
         return self.blocks(parameters)[0]
 
-    def sample(self, parameters, seed=None):
-        """A draw from p(x | z), (batch, ...) float32. Not clipped to [0, 1]."""
-        raise NotImplementedError
-
-    def as_distribution(self, parameters):
-        """p(x | z) as a `tensorflow_probability` distribution over examples. Needs the TensorFlow backend."""
-        raise NotImplementedError
-
     def bits_per_dimension(self, nats, dimensions):
         """Bits of a level, 0 to 255, of a dimension, from nats -log p an example. Of a density they bound the level's bits only where the data were `dequantised`, to [0, 1)."""
         return (nats / dimensions + (0.0 if self.discrete else math.log(256))) / math.log(2)
@@ -56,6 +52,24 @@ class Likelihood(keras.layers.Layer):
 
     def get_config(self):
         return {"name": self.name, "trainable": self.trainable}
+
+
+class GaussianNoise(Likelihood):
+    """A mean with Gaussian noise: what these models share once `deviation` is known."""
+
+    def deviation(self, parameters):
+        """The standard deviation, one number or one of each dimension."""
+        return self.gamma
+
+    def sample(self, parameters, seed=None):
+        """A draw from p(x | z): the mean plus noise. Not clipped to [0, 1]."""
+        mean = self.mean(parameters)
+        return mean + self.deviation(parameters) * keras.random.normal(ops.shape(mean), dtype="float32", seed=seed)
+
+    def as_distribution(self, parameters):
+        """p(x | z), independent over dimensions."""
+        normal = tfp().distributions.Normal(self.mean(parameters), self.deviation(parameters))
+        return tfp().distributions.Independent(normal, len(parameters.shape) - 1)
 
 
 def over_example(values):

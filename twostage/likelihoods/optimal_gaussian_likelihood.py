@@ -5,13 +5,13 @@ import math
 import keras
 from keras import ops
 
-from twostage.likelihoods.likelihood import Likelihood, over_example, tfp, weighted_mean
+from twostage.likelihoods.likelihood import GaussianNoise, over_example, weighted_mean
 
 MEMORY = 0.99  # of the running mean of the squared error, which samples are drawn with
 
 
 @keras.saving.register_keras_serializable("twostage")
-class OptimalGaussianLikelihood(Likelihood):
+class OptimalGaussianLikelihood(GaussianNoise):
     """N(x; mean(z), m I) with the variance m at its optimum for x itself; the gradient passes through it.
 
     - `per="image"` (Beta-Sigma VAE, Eq. 6 with one variance an image, as their code): m the image's mean squared error,
@@ -25,7 +25,7 @@ class OptimalGaussianLikelihood(Likelihood):
         per: `"image"` or `"batch"`.
         floor: `"image"`: what is added within the logarithm, squared units of the data; None: 1e-5, which acts as a least m of 1.6e-6. `"batch"`: least log sigma; None: -6.
 
-    The weight `gamma_squared` is a running mean of the squared error of training batches; `gamma` and `sample` use it.
+    The weight `gamma_squared` is a running mean of the squared error of training batches; `gamma`, `sample` and `as_distribution` use it.
     """
 
     normalised = False
@@ -56,15 +56,6 @@ class OptimalGaussianLikelihood(Likelihood):
             return 0.5 * dimensions * (ops.log(2 * math.pi * squared_error / dimensions + self.floor) + 1.0)
         log_sigma = self.floor + ops.softplus(0.5 * ops.log(batch_error) - self.floor)
         return squared_error / 2 * ops.exp(-2.0 * log_sigma) + dimensions * (log_sigma + 0.5 * math.log(2 * math.pi))
-
-    def sample(self, parameters, seed=None):
-        mean = self.mean(parameters)
-        return mean + self.gamma * keras.random.normal(ops.shape(mean), dtype="float32", seed=seed)
-
-    def as_distribution(self, parameters):
-        """With the running variance: the one that an image has is known only with the image."""
-        normal = tfp().distributions.Normal(self.mean(parameters), self.gamma)
-        return tfp().distributions.Independent(normal, len(parameters.shape) - 1)
 
     def get_config(self):
         return {**super().get_config(), "per": self.per, "floor": self.floor}

@@ -12,6 +12,7 @@ from twostage.data import cache
 from twostage.data.batches import Batches
 from twostage.errors import InputError
 from twostage.metrics.extractor import Extractor, digest_of
+from twostage.models.jit import jit_compile
 
 FORM = 1  # of the network and its training; another number trains anew
 
@@ -95,8 +96,7 @@ def _trained(train, classes, epochs, width, batch_size, seed, path):
     model, batches = network(train[0].shape[1:], classes, width), _Labelled(*train, batch_size, seed)
     rate = keras.optimizers.schedules.CosineDecay(1e-4, epochs * len(batches), 0.0, warmup_target=3e-3, warmup_steps=2 * len(batches))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    jit = keras.backend.backend() != "tensorflow"
-    model.compile(keras.optimizers.AdamW(rate, weight_decay=0.02), loss, metrics=["accuracy"], jit_compile="auto" if jit else False)
+    model.compile(keras.optimizers.AdamW(rate, weight_decay=0.02), loss, metrics=["accuracy"], jit_compile=jit_compile())
     tell = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: print(f"classifier, epoch {epoch + 1}/{epochs}: accuracy {logs['accuracy']:.4f}", flush=True))
     backup = keras.callbacks.BackupAndRestore(path.with_suffix(""))  # a training that dies goes on
     model.fit(batches, epochs=epochs, shuffle=False, verbose=0, callbacks=[batches.follow_epochs(), backup, tell])
