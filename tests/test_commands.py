@@ -1,5 +1,6 @@
 """The two scripts as a newcomer meets them: end to end, resumed, and wrong in every usual way."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from twostage import cli
+from twostage import cli, runs
 
 ROOT = Path(__file__).parents[1]
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -58,6 +59,31 @@ def test_gamma_never_rises_under_minimum(run):
         names, *rows = (run[0] / stage / "history.csv").read_text().splitlines()
         gamma = [float(row.split(",")[names.split(",").index("gamma")]) for row in rows]
         assert gamma[1] <= gamma[0] <= 1
+
+
+def recorded(folder):
+    names, *rows = (folder / "stage1" / "history.csv").read_text().splitlines()
+    return [float(row.split(",")[names.split(",").index("gamma")]) for row in rows]
+
+
+def test_gamma_of_another_run(run, tmp_path, capsys):
+    """F*-VAE takes the last gamma, the scheduled F-VAE all of them, and needs the other run no more."""
+    gammas = recorded(run[0])
+    _, config = runs.open_stage(1, {"gamma": "fixed", "gamma_from": str(run[0])}, run=tmp_path / "fixed")
+    assert config.gamma_start == gammas[-1] < 1
+    cli.stage1(["--run", str(tmp_path / "scheduled"), *SMALL, "--gamma", "scheduled", "--gamma-from", str(run[0])])
+    assert recorded(tmp_path / "scheduled") == pytest.approx(gammas, rel=1e-5)
+    stage, config = runs.open_stage(1, {}, run=tmp_path / "scheduled", resume=True)
+    assert stage.gamma_curve(dataclasses.replace(config, gamma_from="gone")) == gammas
+    for wrong, told in (
+        (["--gamma", "scheduled"], "expected --gamma-from RUN"), (["--gamma-from", str(run[0])], "expected no --gamma-from"),
+        (["--gamma", "fixed", "--gamma-from", str(tmp_path)], "give the folder of a run whose stage 1 was trained"),
+        (["--gamma", "scheduled", "--gamma-from", str(run[0]), "--likelihood", "bernoulli"], "which has no gamma to set"),
+    ):  # fmt: skip
+        with pytest.raises(SystemExit):
+            cli.stage1(["--run", str(tmp_path / "wrong"), *wrong])
+        assert told in capsys.readouterr().err
+    assert not (tmp_path / "wrong").exists()
 
 
 LOADED = """
@@ -131,7 +157,7 @@ class Without(PathFinder):
     def find_spec(cls, name, path=None, target=None):
         return None if name.split(".")[0] == "tensorflow" else PathFinder.find_spec(name, path, target)
 sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.meta_path]
-from twostage import cli
+from twostage import cli, runs
 cli.stage{}(sys.argv[1:])
 assert not any(name.split(".")[0] == "tensorflow" for name in sys.modules)
 """
@@ -177,7 +203,7 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, run):
         (cli.stage1, ["--data", tmp_path / "x.npy", *new], "28x28, the ResNet takes squares of side 8, 16, 32, 64, 128: pad them with --pad 32"),
         (cli.stage1, ["--data", tmp_path / "nowhere", *new], "check the path"),
         (cli.stage1, ["--batch-size", "5000", *new], "at least one batch of 5000"),
-        (cli.stage1, ["--gamma", "magic", *new], "received --gamma magic, expected one of computed, learned, fixed"),
+        (cli.stage1, ["--gamma", "magic", *new], "received --gamma magic, expected one of computed, learned, fixed, scheduled"),
         (cli.stage1, ["--epochs", "0", *new], "received --epochs 0, expected more than 0"),
         (cli.stage1, ["--epochs", "ten", *new], "invalid int value: 'ten'"),
         (cli.stage1, ["--epoch", "3", *new], "unrecognized arguments: --epoch 3"),

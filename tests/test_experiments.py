@@ -2,32 +2,35 @@
 
 import json
 import math
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from twostage import cli
-from twostage.experiments import berger_sebag, planar, rows
-from twostage.experiments.rows import Row
+from twostage import cli, evaluation, protocol, recipes
+from twostage.experiments import berger_sebag, beta_sigma, hypersphere, planar, rows
+from twostage.experiments.rows import Row, Setting
+from twostage.metrics.random_network import random_network
 
 
 def test_rows_are_run_once_and_set_beside_the_paper(tmp_path, capsys):
     asked = []
 
-    def measure(row, seed, found):
+    def measure(row, seed, found, setting):
         asked.append((row.name, seed, sorted(found)))
         if row.name == "b" and seed == 1 and len(asked) < 5:
             raise KeyboardInterrupt
         return {"elbo": row.settings["x"] + seed, "curve": [1, 2]}
 
-    table = [Row("a", {"x": 1.0}, {"elbo": "1.2 +- .1"}), Row("b", {"x": 5.0})]
+    table, setting = [Row("a", {"x": 1.0}, {"elbo": "1.2 +- .1", "FID": "9"}), Row("b", {"x": 5.0})], Setting(tmp_path, 1)
     with pytest.raises(KeyboardInterrupt):
-        rows.run(table, measure, tmp_path, (0, 1))
-    results = rows.run(table, measure, tmp_path, (0, 1))
+        rows.run(table, measure, setting, (0, 1))
+    results = rows.run(table, measure, setting, (0, 1))
     assert asked == [("a", 0, []), ("b", 0, ["a"]), ("a", 1, []), ("b", 1, ["a"]), ("b", 1, ["a"])]  # what was done is not done again
-    text = rows.table(table, results).splitlines()
-    assert text[0] == "| row | elbo, paper | elbo, ours | seeds |"
-    assert text[2] == "| a | 1.2 +- .1 | 1.5 +- 0.71 | 2 |" and text[3] == "| b | - | 5.5 +- 0.71 | 2 |"
+    text = rows.markdown(*rows.table(table, results)).splitlines()
+    assert text[0] == "| row | FID, paper | elbo, paper | elbo, ours | seeds |"
+    assert text[2] == "| a | 9 | 1.2 +- .1 | 1.5 +- 0.71 | 2 |" and text[3] == "| b | - | - | 5.5 +- 0.71 | 2 |"
+    assert len({setting.path(Row(f"F-VAE {sigma}", {}), 0, ".json") for sigma in (0.1, 0.3, 1.0)}) == 3
     assert rows.spread([]) == "-" and rows.spread([2.0]) == "2"
 
 
@@ -50,27 +53,73 @@ def test_the_elbo_is_the_papers():
     fresh = planar.points(10_000, np.random.default_rng((0, 10)))
     again = vae.evaluate(fresh, verbose=0, return_dict=True)
     assert found["elbo"] == pytest.approx(-again["reconstruction"] - again["kl"] + math.log(2 * math.pi), abs=0.03)
-    assert found["sigma"] == 1 and len(found["curves"]["loss"]) == 2 and len(found["points"]["sampled"]) == 2_000
+    assert found["sigma"] == 1 and len(found["curves"]["loss"]) == 2 and len(found["points"]["sampled"]) == planar.SHOWN
 
 
-def test_a_quick_table_by_the_command(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(berger_sebag, "LENGTH", 10)
+def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(berger_sebag, "ROWS", [row for row in berger_sebag.ROWS if row.name in ("LS-VAE", "F*-VAE", "LV-VAE", "scheduled F-VAE")])
-    cli.experiment("berger_sebag", ["--out", str(tmp_path), "--quick", "--seeds", "1"])
-    text = (tmp_path / "quick" / "results.md").read_text()
-    assert "1 of 10 epochs, 1 seeds" in text and "| LV-VAE | 1.62 +- .08 |" in text and text.count("\n| ") == 6
-    found = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "quick").glob("*.json")}
+    monkeypatch.setattr(planar, "STEPS", 4)
+    cli.experiment("berger_sebag", ["--out", str(tmp_path), "--epochs", "2", "--seeds", "1"])
+    folder = tmp_path / "2-epochs"
+    text = (folder / "results.md").read_text()
+    assert "2 of 200 epochs, 1 of 10 seeds" in text and "| LV-VAE | 1.62 +- .08 |" in text and text.count("\n| ") == 6
+    found = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
     assert len(found) == 4 and found["F*-VAE-0"]["sigma"] == pytest.approx(found["LS-VAE-0"]["sigma"], rel=1e-5)
-    assert found["scheduled_F-VAE-0"]["sigma"] == pytest.approx(found["LS-VAE-0"]["sigma"], rel=1e-5)
-    with pytest.raises(SystemExit):
-        cli.experiment("berger_sebag", ["--seeds", "0"])
+    assert found["scheduled_F-VAE-0"]["curves"]["gamma"] == pytest.approx(found["LS-VAE-0"]["curves"]["gamma"], rel=1e-5)
+    page = (folder / "report.html").read_text()
+    assert page.count("<svg") == len(list(folder.glob("figure-*.svg"))) == 2 * 4 + 3 + 1 and page.count("&plusmn;") + page.count("+-") >= 3
+    ElementTree.parse(folder / "figure-1.svg")
+    for wrong in (["--seeds", "0"], ["--epochs", "0"], ["--data", "mnist"]):
+        with pytest.raises(SystemExit):
+            cli.experiment("berger_sebag", wrong)
+    assert "makes its own data" in capsys.readouterr().err
+
+
+def test_vaes_on_a_circle_lie_on_their_side_of_the_threshold(tmp_path):
+    rows = {row.settings["side"]: row for row in hypersphere.ROWS if row.settings["dimensions"] == 2}
+    low, high = (hypersphere.measured(rows[side], 0, {}, Setting(tmp_path, 8)) for side in (0.8, 3.0))
+    assert low["radius"] < 0.1 and low["kl"] < 0.02 and high["radius"] > 0.9 and high["kl"] > 0.5
+    for row, found in ((rows[0.8], low), (rows[3.0], high)):
+        best = hypersphere.best_radius(row.settings["side"] * 2**0.5, 2)
+        assert row.paper["radius"] == f"{best:.3f} in theory"
+        assert found["evidence"] < hypersphere.log_likelihood(best, row.settings["side"] * 2**0.5, 2) + 0.02
+
+
+def test_the_distortions_of_the_rate_distortion_curve():
+    """Two curves drawn by hand: at the rates 10 and 20 the second is lower by 5 and 15 nats; 40 is outside the first."""
+    made = {"constant": ((5, 100), (15, 80), (25, 60)), "Beta-Sigma": ((10, 85), (20, 55), (40, 20))}
+    results = {f"{name} {beta:g}": [{"rate": 1.0, "test": -2.0}] for name in made for beta in beta_sigma.BETAS}
+    for name, points in made.items():
+        for beta, (rate, distortion) in zip((*beta_sigma.BETAS[:3], 10.0, 100.0), (*points, points[-1], points[-1])):
+            results[f"{name} {beta:g}"] = [{"rate": rate, "test": -distortion - rate}]
+    assert beta_sigma.gains(results, "test") == [(10.0, pytest.approx(5)), (20.0, pytest.approx(15))]
+
+
+def test_images_rows_train_measure_and_draw(tmp_path, monkeypatch):
+    """Both families on 60 made images of 28x28, an epoch each."""
+    generator = np.random.default_rng(0)
+    images, labels = generator.integers(0, 256, (60, 28, 28, 1), "uint8"), np.arange(60) % 2
+    np.savez(tmp_path / "made.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    monkeypatch.setattr(evaluation, "chosen_extractor", lambda config: random_network())
+    monkeypatch.setattr(protocol, "SPLITS", {"fid10k_test": ("test", 60)})
+    monkeypatch.setattr(beta_sigma, "ROWS", [row for row in beta_sigma.ROWS if row.name.endswith(" 1")])
+    monkeypatch.setattr(beta_sigma, "BETAS", (1.0,))
+    monkeypatch.setitem(beta_sigma.COMMON, "batch_size", 30)
+    monkeypatch.setattr(recipes, "export", lambda run: "nothing")
+    cli.experiment("beta_sigma", ["--out", str(tmp_path / "out"), "--epochs", "1", "--seeds", "1", "--data", str(tmp_path / "made.npz")])
+    folder = tmp_path / "out" / "1-epochs"
+    found = json.loads((folder / "constant_1-0.json").read_text())
+    assert found["test"] >= found["one optimum"] >= found["beta / 2"] == found["1 / 2"] and found["test"] == found["train"]
+    assert "beta / 2" not in json.loads((folder / "Beta-Sigma_1-0.json").read_text())
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/png") == 2 and "225.8" in page and "Model B" in page
 
 
 def test_the_ill_posed_likelihood_grows_and_its_bound_holds(tmp_path):
     from twostage.experiments import ill_posed
 
     free, bound = ill_posed.ROWS[0], ill_posed.ROWS[2]
-    found = {row.name: ill_posed.measured(row, 0, {}, epochs=12) for row in (free, bound)}
+    found = {row.name: ill_posed.measured(row, 0, {}, Setting(tmp_path, 12)) for row in (free, bound)}
     cap = -5 * math.log(2 * math.pi * 1e-4)
     assert ill_posed.cap(1e-4) == pytest.approx(cap) and bound.paper["log_likelihood"] == f"at most {cap:.2f}"
     assert cap - 3 < found[bound.name]["log_likelihood"] <= cap + 1e-3

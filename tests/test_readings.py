@@ -6,10 +6,13 @@ import keras
 import numpy as np
 import pytest
 from scipy import stats
+from small_models import linear_vae
 
 import twostage
+from twostage import measures
 from twostage.experiments.hypersphere import best_radius, log_likelihood
 from twostage.likelihoods import readings
+from twostage.metrics.bounds import bounds
 
 
 def test_each_direction_undoes_the_other():
@@ -44,13 +47,27 @@ def test_raes_vae_has_the_decoder_variance_of_seed_facts():
 def test_three_readings_are_gaussian_densities():
     generator = np.random.default_rng(1)
     x, mean = generator.random((2, 40, 30))
-    squared = ((x - mean) ** 2).sum(1).mean()
-    found = readings.constant_sigma_readings(squared, 5.0, 30, beta=0.1)
+    each = ((x - mean) ** 2).sum(1)
+    squared, found = each.mean(), readings.constant_sigma_readings(each, np.full(40, 5.0), 30, beta=0.1)
+    own = stats.norm(mean, np.sqrt(each / 30)[:, None]).logpdf(x).sum(1).mean() - 5
+    assert found.pop("optimal_image") == pytest.approx(own, rel=1e-9) and own > found["optimal"]
     for name, variance in (("half", 0.5), ("beta", 0.05), ("optimal", squared / 30)):
         assert found[name] == pytest.approx(stats.norm(mean, variance**0.5).logpdf(x).sum(1).mean() - 5, rel=1e-9)
         nats = keras.ops.convert_to_numpy(twostage.GaussianLikelihood(variance**0.5)(x.astype("float32"), mean.astype("float32")))
         assert found[name] == pytest.approx(-nats.mean() - 5, rel=1e-5)
     assert found["half"] == pytest.approx(-squared - 15 * math.log(math.pi) - 5) and found["optimal"] == max(found.values())
+
+
+def test_a_fixed_sigma_is_read_in_three_ways_from_one_set_of_weights():
+    """Each reading is the evidence bound of the same networks under another sigma; that of beta / 2 has kappa within it."""
+    images = np.random.default_rng(2).integers(0, 256, (40, 6), "uint8")
+    vae = linear_vae(likelihood=twostage.GaussianLikelihood(0.3), kl_weight=2.0)
+    found = measures.likelihood(vae, images, 5, 0, constant=True)["readings"]
+    squared = 2 * 0.09 * (bounds(vae, images, 5)["distortion"].mean() - 3 * math.log(2 * math.pi * 0.09))
+    for name, variance in (("half", 0.5), ("beta", 0.3**2 * 2), ("optimal", squared / 6)):
+        vae.likelihood.gamma_squared.assign(variance)
+        assert found[name] == pytest.approx(bounds(vae, images, 5)["evidence"].mean(), rel=1e-5)
+    assert "readings" not in measures.likelihood(vae, images, 5, 0)
 
 
 REFERENCE = {  # r*/R at R / sigma = c sqrt(D): seed_facts 6.22

@@ -14,7 +14,8 @@ def chart(title, series, x_label="", log=False, x_range=None, y_range=None):
 
     Args:
         title: Above it.
-        series: Triples (label, xs, ys) of a curve; with a fourth, `"bars"` (from the axis up, xs the middles) or `"point"`, drawn so. What is not finite is left out.
+        series: Triples (label, xs, ys) of a curve; with a fourth, `"bars"` (from the axis up, xs the middles), `"point"`, `"dots"` (small points) or `"marked"` (points on a curve), drawn so. What is not
+            finite is left out.
         x_label: Below it.
         log: Whether the vertical axis is logarithmic; values that are not positive are left out then.
         x_range, y_range: (least, most) of the axes, of the vertical one's logarithm with `log`; None: of the values.
@@ -38,6 +39,38 @@ def chart(title, series, x_label="", log=False, x_range=None, y_range=None):
     if len(drawn) > 1:
         parts += _legend([label for label, *_ in drawn])
     return _svg(title, [*parts, f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{BASE}" y2="{BASE}" class="axis"/>', _text((LEFT + WIDTH - RIGHT) / 2, BASE + 29, x_label, "middle")])
+
+
+def heat_map(title, values, x_range, y_range, x_label="", curve=None):
+    """A field as grey levels, the lighter the higher, as SVG.
+
+    Args:
+        values: (rows, columns), the first row at the lower end of `y_range`.
+        x_range, y_range: (least, most) of the axes.
+        curve: (label, xs, ys) of a line on it, or None.
+    """
+    values = np.asarray(values, "float64")
+    rows, columns = values.shape
+    levels = np.rint(255 * (values - values.min()) / (np.ptp(values) or 1)).astype(int)
+    width, height = (WIDTH - LEFT - RIGHT) / columns, (BASE - TOP) / rows
+    cells = [
+        f'<rect x="{LEFT + j * width:.1f}" y="{BASE - (i + 1) * height:.1f}" width="{width + 0.3:.1f}" height="{height + 0.3:.1f}" fill="rgb({v},{v},{v})"/>'
+        for i, line in enumerate(levels.tolist()) for j, v in enumerate(line)
+    ]  # fmt: skip
+    place_x = lambda x: LEFT + (WIDTH - LEFT - RIGHT) * (np.asarray(x) - x_range[0]) / (x_range[1] - x_range[0])  # noqa: E731
+    place_y = lambda y: BASE - (BASE - TOP) * (np.asarray(y) - y_range[0]) / (y_range[1] - y_range[0])  # noqa: E731
+    cells += [_text(LEFT - 5, place_y(tick) + 4, _number(tick), "end") for tick in ticks(*y_range)]
+    cells += [_text(place_x(tick), BASE + 15, _number(tick), "middle") for tick in ticks(*x_range)]
+    if curve:
+        cells += [_shape(place_x(curve[1]), place_y(curve[2]), "line", COLOURS[1], curve[0]), *_legend([curve[0]], 1)]
+    return _svg(title, [*cells, _text((LEFT + WIDTH - RIGHT) / 2, BASE + 29, x_label, "middle")])
+
+
+def standalone(svg):
+    """A chart as a file of its own: on white, with its own style."""
+    style = "svg { color: #1c2126 } rect.ground { fill: #fff } text { font: 10px sans-serif; fill: currentColor } .title { font-size: 12px; font-weight: 600 } .grid { stroke: #d9dde2 } .axis { stroke: currentColor }"
+    head, rest = svg.split(">", 1)
+    return f'{head} xmlns="http://www.w3.org/2000/svg" width="{2 * WIDTH}"><style>{style}</style><rect class="ground" width="{WIDTH}" height="{HEIGHT}"/>{rest}\n'
 
 
 def ticks(least, most, about=4):
@@ -77,8 +110,12 @@ def _span(values, margin=0.05):
 
 def _shape(xs, ys, kind, colour, label):
     name = f"<title>{html.escape(label)}</title>"
+    if kind == "dots":
+        return f'<g fill="{colour}" fill-opacity=".6">{"".join(f"""<circle cx="{x:.1f}" cy="{y:.1f}" r="1"/>""" for x, y in zip(xs, ys))}</g>'
     if kind == "point" or kind == "line" and len(xs) == 1:
         return "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}">{name}</circle>' for x, y in zip(xs, ys))
+    if kind == "marked":
+        return _shape(xs, ys, "line", colour, label) + "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in zip(xs, ys))
     if kind == "bars":
         width = float(np.diff(xs).min()) if len(xs) > 1 else 10.0
         return "".join(f'<rect x="{x - width / 2:.1f}" y="{y:.1f}" width="{width:.1f}" height="{BASE - y:.1f}" fill="{colour}" fill-opacity=".45"/>' for x, y in zip(xs, ys))
@@ -86,9 +123,9 @@ def _shape(xs, ys, kind, colour, label):
     return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.8" stroke-linejoin="round">{name}</polyline>'
 
 
-def _legend(labels):
+def _legend(labels, first=0):
     parts, x = [], LEFT
-    for i, label in enumerate(labels):
+    for i, label in enumerate(labels, first):
         parts += [f'<rect x="{x:.0f}" y="{HEIGHT - 9}" width="9" height="4" fill="{COLOURS[i % len(COLOURS)]}"/>', _text(x + 12, HEIGHT - 3, label, "start")]
         x += 20 + 5.6 * len(label)
     return parts

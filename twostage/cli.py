@@ -188,9 +188,12 @@ def _evaluate(argv):
 def _experiment(name, argv):
     parser = Parser(prog=f"python -m twostage.experiments.{name}", allow_abbrev=False, description=experiment.__doc__)
     parser.add_argument("--out", default=f"runs/{name}", help=f"folder of the results; what it has is not run again (default: runs/{name})")
-    parser.add_argument("--seeds", type=int, default=10, help="seeds, 0, 1, ... (default: 10)")
-    parser.add_argument("--quick", action="store_true", help="two seeds and a tenth of the length, for a first look")
+    parser.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N - 1 (default: the paper's number)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="length of each row (default: the paper's, or ours where it says nothing)")
+    parser.add_argument("--quick", action="store_true", help="a short length and at most two seeds, for two cores")
+    parser.add_argument("--data", default="", help="images, where the experiment takes some: as train_stage1.py --data (default: mnist)")
     options = parser.parse_args(argv)
-    if options.seeds < 1:
-        parser.error(f"received --seeds {options.seeds}, expected at least 1")
-    _load("twostage.experiments.command").run(name, options.out, options.seeds, options.quick)
+    for flag in ("seeds", "epochs"):
+        if getattr(options, flag) is not None and getattr(options, flag) < 1:
+            parser.error(f"received --{flag} {getattr(options, flag)}, expected at least 1")
+    _load("twostage.experiments.command").run(name, options.out, options.seeds, options.epochs, options.data, options.quick)

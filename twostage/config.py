@@ -12,7 +12,7 @@ def option(default, group, text, choices=None):
 GROUPS = ("run", "data", "network", "likelihood", "sampling", "training")  # in the order of --help
 NETWORKS = ("resnet", "infogan", "wae", "rae", "beta_sigma", "convolutional")
 LIKELIHOODS = ("gaussian", "diagonal", "optimal_image", "optimal_batch", "bernoulli", "logistic")
-GAMMAS, RULES = ("computed", "learned", "fixed"), ("minimum", "ratchet", "ema", "batch")
+GAMMAS, RULES = ("computed", "learned", "fixed", "scheduled"), ("minimum", "ratchet", "ema", "batch")
 PRECISIONS = ("float32", "mixed_bfloat16")
 
 
@@ -21,6 +21,7 @@ class _Training:
     """What both stages have. The defaults are stage 1's."""
 
     gamma: str = option("computed", "likelihood", "how the decoder's standard deviation gamma is found", GAMMAS)
+    gamma_from: str = option("", "likelihood", "folder of another run: with --gamma fixed its last gamma is taken (F*-VAE), with --gamma scheduled its gamma of each epoch")
     gamma_rule: str = option("minimum", "likelihood", "rule of a computed gamma", RULES)
     gamma_start: float = option(1.0, "likelihood", "gamma at the start; with --gamma fixed, throughout")
     gamma_floor: float = option(0.0011, "likelihood", "least gamma; 0.0011 is the rounding error of 8 bits")
@@ -137,6 +138,11 @@ def build(kind, values):
         may_be_zero = name in ("pad", "side", "limit", "l2", "seed", "kl_weight", "checkpoint_every", "gradient_penalty")
         if type(value) in (int, float) and not (value > 0 or may_be_zero and value == 0):
             raise InputError(f"received {flag} {value}, expected {'at least 0' if may_be_zero else 'more than 0'}")
+    if bool(config.gamma_from) != (config.gamma == "scheduled") and config.gamma != "fixed":
+        need = "--gamma-from RUN to take the curve from" if config.gamma == "scheduled" else "no --gamma-from: drop it, or use --gamma fixed or scheduled"
+        raise InputError(f"received --gamma {config.gamma}, expected {need}")
+    if config.gamma == "scheduled" and getattr(config, "likelihood", "gaussian") != "gaussian":
+        raise InputError(f"received --gamma scheduled with --likelihood {config.likelihood}, which has no gamma to set: use --likelihood gaussian")
     if config.gamma_floor > config.gamma_start:
         raise InputError(f"received --gamma-start {config.gamma_start} below --gamma-floor {config.gamma_floor}: raise it or lower the floor")
     if getattr(config, "posterior", "gaussian") == "none" and config.divergence == "kl" and config.kl_weight:

@@ -75,7 +75,7 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
         },
         "distances": distances,
         "copying": {"kind": lookup[0], **measures.copying(lookup[1], of_train, of_test, seed)},
-        "likelihood": measures.likelihood(stage1, bounded, importance_samples, seed),
+        "likelihood": measures.likelihood(stage1, bounded, importance_samples, seed, config.gamma == "fixed" and config.likelihood == "gaussian"),
         "latents": measures.latents(models, images["train"], [one for one in drawing if one.name in LOOKED_AT], seed),
     }  # fmt: skip
     name = "-".join([extractor.name.replace(" ", "_"), protocol.name, *protocol.quirks, *["recalibrated"] * recalibrated])

@@ -6,6 +6,7 @@ import numpy as np
 import callbacks
 from twostage import sampling
 from twostage.latents import encode, redraw
+from twostage.likelihoods import readings
 from twostage.metrics import bounds
 from twostage.metrics.frechet import extrapolated, frechet_of
 from twostage.metrics.half_samples import interval
@@ -33,19 +34,31 @@ def distances(real, features, repeats, seed):
     }  # fmt: skip
 
 
-def likelihood(stage1, images, samples, seed):
-    """Bounds of test images in nats an image, in bits a dimension where that means something, and the squared error a dimension; that alone of an autoencoder, which has no bound."""
+def likelihood(stage1, images, samples, seed, constant=False):
+    """Bounds of test images in nats an image, in bits a dimension where that means something, and the squared error a dimension; that alone of an autoencoder, which has no bound.
+
+    `constant`: gamma was fixed from the start, so that the evidence bound has several `readings` (docs/observation_models.md).
+    """
     mse = _mse(stage1, images)
     if stage1.deviation == 0:
         return {"mse": mse}
     plain = bounds.bounds(stage1, images, samples, seed)
     errors = {f"{name}_error": float(values.std(ddof=1) / len(values) ** 0.5) for name, values in plain.items()}
-    return {**{name: float(values.mean()) for name, values in plain.items()}, **errors, "bits_per_dimension": _bits(stage1, images, plain, samples, seed), "mse": mse}
+    told = {**{name: float(values.mean()) for name, values in plain.items()}, **errors, "bits_per_dimension": _bits(stage1, images, plain, samples, seed), "mse": mse}
+    return {**told, "readings": _readings(stage1, plain, images[0].size)} if constant else told
 
 
 def _mse(stage1, images):
     parts = [images[i : i + BATCH] for i in range(0, len(images), BATCH)]
     return float(np.mean(np.concatenate([keras.ops.convert_to_numpy(sampling.reconstruct(stage1, part)) - part / 255 for part in parts]) ** 2))
+
+
+def _readings(stage1, plain, dimensions):
+    """Of sigma^2: 1/2, beta / 2, the optimum for all images. The loss S / (2 gamma^2) + kappa KL is S + beta KL at beta = 2 gamma^2 kappa."""
+    variance, kappa = (float(keras.ops.convert_to_numpy(value)) for value in (stage1.likelihood.variance, stage1.kl_weight))
+    squared = 2 * variance * (plain["distortion"] - dimensions / 2 * np.log(2 * np.pi * variance))
+    found = readings.constant_sigma_readings(squared, plain["rate"], dimensions, readings.beta_of_gamma(variance**0.5) * kappa)
+    return {name: found[name] for name in ("half", "beta", "optimal")}
 
 
 def _bits(stage1, images, plain, samples, seed):

@@ -49,12 +49,17 @@ def write(run, name):
     results = {name: results.pop(name), **{key: other for key, other in results.items() if "copying" in other}}
     body = [f"<h1>{html.escape(run.resolve().name)}</h1>", _about(run, results[name]), "<h2>Figures</h2>"]
     for key, result in results.items():
-        body += [f"<h3>{html.escape(key)}</h3>", *[_table(*table) for table in tables(result)], *[f'<p class="note">{html.escape(text)}</p>' for text in sentences(result)]]
+        body += [f"<h3>{html.escape(key)}</h3>", *[table(*one) for one in tables(result)], *[f'<p class="note">{html.escape(text)}</p>' for text in sentences(result)]]
     body += [_gallery(run / "evaluation" / name, results[name]), _latents(results[name]), _training(run, results[name])]
     body += ["<h2>How it was got</h2>", *[f"<details><summary>{html.escape(key)}</summary><pre>{html.escape(json.dumps(result['manifest'], indent=2))}</pre></details>" for key, result in results.items()]]
-    page = ["<!doctype html>", '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{html.escape(run.resolve().name)}</title><style>{STYLE}</style></head><body>", *body, "</body></html>"]  # fmt: skip
-    whole.write(run / "report.html", "\n".join(page) + "\n")
+    whole.write(run / "report.html", document(run.resolve().name, body))
+
+
+def document(title, body):
+    """A page, as text: the parts of its body under this project's style."""
+    head = ['<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>"]  # fmt: skip
+    return "\n".join([*head, *body, "</body></html>"]) + "\n"
 
 
 def _about(run, result):
@@ -63,7 +68,8 @@ def _about(run, result):
     return f"<p>Data {html.escape(told['data']['source'])}; {'; '.join(stages)}. Measured {told['started'][:16]} by {html.escape(told['extractor']['frechet'])} on {told['backend']}.</p>"
 
 
-def _table(heading, header, rows):
+def table(heading, header, rows):
+    """A table's HTML; the first cell of each row is its name."""
     head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in header)
     cells = [["".join(f"<td>{html.escape(cell)}</td>" for cell in others), html.escape(first)] for first, *others in rows]
     lines = "".join(f'<tr><th scope="row">{first}</th>{others}</tr>' for others, first in cells).replace("+-", "&plusmn;")
@@ -73,12 +79,13 @@ def _table(heading, header, rows):
 def _gallery(folder, result):
     samples = {kind: folder / f"samples-{kind.replace(' ', '_')}.png" for kind in result["distances"] if kind != "REC"}
     values = {"traversed": ", ".join(map(str, result["latents"]["traversed"])), "kind": result["copying"]["kind"]}
-    first = [_figure(path, f"{kind}: distance {result['distances'][kind]['frechet']:.3f}") for kind, path in samples.items()]
-    others = [_figure(folder / f"{name}.png", caption.format(**values)) for name, caption in CAPTIONS.items()]
+    first = [figure(path, f"{kind}: distance {result['distances'][kind]['frechet']:.3f}") for kind, path in samples.items()]
+    others = [figure(folder / f"{name}.png", caption.format(**values)) for name, caption in CAPTIONS.items()]
     return f'<h2>Samples</h2><div class="grid">{"".join(first)}</div><h2>Images and latents</h2><div class="grid wide">{"".join(others)}</div>'
 
 
-def _figure(path, caption):
+def figure(path, caption):
+    """A PNG within the page."""
     caption = html.escape(caption)
     return f'<figure><img alt="{caption}" src="data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"><figcaption>{caption}</figcaption></figure>'
 

@@ -153,14 +153,22 @@ def default_callbacks(config, stage, batches, watched, grid):
     """What is at work beside the checkpoints, in order: what computes goes before what tells. They share one posterior pass."""
     posterior = SharedPosterior()
     halve = keras.callbacks.LearningRateScheduler(lambda epoch, _: config.learning_rate * 0.5 ** (epoch // config.halve_every))
-    rule = [callbacks.ComputedGamma(config.gamma_rule)] if config.gamma == "computed" and getattr(config, "likelihood", "gaussian") == "gaussian" else []
-    for callback in rule:
-        callback.async_safe = True  # in our VAE it does nothing at a batch's end, so that Keras need not wait for it on JAX
     logs = str(stage.path / "tensorboard") if config.tensorboard else None
     told = [*([keras.callbacks.TensorBoard(logs)] if logs else []), *([] if sys.stdout.isatty() else [OneLine(config.epochs)])]
     watch = [kind(watched, posterior, WATCHED, config.watch_every) for kind in (callbacks.VarianceLaw, callbacks.ActiveLatents)]
     images = callbacks.ImageGrid(stage.path / "images", freq=config.watch_every, tensorboard=logs, **grid)
-    return [batches.follow_epochs(), Pace(), callbacks.NaNDiagnosis(data=watched), halve, *rule, *watch, images, *told]
+    return [batches.follow_epochs(), Pace(), callbacks.NaNDiagnosis(data=watched), halve, *gamma_rule(config, stage), *watch, images, *told]
+
+
+def gamma_rule(config, stage):
+    """The callback that sets gamma, in a list; none where nothing does. A schedule is read from the `Stage`."""
+    if config.gamma == "scheduled":
+        return [callbacks.GammaSchedule(stage.gamma_curve(config), unit="epoch")]
+    if config.gamma != "computed" or getattr(config, "likelihood", "gaussian") != "gaussian":
+        return []
+    rule = callbacks.ComputedGamma(config.gamma_rule)
+    rule.async_safe = True  # in our VAE it does nothing at a batch's end, so that Keras need not wait for it on JAX
+    return [rule]
 
 
 def _save(config, stage, vae, rows, watched):

@@ -67,10 +67,12 @@ def _bounds(manifest, nats):
     if "evidence" not in nats:
         return f"An autoencoder has no likelihood bound; mse {nats['mse']:.5f} a dimension on {manifest['bound_images']:,} test images."
     bits = "no bits a dimension, as the likelihood is no probability" if nats["bits_per_dimension"] is None else f"{nats['bits_per_dimension']:.3f} bits a dimension"
+    read = nats.get("readings", {})
+    constant = f" Read with sigma^2 = 1/2 the evidence is {read['half']:.1f}, with beta / 2 {read['beta']:.1f}, with the best for all images {read['optimal']:.1f}." if read else ""
     return (
         f"Likelihood of {manifest['bound_images']:,} test images, kappa 1, nats an image: evidence {nats['evidence']:.1f} +- {nats['evidence_error']:.1f} "
         f"(distortion {nats['distortion']:.1f}, rate {nats['rate']:.1f}), importance-weighted with {manifest['importance_samples']} draws {nats['importance']:.1f}; "
-        f"{bits}; mse {nats['mse']:.5f} a dimension."
+        f"{bits}; mse {nats['mse']:.5f} a dimension.{constant}"
     )
 
 

@@ -1,5 +1,6 @@
 """The run folder: created once, locked while it is used, resumed or refused when it exists."""
 
+import csv
 import dataclasses
 import fcntl
 import json
@@ -36,7 +37,11 @@ def open_stage(number, changes, preset=None, run=None, resume=False):
     preset = finished_stage1(run, preset).preset if number == 2 else preset
     stage = Stage(run, number, preset, resume)
     if not resume:
-        return stage, configs.resolve(number, stage.preset, **changes)
+        config = configs.resolve(number, stage.preset, **changes)
+        if config.gamma_from:
+            gammas = recorded_gammas(config.gamma_from, number)
+            config = configs.build(type(config), {**dataclasses.asdict(config), "gamma_start": gammas[-1] if config.gamma == "fixed" else gammas[0]})
+        return stage, config
     return stage, configs.build(type(stage.saved_config()), {**dataclasses.asdict(stage.saved_config()), **changes})
 
 
@@ -101,6 +106,13 @@ class Stage:
         if json.loads((self.path / "environment.json").read_text())["data"] != data:
             raise InputError(f"{self.path} was started on other data than {data}: bring those back, or start another run")
 
+    def gamma_curve(self, config):
+        """The gammas that `--gamma scheduled` replays, one an epoch; kept in the stage's folder, so that a resumed run needs no other."""
+        path = self.path / "gamma_schedule.json"
+        if not path.exists():
+            whole.write_json(path, recorded_gammas(config.gamma_from, self.number))
+        return json.loads(path.read_text())
+
     def _lock(self):
         self._lock_file = open(self.run / ".lock", "w")  # held until `end`; one for both stages, as stage 2 reads stage 1's files
         try:
@@ -131,6 +143,22 @@ def finished_stage1(run, preset=None):
     if not (path / "model.keras").exists():
         raise InputError(f"{path} is not finished: run `python train_stage1.py --run {run} --resume` first")
     return Stage(run, 1, preset, resume=True)
+
+
+def recorded_gammas(run, number):
+    """Gamma at the end of each epoch of a stage of a run, from its history.
+
+    Raises:
+        InputError: there is no such stage, or its likelihood has no gamma.
+    """
+    path = Path(run) / f"stage{number}" / "history.csv"
+    if not path.exists():
+        raise InputError(f"received --gamma-from {run}, but {path} does not exist: give the folder of a run whose stage {number} was trained")
+    with open(path) as file:
+        gammas = [float(row["gamma"]) for row in csv.DictReader(file) if row.get("gamma")]
+    if not gammas:
+        raise InputError(f"received --gamma-from {run}, but {path} has no gamma: give a run with --likelihood gaussian")
+    return gammas
 
 
 def fingerprint(array):

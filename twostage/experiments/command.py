@@ -1,20 +1,36 @@
-"""What the commands of the experiments share: run the rows, write the table."""
+"""What the commands of the experiments share: run the rows, write the table and the figures."""
 
-import functools
+import html
 from importlib import import_module
 from pathlib import Path
 
-from twostage import whole
+from twostage import charts, page, whole
+from twostage.errors import InputError
 from twostage.experiments import rows
 
 
-def run(name, out, seeds, quick=False):
-    """Runs the rows of `twostage.experiments.NAME` and writes OUT/results.md. A quick look has a folder of its own."""
+def run(name, out, seeds=None, epochs=None, data="", quick=False):
+    """Runs the rows of `twostage.experiments.NAME`; writes OUT/results.md, OUT/report.html and the charts OUT/*.svg. Another length has a folder of its own.
+
+    An experiment's module has `ROWS`; `LENGTH` and `SEEDS`, the paper's, and `QUICK`, a length for two cores; `measured(row, seed, found, setting)`; `figures(results, setting)`, which gives pairs
+    (a chart as SVG or the path of a PNG, caption); and `DATA`, where it takes images.
+    """
     paper = import_module(f"twostage.experiments.{name}")
-    length = max(1, paper.LENGTH // 10) if quick else paper.LENGTH
-    folder = Path(out) / "quick" if quick else Path(out)
-    results = rows.run(paper.ROWS, functools.partial(paper.measured, epochs=length), folder, range(min(seeds, 2) if quick else seeds))
-    text = rows.table(paper.ROWS, results)
-    head = f"# {name}\n\n{length} of {paper.LENGTH} epochs, {min(seeds, 2) if quick else seeds} seeds; ours is mean +- standard deviation.\n\n"
-    whole.write(folder / "results.md", head + text)
-    print(f"{text}\nwrote {folder / 'results.md'}")
+    if data and not hasattr(paper, "DATA"):
+        raise InputError(f"received --data {data}, but {name} makes its own data: drop it")
+    length = epochs or (paper.QUICK if quick else paper.LENGTH)
+    seeds = seeds or (min(2, paper.SEEDS) if quick else paper.SEEDS)
+    setting = rows.Setting(Path(out) if length == paper.LENGTH else Path(out) / f"{length}-epochs", length, data or getattr(paper, "DATA", ""))
+    results = rows.run(paper.ROWS, paper.measured, setting, range(seeds))
+    header, lines = rows.table(paper.ROWS, results)
+    said = f"{length} of {paper.LENGTH} epochs, {seeds} of {paper.SEEDS} seeds; ours is mean +- standard deviation."
+    whole.write(setting.folder / "results.md", f"# {name}\n\n{said}\n\n{rows.markdown(header, lines)}")
+    body = [f"<h1>{name}</h1><p>{html.escape(paper.__doc__)}</p>", page.table(said, header, lines), '<h2>Figures</h2><div class="grid wide">']
+    for i, (drawn, caption) in enumerate(paper.figures(results, setting), 1):
+        if isinstance(drawn, str):
+            whole.write(setting.folder / f"figure-{i}.svg", charts.standalone(drawn))
+            body.append(f"<figure>{drawn}<figcaption>{html.escape(caption)}</figcaption></figure>")
+        else:
+            body.append(page.figure(drawn, caption))
+    whole.write(setting.folder / "report.html", page.document(name, [*body, "</div>"]))
+    print(f"{rows.markdown(header, lines)}\nwrote {setting.folder}: results.md, report.html, charts (.svg), a .json each row and seed")

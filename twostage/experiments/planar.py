@@ -21,6 +21,7 @@ from twostage.models.vae import VAE
 REACH, NOISE = 2.5, (0.05, 0.01, 0.1)
 BATCH, STEPS = 100, 100  # points a batch, all fresh; batches an epoch, of which one value of a curve is kept
 FLOOR = 1e-3  # of sigma, a tenth of the least noise
+SHOWN = 600  # points of each kind that are kept for the figures
 
 
 def points(count, generator):
@@ -37,7 +38,7 @@ def train(settings, seed, epochs, rate=1e-3):
         settings: `sigma`: fixed at a number; `"learned"`, from 1; `"vector"`, a sigma of the decoder for each dimension; or a sequence, one value an epoch, which is replayed.
         seed: Of weights, points and noise.
         epochs: Of 100 batches.
-        rate: Learning rate of Adam at the start; it decays as a cosine to 0.
+        rate: Learning rate of Adam at the start.
     """
     keras.utils.set_random_seed(seed)
     sigma = settings["sigma"]
@@ -47,15 +48,19 @@ def train(settings, seed, epochs, rate=1e-3):
     else:
         likelihood = GaussianLikelihood(replayed[0] if replayed else 1.0 if sigma == "learned" else sigma, sigma == "learned", floor=FLOOR)
     vae = VAE(residual_encoder(), residual_decoder(heads=("linear",) * len(likelihood.heads)), likelihood, data_dtype="float32", seed=seed)
-    vae.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, epochs * STEPS), epsilon=1e-8), jit_compile=jit_compile())
-    batches = Batches(np.empty((STEPS * BATCH, 2), "float32"), BATCH, seed, transform=lambda batch, generator: points(len(batch), generator))
     told = [GammaSchedule(replayed, unit="epoch")] if replayed else []
-    history = vae.fit(batches, epochs=epochs, shuffle=False, verbose=0, callbacks=[batches.follow_epochs(), *told]).history
-    return vae, history
+    return vae, fit(vae, points, 2, seed, epochs, rate, told)
+
+
+def fit(vae, draw, dimensions, seed, epochs, rate=1e-3, told=()):
+    """Trains on fresh points, `draw(count, generator)` -> (count, dimensions), by Adam whose rate decays as a cosine to 0. Returns the history."""
+    vae.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, epochs * STEPS), epsilon=1e-8), jit_compile=jit_compile())
+    batches = Batches(np.empty((STEPS * BATCH, dimensions), "float32"), BATCH, seed, transform=lambda batch, generator: draw(len(batch), generator))
+    return vae.fit(batches, epochs=epochs, shuffle=False, verbose=0, callbacks=[batches.follow_epochs(), *told]).history
 
 
 def measure(vae, history, seed, count=10_000):
-    """What the paper reports, on fresh points: `elbo` in nats without the constant (D / 2) log 2 pi, as their Table 1; curves an epoch; 2,000 points of each kind.
+    """What the paper reports, on fresh points: `elbo` in nats without the constant (D / 2) log 2 pi, as their Table 1; curves an epoch; 600 points of each kind.
 
     Returns:
         dict in JSON's types: elbo, sigma (final, root mean square where it is a vector), mse, kl, `curves`, `points`.
@@ -63,9 +68,9 @@ def measure(vae, history, seed, count=10_000):
     fresh = points(count, np.random.default_rng((seed, 10)))
     found = bounds(vae, fresh, samples=10, seed=seed, batch_rows=5_000)
     generator = np.random.default_rng((seed, 11))
-    z, mean = generator.standard_normal((2_000, 2), dtype="float32"), vae.posterior(fresh[:2_000])[0]
+    z, mean = generator.standard_normal((SHOWN, 2), dtype="float32"), vae.posterior(fresh[:SHOWN])[0]
     drawn = {"reconstructions": vae.decode(mean), "generated": vae.decode(z), "sampled": vae.likelihood.sample(vae.decoder(z), seed=seed)}
-    drawn = {"data": fresh[:2_000], **{name: keras.ops.convert_to_numpy(some) for name, some in drawn.items()}}
+    drawn = {"data": fresh[:SHOWN], **{name: keras.ops.convert_to_numpy(some) for name, some in drawn.items()}}
     sigma = float(keras.ops.convert_to_numpy(vae.gamma)) if hasattr(vae.likelihood, "gamma") else _root(vae, z)
     return {
         "elbo": float(found["evidence"].mean() + math.log(2 * math.pi)), "sigma": sigma, "mse": float(np.mean((drawn["reconstructions"] - drawn["data"]) ** 2)), "kl": float(found["rate"].mean()),

@@ -20,27 +20,44 @@ class Row:
     paper: dict = dataclasses.field(default_factory=dict)
 
 
-def run(rows, measure, folder, seeds):
-    """Measures every row with every seed, but those that `folder` has already.
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """Args:
+        folder: Where everything goes.
+        epochs: Length of each row's training.
+        data: Images, as `train_stage1.py --data` takes them; "" where an experiment makes its own.
+    """
+
+    folder: Path
+    epochs: int
+    data: str = ""
+
+    def path(self, row, seed, ending=""):
+        """What a row and a seed are kept under."""
+        return self.folder / f"{row.name.replace(' ', '_').replace('/', '_')}-{seed}{ending}"
+
+
+def run(rows, measure, setting, seeds):
+    """Measures every row with every seed, but those that the setting's folder has already, as ROW-SEED.json.
 
     Args:
         rows: `Row`s, in an order in which each needs only those before it.
-        measure: `measure(row, seed, found)` -> dict in JSON's types; numbers stand in the table. `found` is {row's name: dict} of this seed so far.
-        folder: Where the results go, ROW-SEED.json.
+        measure: `measure(row, seed, found, setting)` -> dict in JSON's types; numbers stand in the table. `found` is {row's name: dict} of this seed so far.
+        setting: A `Setting`.
         seeds: Seeds, in order. All rows of a seed come before the next.
 
     Returns:
         {row's name: list of dicts, one a seed}.
     """
-    Path(folder).mkdir(parents=True, exist_ok=True)
+    setting.folder.mkdir(parents=True, exist_ok=True)
     results = {row.name: [] for row in rows}
     for seed in seeds:
         found = {}
         for row in rows:
-            path = Path(folder) / f"{row.name.replace(' ', '_').replace('/', '_')}-{seed}.json"
+            path = setting.path(row, seed, ".json")
             result = whole.read_json(path)
             if not result:
-                result = measure(row, seed, found)
+                result = measure(row, seed, found, setting)
                 whole.write_json(path, result)
                 print(f"{row.name}, seed {seed}: {', '.join(f'{key} {value:.4g}' for key, value in numbers(result).items())}", flush=True)
             found[row.name] = result
@@ -53,17 +70,23 @@ def numbers(result):
 
 
 def table(rows, results):
-    """Markdown: a line a row, `ours` as mean +- standard deviation over the seeds, beside the paper's figure where it has one."""
-    names = list(dict.fromkeys(name for row in rows for name in numbers(results[row.name][0])))
-    told = [name for name in names if any(name in row.paper for row in rows)]
-    header = ["row", *[title for name in names for title in ([f"{name}, paper"] * (name in told) + [f"{name}, ours"])], "seeds"]
-    lines = [header, ["---"] * len(header)]
+    """(header, lines): a line a row, `ours` as mean +- standard deviation over the seeds, beside the paper's figure where it has one."""
+    ours = list(dict.fromkeys(name for row in rows for name in numbers(results[row.name][0])))
+    theirs = list(dict.fromkeys(name for row in rows for name in row.paper))
+    header = ["row", *[f"{name}, paper" for name in theirs if name not in ours]]
+    header += [title for name in ours for title in ([f"{name}, paper"] * (name in theirs) + [f"{name}, ours"])]
+    lines = []
     for row in rows:
-        cells = [row.name]
-        for name in names:
-            cells += [row.paper.get(name, "-")] * (name in told) + [spread([result[name] for result in results[row.name] if name in result])]
+        cells = [row.name, *[row.paper.get(name, "-") for name in theirs if name not in ours]]
+        for name in ours:
+            cells += [row.paper.get(name, "-")] * (name in theirs) + [spread([result[name] for result in results[row.name] if name in result])]
         lines.append([*cells, str(len(results[row.name]))])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    return [*header, "seeds"], lines
+
+
+def markdown(header, lines):
+    """A table as text."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---"] * len(header), *lines]) + "\n"
 
 
 def spread(values):

@@ -6,6 +6,8 @@ constants and the optimiser's epsilon. Derivations and the table: docs/observati
 
 import math
 
+import numpy as np
+
 
 def gamma_of_beta(beta):
     """beta-VAE's S + beta KL is S / (2 gamma^2) + KL at gamma = sqrt(beta / 2)."""
@@ -48,16 +50,18 @@ def rae_to_mean(latent_weight, regulariser_weight, dimensions, latents):
 
 
 def constant_sigma_readings(squared_error, kl, dimensions, beta):
-    """The evidence bound of one set of weights, trained by S + beta KL, under three readings of its sigma (Beta-Sigma VAE, section 3; seed_facts 6.20).
+    """The evidence bound of one set of weights, trained by S + beta KL, under the readings of its sigma (Beta-Sigma VAE, section 3; seed_facts 6.20).
 
     Args:
-        squared_error: S, the mean over examples.
-        kl: KL, the mean over examples, nats.
+        squared_error: S of each example, (N,), or their mean.
+        kl: KL of each example, nats.
         dimensions: D.
         beta: Of the training.
 
     Returns:
-        dict of nats an example: `half` (sigma^2 = 1/2), `beta` (sigma^2 = beta / 2), `optimal` (sigma^2 = S / D).
+        dict of nats an example: `half` (sigma^2 = 1/2), `beta` (sigma^2 = beta / 2), `optimal` (sigma^2 the mean of S / D, one for all), `optimal_image` (each example's own S / D, the
+        Beta-Sigma VAE's; at least `optimal`, and no density).
     """
-    variances = {"half": 0.5, "beta": beta / 2, "optimal": squared_error / dimensions}
-    return {name: -squared_error / (2 * v) - dimensions / 2 * math.log(2 * math.pi * v) - kl for name, v in variances.items()}
+    squared_error, kl = (np.asarray(values, "float64") for values in (squared_error, kl))
+    variances = {"half": 0.5, "beta": beta / 2, "optimal": squared_error.mean() / dimensions, "optimal_image": squared_error / dimensions}
+    return {name: float(np.mean(-squared_error / (2 * v) - dimensions / 2 * np.log(2 * math.pi * v) - kl)) for name, v in variances.items()}

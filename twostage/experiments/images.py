@@ -1,0 +1,69 @@
+"""Rows of image experiments: a run folder each, trained by `train_stage1.py`'s own recipe, then looked at."""
+
+import numpy as np
+from keras import backend, ops, utils
+
+from twostage import data, evaluation, pictures, recipes, runs
+from twostage.latents import encode, redraw
+from twostage.measures import BATCH
+from twostage.metrics.frechet import frechet_of
+from twostage.models.divergences import gaussian_kl
+from twostage.protocol import Protocol
+
+COLUMNS = 12  # images a line of a row's picture
+
+
+def trained(row, seed, setting, common):
+    """(stage 1, its config) of a row: what the row's folder has, trained further where it is not finished.
+
+    Args:
+        row: A `Row` whose settings are `train_stage1.py`'s.
+        seed: Of the run.
+        setting: The `Setting`; a fifth of its length passes from one halving of the learning rate to the next.
+        common: Settings of all rows, as differences from the preset mnist.
+    """
+    backend.clear_session()
+    run = setting.path(row, seed)
+    if not (run / "stage1" / "model.keras").exists():
+        length = {"data": setting.data, "epochs": setting.epochs, "halve_every": max(1, setting.epochs // 5), "seed": seed}
+        stage, config = runs.open_stage(1, {**common, **length, **row.settings}, "mnist", run, resume=(run / "stage1" / "config.json").exists())
+        try:
+            recipes.stage1(config, stage)
+        finally:
+            stage.end()
+    models, config = evaluation.load(run)
+    return models["stage1"], config
+
+
+def split(config, name):
+    """Images (N, height, width, channels) uint8 of a split."""
+    return data.load_for(config, name)[0]
+
+
+def errors_and_rate(vae, images, seed=0):
+    """(S, KL), float64 (N,): squared error of each image in [0, 1], summed over its dimensions, at one draw of z; divergence in nats."""
+    mean, log_var = encode(vae, images)
+    z = redraw(np.stack([mean, log_var], 1), np.random.default_rng((seed, 12)))
+    parts = [(z[i : i + BATCH], images[i : i + BATCH] / np.float32(255)) for i in range(0, len(z), BATCH)]
+    squared = [((ops.convert_to_numpy(vae.decode(some)).astype("float64") - x) ** 2).reshape(len(x), -1).sum(1) for some, x in parts]
+    return np.concatenate(squared), ops.convert_to_numpy(gaussian_kl(mean, log_var, z)).astype("float64").sum(1)
+
+
+def distance(vae, config, seed=0):
+    """Frechet distance of 10,000 images from the prior to the test split, by the features of the data's classifier."""
+    protocol, extractor = Protocol("fid10k_test"), evaluation.chosen_extractor(config)
+    z = np.random.default_rng((seed, 13)).standard_normal((protocol.count, vae.decoder.input_shape[-1]), dtype="float32")
+    made = [extractor(protocol.prepared(ops.convert_to_numpy(vae.decode(z[i : i + BATCH])), None), BATCH) for i in range(0, len(z), BATCH)]
+    return float(frechet_of(extractor(protocol.reference(split(config, "test")), BATCH), np.concatenate(made)))
+
+
+def draw(vae, images, path, seed=0, noisy=False):
+    """Writes a picture: a line of images, their reconstructions, images from the prior; `noisy`: after each of the last two a line drawn from p(x | z) at the same z."""
+    utils.set_random_seed(seed)
+    images = images[:COLUMNS]
+    z = np.random.default_rng((seed, 14)).standard_normal((COLUMNS, vae.decoder.input_shape[-1]), dtype="float32")
+    lines = [images / np.float32(255)]
+    for latents in (vae.posterior(images)[0], z):
+        parameters = vae.decoder(latents, training=False)
+        lines += [vae.likelihood.mean(parameters), *([vae.likelihood.sample(parameters, seed=seed)] if noisy else [])]
+    pictures.save_png(path, pictures.tile(np.concatenate([ops.convert_to_numpy(line) for line in lines]), columns=COLUMNS))
