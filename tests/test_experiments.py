@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from twostage import cli, evaluation, protocol, recipes
+from twostage import charts, cli, evaluation, protocol, recipes
 from twostage.experiments import berger_sebag, beta_sigma, hypersphere, planar, rows
 from twostage.experiments.rows import Row, Setting
 from twostage.metrics.random_network import random_network
@@ -83,6 +83,22 @@ def test_vaes_on_a_circle_lie_on_their_side_of_the_threshold(tmp_path):
         best = hypersphere.best_radius(row.settings["side"] * 2**0.5, 2)
         assert row.paper["radius"] == f"{best:.3f} in theory"
         assert found["evidence"] < hypersphere.log_likelihood(best, row.settings["side"] * 2**0.5, 2) + 0.02
+
+
+def test_the_heat_map_is_lightest_where_the_theorem_says():
+    """Figure 2: in each column the lightest cell lies next to the curve, which leaves 0 at sqrt 2."""
+    results = {row.name: [{"radius": 0.5}] for row in hypersphere.ROWS}
+    drawn = ElementTree.fromstring(charts.standalone(next(hypersphere.figures(results, None))[0]))
+    cells = [cell.attrib for cell in drawn.iter("{http://www.w3.org/2000/svg}rect") if cell.get("fill", "").startswith("rgb")]
+    level = np.array([int(cell["fill"][4:].split(",")[0]) for cell in cells]).reshape(45, 60)
+    radius, sharpness = np.linspace(0, 4, 45), np.linspace(0.05, 4, 60)
+    lightest = radius[level.argmax(0)]
+    assert (lightest[sharpness < 1.3] == 0).all() and lightest[sharpness > 1.7].min() > 0.8
+    best = np.array([hypersphere.best_radius(R, 2) * R for R in sharpness])
+    far = (sharpness < 1.2) | (sharpness > 2)
+    np.testing.assert_allclose(lightest[far], best[far], atol=0.35)  # the levels are whole numbers
+    heights = [float(cell["y"]) for cell in cells]
+    assert heights[0] > heights[-1]  # the first row is the lowest
 
 
 def test_the_distortions_of_the_rate_distortion_curve():

@@ -14,8 +14,8 @@ def chart(title, series, x_label="", log=False, x_range=None, y_range=None):
 
     Args:
         title: Above it.
-        series: Triples (label, xs, ys) of a curve; with a fourth, `"bars"` (from the axis up, xs the middles), `"point"`, `"dots"` (small points) or `"marked"` (points on a curve), drawn so. What is not
-            finite is left out.
+        series: Triples (label, xs, ys) of a curve; with a fourth, `"bars"` (from the axis up, xs the middles), `"point"`, `"dots"` (small points, those within the
+            ranges) or `"marked"` (points on a curve), drawn so. What is not finite is left out.
         x_label: Below it.
         log: Whether the vertical axis is logarithmic; values that are not positive are left out then.
         x_range, y_range: (least, most) of the axes, of the vertical one's logarithm with `log`; None: of the values.
@@ -35,6 +35,9 @@ def chart(title, series, x_label="", log=False, x_range=None, y_range=None):
         parts += [f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>', _text(LEFT - 5, y + 4, _number(tick), "end")]
     parts += [_text(place_x(tick), BASE + 15, _number(tick), "middle") for tick in ticks(x0, x1)]
     for i, (label, xs, ys, *kind) in enumerate(drawn):
+        if kind == ["dots"]:
+            seen = (xs >= x0) & (xs <= x1) & (ys >= y0) & (ys <= y1)
+            xs, ys = xs[seen], ys[seen]
         parts.append(_shape(place_x(xs), place_y(np.clip(ys, y0, y1)), kind[0] if kind else "line", COLOURS[i % len(COLOURS)], label))
     if len(drawn) > 1:
         parts += _legend([label for label, *_ in drawn])

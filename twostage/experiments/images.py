@@ -1,7 +1,7 @@
 """Rows of image experiments: a run folder each, trained by `train_stage1.py`'s own recipe, then looked at."""
 
 import numpy as np
-from keras import backend, ops, utils
+from keras import backend, ops
 
 from twostage import data, evaluation, pictures, recipes, runs
 from twostage.latents import encode, redraw
@@ -59,7 +59,6 @@ def distance(vae, config, seed=0):
 
 def draw(vae, images, path, seed=0, noisy=False):
     """Writes a picture: a line of images, their reconstructions, images from the prior; `noisy`: after each of the last two a line drawn from p(x | z) at the same z."""
-    utils.set_random_seed(seed)
     images = images[:COLUMNS]
     z = np.random.default_rng((seed, 14)).standard_normal((COLUMNS, vae.decoder.input_shape[-1]), dtype="float32")
     lines = [images / np.float32(255)]
