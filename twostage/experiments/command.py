@@ -25,7 +25,8 @@ def run(name, out, seeds=None, epochs=None, data="", quick=False):
     header, lines = rows.table(paper.ROWS, results)
     said = f"{length} of {paper.LENGTH} epochs, {seeds} of {paper.SEEDS} seeds; ours is mean +- standard deviation."
     whole.write(setting.folder / "results.md", f"# {name}\n\n{said}\n\n{rows.markdown(header, lines)}")
-    body = [f"<h1>{name}</h1><p>{html.escape(paper.__doc__.split("`: ", 1)[-1])}</p>", page.table(said, header, lines), '<h2>Figures</h2><div class="grid wide">']
+    about = html.escape(paper.__doc__.split("`: ", 1)[-1])
+    body = [f"<h1>{name}</h1><p>{about}</p>", page.table(said, header, lines), '<h2>Figures</h2><div class="grid wide">']
     for i, (drawn, caption) in enumerate(paper.figures(results, setting), 1):
         if isinstance(drawn, str):
             whole.write(setting.folder / f"figure-{i}.svg", charts.standalone(drawn))
