@@ -1,6 +1,8 @@
 """The evaluation: protocols and quirks, extractors from files, and what may not be compared."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
@@ -132,3 +134,20 @@ def test_a_classifier_learns_is_kept_and_reads_its_features(tmp_path, capsys):
     assert (nearest == test[1]).mean() > 0.8
     with pytest.raises(InputError, match="received faces without labels, a classifier needs them"):
         classifier("faces", (train[0], None), test)
+
+
+def test_two_evaluations_at_once_train_one_classifier(tmp_path, monkeypatch, capsys):
+    from twostage.metrics import classifier
+
+    images, trained = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), "uint8"), []
+
+    def train(*arguments):
+        trained.append(arguments)
+        time.sleep(0.5)
+        return classifier.network((8, 8, 1), 2, 1)
+
+    monkeypatch.setattr(classifier, "_trained", train)
+    part = images, np.arange(20) % 2
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: classifier.classifier("made", part, part, width=1, folder=tmp_path), range(2))
+    assert len(trained) == 1 and first.digest == second.digest and "waiting for another process" in capsys.readouterr().err

@@ -53,7 +53,7 @@ def prepared(source, preparation, folder=None):
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     place = Path(folder or home()) / f"{source.name}-{preparation}-{digest[:8]}"
     place.mkdir(parents=True, exist_ok=True)
-    with _lock(place):
+    with lock(place):
         manifest = _valid(place, key)
         if manifest is None:
             manifest = _make(source, preparation, place, key)
@@ -64,12 +64,13 @@ def prepared(source, preparation, folder=None):
 
 
 @contextlib.contextmanager
-def _lock(place):
-    with open(place / ".lock", "w") as file:
+def lock(place, name=".lock"):
+    """Holds a folder of the cache, or a thing in it that has a lock of its own; waits until another process has let go of it."""
+    with open(place / name, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            print(f"waiting for another process that prepares {place}", file=sys.stderr)
+            print(f"waiting for another process that works in {place}", file=sys.stderr)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

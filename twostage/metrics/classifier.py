@@ -39,12 +39,13 @@ def classifier(name, train, test, epochs=None, width=None, batch_size=128, seed=
     key = digest_of([np.ascontiguousarray(train[0]), train[1], np.frombuffer(json.dumps(recipe).encode(), "uint8")])
     path = Path(folder or cache.home()) / f"classifier-{name}-{key}.keras"
     told = path.with_suffix(".json")
-    if not (path.exists() and told.exists()):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        model = _trained(train, classes, epochs, width, batch_size, seed, path)
-        accuracy = _accuracy(model, *test)
-        whole.save_model(path, model)
-        whole.write_json(told, {"accuracy": accuracy, **recipe})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with cache.lock(path.parent, f"{path.stem}.lock"):  # two that trained at once would measure by different features
+        if not (path.exists() and told.exists()):
+            model = _trained(train, classes, epochs, width, batch_size, seed, path)
+            accuracy = _accuracy(model, *test)
+            whole.save_model(path, model)
+            whole.write_json(told, {"accuracy": accuracy, **recipe})
     model, notes = keras.saving.load_model(path, compile=False), whole.read_json(told)
     inner = keras.Model(model.input, model.get_layer("features").output)
     digest = digest_of(inner.get_weights())
