@@ -64,7 +64,7 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
     text = (folder / "results.md").read_text()
     assert "2 of 200 epochs, 1 of 10 seeds" in text and "| LV-VAE | 1.62 +- .08 |" in text and text.count("\n| ") == 6
     found = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
-    assert len(found) == 4 and found["F*-VAE-0"]["sigma"] == pytest.approx(found["LS-VAE-0"]["sigma"], rel=1e-5)
+    assert len(found) == 4 and found["F_-VAE-0"]["sigma"] == pytest.approx(found["LS-VAE-0"]["sigma"], rel=1e-5)
     assert found["scheduled_F-VAE-0"]["curves"]["gamma"] == pytest.approx(found["LS-VAE-0"]["curves"]["gamma"], rel=1e-5)
     page = (folder / "report.html").read_text()
     assert page.count("<svg") == len(list(folder.glob("figure-*.svg"))) == 2 * 4 + 3 + 1 and page.count("&plusmn;") + page.count("+-") >= 3

@@ -1,6 +1,7 @@
 """Rows of a paper's table, run one by one with several seeds, each kept as soon as it is done, and set beside the paper's figures."""
 
 import dataclasses
+import re
 import statistics
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class Setting:
 
     def path(self, row, seed, ending=""):
         """What a row and a seed are kept under."""
-        return self.folder / f"{row.name.replace(' ', '_').replace('/', '_')}-{seed}{ending}"
+        return self.folder / f"{re.sub(r'[^a-zA-Z0-9.-]+', '_', row.name)}-{seed}{ending}"
 
 
 def run(rows, measure, setting, seeds):
