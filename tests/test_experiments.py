@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from twostage import charts, cli, evaluation, protocol, recipes
+from twostage import charts, cli, evaluation, protocol, recipes, results
 from twostage.experiments import berger_sebag, beta_sigma, hypersphere, planar, rows
 from twostage.experiments.rows import Row, Setting
 from twostage.metrics.random_network import random_network
@@ -25,9 +25,9 @@ def test_rows_are_run_once_and_set_beside_the_paper(tmp_path, capsys):
     table, setting = [Row("a", {"x": 1.0}, {"elbo": "1.2 +- .1", "FID": "9"}), Row("b", {"x": 5.0})], Setting(tmp_path, 1)
     with pytest.raises(KeyboardInterrupt):
         rows.run(table, measure, setting, (0, 1))
-    results = rows.run(table, measure, setting, (0, 1))
+    found = rows.run(table, measure, setting, (0, 1))
     assert asked == [("a", 0, []), ("b", 0, ["a"]), ("a", 1, []), ("b", 1, ["a"]), ("b", 1, ["a"])]  # what was done is not done again
-    text = rows.markdown(*rows.table(table, results)).splitlines()
+    text = results.markdown(*rows.table(table, found)).splitlines()
     assert text[0] == "| row | FID, paper | elbo, paper | elbo, ours | seeds |"
     assert text[2] == "| a | 9 | 1.2 +- .1 | 1.5 +- 0.71 | 2 |" and text[3] == "| b | - | - | 5.5 +- 0.71 | 2 |"
     assert len({setting.path(Row(f"F-VAE {sigma}", {}), 0, ".json") for sigma in (0.1, 0.3, 1.0)}) == 3

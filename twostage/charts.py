@@ -27,13 +27,11 @@ def chart(title, series, x_label="", log=False, x_range=None, y_range=None):
     x0, x1 = x_range or _span(np.concatenate([_reach(xs, *kind) for _, xs, _, *kind in drawn]), 0)
     values = np.concatenate([one[2] for one in drawn])
     y0, y1 = y_range or _span(values)
-    place_x = lambda x: LEFT + (WIDTH - LEFT - RIGHT) * (x - x0) / (x1 - x0)  # noqa: E731
-    place_y = lambda y: BASE - (BASE - TOP) * (y - y0) / (y1 - y0)  # noqa: E731
+    place_x, place_y = _places((x0, x1), (y0, y1))
     parts = []
     for tick in log_ticks(y0, y1) if log else ticks(y0, y1):
         y = place_y(math.log10(tick) if log else tick)
         parts += [f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>', _text(LEFT - 5, y + 4, _number(tick), "end")]
-    parts += [_text(place_x(tick), BASE + 15, _number(tick), "middle") for tick in ticks(x0, x1)]
     for i, (label, xs, ys, *kind) in enumerate(drawn):
         if kind == ["dots"]:
             seen = (xs >= x0) & (xs <= x1) & (ys >= y0) & (ys <= y1)
@@ -41,7 +39,7 @@ def chart(title, series, x_label="", log=False, x_range=None, y_range=None):
         parts.append(_shape(place_x(xs), place_y(np.clip(ys, y0, y1)), kind[0] if kind else "line", COLOURS[i % len(COLOURS)], label))
     if len(drawn) > 1:
         parts += _legend([label for label, *_ in drawn])
-    return _svg(title, [*parts, f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{BASE}" y2="{BASE}" class="axis"/>', _text((LEFT + WIDTH - RIGHT) / 2, BASE + 29, x_label, "middle")])
+    return _svg(title, [*parts, f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{BASE}" y2="{BASE}" class="axis"/>', *_x_axis(place_x, (x0, x1), x_label)])
 
 
 def heat_map(title, values, x_range, y_range, x_label="", curve=None):
@@ -60,13 +58,11 @@ def heat_map(title, values, x_range, y_range, x_label="", curve=None):
         f'<rect x="{LEFT + j * width:.1f}" y="{BASE - (i + 1) * height:.1f}" width="{width + 0.3:.1f}" height="{height + 0.3:.1f}" fill="rgb({v},{v},{v})"/>'
         for i, line in enumerate(levels.tolist()) for j, v in enumerate(line)
     ]  # fmt: skip
-    place_x = lambda x: LEFT + (WIDTH - LEFT - RIGHT) * (np.asarray(x) - x_range[0]) / (x_range[1] - x_range[0])  # noqa: E731
-    place_y = lambda y: BASE - (BASE - TOP) * (np.asarray(y) - y_range[0]) / (y_range[1] - y_range[0])  # noqa: E731
+    place_x, place_y = _places(x_range, y_range)
     cells += [_text(LEFT - 5, place_y(tick) + 4, _number(tick), "end") for tick in ticks(*y_range)]
-    cells += [_text(place_x(tick), BASE + 15, _number(tick), "middle") for tick in ticks(*x_range)]
     if curve:
         cells += [_shape(place_x(curve[1]), place_y(curve[2]), "line", COLOURS[1], curve[0]), *_legend([curve[0]], 1)]
-    return _svg(title, [*cells, _text((LEFT + WIDTH - RIGHT) / 2, BASE + 29, x_label, "middle")])
+    return _svg(title, [*cells, *_x_axis(place_x, x_range, x_label)])
 
 
 def standalone(svg):
@@ -92,6 +88,17 @@ def log_ticks(least, most):
         if len(found) <= 7:
             break
     return found if len(found) > 1 else ticks(10**least, 10**most)
+
+
+def _places(x_range, y_range):
+    """(x -> its place from the left, y -> its place from the top) for axes from the least to the most of each range."""
+    across = lambda x: LEFT + (WIDTH - LEFT - RIGHT) * (np.asarray(x) - x_range[0]) / (x_range[1] - x_range[0])  # noqa: E731
+    return across, lambda y: BASE - (BASE - TOP) * (np.asarray(y) - y_range[0]) / (y_range[1] - y_range[0])
+
+
+def _x_axis(place_x, x_range, label):
+    numbers = [_text(place_x(tick), BASE + 15, _number(tick), "middle") for tick in ticks(*x_range)]
+    return [*numbers, _text((LEFT + WIDTH - RIGHT) / 2, BASE + 29, label, "middle")]
 
 
 def _reach(xs, kind="line"):

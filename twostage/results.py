@@ -26,8 +26,13 @@ def table(result):
     """Markdown: `tables` and `sentences`."""
     lines = [f"# {result['manifest']['run']}", ""]
     for heading, header, rows in tables(result):
-        lines += [f"## {heading}", "", *[f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)], ""]
+        lines += [f"## {heading}", "", markdown(header, rows)]
     return "\n".join([*lines, "\n\n".join(sentences(result))]) + "\n"
+
+
+def markdown(header, rows):
+    """Rows of strings as a table."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *rows)) + "\n"
 
 
 def tables(result):

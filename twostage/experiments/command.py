@@ -4,7 +4,7 @@ import html
 from importlib import import_module
 from pathlib import Path
 
-from twostage import charts, page, whole
+from twostage import charts, page, results, whole
 from twostage.errors import InputError
 from twostage.experiments import rows
 
@@ -21,17 +21,17 @@ def run(name, out, seeds=None, epochs=None, data="", quick=False):
     length = epochs or (paper.QUICK if quick else paper.LENGTH)
     seeds = seeds or (min(2, paper.SEEDS) if quick else paper.SEEDS)
     setting = rows.Setting(Path(out) if length == paper.LENGTH else Path(out) / f"{length}-epochs", length, data or getattr(paper, "DATA", ""))
-    results = rows.run(paper.ROWS, paper.measured, setting, range(seeds))
-    header, lines = rows.table(paper.ROWS, results)
+    found = rows.run(paper.ROWS, paper.measured, setting, range(seeds))
+    header, lines = rows.table(paper.ROWS, found)
     said = f"{length} of {paper.LENGTH} epochs, {seeds} of {paper.SEEDS} seeds; ours is mean +- standard deviation."
-    whole.write(setting.folder / "results.md", f"# {name}\n\n{said}\n\n{rows.markdown(header, lines)}")
+    whole.write(setting.folder / "results.md", f"# {name}\n\n{said}\n\n{results.markdown(header, lines)}")
     about = html.escape(paper.__doc__.split("`: ", 1)[-1])
     body = [f"<h1>{name}</h1><p>{about}</p>", page.table(said, header, lines), '<h2>Figures</h2><div class="grid wide">']
-    for i, (drawn, caption) in enumerate(paper.figures(results, setting), 1):
+    for i, (drawn, caption) in enumerate(paper.figures(found, setting), 1):
         if isinstance(drawn, str):
             whole.write(setting.folder / f"figure-{i}.svg", charts.standalone(drawn))
             body.append(f"<figure>{drawn}<figcaption>{html.escape(caption)}</figcaption></figure>")
         else:
             body.append(page.figure(drawn, caption))
     whole.write(setting.folder / "report.html", page.document(name, [*body, "</div>"]))
-    print(f"{rows.markdown(header, lines)}\nwrote {setting.folder}: results.md, report.html, charts (.svg), a .json each row and seed")
+    print(f"{results.markdown(header, lines)}\nwrote {setting.folder}: results.md, report.html, charts (.svg), a .json each row and seed")

@@ -85,11 +85,6 @@ def table(rows, results):
     return [*header, "seeds"], lines
 
 
-def markdown(header, lines):
-    """A table as text."""
-    return "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---"] * len(header), *lines]) + "\n"
-
-
 def spread(values):
     """`mean +- standard deviation` of values; the value alone of one."""
     if not values:
