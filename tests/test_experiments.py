@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from twostage import charts, cli, evaluation, protocol, recipes, results
-from twostage.experiments import berger_sebag, beta_sigma, hypersphere, planar, rows
+from twostage import charts, cli, config, evaluation, protocol, recipes, results
+from twostage.experiments import balancing, balancing_faces, berger_sebag, beta_sigma, dai_wipf, hypersphere, planar, rae, rows, two_stages
 from twostage.experiments.rows import Row, Setting
 from twostage.metrics.random_network import random_network
 
@@ -63,7 +63,7 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "2-epochs"
     text = (folder / "results.md").read_text()
     assert "2 of 200 epochs, 1 of 10 seeds" in text and "| LV-VAE | 1.62 +- .08 |" in text and text.count("\n| ") == 6
-    found = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
+    found = {path.stem: json.loads(path.read_text()) for path in folder.glob("*-0.json")}
     assert len(found) == 4 and found["F_-VAE-0"]["sigma"] == pytest.approx(found["LS-VAE-0"]["sigma"], rel=1e-5)
     assert found["scheduled_F-VAE-0"]["curves"]["gamma"] == pytest.approx(found["LS-VAE-0"]["curves"]["gamma"], rel=1e-5)
     page = (folder / "report.html").read_text()
@@ -73,6 +73,9 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
         with pytest.raises(SystemExit):
             cli.experiment("berger_sebag", wrong)
     assert "makes its own data" in capsys.readouterr().err
+    with pytest.raises(SystemExit):  # its rows are of something else
+        cli.experiment("hypersphere", ["--out", str(folder), "--seeds", "1"])
+    assert f"{folder} has rows of berger_sebag, received hypersphere: take another --out" in capsys.readouterr().err
 
 
 def test_vaes_on_a_circle_lie_on_their_side_of_the_threshold(tmp_path):
@@ -111,25 +114,67 @@ def test_the_distortions_of_the_rate_distortion_curve():
     assert beta_sigma.gains(results, "test") == [(10.0, pytest.approx(5)), (20.0, pytest.approx(15))]
 
 
-def test_images_rows_train_measure_and_draw(tmp_path, monkeypatch):
-    """Both families on 60 made images, an epoch each."""
+SMALL = {"network": "resnet", "num_scale": 2, "base_dim": 4, "fc_dim": 16, "latent_dim": 4, "pad": 0, "batch_size": 30}  # the papers' have tests of their own
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """A file of 60 images, looked at by the random network; no SavedModels."""
     generator = np.random.default_rng(0)
     images, labels = generator.integers(0, 256, (60, 8, 8, 1), "uint8"), np.arange(60) % 2
     np.savez(tmp_path / "made.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
     monkeypatch.setattr(evaluation, "chosen_extractor", lambda config: random_network())
     monkeypatch.setattr(protocol, "SPLITS", {"fid10k_test": ("test", 60)})
+    monkeypatch.setattr(recipes, "_finish", lambda stage, following: None)
+    return str(tmp_path / "made.npz")
+
+
+def test_images_rows_train_measure_and_draw(tmp_path, made, monkeypatch):
+    """Both families, an epoch each."""
     monkeypatch.setattr(beta_sigma, "ROWS", [row for row in beta_sigma.ROWS if row.name.endswith(" 1")])
     monkeypatch.setattr(beta_sigma, "BETAS", (1.0,))
-    small = {"network": "resnet", "num_scale": 2, "base_dim": 4, "fc_dim": 16, "latent_dim": 4, "pad": 0, "batch_size": 30}  # theirs has tests of its own
-    monkeypatch.setattr(beta_sigma, "COMMON", small)
-    monkeypatch.setattr(recipes, "_finish", lambda stage, following: None)  # the SavedModel
-    cli.experiment("beta_sigma", ["--out", str(tmp_path / "out"), "--epochs", "1", "--seeds", "1", "--data", str(tmp_path / "made.npz")])
+    monkeypatch.setattr(beta_sigma, "COMMON", SMALL)
+    cli.experiment("beta_sigma", ["--out", str(tmp_path / "out"), "--epochs", "1", "--seeds", "1", "--data", made])
     folder = tmp_path / "out" / "1-epochs"
     found = json.loads((folder / "constant_1-0.json").read_text())
     assert found["test"] >= found["one optimum"] >= found["beta / 2"] == found["1 / 2"] and found["test"] == found["train"]
     assert "beta / 2" not in json.loads((folder / "Beta-Sigma_1-0.json").read_text())
+    with pytest.raises(SystemExit):  # rows of other data would be taken as they are
+        cli.experiment("beta_sigma", ["--out", str(tmp_path / "out"), "--epochs", "1", "--data", str(tmp_path / "others.npz")])
     page = (folder / "report.html").read_text()
     assert page.count("data:image/png") == 2 and "225.8" in page and "Model B" in page
+
+
+def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypatch):
+    """Lengths of 10 and 20 epochs at a tenth: the longer row's history begins with the shorter one's; what is finished is not trained again."""
+    second = {"width": 8, "depth": 1, "batch_size": 30, "epochs": 20, "halve_every": 10}
+    first = Row("a, 10", {"stage1": {**SMALL, "epochs": 10}, "stage2": second})
+    longer = Row("a, 20", {"stage1": {**SMALL, "epochs": 20}, "stage2": second, "grown": first})
+    setting = Setting(tmp_path, 1, made)
+    told = [two_stages.measured(row, 0, setting, 10, "digits") for row in (first, longer)]
+    histories = [(setting.path(row, 0) / "stage1" / "history.csv").read_text().splitlines() for row in (first, longer)]
+    assert [len(history) for history in histories] == [2, 3]
+    dated = lambda line: [value for name, value in zip(histories[0][0].split(","), line.split(",")) if "second" not in name]  # noqa: E731
+    assert dated(histories[1][1]) == dated(histories[0][1])
+    assert len((setting.path(longer, 0) / "stage2" / "history.csv").read_text().splitlines()) == 3
+    assert {"REC", "GEN-1", "GEN-2 mean", "GEN-2 noise", "GEN-2 normalised", "mse", "variance law", "inactive"} == set(told[0]) and told[0] != told[1]
+    monkeypatch.setattr(recipes, "stage1", None)
+    monkeypatch.setattr(recipes, "stage2", None)
+    assert two_stages.measured(longer, 0, setting, 10, "digits") == told[1]
+
+
+def test_every_row_of_two_stages_is_a_setting_of_the_commands():
+    for preset, paper in (("cifar10", balancing), ("celeba", balancing_faces), ("cifar10", dai_wipf)):
+        for i, row in enumerate(paper.ROWS):
+            config.resolve(1, preset, **row.settings["stage1"])
+            config.resolve(2, preset, **row.settings["stage2"])
+            assert row.settings.get("grown", row) in paper.ROWS[: i + 1]
+    for row in rae.ROWS:
+        for data in rae.SETTINGS:
+            config.resolve(1, "mnist", **rae.stage1(row.name, data))
+    assert len(balancing.ROWS) == 14 + 1 + 3 and len(balancing_faces.ROWS) == 1 + 24
+    assert rae.stage1("RAE", "cifar10")["kl_weight"] == pytest.approx(0.24) and rae.stage1("RAE", "mnist")["kl_weight"] == pytest.approx(0.032)
+    assert rae.stage1("RAE-L2", "mnist")["l2"] == pytest.approx(1.024e-4) and rae.stage1("VAE", "mnist")["gamma_start"] ** 2 == pytest.approx(0.156)
 
 
 def test_the_ill_posed_likelihood_grows_and_its_bound_holds(tmp_path):

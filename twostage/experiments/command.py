@@ -21,6 +21,7 @@ def run(name, out, seeds=None, epochs=None, data="", quick=False):
     length = epochs or (paper.QUICK if quick else paper.LENGTH)
     seeds = seeds or (min(2, paper.SEEDS) if quick else paper.SEEDS)
     setting = rows.Setting(Path(out) if length == paper.LENGTH else Path(out) / f"{length}-epochs", length, data or getattr(paper, "DATA", ""))
+    _keep_apart(setting.folder, {"experiment": name, "data": setting.data})
     found = rows.run(paper.ROWS, paper.measured, setting, range(seeds))
     header, lines = rows.table(paper.ROWS, found)
     said = f"{length} of {paper.LENGTH} epochs, {seeds} of {paper.SEEDS} seeds; ours is mean +- standard deviation."
@@ -35,3 +36,12 @@ def run(name, out, seeds=None, epochs=None, data="", quick=False):
             body.append(page.figure(drawn, caption))
     whole.write(setting.folder / "report.html", page.document(name, [*body, "</div>"]))
     print(f"{results.markdown(header, lines)}\nwrote {setting.folder}: results.md, report.html, charts (.svg), a .json each row and seed")
+
+
+def _keep_apart(folder, about):
+    """Rows that are done are taken as they are, so a folder has one experiment on one data set."""
+    kept = whole.read_json(folder / "about.json")
+    if kept not in ({}, about):
+        raise InputError(f"{folder} has rows of {' on '.join(filter(None, kept.values()))}, received {' on '.join(filter(None, about.values()))}: take another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    whole.write_json(folder / "about.json", about)

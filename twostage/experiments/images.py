@@ -22,17 +22,30 @@ def trained(row, seed, setting, common):
         setting: The `Setting`; a fifth of its length passes from one halving of the learning rate to the next.
         common: Settings of all rows, as differences from the preset mnist.
     """
-    backend.clear_session()
-    run = setting.path(row, seed)
-    if not (run / "stage1" / "model.keras").exists():
-        length = {"data": setting.data, "epochs": setting.epochs, "halve_every": max(1, setting.epochs // 5), "seed": seed}
-        stage, config = runs.open_stage(1, {**common, **length, **row.settings}, "mnist", run, resume=(run / "stage1" / "config.json").exists())
-        try:
-            recipes.stage1(config, stage)
-        finally:
-            stage.end()
-    models, config = evaluation.load(run)
+    length = {"data": setting.data, "epochs": setting.epochs, "halve_every": max(1, setting.epochs // 5), "seed": seed}
+    train(1, setting.path(row, seed), {**common, **length, **row.settings}, "mnist")
+    models, config = evaluation.load(setting.path(row, seed))
     return models["stage1"], config
+
+
+def train(number, run, changes, preset):
+    """Trains a stage of a run by its command's recipe: from where it was stopped, and not at all where it is finished.
+
+    Args:
+        number: 1 or 2.
+        run: The run folder.
+        changes: Settings that differ from the preset's.
+        preset: Name of the preset.
+    """
+    backend.clear_session()
+    folder = run / f"stage{number}"
+    if (folder / "model.keras").exists():
+        return
+    stage, config = runs.open_stage(number, changes, preset, run, resume=(folder / "config.json").exists())
+    try:
+        (recipes.stage1, recipes.stage2)[number - 1](config, stage)
+    finally:
+        stage.end()
 
 
 def split(config, name):

@@ -35,21 +35,26 @@ def train(settings, seed, epochs, rate=1e-3):
     """(vae, history) of one setting.
 
     Args:
-        settings: `sigma`: fixed at a number; `"learned"`, from 1; `"vector"`, a sigma of the decoder for each dimension; or a sequence, one value an epoch, which is replayed.
+        settings: `sigma`, as `vae_of` takes it; or a sequence, one value an epoch, which is replayed.
         seed: Of weights, points and noise.
         epochs: Of 100 batches.
         rate: Learning rate of Adam at the start.
     """
-    keras.utils.set_random_seed(seed)
     sigma = settings["sigma"]
     replayed = list(sigma) if isinstance(sigma, (list, tuple)) else None
+    vae = vae_of(replayed[0] if replayed else sigma, seed)
+    told = [GammaSchedule(replayed, unit="epoch")] if replayed else []
+    return vae, fit(vae, points, 2, seed, epochs, rate, told)
+
+
+def vae_of(sigma, seed):
+    """A VAE with random weights. `sigma`: fixed at a number; `"learned"`, from 1; `"vector"`, one of the decoder for each dimension."""
+    keras.utils.set_random_seed(seed)
     if sigma == "vector":
         likelihood = DiagonalGaussianLikelihood(FLOOR)
     else:
-        likelihood = GaussianLikelihood(replayed[0] if replayed else 1.0 if sigma == "learned" else sigma, sigma == "learned", floor=FLOOR)
-    vae = VAE(residual_encoder(), residual_decoder(heads=("linear",) * len(likelihood.heads)), likelihood, data_dtype="float32", seed=seed)
-    told = [GammaSchedule(replayed, unit="epoch")] if replayed else []
-    return vae, fit(vae, points, 2, seed, epochs, rate, told)
+        likelihood = GaussianLikelihood(1.0 if sigma == "learned" else sigma, sigma == "learned", floor=FLOOR)
+    return VAE(residual_encoder(), residual_decoder(heads=("linear",) * len(likelihood.heads)), likelihood, data_dtype="float32", seed=seed)
 
 
 def fit(vae, draw, dimensions, seed, epochs, rate=1e-3, told=()):

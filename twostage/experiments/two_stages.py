@@ -1,0 +1,48 @@
+"""Rows of two-stage experiments: both stages by the commands' own recipes, then measured as `python -m twostage.evaluate` does."""
+
+import shutil
+
+from twostage import evaluation
+from twostage.experiments import images
+from twostage.protocol import Protocol
+
+STAGE1, STAGE2 = "stage1", "stage2"
+
+
+def measured(row, seed, setting, full, preset, mixtures=()):
+    """What the papers' tables have of a row, in the units of the extractor: distances of reconstructions and of each kind of sample, squared error, variance law, inactive latents.
+
+    Args:
+        row: A `Row` with settings `stage1` and, unless it has one stage, `stage2`, as differences from the preset; and `grown`, the `Row` whose stage 1 it goes on from.
+        seed: Of both stages.
+        setting: The `Setting`. All lengths of the settings are of the paper; they are multiplied by setting.epochs / full.
+        full: The experiment's length.
+        preset: Name of the preset.
+        mixtures: Numbers of Gaussians of the fitted mixtures.
+    """
+    run, share = setting.path(row, seed), setting.epochs / full
+    if "grown" in row.settings and not (run / STAGE1).exists():
+        _grow(setting.path(row.settings["grown"], seed), run)
+    for number, name in ((1, STAGE1), (2, STAGE2)):
+        if name in row.settings:
+            source = {"data": setting.data} if number == 1 else {}
+            images.train(number, run, {**source, "seed": seed, **_shortened(row.settings[name], share)}, preset)
+    config = evaluation.load(run)[1]
+    result, _ = evaluation.evaluate(run, evaluation.chosen_extractor(config), Protocol(), seed, mixtures=mixtures)
+    latents = result["latents"]["posterior"]
+    told = {name: found["frechet"] for name, found in result["distances"].items()}
+    return {**told, "mse": result["likelihood"]["mse"], "variance law": latents["variance_law"], "inactive": latents["latents"] - latents["active"]}
+
+
+def _shortened(settings, share):
+    return {name: max(1, round(value * share)) if name in ("epochs", "halve_every") else value for name, value in settings.items()}
+
+
+def _grow(before, run):
+    """Stage 1 of a shorter row, to be trained further: all but what says that it is finished."""
+    aside = run.with_name(f"{run.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    shutil.copytree(before / STAGE1, aside / STAGE1, ignore=shutil.ignore_patterns("model.keras", "recalibrated.keras"))
+    run.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(run, ignore_errors=True)
+    aside.rename(run)
