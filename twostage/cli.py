@@ -77,8 +77,10 @@ def _stage(number, argv):
     changes = vars(stage_parser(number).parse_args(argv))
     options = {name: changes.pop(name) for name in ("preset", "run", "resume")}
     dry_run = changes.pop("dry_run")
-    from twostage.runs import open_stage
+    from twostage.runs import default_run, open_stage
 
+    if changes.get("distribute"):
+        options["run"] = _load("twostage.distribution", look=False).join(options["run"] or default_run(options["preset"]))
     stage, config = open_stage(number, changes, **options)
     recipes = _load("twostage.recipes")
     try:
@@ -99,8 +101,8 @@ def _export(argv):
     print(f"wrote {_load('twostage.recipes').export(options.run, options.recalibrate, options.mixture)}")
 
 
-def _load(module):
-    """Imports a module with the frameworks behind it, without the twenty lines with which TensorFlow greets on standard error."""
+def _load(module, look=True):
+    """Imports a module with the frameworks behind it, without the twenty lines with which TensorFlow greets on standard error. `look`: for devices, too."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     kept = os.dup(2)
@@ -108,7 +110,8 @@ def _load(module):
         os.dup2(nowhere.fileno(), 2)
     try:
         loaded = import_module(module)
-        import_module("keras").distribution.list_devices()  # the last greeting comes with the first look for devices
+        if look:
+            import_module("keras").distribution.list_devices()  # the last greeting comes with the first look for devices
         return loaded
     except ModuleNotFoundError as error:
         raise InputError(f"{error}: install it (pip install .), or choose a backend that is there, such as KERAS_BACKEND=jax") from error

@@ -36,6 +36,7 @@ class _Training:
     deterministic: bool = option(False, "training", "the same bits from every run on one machine, at some cost in speed")
     watch_every: int = option(1, "training", "epochs from one look at latents and pictures to the next")
     checkpoint_every: float = option(600.0, "run", "seconds from one checkpoint to the next within an epoch; 0: at their ends only")
+    distribute: bool = option(False, "run", "train on all local devices, and on several machines where Keras's environment variables name them (docs/scaling.md)")
     tensorboard: bool = option(False, "training", "also write TensorBoard logs (pip install tensorboard)")
 
 

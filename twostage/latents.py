@@ -70,7 +70,7 @@ class SharedPosterior:
         self.step, self.seen = None, {}
 
     def __call__(self, model, x):
-        step, key = int(model.optimizer.iterations), x.tobytes()
+        step, key = int(ops.convert_to_numpy(ops.convert_to_tensor(model.optimizer.iterations))), x.tobytes()
         if step != self.step:
             self.step, self.seen = step, {}
         if key not in self.seen:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 import callbacks
-from twostage import assemble, data, normalisation, pictures, report, samplers, sampling
+from twostage import assemble, data, distribution, normalisation, pictures, report, samplers, sampling
 from twostage.checkpoint import Checkpoint
 from twostage.data import summary
 from twostage.data.batches import Batches, flip
@@ -37,15 +37,16 @@ def stage1(config, stage, dry_run=False):
     """
     images, labels = data.load_for(config)
     _prepare(config)
-    vae = assemble.stage1(config, images.shape[1:])
-    batches = Batches(images, config.batch_size, config.seed, transform=flip if config.flip else None)
-    _introduce(config, stage, vae, f"{config.data}\n" + "\n".join(summary.lines(images, labels)))
-    if dry_run:
-        return
-    stage.begin(config, fingerprint(images))
-    watched = callbacks.contract.random_subset(images, WATCHED, config.seed)
-    rows = _train(config, stage, vae, batches, watched, {"data": watched})
-    _save(config, stage, vae, rows, watched)
+    with distribution.spread(config):
+        vae = assemble.stage1(config, images.shape[1:])
+        batches = Batches(images, config.batch_size, config.seed, transform=flip if config.flip else None)
+        _introduce(config, stage, vae, f"{config.data}\n" + "\n".join(summary.lines(images, labels)))
+        if dry_run:
+            return
+        stage.begin(config, fingerprint(images))
+        watched = callbacks.contract.random_subset(images, WATCHED, config.seed)
+        rows = _train(config, stage, vae, batches, watched, {"data": watched})
+        _save(config, stage, vae, rows, watched)
     _finish(stage, f"python train_stage2.py --run {stage.run}")
 
 
@@ -58,26 +59,27 @@ def stage2(config, stage, dry_run=False):
     images, _ = data.load_for(first.saved_config())
     first.check_data(fingerprint(images))
     _prepare(config)
-    vae1 = keras.saving.load_model(first.path / "model.keras", compile=False)
-    width = vae1.decoder.input_shape[-1]
-    vae = assemble.stage2(config, width)
-    _introduce(config, stage, vae, f"the latents of {len(images)} images, {width} each, drawn afresh every epoch")
-    if dry_run:
-        return
-    stage.begin(config, fingerprint(images))
-    print(f"encoding {len(images)} images", flush=True)
-    mean, log_var = encode(vae1, images)
-    print("encoded: training begins", flush=True)
-    moments = np.stack([mean, log_var], axis=1)  # (N, 2, k)
-    batches = Batches(moments, config.batch_size, config.seed, transform=redraw)
-    watched = redraw(callbacks.contract.random_subset(moments, WATCHED, config.seed), np.random.default_rng((config.seed, 1)))
-    rows = _train(config, stage, vae, batches, watched, {"latent_dim": width, "decode": lambda model, u: vae1.decode(model.decode(u))})
-    law = float(callbacks.statistics.variance_law(mean, log_var).mean())
-    normalizer = LatentNormalizer({"one": 1.0, "variance_law": law**0.5}[config.normal_target], config.per_latent)
-    normalizer.adapt(sampling.many_latents(vae, MEASURED, (config.seed, 2)))
-    stage.save_model("normalizer.keras", keras.Sequential([keras.Input((width,)), normalizer]))
-    _save(config, stage, vae, rows, watched)
-    report.write(stage.run, latents=report.latent_figures(vae, normalizer, (config.seed, 3)))
+    with distribution.spread(config):
+        vae1 = keras.saving.load_model(first.path / "model.keras", compile=False)
+        width = vae1.decoder.input_shape[-1]
+        vae = assemble.stage2(config, width)
+        _introduce(config, stage, vae, f"the latents of {len(images)} images, {width} each, drawn afresh every epoch")
+        if dry_run:
+            return
+        stage.begin(config, fingerprint(images))
+        print(f"encoding {len(images)} images", flush=True)
+        mean, log_var = encode(vae1, images)
+        print("encoded: training begins", flush=True)
+        moments = np.stack([mean, log_var], axis=1)  # (N, 2, k)
+        batches = Batches(moments, config.batch_size, config.seed, transform=redraw)
+        watched = redraw(callbacks.contract.random_subset(moments, WATCHED, config.seed), np.random.default_rng((config.seed, 1)))
+        rows = _train(config, stage, vae, batches, watched, {"latent_dim": width, "decode": lambda model, u: vae1.decode(model.decode(u))})
+        law = float(callbacks.statistics.variance_law(mean, log_var).mean())
+        normalizer = LatentNormalizer({"one": 1.0, "variance_law": law**0.5}[config.normal_target], config.per_latent)
+        normalizer.adapt(sampling.many_latents(vae, MEASURED, (config.seed, 2)))
+        stage.save_model("normalizer.keras", keras.Sequential([keras.Input((width,)), normalizer]))
+        _save(config, stage, vae, rows, watched)
+        report.write(stage.run, latents=report.latent_figures(vae, normalizer, (config.seed, 3)))
     _finish(stage, f"python -m twostage.sample --run {stage.run} --n 64 --seed 1 --out samples.png")
 
 
@@ -188,6 +190,8 @@ def _introduce(config, stage, vae, what):
 
 def _finish(stage, following):
     """Writes the SavedModel, always by a process on TensorFlow so that a seed means the same whatever trained; says what is where."""
+    if not distribution.is_first():
+        return
     written = [f"wrote {stage.path}: model.keras, history.csv, images, checkpoints", f"wrote {stage.run}: results.json, report.md"]
     if keras.backend.backend() == "tensorflow":
         written.append(f"wrote {export(stage.run)}")

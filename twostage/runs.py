@@ -33,7 +33,7 @@ def open_stage(number, changes, preset=None, run=None, resume=False):
     Raises:
         InputError: an unknown preset or setting, a stage that exists already or is missing.
     """
-    run = Path(run or f"runs/{preset or 'digits'}")
+    run = Path(run or default_run(preset))
     preset = finished_stage1(run, preset).preset if number == 2 else preset
     stage = Stage(run, number, preset, resume)
     if not resume:
@@ -43,6 +43,10 @@ def open_stage(number, changes, preset=None, run=None, resume=False):
             config = configs.build(type(config), {**dataclasses.asdict(config), "gamma_start": gammas[-1] if config.gamma == "fixed" else gammas[0]})
         return stage, config
     return stage, configs.build(type(stage.saved_config()), {**dataclasses.asdict(stage.saved_config()), **changes})
+
+
+def default_run(preset):
+    return f"runs/{preset or 'digits'}"
 
 
 class Stage:
@@ -82,14 +86,14 @@ class Stage:
     def begin(self, config, data):
         """Locks the run and creates the stage's folder; checks that what is resumed has the same config and data.
 
-        Only `epochs`, `checkpoint_every` and where the data lie may differ.
+        Only `epochs`, `checkpoint_every`, `distribute` and where the data lie may differ.
         """
         self.run.mkdir(parents=True, exist_ok=True)
         self._lock()
         self.path.mkdir(exist_ok=True)
         if self.resume:
             saved = self.saved_config()
-            free = {name: getattr(config, name) for name in ("epochs", "checkpoint_every", "data_dir", "cache") if hasattr(config, name)}
+            free = {name: getattr(config, name) for name in ("epochs", "checkpoint_every", "data_dir", "cache", "distribute") if hasattr(config, name)}
             changed = configs.differences(dataclasses.replace(saved, **free), config)
             if changed:
                 raise InputError(f"{self.path} was started with other settings ({'; '.join(changed)}): drop those flags, or start another run")

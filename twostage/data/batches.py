@@ -24,7 +24,8 @@ class Batches(keras.utils.PyDataset):
         data: Array (N, ...).
         batch_size: Examples a batch.
         seed: Seed of the order and of the transform's generator.
-        transform: `transform(batch, generator)` -> batch, with a `numpy.random.Generator` of this (seed, epoch, index).
+        transform: `transform(batch, generator)` -> batch, with a `numpy.random.Generator` of this (seed, epoch, index); where several processes share a batch, one with `random` and
+            `standard_normal` alone.
 
     The attribute `first` is the step that an epoch begins with: 0, unless the rest of a stopped epoch is to be done.
 
@@ -60,12 +61,27 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         index += self.first
-        rows = self.order[index * self.batch_size : (index + 1) * self.batch_size]
-        batch = self.data[rows]
-        if self.transform is not None:
-            batch = self.transform(batch, np.random.default_rng((self.seed, self.epoch, index)))
         own = self.batch_size // self.parts
-        return (batch[self.part * own : (self.part + 1) * own],)
+        first = index * self.batch_size + self.part * own
+        batch = self.data[self.order[first : first + own]]
+        if self.transform is not None:
+            generator = np.random.default_rng((self.seed, self.epoch, index))
+            batch = self.transform(batch, generator if self.parts == 1 else _OwnPart(generator, self.part, self.parts))
+        return (batch,)
+
+
+class _OwnPart:
+    """Draws for a whole batch and gives the part of one process, so that all together get what one process would."""
+
+    def __init__(self, generator, part, parts):
+        self.generator, self.part, self.parts = generator, part, parts
+
+    def random(self, count):
+        return self.generator.random(count * self.parts)[self.part * count :][:count]
+
+    def standard_normal(self, shape, dtype=np.float64):
+        count, *rest = shape
+        return self.generator.standard_normal((count * self.parts, *rest), dtype=dtype)[self.part * count :][:count]
 
 
 def _this_process():

@@ -15,10 +15,6 @@ ROWS = [LEARNED, *[Row(f"F-VAE {sigma}, from {begin}", {"sigma": sigma, "begin":
 
 def measured(row, seed, found, setting):
     """The bound of `planar.measure`, and the divergence that the latent which carries more has, and the other."""
-    import numpy as np
-    from keras import ops
-
-    from callbacks import statistics
     from twostage.experiments import planar
 
     vae = planar.vae_of(row.settings["sigma"], seed)
@@ -31,8 +27,7 @@ def measured(row, seed, found, setting):
         vae.encoder.save_weights(weights[0], overwrite=True)
         vae.decoder.save_weights(weights[1], overwrite=True)
     told = planar.measure(vae, history, seed)
-    heads = vae.heads(ops.convert_to_tensor(planar.points(10_000, np.random.default_rng((seed, 10)))))
-    larger, smaller = sorted(statistics.kl_per_latent(*map(ops.convert_to_numpy, heads)).tolist(), reverse=True)
+    larger, smaller = planar.rates(vae, seed)
     return {**{name: told[name] for name in ("elbo", "sigma", "mse")}, "KL, first latent": larger, "KL, second": smaller, "curve": told["curves"]["loss"]}
 
 

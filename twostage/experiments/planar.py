@@ -9,7 +9,7 @@ import math
 import keras
 import numpy as np
 
-from callbacks import GammaSchedule
+from callbacks import GammaSchedule, statistics
 from twostage.data.batches import Batches
 from twostage.likelihoods.diagonal_gaussian_likelihood import DiagonalGaussianLikelihood
 from twostage.likelihoods.gaussian_likelihood import GaussianLikelihood
@@ -82,6 +82,12 @@ def measure(vae, history, seed, count=10_000):
         "curves": {name: [float(value) for value in history[name]] for name in ("loss", "reconstruction", "kl", "gamma") if name in history},
         "points": {name: np.round(some, 4).tolist() for name, some in drawn.items()},
     }  # fmt: skip
+
+
+def rates(vae, seed, count=10_000):
+    """Divergence of each latent on fresh points, nats, from the largest to the smallest."""
+    heads = vae.heads(keras.ops.convert_to_tensor(points(count, np.random.default_rng((seed, 10)))))
+    return sorted(statistics.kl_per_latent(*map(keras.ops.convert_to_numpy, heads)).tolist(), reverse=True)
 
 
 def _root(vae, z):

@@ -54,6 +54,7 @@ class VAE(keras.Model):
         self.mse = keras.metrics.Mean(name="mse")
         self.latest_gamma = _Latest(name="gamma") if hasattr(likelihood, "gamma") else None
         self._predicting = False
+        self.built = True  # the parts are; under MirroredStrategy Keras would try a float32 stand-in for the data first
 
     def _scalar(self, name, value):
         initializer = keras.initializers.Constant(float(value))
@@ -65,9 +66,6 @@ class VAE(keras.Model):
     def gamma(self):
         """The decoder's standard deviation in force: a scalar tensor, in the data's units (images: of [0, 1])."""
         return self.likelihood.gamma
-
-    def build(self, input_shape):
-        self.built = True  # the parts are
 
     def scale(self, x):
         """The one place where data become numbers for the networks: uint8 (..., 0 to 255) -> float32 in [0, 1]; floats as they are.

@@ -1,0 +1,98 @@
+"""Training on several devices and by several processes: what one would find."""
+
+import csv
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from twostage import cli, distribution
+from twostage.data.batches import Batches, flip
+from twostage.errors import InputError
+from twostage.latents import redraw
+
+ROOT = Path(__file__).parents[1]
+FLAGS = ["--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4", "--watch-every", "1", "--flip", "--epochs", "2", "--limit", "400"]
+SCRIPT = "from twostage import cli, recipes; recipes.export = lambda run: run; cli.stage1()"  # the SavedModel has tests of its own
+BACKEND = keras.backend.backend()
+
+
+def started(script, arguments, environment):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", **environment}
+    return subprocess.Popen([sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def history(run):
+    with open(run / "stage1" / "history.csv") as file:
+        rows = list(csv.DictReader(file))
+    return [{name: float(value) for name, value in row.items() if name != "seconds_per_step"} for row in rows]
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="several processes need JAX")
+def test_two_processes_train_as_one(tmp_path, monkeypatch):
+    """Over the loopback, by the command: the same history and images, one run folder, a copy that is gone, one voice."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    both, names = tmp_path / "both", (distribution.ADDRESSES, distribution.COUNT, distribution.NUMBER)
+    (tmp_path / "scratch").mkdir()
+    processes = [
+        started(SCRIPT, ["--run", str(both), "--distribute", *FLAGS], {"TMPDIR": str(tmp_path / "scratch"), **dict(zip(names, (address, "2", str(number))))})
+        for number in (0, 1)
+    ]  # fmt: skip
+    monkeypatch.setattr("twostage.recipes._finish", lambda stage, following: None)
+    cli.stage1(["--run", str(tmp_path / "one"), *FLAGS])
+    said = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert "on 2 devices, 50 examples each" in said[0][0] and said[1][0] == ""
+    assert os.listdir(tmp_path / "scratch") == []
+    for ours, theirs in zip(history(both), history(tmp_path / "one"), strict=True):
+        assert ours == pytest.approx(theirs, rel=2e-3, abs=1e-6)  # Adam magnifies differences of rounding
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
+    images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), "uint8")
+    ours, theirs = (keras.saving.load_model(run / "stage1" / "model.keras", compile=False).predict(images, verbose=0) for run in (both, tmp_path / "one"))
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-3)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="MirroredStrategy is TensorFlow's")
+def test_two_devices_train_nearly_as_one(tmp_path, monkeypatch):
+    """Two logical CPUs. Batch normalisation and noise are each replica's own, so the loss is near, not equal."""
+    devices = "import tensorflow as tf; tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * 2); "
+    process = started(devices + SCRIPT, ["--run", str(tmp_path / "both"), "--distribute", *FLAGS], {})
+    monkeypatch.setattr("twostage.recipes._finish", lambda stage, following: None)
+    cli.stage1(["--run", str(tmp_path / "one"), *FLAGS])
+    out, error = process.communicate(timeout=300)
+    assert process.returncode == 0 and "on 2 devices, 50 examples each" in out, error
+    for ours, theirs in zip(history(tmp_path / "both"), history(tmp_path / "one"), strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=0.1)
+
+
+def test_processes_share_a_batch(monkeypatch):
+    """Rows, flips and redrawn latents of three processes, side by side, are one process's."""
+    images = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 1), "uint8")
+    moments = np.random.default_rng(1).standard_normal((40, 2, 5), dtype="float32")
+    for data, transform in ((images, None), (images, flip), (moments, redraw)):
+        whole = Batches(data, 12, 3, transform)
+        parts = []
+        for number in range(3):
+            monkeypatch.setattr("twostage.data.batches._this_process", lambda number=number: (number, 3))
+            parts.append(Batches(data, 12, 3, transform))
+        monkeypatch.undo()
+        for index in range(3):
+            np.testing.assert_array_equal(np.concatenate([part[index][0] for part in parts]), whole[index][0])
+
+
+def test_what_is_missing_is_said(monkeypatch, tmp_path):
+    monkeypatch.setenv(distribution.COUNT, "2")
+    with pytest.raises(InputError, match="without KERAS_DISTRIBUTION_PROCESS_ID, KERAS_DISTRIBUTION_JOB_ADDRESSES"):
+        distribution.join(tmp_path)
+    if BACKEND != "jax":
+        monkeypatch.setenv(distribution.NUMBER, "0")
+        monkeypatch.setenv(distribution.ADDRESSES, "127.0.0.1:1")
+        with pytest.raises(InputError, match="several processes need JAX: set KERAS_BACKEND=jax"):
+            distribution.join(tmp_path)
