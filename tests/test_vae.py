@@ -11,6 +11,7 @@ from small_models import linear_vae
 from keras import ops
 from scipy import stats
 
+import callbacks
 import twostage
 
 
@@ -112,6 +113,22 @@ def test_saved_files_load_without_custom_objects_and_training_goes_on(tmp_path):
     assert expected[0] < 1 and expected[2:4] == [pytest.approx(0.9), 1.0]
     assert float(lines[1]) == pytest.approx(float(np.abs(vae.predict(images, verbose=0)).sum()), rel=1e-5)
     assert float(lines[2]) == 9
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="TensorFlow's own is compiled")
+def test_steps_in_one_call_are_the_same_steps():
+    """5 batches of 16 and one of 4, three epochs, a gamma that each step moves."""
+    x = np.random.default_rng(0).normal(size=(84, 6)).astype("float32")
+    found = {}
+    for steps in (1, 4):
+        keras.utils.set_random_seed(0)
+        vae = linear_vae()
+        vae.compile(keras.optimizers.Adam(0.01), steps_per_execution=steps)
+        history = vae.fit(x, batch_size=16, epochs=3, shuffle=False, verbose=0, callbacks=[callbacks.ComputedGamma("ema")]).history
+        found[steps] = [*vae.get_weights(), *history.values()]
+        assert (vae.train_function.__module__ == "twostage.models.scanned") == (steps > 1) and int(vae.optimizer.iterations) == 18
+    for a, b in zip(found[1], found[4]):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="MirroredStrategy is TensorFlow's")

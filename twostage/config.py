@@ -32,6 +32,7 @@ class _Training:
     learning_rate: float = option(1e-4, "training", "of Adam")
     halve_every: int = option(250, "training", "epochs after which the learning rate is halved, again and again")
     precision: str = option("float32", "training", "of the networks' arithmetic; losses are always float32", PRECISIONS)
+    steps_per_execution: int = option(1, "training", "steps in one compiled call; on a GPU under JAX 50 or so, where a step takes less than its start")
     seed: int = option(0, "training", "of weights, batches and noise")
     deterministic: bool = option(False, "training", "the same bits from every run on one machine, at some cost in speed")
     watch_every: int = option(1, "training", "epochs from one look at latents and pictures to the next")

@@ -148,7 +148,7 @@ def _train(config, stage, vae, batches, watched, grid):
 
 def compile_vae(config, vae):
     """With Adam, and with XLA where it is the faster way: on a CPU it takes several times as long as TensorFlow's own graph."""
-    vae.compile(keras.optimizers.Adam(config.learning_rate, epsilon=1e-8), jit_compile=jit_compile())
+    vae.compile(keras.optimizers.Adam(config.learning_rate, epsilon=1e-8), jit_compile=jit_compile(), steps_per_execution=config.steps_per_execution)
 
 
 def default_callbacks(config, stage, batches, watched, grid):

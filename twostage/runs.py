@@ -86,14 +86,14 @@ class Stage:
     def begin(self, config, data):
         """Locks the run and creates the stage's folder; checks that what is resumed has the same config and data.
 
-        Only `epochs`, `checkpoint_every`, `distribute` and where the data lie may differ.
+        Only `epochs`, `checkpoint_every`, `distribute`, `steps_per_execution` and where the data lie may differ.
         """
         self.run.mkdir(parents=True, exist_ok=True)
         self._lock()
         self.path.mkdir(exist_ok=True)
         if self.resume:
             saved = self.saved_config()
-            free = {name: getattr(config, name) for name in ("epochs", "checkpoint_every", "data_dir", "cache", "distribute") if hasattr(config, name)}
+            free = {name: getattr(config, name) for name in ("epochs", "checkpoint_every", "data_dir", "cache", "distribute", "steps_per_execution") if hasattr(config, name)}
             changed = configs.differences(dataclasses.replace(saved, **free), config)
             if changed:
                 raise InputError(f"{self.path} was started with other settings ({'; '.join(changed)}): drop those flags, or start another run")

@@ -7,6 +7,7 @@ from keras import ops
 
 from twostage.models.divergences import gaussian_kl
 from twostage.models.replicas import check_replicas
+from twostage.models.scanned import scanned
 
 _PARTS = ("encoder", "decoder", "likelihood", "divergence", "decoder_penalty")
 
@@ -140,6 +141,12 @@ class VAE(keras.Model):
             if hasattr(self.likelihood, "decay"):
                 self.likelihood.decay.assign(1.0)
             raise
+
+    def make_train_function(self, force=False):
+        known = self.train_function
+        super().make_train_function(force)
+        if self.train_function is not known:
+            self.train_function = scanned(self) or self.train_function
 
     def evaluate(self, x=None, *args, **kwargs):
         return super().evaluate(self._checked(x), *args, **kwargs)
