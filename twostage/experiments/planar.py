@@ -57,6 +57,15 @@ def vae_of(sigma, seed):
     return VAE(residual_encoder(), residual_decoder(heads=("linear",) * len(likelihood.heads)), likelihood, data_dtype="float32", seed=seed)
 
 
+def begin_from(vae, other, sigma):
+    """Gives a VAE the weights of another with a scalar sigma; where it has a sigma for each dimension, these begin at `sigma`."""
+    vae.encoder.set_weights(other.encoder.get_weights())
+    *body, kernel, bias = other.decoder.get_weights()
+    if len(vae.likelihood.heads) == 2:
+        kernel, bias = np.hstack([kernel, np.zeros_like(kernel)]), np.concatenate([bias, np.full_like(bias, math.log(sigma))])
+    vae.decoder.set_weights([*body, kernel, bias])
+
+
 def fit(vae, draw, dimensions, seed, epochs, rate=1e-3, told=()):
     """Trains on fresh points, `draw(count, generator)` -> (count, dimensions), by Adam whose rate decays as a cosine to 0. Returns the history."""
     vae.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, epochs * STEPS), epsilon=1e-8), jit_compile=jit_compile())
