@@ -62,7 +62,7 @@ def spread(config):
     """Within, models are built and trained on all devices of all processes; without `--distribute` on one.
 
     Raises:
-        InputError: the batch size is no multiple of the devices.
+        InputError: the batch size is no multiple of the devices, or several steps a call on several of TensorFlow's.
     """
     if not config.distribute:
         yield
@@ -71,6 +71,8 @@ def spread(config):
         import tensorflow as tf
 
         devices = [device.name for device in tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")]
+        if len(devices) > 1 and config.steps_per_execution > 1:
+            raise InputError(f"received --steps-per-execution {config.steps_per_execution} on {len(devices)} devices, expected 1: Keras fails there on TensorFlow")
         context = tf.distribute.MirroredStrategy(devices).scope()
     else:
         devices = keras.distribution.list_devices()
