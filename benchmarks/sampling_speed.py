@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from training_step import Side
+from side import Side
 
 BATCHES, LATENTS = (1, 256), 64
 

@@ -47,7 +47,7 @@ def test_points_lie_near_the_curve_with_their_thirds_noise():
 
 def test_the_elbo_is_the_papers():
     """A hardly trained F-VAE of sigma 1: the bound of the loss itself, without its constant log 2 pi."""
-    vae, history = planar.train({"sigma": 1.0}, 0, 2)
+    vae, history = planar.train(1.0, 0, 2)
     found = planar.measure(vae, history, 0)
     vae.compile()
     fresh = planar.points(10_000, np.random.default_rng((0, 10)))

@@ -10,6 +10,7 @@ from importlib import import_module
 from twostage import config as configs
 from twostage.errors import InputError, Stopped
 from twostage.flags import Parser, add_flag, stage_parser
+from twostage.quiet import quiet
 
 _ROOM, _RIGHTS = "make room", "make the folder writable, or choose another"
 UNWRITABLE = {
@@ -104,20 +105,14 @@ def _export(argv):
 def _load(module, look=True):
     """Imports a module with the frameworks behind it, without the twenty lines with which TensorFlow greets on standard error. `look`: for devices, too."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
     try:
-        loaded = import_module(module)
-        if look:
-            import_module("keras").distribution.list_devices()  # the last greeting comes with the first look for devices
+        with quiet(2):
+            loaded = import_module(module)
+            if look:
+                import_module("keras").distribution.list_devices()  # the last greeting comes with the first look for devices
         return loaded
     except ModuleNotFoundError as error:
         raise InputError(f"{error}: install it (pip install .), or choose a backend that is there, such as KERAS_BACKEND=jax") from error
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _sample(argv):

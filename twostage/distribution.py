@@ -4,13 +4,13 @@ import atexit
 import contextlib
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 import keras
 
 from twostage.errors import InputError
+from twostage.quiet import quiet, silence
 
 COUNT, NUMBER, ADDRESSES = (f"KERAS_DISTRIBUTION_{name}" for name in ("NUM_PROCESSES", "PROCESS_ID", "JOB_ADDRESSES"))  # Keras's own
 _joined = False
@@ -40,15 +40,11 @@ def join(run):
         raise InputError(f"received {COUNT} on the backend {keras.backend.backend()}, several processes need JAX: set KERAS_BACKEND=jax")
     if int(os.environ[NUMBER]):
         run = _copy(Path(run))
-    sys.stdout.flush()
-    kept = os.dup(1)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-    keras.distribution.initialize()  # which greets
+    with quiet(1):
+        keras.distribution.initialize()  # which greets
     _joined = True
-    if is_first():
-        os.dup2(kept, 1)
-    os.close(kept)
+    if not is_first():
+        silence(1)
     return run
 
 

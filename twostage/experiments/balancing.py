@@ -41,7 +41,7 @@ ROWS = [
 
 
 def measured(row, seed, found, setting):
-    """A row of both stages. The paper's GEN-2 is with normalised latents; ours has each way of sampling."""
+    """A row of both stages. Whether the paper's GEN-2 is of normalised latents it does not say; ours has each way of sampling."""
     from twostage.experiments import two_stages
 
     return two_stages.measured(row, seed, setting, LENGTH, "cifar10")

@@ -23,7 +23,7 @@ def measured(row, seed, found, setting):
         sigma = found["LS-VAE"]["sigma"]
     elif sigma == "curve of LS-VAE":
         sigma = found["LS-VAE"]["curves"]["gamma"]
-    return planar.measure(*planar.train({"sigma": sigma}, seed, setting.epochs), seed)
+    return planar.measure(*planar.train(sigma, seed, setting.epochs), seed)
 
 
 def figures(results, setting):

@@ -12,8 +12,8 @@ from twostage.experiments import rows
 def run(name, out, seeds=None, epochs=None, data="", quick=False):
     """Runs the rows of `twostage.experiments.NAME`; writes OUT/results.md, OUT/report.html and the charts OUT/*.svg. Another length has a folder of its own.
 
-    An experiment's module has `ROWS`; `LENGTH` and `SEEDS`, the paper's, and `QUICK`, a length for two cores; `measured(row, seed, found, setting)`; `figures(results, setting)`, which gives pairs
-    (a chart as SVG or the path of a PNG, caption); and `DATA`, where it takes images.
+    An experiment's module has `ROWS`; `LENGTH` and `SEEDS`, the paper's, and `QUICK`, a length for two cores; `measured(row, seed, found, setting)`; where there are any, `figures(results, setting)`,
+    which gives pairs (a chart as SVG or the path of a PNG, caption); and `DATA`, where it takes images.
     """
     paper = import_module(f"twostage.experiments.{name}")
     if data and not hasattr(paper, "DATA"):
@@ -28,7 +28,8 @@ def run(name, out, seeds=None, epochs=None, data="", quick=False):
     whole.write(setting.folder / "results.md", f"# {name}\n\n{said}\n\n{results.markdown(header, lines)}")
     about = html.escape(paper.__doc__.split("`: ", 1)[-1])
     body = [f"<h1>{name}</h1><p>{about}</p>", page.table(said, header, lines), '<h2>Figures</h2><div class="grid wide">']
-    for i, (drawn, caption) in enumerate(paper.figures(found, setting), 1):
+    figures = paper.figures(found, setting) if hasattr(paper, "figures") else ()
+    for i, (drawn, caption) in enumerate(figures, 1):
         if isinstance(drawn, str):
             whole.write(setting.folder / f"figure-{i}.svg", charts.standalone(drawn))
             body.append(f"<figure>{drawn}<figcaption>{html.escape(caption)}</figcaption></figure>")

@@ -26,11 +26,6 @@ def measured(row, seed, found, setting):
     return two_stages.measured(row, seed, setting, LENGTH, preset)
 
 
-def figures(results, setting):
-    """None: each row's run folder has its report.html."""
-    return ()
-
-
 if __name__ == "__main__":
     from twostage import cli
 

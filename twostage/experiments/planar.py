@@ -31,16 +31,15 @@ def points(count, generator):
     return (np.stack([t, np.cos(2 * t)], 1) + noise[:, None] * generator.standard_normal((count, 2))).astype("float32")
 
 
-def train(settings, seed, epochs, rate=1e-3):
-    """(vae, history) of one setting.
+def train(sigma, seed, epochs, rate=1e-3):
+    """(vae, history) of one row.
 
     Args:
-        settings: `sigma`, as `vae_of` takes it; or a sequence, one value an epoch, which is replayed.
+        sigma: As `vae_of` takes it; or a sequence, one value an epoch, which is replayed.
         seed: Of weights, points and noise.
         epochs: Of 100 batches.
         rate: Learning rate of Adam at the start.
     """
-    sigma = settings["sigma"]
     replayed = list(sigma) if isinstance(sigma, (list, tuple)) else None
     vae = vae_of(replayed[0] if replayed else sigma, seed)
     told = [GammaSchedule(replayed, unit="epoch")] if replayed else []

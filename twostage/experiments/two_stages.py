@@ -6,14 +6,12 @@ from twostage import evaluation
 from twostage.experiments import images
 from twostage.protocol import Protocol
 
-STAGE1, STAGE2 = "stage1", "stage2"
-
 
 def measured(row, seed, setting, full, preset, mixtures=()):
     """What the papers' tables have of a row, in the units of the extractor: distances of reconstructions and of each kind of sample, squared error, variance law, inactive latents.
 
     Args:
-        row: A `Row` with settings `stage1` and, unless it has one stage, `stage2`, as differences from the preset; and `grown`, the `Row` whose stage 1 it goes on from.
+        row: A `Row` with settings `stage1` and `stage2`, as differences from the preset; and `grown`, the `Row` whose stage 1 it goes on from.
         seed: Of both stages.
         setting: The `Setting`. All lengths of the settings are of the paper; they are multiplied by setting.epochs / full.
         full: The experiment's length.
@@ -21,12 +19,10 @@ def measured(row, seed, setting, full, preset, mixtures=()):
         mixtures: Numbers of Gaussians of the fitted mixtures.
     """
     run, share = setting.path(row, seed), setting.epochs / full
-    if "grown" in row.settings and not (run / STAGE1).exists():
+    if "grown" in row.settings and not (run / "stage1").exists():
         _grow(setting.path(row.settings["grown"], seed), run)
-    for number, name in ((1, STAGE1), (2, STAGE2)):
-        if name in row.settings:
-            source = {"data": setting.data} if number == 1 else {}
-            images.train(number, run, {**source, "seed": seed, **_shortened(row.settings[name], share)}, preset)
+    images.train(1, run, {"data": setting.data, "seed": seed, **_shortened(row.settings["stage1"], share)}, preset)
+    images.train(2, run, {"seed": seed, **_shortened(row.settings["stage2"], share)}, preset)
     config = evaluation.load(run)[1]
     result, _ = evaluation.evaluate(run, evaluation.chosen_extractor(config), Protocol(), seed, mixtures=mixtures)
     latents = result["latents"]["posterior"]
@@ -42,7 +38,7 @@ def _grow(before, run):
     """Stage 1 of a shorter row, to be trained further: all but what says that it is finished."""
     aside = run.with_name(f"{run.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
-    shutil.copytree(before / STAGE1, aside / STAGE1, ignore=shutil.ignore_patterns("model.keras", "recalibrated.keras"))
+    shutil.copytree(before / "stage1", aside / "stage1", ignore=shutil.ignore_patterns("model.keras", "recalibrated.keras"))
     run.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(run, ignore_errors=True)
     aside.rename(run)
