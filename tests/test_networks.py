@@ -90,6 +90,32 @@ def test_batch_normalisation_is_right_from_the_first_steps():
     assert twostage.BatchNormalization.from_config(layer.get_config()).get_config() == layer.get_config()
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_batch_normalisation_of_images_is_keras_own(policy):
+    """TensorFlow's fused operation: outputs, gradients and statistics as those of Keras's layer."""
+    keras.config.set_dtype_policy(policy)
+    generator = np.random.default_rng(0)
+    images, weights = (generator.normal(3, 2, (4, 5, 6, 3)).astype("float32") for _ in range(2))
+    ours, theirs = twostage.BatchNormalization(), keras.layers.BatchNormalization(momentum=0.0, epsilon=1e-5)
+    close = {"rtol": 1e-4, "atol": 1e-5} if policy == "float32" else {"rtol": 0.02, "atol": 0.05}
+    found = []
+    for layer in (ours, theirs):
+        layer.build(images.shape)
+        layer.gamma.assign([1.0, 2.0, 0.5])
+        layer.beta.assign([0.0, -1.0, 3.0])
+        found.append([layer(images, training=True), layer.moving_mean, layer.moving_variance])
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            with tf.GradientTape() as tape:
+                x = tf.Variable(images)
+                total = tf.reduce_sum(tf.cast(layer(x, training=True), "float32") * weights)
+            found[-1] += tape.gradient(total, [x, layer.gamma.value, layer.beta.value])
+    assert found[0][0].dtype == found[1][0].dtype
+    for one, other in zip(*found):
+        np.testing.assert_allclose(*(keras.ops.convert_to_numpy(keras.ops.cast(value, "float32")) for value in (one, other)), **close)
+
+
 def test_batch_normalisation_keeps_its_largest_momentum():
     layer = twostage.BatchNormalization(momentum=0.5)
     layer(np.zeros((4, 1), "float32"), training=True)

@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from twostage.errors import InputError
+from twostage.models.batch_normalization import BatchNormalization
 from twostage.models.resnet import activated
 
 WIDTHS = {28: (32, 64, 128), 64: (32, 64, 128, 256)}  # a scale each; the code's
@@ -57,4 +58,4 @@ def _block(x, width, strides):
 
 
 def _norm():
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)  # PyTorch's, whose momentum is written 0.1
+    return BatchNormalization(momentum=0.9)  # PyTorch's, whose momentum is written 0.1
