@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from twostage import cli, data, evaluation, normalisation, page, protocol, runs, samplers
+from twostage import cli, data, evaluation, normalisation, page, protocol, recipes, runs, samplers
 from twostage.densities.mixture import Mixture
+from twostage.errors import InputError
 from twostage.latents import encode
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -167,6 +168,10 @@ def test_the_better_batch_normalisation_is_exported(run, tmp_path, capsys):
     models, config = evaluation.load(folder)
     stage = runs.finished_stage1(folder)
     stage.save_model("model.keras", spoiled(models))
+    stage.lock()
+    with pytest.raises(InputError, match="is in use by another process"):
+        recipes.export(folder, recalibrate=True)
+    stage.end()
     cli.export(["--run", str(folder), "--recalibrate"])
     assert "batch normalisation: recalibrated on training images; recalibration changes the evidence bound by +" in capsys.readouterr().out
     images = data.load_for(config, "test")[0][:8]

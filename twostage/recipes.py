@@ -94,7 +94,16 @@ def export(run, recalibrate=False, mixture=0):
     from twostage import export as saved_model
 
     if recalibrate:
-        first = finished_stage1(run)
+        _recalibrate(run)
+    path = Path(run) / "stage2" / "config.json"
+    how = json.loads(path.read_text())["config"]["sampling"] if path.exists() else "normalised"
+    return saved_model.write(run, how, _mixture(run, mixture) if mixture else None)
+
+
+def _recalibrate(run):
+    first = finished_stage1(run)
+    first.lock()
+    try:
         vae = keras.saving.load_model(first.path / "model.keras", compile=False)
         choice = normalisation.better(vae, first.saved_config())
         if choice["chosen"] == normalisation.RECALIBRATED:
@@ -102,10 +111,9 @@ def export(run, recalibrate=False, mixture=0):
         else:
             (first.path / "recalibrated.keras").unlink(missing_ok=True)
         report.write(run, batch_normalisation=choice)
-        print(normalisation.told(choice))
-    path = Path(run) / "stage2" / "config.json"
-    how = json.loads(path.read_text())["config"]["sampling"] if path.exists() else "normalised"
-    return saved_model.write(run, how, _mixture(run, mixture) if mixture else None)
+    finally:
+        first.end()
+    print(normalisation.told(choice))
 
 
 def _mixture(run, components):

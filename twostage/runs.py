@@ -89,7 +89,7 @@ class Stage:
         Only `epochs`, `checkpoint_every`, `distribute`, `steps_per_execution` and where the data lie may differ.
         """
         self.run.mkdir(parents=True, exist_ok=True)
-        self._lock()
+        self.lock()
         self.path.mkdir(exist_ok=True)
         if self.resume:
             saved = self.saved_config()
@@ -117,7 +117,12 @@ class Stage:
             whole.write_json(path, recorded_gammas(config.gamma_from, self.number))
         return json.loads(path.read_text())
 
-    def _lock(self):
+    def lock(self):
+        """Locks the run, for this process alone.
+
+        Raises:
+            InputError: another process has it.
+        """
         self._lock_file = open(self.run / ".lock", "w")  # held until `end`; one for both stages, as stage 2 reads stage 1's files
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
