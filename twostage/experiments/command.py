@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 from twostage import charts, page, results, whole
+from twostage.data.cache import lock
 from twostage.errors import InputError
 from twostage.experiments import rows
 
@@ -21,10 +22,15 @@ def run(name, out, seeds=None, epochs=None, data="", quick=False):
     length = epochs or (paper.QUICK if quick else paper.LENGTH)
     seeds = seeds or (min(2, paper.SEEDS) if quick else paper.SEEDS)
     setting = rows.Setting(Path(out) if length == paper.LENGTH else Path(out) / f"{length}-epochs", length, data or getattr(paper, "DATA", ""))
-    _keep_apart(setting.folder, {"experiment": name, "data": setting.data})
-    found = rows.run(paper.ROWS, paper.measured, setting, range(seeds))
+    setting.folder.mkdir(parents=True, exist_ok=True)
+    with lock(setting.folder):
+        _keep_apart(setting.folder, {"experiment": name, "data": setting.data})
+        _write(paper, name, setting, rows.run(paper.ROWS, paper.measured, setting, range(seeds)), seeds)
+
+
+def _write(paper, name, setting, found, seeds):
     header, lines = rows.table(paper.ROWS, found)
-    said = f"{length} of {paper.LENGTH} epochs, {seeds} of {paper.SEEDS} seeds; ours is mean +- standard deviation."
+    said = f"{setting.epochs} of {paper.LENGTH} epochs, {seeds} of {paper.SEEDS} seeds; ours is mean +- standard deviation."
     whole.write(setting.folder / "results.md", f"# {name}\n\n{said}\n\n{results.markdown(header, lines)}")
     about = html.escape(paper.__doc__.split("`: ", 1)[-1])
     body = [f"<h1>{name}</h1><p>{about}</p>", page.table(said, header, lines), '<h2>Figures</h2><div class="grid wide">']
@@ -44,5 +50,4 @@ def _keep_apart(folder, about):
     kept = whole.read_json(folder / "about.json")
     if kept not in ({}, about):
         raise InputError(f"{folder} has rows of {' on '.join(filter(None, kept.values()))}, received {' on '.join(filter(None, about.values()))}: take another --out")
-    folder.mkdir(parents=True, exist_ok=True)
     whole.write_json(folder / "about.json", about)
