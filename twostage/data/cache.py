@@ -4,9 +4,7 @@ A folder NAME-OPTIONS-KEY a set. The images are written by all cores, each to it
 that dies goes on where it was.
 """
 
-import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
@@ -21,6 +19,7 @@ import PIL
 from twostage import whole
 from twostage.data.part import Coloured, Part
 from twostage.errors import Stopped
+from twostage.lock import held
 
 FORM = 1  # of what is written here; another number makes every set anew
 
@@ -53,7 +52,7 @@ def prepared(source, preparation, folder=None):
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     place = Path(folder or home()) / f"{source.name}-{preparation}-{digest[:8]}"
     place.mkdir(parents=True, exist_ok=True)
-    with lock(place):
+    with held(place):
         manifest = _valid(place, key)
         if manifest is None:
             manifest = _make(source, preparation, place, key)
@@ -61,18 +60,6 @@ def prepared(source, preparation, folder=None):
             (place / name).unlink(missing_ok=True)
     images = np.load(place / "images.npy", mmap_mode="r") if manifest["count"] else np.empty((0, 1, 1, 1), "uint8")
     return images, manifest
-
-
-@contextlib.contextmanager
-def lock(place, name=".lock"):
-    """Holds a folder of the cache, or a thing in it that has a lock of its own; waits until another process has let go of it."""
-    with open(place / name, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            print(f"waiting for another process that works in {place}", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _valid(place, key):

@@ -5,9 +5,9 @@ from importlib import import_module
 from pathlib import Path
 
 from twostage import charts, page, results, whole
-from twostage.data.cache import lock
 from twostage.errors import InputError
 from twostage.experiments import rows
+from twostage.lock import held
 
 
 def run(name, out, seeds=None, epochs=None, data="", quick=False):
@@ -23,9 +23,10 @@ def run(name, out, seeds=None, epochs=None, data="", quick=False):
     seeds = seeds or (min(2, paper.SEEDS) if quick else paper.SEEDS)
     setting = rows.Setting(Path(out) if length == paper.LENGTH else Path(out) / f"{length}-epochs", length, data or getattr(paper, "DATA", ""))
     setting.folder.mkdir(parents=True, exist_ok=True)
-    with lock(setting.folder):
+    with held(setting.folder):
         _keep_apart(setting.folder, {"experiment": name, "data": setting.data})
-        _write(paper, name, setting, rows.run(paper.ROWS, paper.measured, setting, range(seeds)), seeds)
+        found = rows.run(paper.ROWS, paper.measured, setting, range(seeds))
+        _write(paper, name, setting, found, seeds)
 
 
 def _write(paper, name, setting, found, seeds):

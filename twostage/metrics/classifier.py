@@ -11,6 +11,7 @@ from twostage import whole
 from twostage.data import cache
 from twostage.data.batches import Batches
 from twostage.errors import InputError
+from twostage.lock import held
 from twostage.metrics.extractor import Extractor, digest_of
 from twostage.models.jit import jit_compile
 
@@ -40,7 +41,7 @@ def classifier(name, train, test, epochs=None, width=None, batch_size=128, seed=
     path = Path(folder or cache.home()) / f"classifier-{name}-{key}.keras"
     told = path.with_suffix(".json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with cache.lock(path.parent, f"{path.stem}.lock"):  # two that trained at once would measure by different features
+    with held(path.parent, f"{path.stem}.lock"):  # two that trained at once would measure by different features
         if not (path.exists() and told.exists()):
             model = _trained(train, classes, epochs, width, batch_size, seed, path)
             accuracy = _accuracy(model, *test)
