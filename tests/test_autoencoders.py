@@ -128,9 +128,16 @@ def test_an_autoencoder_goes_through_the_commands(tmp_path, monkeypatch):
     assert list(found["likelihood"]) == ["mse"] and len(found["distances"]) == 7
     assert found["latents"]["posterior"]["kl_per_latent"] == [None] * 4 and found["latents"]["posterior"]["posterior_variance"] == [0] * 4
     assert "An autoencoder has no likelihood bound" in (tmp_path / "run" / "evaluation" / "random_network-fid10k_test.md").read_text()
+    if keras.backend.backend() == "tensorflow":
+        from twostage import export
+
+        z = np.full((1, 4), 1e3, "float32")
+        assert ops.convert_to_numpy(export.stage1_of(tmp_path / "run").decode(z)).max() > 1  # a linear output
+        images = export.load(tmp_path / "run" / "saved_model").decode(z)
+        assert images.min() >= 0 and images.max() == 1
 
 
-@pytest.mark.parametrize("network", ["infogan", "beta_sigma", "rae", "wae"])
+@pytest.mark.parametrize("network", ["infogan", "beta_sigma", "rae", "wae", "convolutional"])
 def test_networks_are_chosen_by_name(network):
     from twostage import assemble, config
 
@@ -138,6 +145,8 @@ def test_networks_are_chosen_by_name(network):
     settings = config.resolve(1, "digits", network=network, likelihood="diagonal", spectral_norm=network == "rae", posterior="constant")
     vae = assemble.stage1(settings, (side, side, 1))
     assert vae.decoder.output_shape == (None, side, side, 2) and vae.deviation == 0.7
+    linear = network in ("beta_sigma", "convolutional")
+    assert (np.abs(ops.convert_to_numpy(vae.decode(np.full((1, settings.latent_dim), 100.0, "float32"))) - 0.5).max() > 0.5) == linear
     kinds = {type(layer).__name__ for layer in vae._flatten_layers()}
     assert ("SpectralNormalization" in kinds) == (network in ("infogan", "rae"))
 

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from twostage.latents import redraw
 
 ROOT = Path(__file__).parents[1]
 FLAGS = ["--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4", "--watch-every", "1", "--flip", "--epochs", "2", "--limit", "400"]
-SCRIPT = "from twostage import cli, recipes; recipes.export = lambda run: run; cli.stage1()"  # the SavedModel has tests of its own
+SCRIPT = "from twostage import cli, recipes; recipes.export = lambda run: run; cli.stage{}()"  # the SavedModel has tests of its own
 BACKEND = keras.backend.backend()
 
 
@@ -27,43 +28,60 @@ def started(script, arguments, environment):
     return subprocess.Popen([sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-def history(run):
-    with open(run / "stage1" / "history.csv") as file:
+def history(run, stage=1):
+    with open(run / f"stage{stage}" / "history.csv") as file:
         rows = list(csv.DictReader(file))
     return [{name: float(value) for name, value in row.items() if name != "seconds_per_step"} for row in rows]
 
 
-@pytest.mark.skipif(BACKEND != "jax", reason="several processes need JAX")
-def test_two_processes_train_as_one(tmp_path, monkeypatch):
-    """Over the loopback, by the command: the same history and images, one run folder, a copy that is gone, one voice."""
+def by_two(stage, run, arguments, scratch):
+    """What two processes over the loopback say that train a stage of a run together."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    both, names = tmp_path / "both", (distribution.ADDRESSES, distribution.COUNT, distribution.NUMBER)
-    (tmp_path / "scratch").mkdir()
+    names = (distribution.ADDRESSES, distribution.COUNT, distribution.NUMBER)
     processes = [
-        started(SCRIPT, ["--run", str(both), "--distribute", *FLAGS], {"TMPDIR": str(tmp_path / "scratch"), **dict(zip(names, (address, "2", str(number))))})
+        started(SCRIPT.format(stage), ["--run", str(run), "--distribute", *arguments], {"TMPDIR": str(scratch), **dict(zip(names, (address, "2", str(number))))})
         for number in (0, 1)
     ]  # fmt: skip
-    monkeypatch.setattr("twostage.recipes._finish", lambda stage, following: None)
-    cli.stage1(["--run", str(tmp_path / "one"), *FLAGS])
     said = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert "on 2 devices, 50 examples each" in said[0][0] and said[1][0] == ""
-    assert os.listdir(tmp_path / "scratch") == []
-    for ours, theirs in zip(history(both), history(tmp_path / "one"), strict=True):
-        assert ours == pytest.approx(theirs, rel=2e-3, abs=1e-6)  # Adam magnifies differences of rounding
-        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
-    images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), "uint8")
-    ours, theirs = (keras.saving.load_model(run / "stage1" / "model.keras", compile=False).predict(images, verbose=0) for run in (both, tmp_path / "one"))
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-3)
+    assert os.listdir(scratch) == []
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="several processes need JAX")
+def test_two_processes_train_as_one(tmp_path, monkeypatch):
+    """Over the loopback, by the commands of both stages: the same history and output, one run folder, a copy that is gone, one voice."""
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr("twostage.recipes._finish", lambda stage, following: None)
+    images, u = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), "uint8"), np.random.default_rng(0).standard_normal((20, 4), dtype="float32")
+    both, one = tmp_path / "both", tmp_path / "one"
+    by_two(1, both, FLAGS, tmp_path / "scratch")
+    cli.stage1(["--run", str(one), *FLAGS])
+    agree(both, one, 1, images, 2e-3)
+    shutil.rmtree(both)
+    shutil.copytree(one, both)
+    second = ["--width", "16", "--epochs", "2", "--watch-every", "1"]
+    by_two(2, both, second, tmp_path / "scratch")
+    cli.stage2(["--run", str(one), *second])
+    agree(both, one, 2, u, 2e-3)
+
+
+def agree(ours, theirs, stage, x, tolerance):
+    """Two runs' histories of a stage and their models' outputs. Adam magnifies differences of rounding."""
+    for mine, other in zip(history(ours, stage), history(theirs, stage), strict=True):
+        assert mine == pytest.approx(other, rel=tolerance, abs=1e-6)
+        assert mine["loss"] == pytest.approx(other["loss"], rel=1e-5)
+    outputs = (keras.saving.load_model(run / f"stage{stage}" / "model.keras", compile=False).predict(x, verbose=0) for run in (ours, theirs))
+    np.testing.assert_allclose(*outputs, rtol=0, atol=tolerance)
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="MirroredStrategy is TensorFlow's")
 def test_two_devices_train_nearly_as_one(tmp_path, monkeypatch):
     """Two logical CPUs. Batch normalisation and noise are each replica's own, so the loss is near, not equal."""
     devices = "import tensorflow as tf; tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * 2); "
-    process = started(devices + SCRIPT, ["--run", str(tmp_path / "both"), "--distribute", *FLAGS], {})
+    process = started(devices + SCRIPT.format(1), ["--run", str(tmp_path / "both"), "--distribute", *FLAGS], {})
     monkeypatch.setattr("twostage.recipes._finish", lambda stage, following: None)
     cli.stage1(["--run", str(tmp_path / "one"), *FLAGS])
     out, error = process.communicate(timeout=300)

@@ -32,7 +32,7 @@ def stage1(config, image_shape):
 
 def networks(config, image_shape, heads):
     """(encoder, decoder) of a `Stage1Config`; `heads` are the likelihood's."""
-    latents = config.latent_dim
+    latents, linear = config.latent_dim, ("linear", *heads[1:])  # linear: the mean is not kept in [0, 1]
     if config.network == "infogan":
         return dai_wipf.infogan_encoder(image_shape, latents), dai_wipf.infogan_decoder(image_shape, latents, heads)
     if config.network == "wae":
@@ -41,9 +41,9 @@ def networks(config, image_shape, heads):
         wrap = {"wrap": SpectralNormalization} if config.spectral_norm else {}
         return rae.rae_encoder(image_shape, latents, config.posterior == "gaussian", **wrap), rae.rae_decoder(image_shape, latents, heads, l2=config.l2, **wrap)
     if config.network == "beta_sigma":
-        return beta_sigma.beta_sigma_encoder(image_shape, latents), beta_sigma.beta_sigma_decoder(image_shape, latents, heads)
+        return beta_sigma.beta_sigma_encoder(image_shape, latents), beta_sigma.beta_sigma_decoder(image_shape, latents, linear)
     if config.network == "convolutional":
-        return berger_sebag.convolutional_encoder(image_shape, latents), berger_sebag.convolutional_decoder(image_shape, latents, heads=heads)
+        return berger_sebag.convolutional_encoder(image_shape, latents), berger_sebag.convolutional_decoder(image_shape, latents, heads=linear)
     encoder = resnet_encoder(image_shape, latents, config.num_scale, config.block_per_scale, config.base_dim, config.fc_dim, config.pooling, config.l2)
     return encoder, resnet_decoder(image_shape, latents, config.block_per_scale, config.base_dim, config.l2, heads)
 

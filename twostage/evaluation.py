@@ -105,7 +105,7 @@ def generated(stage1, drawing, reference, count, seed):
     yield "REC", ((keras.ops.convert_to_numpy(sampling.reconstruct(stage1, part)), part) for part in parts)
     for sampler in drawing:
         z = sampler.draw(count, seed)
-        yield sampler.name, ((keras.ops.convert_to_numpy(stage1.decode(z[i : i + BATCH])), None) for i in range(0, len(z), BATCH))
+        yield sampler.name, ((keras.ops.convert_to_numpy(sampling.decode(stage1, z[i : i + BATCH])), None) for i in range(0, len(z), BATCH))
 
 
 def _features(extractor, protocol, batches):

@@ -1,5 +1,6 @@
 """The SavedModel: sampling with TensorFlow alone. `python -m twostage.export --run RUN` writes it from a run's `.keras` files."""
 
+import functools
 import os
 import shutil
 from pathlib import Path
@@ -40,22 +41,23 @@ def write(run, how="normalised", mixture=None):
     normalizer = _load(run / "stage2" / "normalizer.keras") if second else None
     width = stage1.decoder.input_shape[-1]
     scalar, images = tf.TensorSpec((), tf.int32), tf.TensorSpec((None, *stage1.encoder.input_shape[1:]), stage1.data_dtype)
+    decode = functools.partial(sampling.decode, stage1)
 
     def normal(n, seed, stream):
         return tf.random.stateless_normal((n, width), [seed, stream], alg="philox")
 
     def sample_first_stage(n, seed):
-        return in_chunks(stage1.decode, normal(n, seed, 0))
+        return in_chunks(decode, normal(n, seed, 0))
 
     density = None if mixture is None else mixture.as_distribution()
 
     def sample(n, seed):
         if density is not None:
-            return in_chunks(stage1.decode, density.sample(n, seed=tf.stack([seed, 2])))
+            return in_chunks(decode, density.sample(n, seed=tf.stack([seed, 2])))
         if stage2 is None:
             return sample_first_stage(n, seed)
         z = sampling.sample_latents(stage2, normal(n, seed, 0), how, normalizer, normal(n, seed, 1))
-        return in_chunks(stage1.decode, z)
+        return in_chunks(decode, z)
 
     def checked(images):  # TensorFlow turns floats in [0, 1] into the whole numbers 0 and 1 without a word
         enough = tf.debugging.assert_greater(tf.reduce_max(images), tf.constant(1, images.dtype), "images are all black: give uint8, 0 to 255")
@@ -73,7 +75,7 @@ def write(run, how="normalised", mixture=None):
     archive.add_endpoint("sample", sample, [scalar, scalar])
     archive.add_endpoint("sample_first_stage", sample_first_stage, [scalar, scalar])
     archive.add_endpoint("encode", encode, [images])
-    archive.add_endpoint("decode", stage1.decode, [tf.TensorSpec((None, width), tf.float32)])
+    archive.add_endpoint("decode", decode, [tf.TensorSpec((None, width), tf.float32)])
     archive.add_endpoint("reconstruct", lambda images: sampling.reconstruct(stage1, checked(images)), [images])
     return _place(archive, run / "saved_model")
 

@@ -50,7 +50,7 @@ def interpolations(stage1, images, rows=6):
     means, _ = encode(stage1, images)
     share = np.linspace(0, 1, STEPS, dtype="float32")[:, None]
     z = np.concatenate([(1 - share) * a + share * b for a, b in zip(means[::2], means[1::2])])
-    between = ops.convert_to_numpy(stage1.decode(z)).reshape(rows, STEPS, *images.shape[1:])
+    between = ops.convert_to_numpy(sampling.decode(stage1, z)).reshape(rows, STEPS, *images.shape[1:])
     ends = (images / np.float32(255)).reshape(rows, 2, *images.shape[1:])
     return tile(np.concatenate([ends[:, :1], between, ends[:, 1:]], 1).reshape(-1, *images.shape[1:]), columns=STEPS + 2)
 
@@ -62,7 +62,7 @@ def traversals(stage1, images, span=3.0):
     z = np.repeat(mean[:1], len(latents) * STEPS, 0)
     for row, latent in enumerate(latents):
         z[row * STEPS : (row + 1) * STEPS, latent] = np.linspace(-span, span, STEPS)
-    return tile(ops.convert_to_numpy(stage1.decode(z)), columns=STEPS), latents.tolist()
+    return tile(ops.convert_to_numpy(sampling.decode(stage1, z)), columns=STEPS), latents.tolist()
 
 
 def neighbours(samples, features, train, train_features, count=8, k=5):

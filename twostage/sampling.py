@@ -6,10 +6,15 @@ from keras import ops
 HOW = ("mean", "noise", "normalised")
 
 
+def decode(stage1, z):
+    """Stage 1's mean at latents z (n, k) as images: float32 (n, height, width, channels), clipped to [0, 1], which a linear output may leave."""
+    return ops.clip(stage1.decode(z), 0.0, 1.0)
+
+
 def reconstruct(stage1, images):
     """Stage 1's mean at the posterior's mean: float32 (n, height, width, channels) in [0, 1]."""
     mean, _ = stage1.posterior(images)
-    return stage1.decode(mean)
+    return decode(stage1, mean)
 
 
 def sample_latents(stage2, u, how="normalised", normalizer=None, noise=None):
@@ -39,7 +44,7 @@ def sample_latents(stage2, u, how="normalised", normalizer=None, noise=None):
 
 def sample(stage1, stage2, u, how="normalised", normalizer=None, noise=None):
     """Images of both stages: float32 (n, height, width, channels) in [0, 1]; arguments as for `sample_latents`."""
-    return stage1.decode(sample_latents(stage2, u, how, normalizer, noise))
+    return decode(stage1, sample_latents(stage2, u, how, normalizer, noise))
 
 
 def many_latents(stage2, count, seed, batch_size=1_000):

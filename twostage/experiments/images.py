@@ -3,7 +3,7 @@
 import numpy as np
 from keras import backend, ops
 
-from twostage import data, evaluation, pictures, recipes, runs
+from twostage import data, evaluation, pictures, recipes, runs, sampling
 from twostage.latents import encode, redraw
 from twostage.measures import BATCH
 from twostage.metrics.frechet import frechet_of
@@ -66,7 +66,7 @@ def distance(vae, config, seed=0):
     """Frechet distance of 10,000 images from the prior to the test split, by the features of the data's classifier."""
     protocol, extractor = Protocol("fid10k_test"), evaluation.chosen_extractor(config)
     z = np.random.default_rng((seed, 13)).standard_normal((protocol.count, vae.decoder.input_shape[-1]), dtype="float32")
-    made = [extractor(protocol.prepared(ops.convert_to_numpy(vae.decode(z[i : i + BATCH])), None), BATCH) for i in range(0, len(z), BATCH)]
+    made = [extractor(protocol.prepared(ops.convert_to_numpy(sampling.decode(vae, z[i : i + BATCH]))), BATCH) for i in range(0, len(z), BATCH)]
     return float(frechet_of(extractor(protocol.reference(split(config, "test")), BATCH), np.concatenate(made)))
 
 

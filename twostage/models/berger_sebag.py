@@ -1,6 +1,7 @@
 """Berger & Sebag's networks: residual blocks of dense layers for vectors, convolutions and residual blocks for images.
 
-The text gives the numbers of blocks and units; activation (ReLU, before each layer of a block), widths of the convolutions and the places of the strides are ours.
+The text gives the numbers of blocks and units; activation (ReLU, before each layer of a block), widths of the convolutions, the places of the strides and the linear output are ours
+(a sigmoid saturates at black within ten steps: there is no normalisation that would hold the first steps back).
 """
 
 import keras
@@ -40,8 +41,8 @@ def convolutional_encoder(image_shape, latent_dim=256, widths=(32, 64, 128), blo
     return keras.Model(inputs, gaussian_heads(layers.Flatten()(layers.ReLU()(x)), latent_dim), name="encoder")
 
 
-def convolutional_decoder(image_shape, latent_dim=256, widths=(32, 64, 128), blocks=4, heads=("sigmoid",)):
-    """Decoder: z (batch, latent_dim) -> parameters (batch, side, side, channels x heads), float32; the encoder's mirror, cropped where strides do not divide the side."""
+def convolutional_decoder(image_shape, latent_dim=256, widths=(32, 64, 128), blocks=4, heads=("linear",)):
+    """Decoder: z (batch, latent_dim) -> parameters (batch, side, side, channels x heads), float32, not kept in [0, 1]; the encoder's mirror, cropped where strides do not divide the side."""
     _check(image_shape, widths)
     height, width, channels = image_shape
     factor = 2 ** len(widths)

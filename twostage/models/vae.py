@@ -101,7 +101,7 @@ class VAE(keras.Model):
         return mean, ops.full_like(mean, 2.0 * math.log(self.deviation) if self.deviation else -math.inf)
 
     def decode(self, z):
-        """The likelihood's mean at z (batch, k): (batch, ...) float32, images in [0, 1]."""
+        """The likelihood's mean at z (batch, k): (batch, ...) float32; images in [0, 1], where the decoder ends in a sigmoid."""
         return self.likelihood.mean(self.decoder(z, training=False))
 
     def call(self, x, training=False):
