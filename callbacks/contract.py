@@ -57,12 +57,15 @@ def set_gamma(model, gamma):
 
 
 def find_mse(model):
-    """The Mean metric named "mse", one of the model's own or a compiled one."""
+    """The Mean metric named "mse", one of the model's own or a compiled one. None where compiled ones are yet to be built: Keras may do that in the first step."""
     metrics = [m for metric in model.metrics for m in [metric, *getattr(metric, "metrics", [])]]
     found = next((metric for metric in metrics if metric.name == "mse"), None)
+    if found is None and not all(getattr(metric, "built", True) for metric in model.metrics):
+        return None
     if not isinstance(found, keras.metrics.Mean):
+        has = "no metric" if found is None else f"{_kind(found)} as metric"
         raise ValueError(
-            f"{type(model).__name__} has {_kind(found)} as metric 'mse', expected a keras.metrics.Mean fed each minibatch's mean squared "
+            f"{type(model).__name__} has {has} 'mse', expected a keras.metrics.Mean fed each minibatch's mean squared "
             'error. Add to __init__: self.mse = keras.metrics.Mean(name="mse"), and to the training step: self.mse.update_state(mse)'
         )
     return found

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from importlib.util import find_spec
 
 import keras
 import numpy as np
@@ -34,7 +35,7 @@ class ImageGrid(keras.callbacks.Callback):
     ```
 
     Raises:
-        ValueError: bad arguments; when training begins, a model without encoder or decoder to draw with.
+        ValueError: bad arguments; when training begins, a model without encoder or decoder to draw with, or no Pillow.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class ImageGrid(keras.callbacks.Callback):
         self.data = None if data is None else random_subset(data, max(rows * rows // 2, 1), seed)
 
     def on_train_begin(self, logs=None):
+        if find_spec("PIL") is None:
+            raise ValueError("received no Pillow, which writes the pictures: pip install pillow")
         check_decoder(self.model, self.decode)
         if self.data is not None:
             check_posterior(self.model, self.posterior)

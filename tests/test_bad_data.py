@@ -108,7 +108,9 @@ def whole_celeba(folder, listing):
 SETS = {  # how it is made in a folder, what is loaded from there (a name, or in the folder), options, message
     "an empty folder": (lambda at: None, "", {}, "holds no picture .*: check the path"),
     "only other files": (lambda at: (at / "a.tiff").write_bytes(b"x"), "", {}, "holds no picture .*, only 1 .tiff: check the path"),
-    "no such folder": (lambda at: None, "nowhere/at/all", {}, "which is no folder or zip of pictures, or an .npz or .npy file: check the path"),
+    "no such folder": (lambda at: None, "nowhere/at/all", {}, "which is no folder or zip of pictures, or an .npz or .npy file: check the path, from /"),
+    "no such folder, cropped": (lambda at: None, "nowhere/at/all", {"crop": "center", "side": 64}, "which is no folder or zip of pictures, or an .npz or .npy file: check the path, from /"),
+    "a folder mistyped": (lambda at: None, "mnist", {"data_dir": "nowhere"}, "received --data-dir nowhere, which is no folder, from /.*: check the path"),
     "a misspelt name": (lambda at: None, "cifra10", {}, "received data 'cifra10', expected digits, mnist, fashion_mnist, cifar10, svhn, celeba, a folder"),
     "a text file": (lambda at: (at / "notes.txt").write_text("x"), "notes.txt", {}, "notes.txt', which is no folder or zip"),
     "unequal sizes": (lambda at: (faces(at / "a", 6, (9, 9)), faces(at / "b", 6, (8, 8))), "", {}, "unequal sizes, .*: make them equal with --side 64"),
@@ -169,5 +171,5 @@ def test_a_set_that_cannot_be_used_is_told_in_one_line(tmp_path, monkeypatch, ca
         monkeypatch.setattr(celeba, "COUNTS", {"train": 7, "validation": 2, "test": 3})
     make(tmp_path)
     with pytest.raises(InputError, match=message) as told:
-        data.load(source if source in ("cifra10", "digits") else tmp_path / source, **options)
+        data.load(source if source in ("cifra10", "digits", "mnist") else tmp_path / source, **options)
     assert "\n" not in str(told.value) and len(str(told.value)) < 700

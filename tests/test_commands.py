@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from test_folders import write_images
 
 from twostage import cli, runs
 
@@ -48,7 +49,7 @@ def test_scripts_train_and_say_what_comes_next(run):
         assert wanted <= set(names.split(",")) and len(rows) == 2
         pictures = {path.name for path in (folder / stage / "images").iterdir()}
         assert {"samples_0001.png", "samples_0002.png", "latents.png"} <= pictures
-        assert not [path for path in (folder / stage).rglob("part-*")]
+    assert not [path for path in folder.rglob("*") if path.name.startswith("part") or path.suffix == ".part"]
     results = json.loads((folder / "results.json").read_text())
     assert results["stage1"]["epoch"] == 2 and results["latents"]["deviation_after"]["mean"] == pytest.approx(1, rel=0.02)
     assert "## stage2" in (folder / "report.md").read_text()
@@ -144,8 +145,8 @@ def test_saved_model_is_the_keras_models_chain(run):
 
 def test_sample_command_draws_a_grid(run, tmp_path):
     pytest.importorskip("tensorflow")
-    python("-m", "twostage.sample", "--run", run[0], "--n", 10, "--seed", 3, "--out", tmp_path / "s.png")
-    with Image.open(tmp_path / "s.png") as picture:
+    python("-m", "twostage.sample", "--run", run[0], "--n", 10, "--seed", 3, "--out", tmp_path / "new" / "s.png")
+    with Image.open(tmp_path / "new" / "s.png") as picture:
         assert picture.size == (4 * 9 * 14, 3 * 9 * 14)  # 4 x 3 tiles of 8 pixels and a line, enlarged towards 512
 
 
@@ -208,14 +209,26 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, run):
         (cli.stage1, ["--epochs", "ten", *new], "invalid int value: 'ten'"),
         (cli.stage1, ["--epoch", "3", *new], "unrecognized arguments: --epoch 3"),
         (cli.stage1, ["--resume", *new], "does not exist: start it by"),
-        (cli.stage2, new, "a finished stage 1 is needed: run `python train_stage1.py --run"),
+        (cli.stage2, new, "a finished stage 1 is needed: check --run, or run `python train_stage1.py --run"),
         (cli.stage1, ["--run", run[0]], f"go on with it by `python train_stage1.py --run {run[0]} --resume`, or start another run by"),
         (cli.stage2, ["--run", run[0]], f"`python train_stage2.py --run {run[0]} --resume`, or start another run by `python train_stage1.py"),
         (cli.stage1, ["--run", run[0], "--resume", "--epochs", "9"], "stage2 was trained on this stage 1 as it is: remove"),
         (cli.stage1, ["--run", run[0], "--resume", "--kl-weight", "2"], "other settings (kl_weight 1.0 -> 2.0)"),
         (cli.stage2, ["--run", run[0], "--preset", "mnist"], "was started with preset digits, received mnist"),
+        (cli.stage1, ["--seed", 2**32, *new], "received --seed 4294967296, expected less than 2**32"),
+        (cli.stage1, ["--run", tmp_path / "x.npy" / "run", "--limit", "200"], "Not a directory: choose a folder that is there, or can be made"),
+        (cli.evaluate, ["--run", run[0], "--seed", "-1"], "received --seed -1, expected at least 0"),
         (cli.sample, new, "holds no SavedModel"),
-        (cli.export, new, "run python train_stage1.py first"),
+        (cli.export, new, "a finished stage 1 is needed: check --run, or run `python train_stage1.py --run"),
     ):
         assert words in mistake(capsys, command, *arguments)
     assert not (tmp_path / "run").exists()  # nothing half-written
+
+
+def test_a_broken_test_picture_is_told_before_training(tmp_path, capsys):
+    for split in ("train", "test"):
+        write_images(tmp_path / "x" / split, 100)
+    (tmp_path / "x" / "test" / "broken.png").write_bytes(b"")
+    with pytest.raises(SystemExit):
+        cli.stage1(["--data", str(tmp_path / "x"), "--dry-run"])
+    assert "error: 1 of 101 pictures in the test split" in capsys.readouterr().err

@@ -102,6 +102,24 @@ def test_models_that_lack_something_are_told_when_training_begins():
             np.testing.assert_array_equal(a, b)
 
 
+def test_a_compiled_metric_serves_from_the_first_step():
+    class Plain(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.decoder, self.gamma = keras.layers.Dense(6), self.add_weight(name="gamma", shape=(), initializer="ones", trainable=False)
+
+        def call(self, x):
+            return self.decoder(x)
+
+    x, model = data(32), Plain()
+    model.compile(keras.optimizers.SGD(0.0), "mse", metrics=["mse"])
+    history = model.fit(x, x, batch_size=32, verbose=0, callbacks=[callbacks.ComputedGamma("batch")]).history
+    assert history["gamma"][0] == pytest.approx(history["mse"][0] ** 0.5, rel=1e-5)
+    model.compile("sgd", "mse", metrics=["mae"])
+    with pytest.raises(ValueError, match="Plain has no metric 'mse', expected"):
+        model.fit(x, x, verbose=0, callbacks=[callbacks.ComputedGamma()])
+
+
 def test_a_metric_that_the_step_does_not_feed_is_told():
     class Forgetful(StrangersVAE):
         def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):

@@ -39,6 +39,10 @@ def test_numpy_files(tmp_path):
     assert labels.tolist() == list(range(50)) and len(data.load(tmp_path / "keras.npz", "test")[0]) == 5
     one, two = data.load(tmp_path / "one.npy")[0], data.load(tmp_path / "one.npy", "test")[0]
     assert (len(one), len(two)) == (45, 5) and one.sum(dtype=int) + two.sum(dtype=int) == images.sum(dtype=int)
+    np.savez(tmp_path / "half.npz", x_train=images, y_train=np.arange(50))  # no test images: a tenth of these, and not trained on
+    halves = [data.load(tmp_path / "half.npz", split) for split in ("train", "test")]
+    assert [len(x) for x, _ in halves] == [45, 5] and sorted(np.concatenate([y for _, y in halves])) == list(range(50))
+    np.testing.assert_array_equal(halves[1][0][..., 0], images[halves[1][1]])
 
 
 def test_padding_centres_the_image(tmp_path):

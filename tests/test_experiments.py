@@ -2,12 +2,15 @@
 
 import json
 import math
+import re
+from importlib import import_module
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from twostage import charts, cli, config, evaluation, protocol, recipes, results
+from twostage import assemble, charts, cli, config, evaluation, protocol, recipes, results
 from twostage.experiments import balancing, balancing_faces, berger_sebag, beta_sigma, dai_wipf, hypersphere, planar, rae, rows, two_stages
 from twostage.experiments.rows import Row, Setting
 from twostage.metrics.random_network import random_network
@@ -73,6 +76,12 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
         with pytest.raises(SystemExit):
             cli.experiment("berger_sebag", wrong)
     assert "makes its own data" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.experiment("rae", ["--out", str(tmp_path / "rae"), "--data", "photos"])
+    assert "received --data photos, expected a name that begins with mnist or cifar10" in capsys.readouterr().err
+    with pytest.raises(SystemExit):  # a mistake that kept no row does not hold the folder
+        cli.experiment("beta_sigma", ["--out", str(tmp_path / "rae"), "--epochs", "100", "--data", str(tmp_path / "nothing.npz")])
+    assert "nothing.npz', which is no folder" in capsys.readouterr().err
     with pytest.raises(SystemExit):  # its rows are of something else
         cli.experiment("hypersphere", ["--out", str(folder), "--seeds", "1"])
     assert f"{folder} has rows of berger_sebag, received hypersphere: take another --out" in capsys.readouterr().err
@@ -107,7 +116,7 @@ def test_the_heat_map_is_lightest_where_the_theorem_says():
 def test_the_distortions_of_the_rate_distortion_curve():
     """Two curves drawn by hand: at the rates 10 and 20 the second is lower by 5 and 15 nats; 40 is outside the first."""
     made = {"constant": ((5, 100), (15, 80), (25, 60)), "Beta-Sigma": ((10, 85), (20, 55), (40, 20))}
-    results = {f"constant {beta}": [{"rate": 15, "test": -95}] for beta in (0.0125, 0.3, 0.35)}
+    results = {}
     for name, points in made.items():
         for beta, (rate, distortion) in zip((*beta_sigma.BETAS[:3], 10.0, 100.0), (*points, points[-1], points[-1])):
             results[f"{name} {beta:g}"] = [{"rate": rate, "test": -distortion - rate}]
@@ -163,6 +172,19 @@ def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypa
     assert two_stages.measured(longer, 0, setting, 10, "digits") == told[1]
 
 
+def test_the_page_of_results_knows_the_experiments():
+    page = (Path(__file__).parents[1] / "docs" / "results.md").read_text()
+    for name, count in re.findall(r"^\| `(\w+)[^|]*\|[^|]*\| (\d+) rows", page, re.M):
+        assert len(import_module(f"twostage.experiments.{name}").ROWS) == int(count), name
+
+
+def test_an_experiment_tells_its_defaults(capsys):
+    with pytest.raises(SystemExit):
+        cli.experiment("balancing", ["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Tables 1, 2 and 5" in told and "(default: 700, with --quick 7)" in told and "(default: cifar10)" in told and "(default: 10)" in told
+
+
 def test_every_row_of_two_stages_is_a_setting_of_the_commands():
     for preset, paper in (("cifar10", balancing), ("celeba", balancing_faces), ("cifar10", dai_wipf)):
         for i, row in enumerate(paper.ROWS):
@@ -173,6 +195,8 @@ def test_every_row_of_two_stages_is_a_setting_of_the_commands():
         for data in rae.SETTINGS:
             config.resolve(1, "mnist", **rae.stage1(row.name, data))
     assert len(balancing.ROWS) == 14 + 1 + 3 and len(balancing_faces.ROWS) == 1 + 24
+    vae = assemble.stage1(config.resolve(1, "cifar10", **dai_wipf.ROWS[0].settings["stage1"]), (32, 32, 3))
+    assert sum(int(np.prod(weight.shape)) for part in (vae.encoder, vae.decoder) for weight in part.trainable_weights) == 2_195_171  # of the authors' default
     assert rae.stage1("RAE", "cifar10")["kl_weight"] == pytest.approx(0.24) and rae.stage1("RAE", "mnist")["kl_weight"] == pytest.approx(0.032)
     assert rae.stage1("RAE-L2", "mnist")["l2"] == pytest.approx(1.024e-4) and rae.stage1("VAE", "mnist")["gamma_start"] ** 2 == pytest.approx(0.156)
 

@@ -170,7 +170,7 @@ def test_the_better_batch_normalisation_is_exported(run, tmp_path, capsys):
     stage.save_model("model.keras", spoiled(models))
     stage.lock()
     with pytest.raises(InputError, match="is in use by another process"):
-        recipes.export(folder, recalibrate=True)
+        recipes.export(folder)
     stage.end()
     cli.export(["--run", str(folder), "--recalibrate"])
     assert "batch normalisation: recalibrated on training images; recalibration changes the evidence bound by +" in capsys.readouterr().out

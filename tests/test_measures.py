@@ -61,11 +61,13 @@ def test_bits_per_dimension_are_of_dequantised_images_only():
     images = np.random.default_rng(0).integers(0, 256, (200, 4, 4, 1), "uint8")
     floats = dequantised(images)
     assert floats.dtype == np.float32 and (np.floor(floats.astype("float64") * 256) == images).mean() > 0.9999 and 0 <= floats.min() and floats.max() <= 1
-    assert bits_per_dimension(0.0, 16, floats) == pytest.approx(8)  # the uniform density on [0, 1]
-    assert bits_per_dimension(16 * np.log(2), 16, floats) == pytest.approx(7)
+    density = twostage.GaussianLikelihood()
+    assert bits_per_dimension(density, 0.0, floats) == pytest.approx(8)  # the uniform density on [0, 1]
+    assert bits_per_dimension(density, 16 * np.log(2), floats) == pytest.approx(7)
+    assert bits_per_dimension(twostage.DiscretisedLogisticLikelihood(), -16 * np.log(2), images) == pytest.approx(1)
     for wrong in (images, (images / 255).astype("float32"), floats * 255):
         with pytest.raises(InputError, match="not dequantised, for which bits per dimension mean nothing"):
-            bits_per_dimension(0.0, 16, wrong)
+            bits_per_dimension(density, 0.0, wrong)
 
 
 def test_normality_of_normal_and_other_latents():

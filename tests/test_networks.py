@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import twostage
-from twostage import dense_decoder, dense_encoder, resnet_decoder, resnet_encoder
+from twostage import assemble, config, dense_decoder, dense_encoder, resnet_decoder, resnet_encoder
 
 
 def trainable(*models):
@@ -70,6 +70,15 @@ def test_l2_enters_the_loss():
 
     (plain, _), (penalised, squares) = losses(0.0), losses(0.5)
     assert penalised - plain == pytest.approx(0.5 * squares, rel=1e-4)
+
+
+@pytest.mark.parametrize("where, names", [("sampling", {"down", "up"}), ("encoder", {"down"}), ("decoder", {"up", "conv2d"})])
+def test_l2_weighs_what_l2_of_says(where, names):
+    """Asperti & Trentin's models 2 (decoder) and 3 (encoder), and their improved recipe (down- and upsampling)."""
+    vae = assemble.stage1(config.resolve(1, "digits", l2=0.1, l2_of=where), (8, 8, 1))
+    regularised = {part: [layer.name for layer in part.layers if getattr(layer, "kernel_regularizer", None)] for part in (vae.encoder, vae.decoder)}
+    assert {name.split("_")[0] for found in regularised.values() for name in found} == names
+    assert [len(found) for found in regularised.values()] == {"sampling": [1, 2], "encoder": [1, 0], "decoder": [0, 8]}[where]
 
 
 def test_batch_normalisation_is_right_from_the_first_steps():

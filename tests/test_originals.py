@@ -64,6 +64,14 @@ def test_mnists_idx_files(tmp_path, packed):
         same(data.load(tmp_path / "raw" / (originals.IDX[split][0] + ".gz" * packed), split), found[split])
 
 
+def test_a_file_may_be_there_packed_and_unpacked(tmp_path):
+    write_idx(tmp_path / "x")
+    made = write_idx(tmp_path / "x", packed=False)
+    images, labels = data.load(tmp_path / "x", "test")
+    np.testing.assert_array_equal(images, made["test"][0])
+    np.testing.assert_array_equal(labels, made["test"][1])
+
+
 def test_fashion_is_not_taken_for_mnist_nor_mnist_for_fashion(tmp_path, monkeypatch):
     monkeypatch.setattr(originals, "COUNTS", COUNT)
     fashion = write_idx(tmp_path / "fashion_mnist")  # as many of each class

@@ -1,9 +1,11 @@
 """The README's code runs as it stands."""
 
 import ast
+import math
 import re
 from pathlib import Path
 
+import keras
 import pytest
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -14,9 +16,14 @@ def test_callback_in_your_own_vae_runs_in_fifteen_lines(capsys):
     code = next(block for block in BLOCKS if "ComputedGamma" in block)
     lines = [line for line in code.splitlines() if line.strip() and not line.startswith(("import", "from"))]
     assert len(lines) <= 15
-    exec(code, {})
+    names = {}
+    exec(code, names)
     gamma = ast.literal_eval(capsys.readouterr().out)
     assert len(gamma) == 5 and all(b <= a for a, b in zip(gamma, gamma[1:])) and gamma[-1] < 0.9
+    vae, images = names["vae"], keras.ops.ones((2, 5, 3, 1))
+    vae.gamma.assign(0.5)
+    loss = vae.compute_loss(images, None, (0.0 * images, keras.ops.zeros((2,))))
+    assert float(loss) == pytest.approx(15 * (1 / (2 * 0.25) + math.log(0.5)))  # of all pixels
 
 
 def test_commands_of_the_readme_exist():

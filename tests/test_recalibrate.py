@@ -7,7 +7,21 @@ from keras import layers
 
 import twostage
 from twostage.models.batch_normalization import BatchNormalization
+from twostage.models.dai_wipf import infogan_decoder, infogan_encoder
 from twostage.models.recalibrate import recalibrate
+from twostage.models.spectral_normalization import SpectralNormalization
+
+
+def test_spectral_normalisation_stays_as_it_is():
+    encoder, decoder = infogan_encoder((8, 8, 1), 3), infogan_decoder((8, 8, 1), 3)
+    vae = twostage.VAE(encoder, decoder, twostage.GaussianLikelihood(), seed=0)
+    images = np.random.default_rng(0).random((200, 8, 8, 1), "float32")
+    vae(images)
+    before = vae.get_weights()
+    assert recalibrate(vae, images, batch_size=50) == 5
+    for weight, old, new in zip(vae.weights, before, vae.get_weights()):
+        assert np.array_equal(old, new) != ("moving" in weight.path), weight.path
+    assert {layer.iterations for layer in vae._flatten_layers() if isinstance(layer, SpectralNormalization)} == {1}
 
 
 @pytest.mark.parametrize("kind", [BatchNormalization, layers.BatchNormalization])

@@ -13,7 +13,8 @@ import pytest
 
 from twostage import cli, export
 from twostage.data.batches import Batches
-from twostage.errors import Stopped
+from twostage.errors import InputError, Stopped
+from twostage.runs import finished_stage1
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4", "--watch-every", "1", "--deterministic"]
@@ -133,6 +134,20 @@ def test_full_disk_is_told_and_the_checkpoint_before_it_goes_on(run, capsys):
     assert checkpoints(run) == was
     cli.stage1(["--run", str(run), "--resume", "--epochs", "3"])
     assert "epoch 3/3" in capsys.readouterr().out
+
+
+def test_a_stage_1_that_is_trained_on_is_unfinished_until_its_end(run, capsys):
+    aside = run / "stage1" / "checkpoints" / "part.npz"
+    aside.symlink_to("/dev/full")
+    refused(capsys, "--run", run, "--resume", "--epochs", "3")
+    aside.unlink()
+    with pytest.raises(InputError, match="stage1 is not finished: run .*--resume"):
+        finished_stage1(run)
+    (run / "stage2").mkdir()
+    assert "stage2 was trained on this stage 1 as it is: remove" in refused(capsys, "--run", run, "--resume")
+    (run / "stage2").rmdir()
+    cli.stage1(["--run", str(run), "--resume"])
+    assert finished_stage1(run).saved_config().epochs == 3
 
 
 def test_folder_that_cannot_be_written_is_told(capsys, tmp_path):

@@ -140,6 +140,12 @@ def test_missing_parts_are_told_when_training_begins():
             plain().fit(x, x, verbose=0, callbacks=[callback])
 
 
+def test_image_grid_needs_pillow(tmp_path, monkeypatch):
+    monkeypatch.setattr("callbacks.image_grid.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install pillow"):
+        callbacks.ImageGrid(tmp_path, latent_dim=2).on_train_begin()
+
+
 def test_bad_arguments_are_told():
     x = np.zeros((32, 6), "float32")
     for make in (

@@ -44,8 +44,9 @@ def networks(config, image_shape, heads):
         return beta_sigma.beta_sigma_encoder(image_shape, latents), beta_sigma.beta_sigma_decoder(image_shape, latents, linear)
     if config.network == "convolutional":
         return berger_sebag.convolutional_encoder(image_shape, latents), berger_sebag.convolutional_decoder(image_shape, latents, heads=linear)
-    encoder = resnet_encoder(image_shape, latents, config.num_scale, config.block_per_scale, config.base_dim, config.fc_dim, config.pooling, config.l2)
-    return encoder, resnet_decoder(image_shape, latents, config.block_per_scale, config.base_dim, config.l2, heads)
+    down, up, scales = ({"sampling": (1, 1, 0), "encoder": (1, 0, 0), "decoder": (0, 1, 1)}[config.l2_of][i] * config.l2 for i in range(3))
+    encoder = resnet_encoder(image_shape, latents, config.num_scale, config.block_per_scale, config.base_dim, config.fc_dim, config.pooling, down)
+    return encoder, resnet_decoder(image_shape, latents, config.block_per_scale, config.base_dim, up, heads, scales)
 
 
 def stage2(config, width):

@@ -12,9 +12,10 @@ from twostage.errors import InputError, Stopped
 from twostage.flags import Parser, add_flag, stage_parser
 from twostage.quiet import quiet
 
-_ROOM, _RIGHTS = "make room", "make the folder writable, or choose another"
+_ROOM, _RIGHTS, _PLACE = "make room", "make the folder writable, or choose another", "choose a folder that is there, or can be made"
+EXTRACTORS = ("classifier", "random", "inception2015", "keras")
 UNWRITABLE = {
-    errno.ENOSPC: _ROOM, errno.EDQUOT: _ROOM, errno.EFBIG: _ROOM, errno.EROFS: _RIGHTS, errno.EACCES: _RIGHTS, errno.EPERM: _RIGHTS,
+    errno.ENOSPC: _ROOM, errno.EDQUOT: _ROOM, errno.EFBIG: _ROOM, errno.EROFS: _RIGHTS, errno.EACCES: _RIGHTS, errno.EPERM: _RIGHTS, errno.ENOTDIR: _PLACE, errno.EEXIST: _PLACE,
 }  # fmt: skip
 
 
@@ -82,7 +83,10 @@ def _stage(number, argv):
 
     if changes.get("distribute"):
         options["run"] = _load("twostage.distribution", look=False).join(options["run"] or default_run(options["preset"]))
+    elif options["resume"]:
+        changes["distribute"] = False  # by the command line alone, as is the number of devices
     stage, config = open_stage(number, changes, **options)
+    stage.command += " --distribute" if config.distribute else ""
     recipes = _load("twostage.recipes")
     try:
         (recipes.stage1, recipes.stage2)[number - 1](config, stage, dry_run)
@@ -111,7 +115,9 @@ def _load(module, look=True):
             if look:
                 import_module("keras").distribution.list_devices()  # the last greeting comes with the first look for devices
         return loaded
-    except ModuleNotFoundError as error:
+    except (ImportError, ValueError) as error:  # of an unknown backend Keras raises a ValueError
+        if isinstance(error, ValueError) and "backend" not in str(error):
+            raise
         raise InputError(f"{error}: install it (pip install .), or choose a backend that is there, such as KERAS_BACKEND=jax") from error
 
 
@@ -162,7 +168,7 @@ def _evaluate(argv):
     parser = Parser(prog="python -m twostage.evaluate", allow_abbrev=False, description=evaluate.__doc__)
     parser.add_argument("--run", help="run folder")
     parser.add_argument("--compare", nargs=2, metavar="JSON", help="say whether two results, RUN/evaluation/*.json, may be compared, and set them side by side")
-    parser.add_argument("--extractor", choices=("classifier", "random", "inception2015", "keras"), help="what sees the images (default: a classifier where there are labels)")
+    parser.add_argument("--extractor", choices=EXTRACTORS, help="what sees the images (default: a classifier where there are labels)")
     parser.add_argument("--weights", help="classify_image_graph_def.pb for inception2015, the .h5 without top for keras")
     parser.add_argument("--inception-resize", choices=RESIZES, default="tf1", help="to 299x299, of inception2015 (default: tf1, as the papers)")
     parser.add_argument("--protocol", choices=tuple(SPLITS), default="fid10k_test", help="which images, and how many (default: fid10k_test)")
@@ -184,14 +190,19 @@ def _evaluate(argv):
 
 
 def _experiment(name, argv):
-    parser = Parser(prog=f"python -m twostage.experiments.{name}", allow_abbrev=False, description=experiment.__doc__)
-    parser.add_argument("--out", default=f"runs/{name}", help=f"folder of the results; what it has is not run again (default: runs/{name})")
-    parser.add_argument("--seeds", type=int, metavar="N", help="seeds 0 to N - 1 (default: the paper's number)")
-    parser.add_argument("--epochs", type=int, metavar="N", help="length of each row (default: the paper's, or ours where it says nothing)")
+    command = import_module("twostage.experiments.command")
+    what, seeds, lengths, images = command.about(name)
+    parser = Parser(prog=f"python -m twostage.experiments.{name}", allow_abbrev=False, description=f"{what} Runs the rows, or goes on with them, and sets them beside the paper's figures.")
+    parser.add_argument("--out", default=f"runs/{name}", help=f"folder of the results, a shorter length's within; what it has is not run again (default: runs/{name})")
+    parser.add_argument("--seeds", type=int, metavar="N", help=f"seeds 0 to N - 1 (default: {seeds})")
+    parser.add_argument("--epochs", type=int, metavar="N", help=f"length of the longest row (default: {lengths})")
     parser.add_argument("--quick", action="store_true", help="a short length and at most two seeds, for two cores")
-    parser.add_argument("--data", default="", help="images, where the experiment takes some: as train_stage1.py --data (default: mnist)")
+    parser.add_argument("--data", default="", help=f"images, as train_stage1.py --data, authors' files by their folder (default: {images})")
+    parser.add_argument("--extractor", choices=EXTRACTORS, help="what sees the images (default: a classifier where there are labels)")
+    parser.add_argument("--weights", help="its file, as of python -m twostage.evaluate")
     options = parser.parse_args(argv)
     for flag in ("seeds", "epochs"):
         if getattr(options, flag) is not None and getattr(options, flag) < 1:
             parser.error(f"received --{flag} {getattr(options, flag)}, expected at least 1")
-    _load("twostage.experiments.command").run(name, options.out, options.seeds, options.epochs, options.data, options.quick)
+    _load("twostage.evaluation")  # the frameworks, before the first row
+    command.run(name, options.out, options.seeds, options.epochs, options.data, options.quick, options.extractor, options.weights)

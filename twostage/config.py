@@ -72,7 +72,8 @@ class Stage1Config(_Training):
     fc_dim: int = option(512, "network", "width of the fully connected block")
     latent_dim: int = option(64, "network", "latents")
     pooling: str = option("average", "network", "before the fully connected block", ("average", "flatten"))
-    l2: float = option(0.0, "network", "weight of the squared kernels of down- and upsampling; rae: of the decoder (RAE-L2)")
+    l2: float = option(0.0, "network", "resnet: weight of the squared kernels, see --l2-of; rae: of the decoder's (RAE-L2)")
+    l2_of: str = option("sampling", "network", "resnet: down- and upsampling; encoder: downsampling; decoder: upsampling and its scale blocks", ("sampling", "encoder", "decoder"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,6 +141,8 @@ def build(kind, values):
         may_be_zero = name in ("pad", "side", "limit", "l2", "seed", "kl_weight", "checkpoint_every", "gradient_penalty")
         if type(value) in (int, float) and not (value > 0 or may_be_zero and value == 0):
             raise InputError(f"received {flag} {value}, expected {'at least 0' if may_be_zero else 'more than 0'}")
+    if config.seed >= 2**32:
+        raise InputError(f"received --seed {config.seed}, expected less than 2**32")
     if bool(config.gamma_from) != (config.gamma == "scheduled") and config.gamma != "fixed":
         need = "--gamma-from RUN to take the curve from" if config.gamma == "scheduled" else "no --gamma-from: drop it, or use --gamma fixed or scheduled"
         raise InputError(f"received --gamma {config.gamma}, expected {need}")

@@ -125,7 +125,7 @@ def main(options):
     protocol = Protocol(options.protocol, tuple(sorted(set(options.quirk))))
     numbers = {"seed": options.seed, "repeats": options.half_samples, "bound_images": options.bound_images, "importance_samples": options.importance_samples}
     numbers["mixtures"] = tuple(options.mixtures)
-    for name, least in (("half_samples", 2), ("bound_images", 2), ("importance_samples", 1)):
+    for name, least in (("seed", 0), ("half_samples", 2), ("bound_images", 2), ("importance_samples", 1)):
         if getattr(options, name) < least:
             raise InputError(f"received --{name.replace('_', '-')} {getattr(options, name)}, expected at least {least}")
     if min(options.mixtures, default=1) < 1:

@@ -21,7 +21,6 @@ def show(config, montage):
         print("\n".join(summary.lines(images, labels, split)))
         if split == "train":
             rows = limited(len(images), min(SHOWN, len(images)))
-            Path(montage).parent.mkdir(parents=True, exist_ok=True)
             save_png(montage, tile(images[rows] / 255))
     print(f"wrote {montage}")
 

@@ -66,10 +66,10 @@ def _bits(stage1, images, plain, samples, seed):
     likelihood = stage1.likelihood
     if not likelihood.normalised:
         return None
-    if likelihood.discrete:
-        return float(likelihood.bits_per_dimension(-plain["importance"].mean(), images[0].size))
-    noisy = bounds.dequantised(images, seed)
-    return bounds.bits_per_dimension(bounds.bounds(stage1, noisy, samples, seed)["importance"].mean(), noisy[0].size, noisy)
+    if not likelihood.discrete:
+        images = bounds.dequantised(images, seed)
+        plain = bounds.bounds(stage1, images, samples, seed)
+    return bounds.bits_per_dimension(likelihood, plain["importance"].mean(), images)
 
 
 def latents(models, train, samplers, seed):

@@ -22,6 +22,7 @@ def save_png(path, picture):
     """Writes a uint8 picture (height, width, 1 or 3) so that the file is whole or absent. Small pictures are enlarged."""
     from PIL import Image
 
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     image = Image.fromarray(picture[:, :, 0] if picture.shape[-1] == 1 else picture)
     factor = max(1, 512 // max(image.size))
     image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST).save(f"{path}.part", format="png")

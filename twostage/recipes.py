@@ -35,12 +35,12 @@ def stage1(config, stage, dry_run=False):
         stage: The `Stage` to write to.
         dry_run: Whether to stop after telling what would be done.
     """
-    images, labels = data.load_for(config)
+    images, labels = [data.load_for(config, split) for split in data.splits_for(config)][0]  # all of them, so that a broken test picture is told now
     _prepare(config)
     with distribution.spread(config):
         vae = assemble.stage1(config, images.shape[1:])
         batches = Batches(images, config.batch_size, config.seed, transform=flip if config.flip else None)
-        _introduce(config, stage, vae, f"{config.data}\n" + "\n".join(summary.lines(images, labels)))
+        _introduce(config, stage, vae, f"{config.data}\n" + "\n".join(summary.lines(images, labels)), len(batches))
         if dry_run:
             return
         stage.begin(config, fingerprint(images))
@@ -63,7 +63,7 @@ def stage2(config, stage, dry_run=False):
         vae1 = keras.saving.load_model(first.path / "model.keras", compile=False)
         width = vae1.decoder.input_shape[-1]
         vae = assemble.stage2(config, width)
-        _introduce(config, stage, vae, f"the latents of {len(images)} images, {width} each, drawn afresh every epoch")
+        _introduce(config, stage, vae, f"the latents of {len(images)} images, {width} each, drawn afresh every epoch", len(images) // config.batch_size)
         if dry_run:
             return
         stage.begin(config, fingerprint(images))
@@ -84,43 +84,48 @@ def stage2(config, stage, dry_run=False):
 
 
 def export(run, recalibrate=False, mixture=0):
-    """Writes the SavedModel of a run, sampled as stage 2's config says. Returns its path.
+    """Writes the SavedModel of a run, sampled as stage 2's config says, and locks the run meanwhile. Returns its path.
 
     Args:
         run: The run folder.
         mixture: Number of Gaussians of a mixture, fitted to stage 1's latents, to sample from instead of stage 2; 0: none.
         recalibrate: Whether to recalibrate stage 1's batch normalisation and export the better by validation images; which it was is printed and kept in results.json.
     """
-    from twostage import export as saved_model
-
-    if recalibrate:
-        _recalibrate(run)
-    path = Path(run) / "stage2" / "config.json"
-    how = json.loads(path.read_text())["config"]["sampling"] if path.exists() else "normalised"
-    return saved_model.write(run, how, _mixture(run, mixture) if mixture else None)
-
-
-def _recalibrate(run):
     first = finished_stage1(run)
     first.lock()
     try:
-        vae = keras.saving.load_model(first.path / "model.keras", compile=False)
-        choice = normalisation.better(vae, first.saved_config())
-        if choice["chosen"] == normalisation.RECALIBRATED:
-            first.save_model("recalibrated.keras", vae)
-        else:
-            (first.path / "recalibrated.keras").unlink(missing_ok=True)
-        report.write(run, batch_normalisation=choice)
+        if recalibrate:
+            _recalibrate(first)
+        return write(run, _mixture(first, mixture) if mixture else None)
     finally:
         first.end()
+
+
+def write(run, mixture=None):
+    """The same of a run that this process, or the one that started it, has locked; `mixture`: a fitted `Mixture`."""
+    from twostage import export as saved_model
+
+    path = Path(run) / "stage2" / "config.json"
+    how = json.loads(path.read_text())["config"]["sampling"] if path.exists() else "normalised"
+    return saved_model.write(run, how, mixture)
+
+
+def _recalibrate(first):
+    vae = keras.saving.load_model(first.path / "model.keras", compile=False)
+    choice = normalisation.better(vae, first.saved_config())
+    if choice["chosen"] == normalisation.RECALIBRATED:
+        first.save_model("recalibrated.keras", vae)
+    else:
+        (first.path / "recalibrated.keras").unlink(missing_ok=True)
+    report.write(first.run, batch_normalisation=choice)
     print(normalisation.told(choice))
 
 
-def _mixture(run, components):
+def _mixture(first, components):
     """Of the latents of the training images under the stage 1 that is exported."""
     from twostage.export import stage1_of
 
-    return Mixture(samplers.drawn_latents(stage1_of(run), data.load_for(finished_stage1(run).saved_config())[0]), components)
+    return Mixture(samplers.drawn_latents(stage1_of(first.run), data.load_for(first.saved_config())[0]), components)
 
 
 def _prepare(config):
@@ -184,15 +189,17 @@ def gamma_rule(config, stage):
 def _save(config, stage, vae, rows, watched):
     mean, log_var = encode(vae, watched)
     pictures.save_png(stage.path / "images" / "latents.png", pictures.latent_variances(mean, log_var))
-    (stage.path / "recalibrated.keras").unlink(missing_ok=True)  # of what was trained before
+    before = {"batch_normalisation": None} if stage.number == 1 else {}
+    (stage.path / "recalibrated.keras").unlink(missing_ok=True)  # of what was trained before, as that figure is
     stage.save_model("model.keras", vae)
-    report.write(stage.run, **{f"stage{stage.number}": report.stage_figures(config, rows, log_var)})
+    report.write(stage.run, **before, **{f"stage{stage.number}": report.stage_figures(config, rows, log_var)})
 
 
-def _introduce(config, stage, vae, what):
+def _introduce(config, stage, vae, what, steps):
     count = lambda model: sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)  # noqa: E731
     print(f"stage {stage.number}, preset {stage.preset}, {keras.backend.backend()} backend, on {what}")
     print(f"{count(vae):,} trainable parameters, {count(vae.encoder):,} in the encoder and {count(vae.decoder):,} in the decoder")
+    print(f"{steps:,} steps an epoch, {steps * config.epochs:,} in all")
     print(", ".join(f"{name} {value}" for name, value in dataclasses.asdict(config).items()), flush=True)
 
 
@@ -202,9 +209,9 @@ def _finish(stage, following):
         return
     written = [f"wrote {stage.path}: model.keras, history.csv, images, checkpoints", f"wrote {stage.run}: results.json, report.md"]
     if keras.backend.backend() == "tensorflow":
-        written.append(f"wrote {export(stage.run)}")
+        written.append(f"wrote {write(stage.run)}")
     elif find_spec("tensorflow"):
-        command = [sys.executable, "-m", "twostage.export", "--run", str(stage.run)]
+        command = [sys.executable, "-c", "import sys; from twostage import recipes; recipes.write(sys.argv[1])", str(stage.run)]
         subprocess.run(command, check=True, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, stdout=subprocess.DEVNULL, pass_fds=[stage.lock_number()])
         written.append(f"wrote {stage.run / 'saved_model'}")
     else:

@@ -10,9 +10,10 @@ from twostage import sampling, whole
 
 
 def write(run, **figures):
-    """Merges `figures` into RUN/results.json and writes RUN/report.md from the whole."""
+    """Merges `figures` into RUN/results.json, where None takes one away, and writes RUN/report.md from the whole."""
     path = Path(run) / "results.json"
     results = {**(json.loads(path.read_text()) if path.exists() else {}), **figures}
+    results = {name: value for name, value in results.items() if value is not None}
     whole.write_json(path, results)
     whole.write(Path(run) / "report.md", _text(Path(run).name, results))
 

@@ -69,7 +69,7 @@ class Stage:
         saved = self._saved()["preset"] if (self.path / "config.json").exists() else None
         if saved and not resume:
             another = f"python train_stage1.py --preset {saved} --run {_free_name(self.run)}"
-            raise InputError(f"{self.path} exists: go on with it by `{self.command} --resume`, or start another run by `{another}`")
+            raise InputError(f"{self.path} exists: go on with it by `{self.command} --resume`, or start another run by `{another}` and your other flags, such as --data")
         if resume and not saved:
             raise InputError(f"received --resume, but {self.path} does not exist: start it by `{self.command}`")
         if saved and preset not in (None, saved):
@@ -98,8 +98,11 @@ class Stage:
             if changed:
                 raise InputError(f"{self.path} was started with other settings ({'; '.join(changed)}): drop those flags, or start another run")
             self.check_data(data)
-            if self.number == 1 and config.epochs > saved.epochs and (self.run / "stage2").exists():
+            finished = (self.path / "model.keras").exists()
+            if self.number == 1 and (config.epochs > saved.epochs or not finished) and (self.run / "stage2").exists():
                 raise InputError(f"{self.run}/stage2 was trained on this stage 1 as it is: remove {self.run}/stage2 first, or start another run")
+            if finished and config.epochs > saved.epochs:  # the checkpoint has all of it; a model of fewer epochs than the config says would pass for the finished one
+                (self.path / "model.keras").unlink()
         (self.path / "checkpoints").mkdir(exist_ok=True)
         (self.path / "images").mkdir(exist_ok=True)
         whole.write_json(self.path / "environment.json", {**environment(), "data": data})
@@ -148,7 +151,7 @@ def finished_stage1(run, preset=None):
     path = Path(run) / "stage1"
     command = f"python train_stage1.py --run {run}" + (f" --preset {preset}" if preset else "")
     if not (path / "config.json").exists():
-        raise InputError(f"{path} does not exist, a finished stage 1 is needed: run `{command}` first")
+        raise InputError(f"{path} does not exist, a finished stage 1 is needed: check --run, or run `{command}` with your other flags, such as --data, first")
     if not (path / "model.keras").exists():
         raise InputError(f"{path} is not finished: run `python train_stage1.py --run {run} --resume` first")
     return Stage(run, 1, preset, resume=True)

@@ -11,6 +11,7 @@ from twostage.data.source import limited, split_of, splits
 from twostage.errors import InputError
 
 SPLITS = ("train", "validation", "test")
+KINDS = "folder or zip of pictures, or an .npz or .npy file"
 SHOWN = 5  # broken files that are named
 
 
@@ -51,6 +52,11 @@ def load(
     if split not in SPLITS:
         raise InputError(f"received split {split!r}, expected one of {', '.join(SPLITS)}")
     preparation = Preparation(str(crop), side, resize, jpeg_roundtrip, pad)
+    if str(source) not in named.NAMES and not Path(source).expanduser().exists():
+        names = "" if "/" in str(source) or Path(source).suffix else f"expected {', '.join(named.NAMES)}, a "
+        raise InputError(f"received data {str(source)!r}, {names or 'which is no '}{KINDS}: check the path, from {Path.cwd()}")
+    if data_dir and not Path(data_dir).expanduser().is_dir():
+        raise InputError(f"received --data-dir {data_dir}, which is no folder, from {Path.cwd()}: check the path")
     pictures = pictures_of(source, data_dir)
     if pictures is not None or str(source) == "celeba":
         if pictures is None:
@@ -58,11 +64,11 @@ def load(
         else:
             found = split_of(pictures, split, not partial and is_celeba(source, pictures, preparation.crop), limit)
         return _prepare(found, preparation, skip_broken, cache)
-    if preparation.crop != "none" or side:
-        raise InputError(f"received --crop {crop} --side {side} for {str(source)!r}, but these apply to pictures: use --crop none --side 0")
     if split == "validation":
         raise InputError(f"{str(source)!r} has no validation split: expected train or test")
     images, labels = _arrays(source, split, data_dir)
+    if preparation.crop != "none" or side:
+        raise InputError(f"received --crop {crop} --side {side} for {str(source)!r}, but these apply to pictures: use --crop none --side 0")
     if limit and limit < len(images):
         rows = limited(len(images), limit)
         images, labels = images[rows], None if labels is None else labels[rows]
@@ -104,10 +110,7 @@ def _arrays(source, split, data_dir):
     found = originals.load(path, split) if path.exists() else None
     if found is not None:
         return found
-    kinds = "a folder or zip of pictures, or an .npz or .npy file"
-    if path.suffix or "/" in str(source) or path.exists():
-        raise InputError(f"received data {str(source)!r}, which is no {kinds.removeprefix('a ')}: check the path")
-    raise InputError(f"received data {str(source)!r}, expected {', '.join(named.NAMES)}, {kinds}")
+    raise InputError(f"received data {str(source)!r}, which is no {KINDS}: check the path")
 
 
 def _prepare(source, preparation, skip_broken, cache):

@@ -6,21 +6,21 @@ from twostage.errors import InputError
 
 
 def load(path, split):
-    """`.npy`: one array. `.npz`: x_train / x_test (and y_train, y_test), as Keras writes them, or one array of images."""
+    """`.npy`: one array. `.npz`: x_train and x_test (and y_train, y_test), as Keras writes them, or images of one name. Of one array a tenth is the test set."""
     try:
         found = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
         arrays = {"images": found} if path.suffix == ".npy" else {key: found[key] for key in found.files}
     except (ValueError, OSError, EOFError) as error:
         raise InputError(f"received {path}, which NumPy cannot read ({error}): save it again with numpy.save or numpy.savez") from error
-    if f"x_{split}" in arrays:
-        images, labels = _check(arrays[f"x_{split}"], path), arrays.get(f"y_{split}")
-        if labels is not None and labels.size != len(images):
-            raise InputError(f"received {path} with {len(images)} images in x_{split} and {labels.size} labels in y_{split}, expected as many of both")
-        return images, None if labels is None else labels.reshape(-1)
-    if len(arrays) != 1:
+    splits = [name for name in ("train", "test") if f"x_{name}" in arrays]
+    if not splits and len(arrays) != 1:
         raise InputError(f"received {path} with arrays {', '.join(arrays)}, expected x_train and x_test, or a single array of images")
-    images = _check(next(iter(arrays.values())), path)
-    return images[split_rows(len(images), split)], None
+    name = split if len(splits) == 2 else splits[0] if splits else None
+    images, labels = _check(arrays[f"x_{name}"] if name else next(iter(arrays.values())), path), arrays.get(f"y_{name}")
+    if labels is not None and labels.size != len(images):
+        raise InputError(f"received {path} with {len(images)} images in x_{name} and {labels.size} labels in y_{name}, expected as many of both")
+    rows = slice(None) if len(splits) == 2 else split_rows(len(images), split)
+    return images[rows], None if labels is None else labels.reshape(-1)[rows]
 
 
 def split_rows(count, split):

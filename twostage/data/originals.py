@@ -24,7 +24,7 @@ def find(place, split):
     if place.is_file() and place.name.startswith("cifar-10") and ".tar" in place.name:
         return [(_cifar_archive, [place])]
     folder, found = place if place.is_dir() else place.parent, []
-    idx = [path for stem in IDX[split] for path in (folder / stem, folder / f"{stem}.gz") if path.is_file()][:2]
+    idx = [there[0] for stem in IDX[split] if (there := [path for path in (folder / stem, folder / f"{stem}.gz") if path.is_file()])]
     if idx and (place.is_dir() or "-ubyte" in place.name):
         found.append((_idx, idx))
     mat = folder / f"{split}_32x32.mat"

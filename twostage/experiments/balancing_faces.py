@@ -5,7 +5,7 @@ from twostage.experiments.rows import Row
 
 LENGTH, QUICK, SEEDS, DATA = 120, 2, 1, "celeba"  # epochs of the longest stage 1
 PLAIN = {"l2": 0.0, "kl_weight": 1.0, "learning_rate": 1e-4, "resize": "nearest", "halve_every": 48}  # of Table 3, where the preset is Table 4's
-MODELS = {"M1": {}, "M2": {"l2": 1e-3}, "M3": {"block_per_scale": 2, "l2": 1e-3}, "M4": {"num_scale": 3, "latent_dim": 128}}
+MODELS = {"M1": {}, "M2": {"l2": 1e-3, "l2_of": "decoder"}, "M3": {"block_per_scale": 2, "l2": 1e-3, "l2_of": "encoder"}, "M4": {"num_scale": 3, "latent_dim": 128}}
 GAMMAS = {"learned": {"gamma": "learned"}, "computed": {}}
 LENGTHS = {40: 120, 80: 210, 120: 300}  # epochs of stage 1: of stage 2
 TABLE_3 = {  # REC, GEN-1, GEN-2, mse, variance law, of each length

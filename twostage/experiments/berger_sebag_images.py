@@ -22,7 +22,7 @@ def measured(row, seed, found, setting):
     test = images.split(config, "test")[:BOUNDED]
     images.draw(vae, test, setting.path(row, seed, ".png"), seed, noisy=True)
     bound = measures.likelihood(vae, test, 10, seed)
-    return {"bits": bound["evidence"] / test[0].size / math.log(2), "evidence": bound["evidence"], "rate": bound["rate"], "mse": bound["mse"], "fd": images.distance(vae, config, seed)}
+    return {"bits": bound["evidence"] / test[0].size / math.log(2), "evidence": bound["evidence"], "rate": bound["rate"], "mse": bound["mse"], "fd": images.distance(vae, config, setting, seed)}
 
 
 def figures(results, setting):

@@ -10,8 +10,15 @@ from twostage.experiments import rows
 from twostage.lock import held
 
 
-def run(name, out, seeds=None, epochs=None, data="", quick=False):
-    """Runs the rows of `twostage.experiments.NAME`; writes OUT/results.md, OUT/report.html and the charts OUT/*.svg. Another length has a folder of its own.
+def about(name):
+    """An experiment in a few words, and what its flags default to: (description, seeds, lengths, data)."""
+    paper = import_module(f"twostage.experiments.{name}")
+    what = paper.__doc__.split("`: ", 1)[-1].split("\n", 1)[0]
+    return what, str(paper.SEEDS), f"{paper.LENGTH}, with --quick {paper.QUICK}", getattr(paper, "DATA", "its own")
+
+
+def run(name, out, seeds=None, epochs=None, data="", quick=False, extractor=None, weights=None):
+    """Runs the rows of `twostage.experiments.NAME`; writes OUT/results.md, OUT/report.html and the charts OUT/*.svg. Another length has a folder of its own, OUT/N-epochs.
 
     An experiment's module has `ROWS`; `LENGTH` and `SEEDS`, the paper's, and `QUICK`, a length for two cores; `measured(row, seed, found, setting)`; where there are any, `figures(results, setting)`,
     which gives pairs (a chart as SVG or the path of a PNG, caption); and `DATA`, where it takes images.
@@ -21,10 +28,12 @@ def run(name, out, seeds=None, epochs=None, data="", quick=False):
         raise InputError(f"received --data {data}, but {name} makes its own data: drop it")
     length = epochs or (paper.QUICK if quick else paper.LENGTH)
     seeds = seeds or (min(2, paper.SEEDS) if quick else paper.SEEDS)
-    setting = rows.Setting(Path(out) if length == paper.LENGTH else Path(out) / f"{length}-epochs", length, data or getattr(paper, "DATA", ""))
+    if extractor and not hasattr(paper, "DATA"):
+        raise InputError(f"received --extractor {extractor}, but {name} has no images to look at: drop it")
+    setting = rows.Setting(Path(out) if length == paper.LENGTH else Path(out) / f"{length}-epochs", length, data or getattr(paper, "DATA", ""), extractor, weights)
     setting.folder.mkdir(parents=True, exist_ok=True)
     with held(setting.folder):
-        _keep_apart(setting.folder, {"experiment": name, "data": setting.data})
+        _keep_apart(setting.folder, {"experiment": name, "data": setting.data, **({"extractor": extractor} if extractor else {})})
         found = rows.run(paper.ROWS, paper.measured, setting, range(seeds))
         _write(paper, name, setting, found, seeds)
 
@@ -32,9 +41,11 @@ def run(name, out, seeds=None, epochs=None, data="", quick=False):
 def _write(paper, name, setting, found, seeds):
     header, lines = rows.table(paper.ROWS, found)
     said = f"{setting.epochs} of {paper.LENGTH} epochs, {seeds} of {paper.SEEDS} seeds; ours is mean +- standard deviation."
+    if hasattr(paper, "DATA"):
+        said += f" Our distances are by the extractor {setting.extractor or 'of the data (a classifier, where they have labels)'}; the papers' FID is by inception2015."
     whole.write(setting.folder / "results.md", f"# {name}\n\n{said}\n\n{results.markdown(header, lines)}")
-    about = html.escape(paper.__doc__.split("`: ", 1)[-1])
-    body = [f"<h1>{name}</h1><p>{about}</p>", page.table(said, header, lines), '<h2>Figures</h2><div class="grid wide">']
+    what = html.escape(paper.__doc__.split("`: ", 1)[-1])
+    body = [f"<h1>{name}</h1><p>{what}</p>", page.table(said, header, lines), '<h2>Figures</h2><div class="grid wide">']
     figures = paper.figures(found, setting) if hasattr(paper, "figures") else ()
     for i, (drawn, caption) in enumerate(figures, 1):
         if isinstance(drawn, str):
@@ -46,9 +57,9 @@ def _write(paper, name, setting, found, seeds):
     print(f"{results.markdown(header, lines)}\nwrote {setting.folder}: results.md, report.html, charts (.svg), a .json each row and seed")
 
 
-def _keep_apart(folder, about):
+def _keep_apart(folder, told):
     """Rows that are done are taken as they are, so a folder has one experiment on one data set."""
     kept = whole.read_json(folder / "about.json")
-    if kept not in ({}, about):
-        raise InputError(f"{folder} has rows of {' on '.join(filter(None, kept.values()))}, received {' on '.join(filter(None, about.values()))}: take another --out")
-    whole.write_json(folder / "about.json", about)
+    if kept not in ({}, told) and any(folder.glob("*-[0-9]*.json")):
+        raise InputError(f"{folder} has rows of {' on '.join(filter(None, kept.values()))}, received {' on '.join(filter(None, told.values()))}: take another --out")
+    whole.write_json(folder / "about.json", told)

@@ -62,9 +62,9 @@ def errors_and_rate(vae, images, seed=0):
     return np.concatenate(squared), ops.convert_to_numpy(gaussian_kl(mean, log_var, z)).astype("float64").sum(1)
 
 
-def distance(vae, config, seed=0):
-    """Frechet distance of 10,000 images from the prior to the test split, by the features of the data's classifier."""
-    protocol, extractor = Protocol("fid10k_test"), evaluation.chosen_extractor(config)
+def distance(vae, config, setting, seed=0):
+    """Frechet distance of 10,000 images from the prior to the test split, by the features of the setting's extractor."""
+    protocol, extractor = Protocol("fid10k_test"), evaluation.chosen_extractor(config, setting.extractor, setting.weights)
     z = np.random.default_rng((seed, 13)).standard_normal((protocol.count, vae.decoder.input_shape[-1]), dtype="float32")
     made = [extractor(protocol.prepared(ops.convert_to_numpy(sampling.decode(vae, z[i : i + BATCH]))), BATCH) for i in range(0, len(z), BATCH)]
     return float(frechet_of(extractor(protocol.reference(split(config, "test")), BATCH), np.concatenate(made)))

@@ -27,11 +27,14 @@ class Setting:
         folder: Where everything goes.
         epochs: Length of each row's training.
         data: Images, as `train_stage1.py --data` takes them; "" where an experiment makes its own.
+        extractor, weights: What sees the images, as `python -m twostage.evaluate` takes them; None: a classifier of the data, where they have labels.
     """
 
     folder: Path
     epochs: int
     data: str = ""
+    extractor: str | None = None
+    weights: str | None = None
 
     def path(self, row, seed, ending=""):
         """What a row and a seed are kept under."""

@@ -24,7 +24,7 @@ def measured(row, seed, setting, full, preset, mixtures=()):
     images.train(1, run, {"data": setting.data, "seed": seed, **_shortened(row.settings["stage1"], share)}, preset)
     images.train(2, run, {"seed": seed, **_shortened(row.settings["stage2"], share)}, preset)
     config = evaluation.load(run)[1]
-    result, _ = evaluation.evaluate(run, evaluation.chosen_extractor(config), Protocol(), seed, mixtures=mixtures)
+    result, _ = evaluation.evaluate(run, evaluation.chosen_extractor(config, setting.extractor, setting.weights), Protocol(), seed, mixtures=mixtures)
     latents = result["latents"]["posterior"]
     told = {name: found["frechet"] for name, found in result["distances"].items()}
     return {**told, "mse": result["likelihood"]["mse"], "variance law": latents["variance_law"], "inactive": latents["latents"] - latents["active"]}

@@ -47,17 +47,22 @@ def dequantised(images, seed=0):
     return ((images + np.random.default_rng(seed).random(images.shape)) / 256).astype("float32")
 
 
-def bits_per_dimension(nats, dimensions, data):
-    """Bits of an integer pixel value, of a mean log density in nats of `dequantised` images: (log 256 - nats / D) / log 2.
+def bits_per_dimension(likelihood, nats, data):
+    """Bits of an integer pixel value, of a mean log p(x) in nats of images: a `discrete` likelihood's probability, or a density of `dequantised` images.
 
     Raises:
-        InputError: data that are not dequantised: the density of x / 255 at its 256 points can be as large as one likes, and says nothing about their probability.
+        InputError: a density of data that are not dequantised: that of x / 255 at its 256 points can be as large as one likes, and says nothing about their probability.
     """
+    if not likelihood.discrete:
+        _check_dequantised(data)
+    return float(likelihood.bits_per_dimension(-nats, data[0].size))
+
+
+def _check_dequantised(data):
     some = np.asarray(data[:100], "float64")
     whole_levels = np.isclose(some * 255, np.rint(some * 255), atol=1e-3).all()
     if data.dtype == np.uint8 or whole_levels or some.min() < 0 or some.max() > 1:
         raise InputError("received data that are not dequantised, for which bits per dimension mean nothing: pass them through `dequantised` first")
-    return float((math.log(256) - nats / dimensions) / math.log(2))
 
 
 def _numbers(x):

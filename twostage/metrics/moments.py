@@ -64,7 +64,7 @@ class Moments:
 
     @classmethod
     def load(cls, path):
-        """From an `.npz` with `mu` and `sigma`; `count` is 0 where the file does not say it."""
+        """From an `.npz` with `mu` and `sigma`; `count` is 2 where the file does not say it."""
         with np.load(path, allow_pickle=False) as found:
             if not {"mu", "sigma"} <= set(found.files):
                 raise InputError(f"received {path} with arrays {', '.join(found.files)}, expected mu and sigma")

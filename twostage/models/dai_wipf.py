@@ -25,7 +25,7 @@ def infogan_encoder(image_shape, latent_dim=64):
     x = SpectralNormalization(layers.Conv2D(128, 4, strides=2, padding="same", **_WEIGHTS))(x)
     x = layers.Flatten()(layers.LeakyReLU(0.2)(BatchNormalization()(x)))
     x = layers.LeakyReLU(0.2)(BatchNormalization()(SpectralNormalization(layers.Dense(1024, **_WEIGHTS))(x)))
-    heads = layers.Dense(2 * latent_dim, dtype="float32", name="heads", **_WEIGHTS)(x)
+    heads = SpectralNormalization(layers.Dense(2 * latent_dim, dtype="float32", **_WEIGHTS), dtype="float32", name="heads")(x)
     log_var = 2.0 * keras.ops.log(keras.ops.softplus(heads[:, latent_dim:]) + 1e-6)
     return keras.Model(inputs, [heads[:, :latent_dim], log_var], name="encoder")
 

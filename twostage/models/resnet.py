@@ -62,11 +62,11 @@ def resnet_encoder(
     return keras.Model(inputs, gaussian_heads(x, latent_dim), name="encoder")
 
 
-def resnet_decoder(image_shape, latent_dim=64, block_per_scale=1, base_dim=32, l2=0.0, heads=("sigmoid",)):
+def resnet_decoder(image_shape, latent_dim=64, block_per_scale=1, base_dim=32, l2=0.0, heads=("sigmoid",), scale_l2=0.0):
     """Decoder: z (batch, latent_dim) -> parameters of the likelihood (batch, side, side, channels x heads), float32; the mean images, in [0, 1], with one sigmoid head.
 
     It starts at 2x2 whatever the encoder's number of scales; widths double from `base_dim` at the full side to at most 1024.
-    `l2` weighs the squared kernels of the transposed convolutions; `heads` are the likelihood's. Other arguments and errors as for `resnet_encoder`.
+    `l2` weighs the squared kernels of the transposed convolutions, `scale_l2` those of the residual blocks; `heads` are the likelihood's. Other arguments and errors as for `resnet_encoder`.
     """
     check_image_shape(image_shape)
     doublings = int(math.log2(image_shape[0])) - 1
@@ -76,7 +76,7 @@ def resnet_decoder(image_shape, latent_dim=64, block_per_scale=1, base_dim=32, l
     x = layers.Reshape((2, 2, widths[0]))(x)  # (batch, 2, 2, widths[0])
     for i, width in enumerate(widths[1:]):
         x = layers.Conv2DTranspose(width, 3, strides=2, padding="same", kernel_regularizer=_l2(l2), name=f"up_{i}")(x)
-        x = _scale_block(x, width, block_per_scale)
+        x = _scale_block(x, width, block_per_scale, scale_l2)
     x = layers.Conv2D(image_shape[-1] * len(heads), 3, padding="same", dtype="float32", name="image")(x)
     return keras.Model(inputs, activated(x, heads), name="decoder")
 
@@ -97,12 +97,13 @@ def gaussian_heads(features, latent_dim):
     return [mean, layers.Rescaling(2.0, dtype="float32", name="log_var")(log_sd)]
 
 
-def _scale_block(x, width, blocks):
+def _scale_block(x, width, blocks, l2=0.0):
+    convolution = lambda: layers.Conv2D(width, 3, padding="same", kernel_regularizer=_l2(l2))  # noqa: E731
     for _ in range(blocks):
         h = x
         for _ in range(2):
-            h = layers.Conv2D(width, 3, padding="same")(layers.ReLU()(BatchNormalization()(h)))
-        x = layers.Add()([h, layers.Conv2D(width, 3, padding="same")(x)])  # the shortcut is a 3x3 convolution, always
+            h = convolution()(layers.ReLU()(BatchNormalization()(h)))
+        x = layers.Add()([h, convolution()(x)])  # the shortcut is a 3x3 convolution, always
     return x
 
 
