@@ -83,7 +83,7 @@ def main(width, latents, rows, rounds, steps_per_execution):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("width", 2048), ("latents", 64), ("rows", 5_000), ("rounds", 7), ("steps-per-execution", 1)):
+    for name, default in (("width", 2048), ("latents", 64), ("rows", 50_000), ("rounds", 3), ("steps-per-execution", 1)):
         parser.add_argument(f"--{name}", type=int, default=default)
     given = parser.parse_args()
     main(given.width, given.latents, given.rows, given.rounds, given.steps_per_execution)

@@ -84,7 +84,7 @@ def torchs(configuration, precision, variant):
         encoder, decoder = (kind(configuration["latents"], configuration["width"]) for kind in (networks.DenseEncoder, networks.DenseDecoder))
     layout = torch.channels_last if variant == "channels-last" and "side" in configuration else torch.contiguous_format
     encoder, decoder, x = encoder.to(memory_format=layout), decoder.to(memory_format=layout), x.contiguous(memory_format=layout)
-    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], 1e-4)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], 1e-4, fused=True)
     state = {"gamma": 1.0}
 
     def forward(batch, gamma):

@@ -1,11 +1,14 @@
-"""Networks: the papers' parameter counts, l2 in the loss, the side that the ResNet takes."""
+"""Networks: the papers' parameter counts, l2 in the loss, the side that the ResNet takes; convolutions and Adam equal Keras's."""
 
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 import twostage
 from twostage import assemble, config, dense_decoder, dense_encoder, resnet_decoder, resnet_encoder
+from twostage.models import convolution
+from twostage.models.adam import Adam
 
 
 def trainable(*models):
@@ -70,6 +73,45 @@ def test_l2_enters_the_loss():
 
     (plain, _), (penalised, squares) = losses(0.0), losses(0.5)
     assert penalised - plain == pytest.approx(0.5 * squares, rel=1e-4)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the operations are TensorFlow's")
+@pytest.mark.parametrize("kind, side, strides", [("Conv2D", 4, 1), ("Conv2D", 8, 2), ("Conv2D", 7, 2), ("Conv2DTranspose", 2, 2), ("Conv2DTranspose", 4, 2), ("Conv2D", 8, 1)])
+def test_the_convolutions_gradients_are_kerass(kind, side, strides, monkeypatch):
+    import tensorflow as tf
+
+    products, product = [], convolution._filter_gradient
+    monkeypatch.setattr(convolution, "_filter_gradient", lambda *arguments: products.append(1) or product(*arguments))
+    x = tf.cast(np.random.default_rng(0).standard_normal((20, side, side, 5)), "bfloat16")
+    found, weights = [], None
+    for module in (keras.layers, convolution):
+        layer = getattr(module, kind)(7, 3, strides=strides, padding="same", dtype="mixed_bfloat16", activation="tanh")
+        layer.build(x.shape)
+        weights = weights or [np.random.default_rng(i).standard_normal(weight.shape) / 5 for i, weight in enumerate(layer.weights)]
+        layer.set_weights(weights)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = layer(x)
+            loss = tf.reduce_sum(tf.sin(3 * tf.cast(outputs, "float32")))
+        found.append([outputs, *tape.gradient(loss, [x, *[weight.value for weight in layer.trainable_weights]])])
+    for theirs, ours in zip(*([np.array(tf.cast(one, "float32")) for one in side] for side in found)):
+        np.testing.assert_allclose(ours, theirs, atol=0.02 * np.abs(theirs).max())  # eight bits
+    assert len(products) == (0 if (side, strides) == (8, 1) else 1)  # by the product on small maps
+
+
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_adam_is_kerass(amsgrad):
+    x = np.random.default_rng(0).normal(size=(100, 6)).astype("float32")
+    found = []
+    for kind in (keras.optimizers.Adam, Adam):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(9, "tanh"), keras.layers.Dense(6)])
+        model.compile(kind(keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.9), beta_1=0.8, beta_2=0.99, epsilon=1e-3, amsgrad=amsgrad), "mse")
+        model.fit(x, x, batch_size=10, epochs=3, shuffle=False, verbose=0)
+        found.append([np.array(ops.convert_to_numpy(variable)) for variable in [*model.trainable_variables, *model.optimizer.variables]])
+    for theirs, ours in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+    assert keras.optimizers.deserialize(keras.optimizers.serialize(Adam(0.1, epsilon=1e-8))).epsilon == 1e-8
 
 
 @pytest.mark.parametrize("where, names", [("sampling", {"down", "up"}), ("encoder", {"down"}), ("decoder", {"up", "conv2d"})])

@@ -19,6 +19,7 @@ from twostage.data.batches import Batches, flip
 from twostage.densities.mixture import Mixture
 from twostage.errors import InputError
 from twostage.latents import LatentNormalizer, SharedPosterior, encode, redraw
+from twostage.models.adam import Adam
 from twostage.models.jit import jit_compile
 from twostage.progress import OneLine, Pace
 from twostage.runs import fingerprint, finished_stage1
@@ -161,7 +162,7 @@ def _train(config, stage, vae, batches, watched, grid):
 
 def compile_vae(config, vae):
     """With Adam, and with XLA where it is the faster way: on a CPU it takes several times as long as TensorFlow's own graph."""
-    vae.compile(keras.optimizers.Adam(config.learning_rate, epsilon=1e-8), jit_compile=jit_compile(), steps_per_execution=config.steps_per_execution)
+    vae.compile(Adam(config.learning_rate, epsilon=1e-8), jit_compile=jit_compile(), steps_per_execution=config.steps_per_execution)
 
 
 def default_callbacks(config, stage, batches, watched, grid):

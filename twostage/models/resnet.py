@@ -7,6 +7,7 @@ from keras import layers, regularizers
 
 from twostage.errors import InputError
 from twostage.models.batch_normalization import BatchNormalization
+from twostage.models.convolution import Conv2D, Conv2DTranspose
 
 SIDES = (8, 16, 32, 64, 128)
 WIDEST = 1024  # no decoder layer has more channels
@@ -48,12 +49,12 @@ def resnet_encoder(
     if image_shape[0] < 2 ** (num_scale - 1):
         raise InputError(f"received num_scale {num_scale} for side {image_shape[0]}: at most {int(math.log2(image_shape[0])) + 1} fit")
     inputs = keras.Input(image_shape, name="images")
-    x = layers.Conv2D(base_dim, 3, padding="same")(inputs)
+    x = Conv2D(base_dim, 3, padding="same")(inputs)
     for scale in range(num_scale):
         width = base_dim * 2**scale
         x = _scale_block(x, width, block_per_scale)
         if scale < num_scale - 1:  # the paper's figure also halves after the last scale; the code does not
-            x = layers.Conv2D(2 * width, 3, strides=2, padding="same", kernel_regularizer=_l2(l2), name=f"down_{scale}")(x)
+            x = Conv2D(2 * width, 3, strides=2, padding="same", kernel_regularizer=_l2(l2), name=f"down_{scale}")(x)
     x = layers.GlobalAveragePooling2D()(x) if pooling == "average" else layers.Flatten()(x)
     h = x
     for _ in range(2):
@@ -75,9 +76,9 @@ def resnet_decoder(image_shape, latent_dim=64, block_per_scale=1, base_dim=32, l
     x = layers.Dense(2 * 2 * widths[0])(inputs)
     x = layers.Reshape((2, 2, widths[0]))(x)  # (batch, 2, 2, widths[0])
     for i, width in enumerate(widths[1:]):
-        x = layers.Conv2DTranspose(width, 3, strides=2, padding="same", kernel_regularizer=_l2(l2), name=f"up_{i}")(x)
+        x = Conv2DTranspose(width, 3, strides=2, padding="same", kernel_regularizer=_l2(l2), name=f"up_{i}")(x)
         x = _scale_block(x, width, block_per_scale, scale_l2)
-    x = layers.Conv2D(image_shape[-1] * len(heads), 3, padding="same", dtype="float32", name="image")(x)
+    x = Conv2D(image_shape[-1] * len(heads), 3, padding="same", dtype="float32", name="image")(x)
     return keras.Model(inputs, activated(x, heads), name="decoder")
 
 
@@ -98,7 +99,7 @@ def gaussian_heads(features, latent_dim):
 
 
 def _scale_block(x, width, blocks, l2=0.0):
-    convolution = lambda: layers.Conv2D(width, 3, padding="same", kernel_regularizer=_l2(l2))  # noqa: E731
+    convolution = lambda: Conv2D(width, 3, padding="same", kernel_regularizer=_l2(l2))  # noqa: E731
     for _ in range(blocks):
         h = x
         for _ in range(2):
