@@ -60,6 +60,23 @@ def test_the_command_line_needs_no_framework():
     assert done.stdout.splitlines()[-1] == "[]" and "--kl-weight" in done.stdout
 
 
+EVERY_CLASS = """
+import importlib, keras, pkgutil, twostage
+twostage.VAE
+named = lambda: {name for name in keras.saving.get_custom_objects() if name.startswith("twostage>")}
+before = named()
+for module in pkgutil.walk_packages(twostage.__path__, "twostage."):
+    if not module.name.startswith("twostage.experiments.") and not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+print(len(before) > 10, sorted(named() - before))
+"""
+
+
+def test_any_public_name_registers_every_keras_class():
+    done = subprocess.run([sys.executable, "-c", EVERY_CLASS], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "True []", done.stderr
+
+
 def test_callbacks_folder_works_under_another_name(tmp_path):
     import shutil
 

@@ -8,7 +8,10 @@ from importlib import import_module
 
 _HOME = {
     "VAE": "twostage.models.vae",
+    "Adam": "twostage.models.adam",
     "BatchNormalization": "twostage.models.batch_normalization",
+    "GradientPenalty": "twostage.models.gradient_penalty",
+    "SpectralNormalization": "twostage.models.spectral_normalization",
     "resnet_encoder": "twostage.models.resnet",
     "resnet_decoder": "twostage.models.resnet",
     "dense_encoder": "twostage.models.dense",
