@@ -132,7 +132,7 @@ def made(tmp_path, monkeypatch):
     generator = np.random.default_rng(0)
     images, labels = generator.integers(0, 256, (60, 8, 8, 1), "uint8"), np.arange(60) % 2
     np.savez(tmp_path / "made.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
-    monkeypatch.setattr(evaluation, "chosen_extractor", lambda config: random_network())
+    monkeypatch.setattr(evaluation, "chosen_extractor", lambda config, *named: random_network())
     monkeypatch.setattr(protocol, "SPLITS", {"fid10k_test": ("test", 60)})
     monkeypatch.setattr(recipes, "_finish", lambda stage, following: None)
     return str(tmp_path / "made.npz")

@@ -7,8 +7,9 @@ HOW = ("mean", "noise", "normalised")
 
 
 def decode(stage1, z):
-    """Stage 1's mean at latents z (n, k) as images: float32 (n, height, width, channels), clipped to [0, 1], which a linear output may leave."""
-    return ops.clip(stage1.decode(z), 0.0, 1.0)
+    """Stage 1's mean at latents z (n, k): float32 images (n, height, width, channels), clipped to [0, 1], which a linear output may leave; other data as they are."""
+    mean = stage1.decode(z)
+    return ops.clip(mean, 0.0, 1.0) if len(mean.shape) == 4 else mean
 
 
 def reconstruct(stage1, images):
