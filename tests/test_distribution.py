@@ -19,7 +19,7 @@ from twostage.latents import redraw
 
 ROOT = Path(__file__).parents[1]
 FLAGS = ["--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4", "--watch-every", "1", "--flip", "--epochs", "2", "--limit", "400"]
-SCRIPT = "from twostage import cli, recipes; recipes.write = lambda run: run; cli.stage{}()"  # the SavedModel has tests of its own
+SCRIPT = "from twostage import cli, recipes; recipes.export_locked = lambda run: run; cli.stage{}()"  # the SavedModel has tests of its own
 BACKEND = keras.backend.backend()
 
 

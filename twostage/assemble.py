@@ -44,7 +44,7 @@ def networks(config, image_shape, heads):
         return beta_sigma.beta_sigma_encoder(image_shape, latents), beta_sigma.beta_sigma_decoder(image_shape, latents, linear)
     if config.network == "convolutional":
         return berger_sebag.convolutional_encoder(image_shape, latents), berger_sebag.convolutional_decoder(image_shape, latents, heads=linear)
-    down, up, scales = ({"sampling": (1, 1, 0), "encoder": (1, 0, 0), "decoder": (0, 1, 1)}[config.l2_of][i] * config.l2 for i in range(3))
+    down, up, scales = (share * config.l2 for share in {"sampling": (1, 1, 0), "encoder": (1, 0, 0), "decoder": (0, 1, 1)}[config.l2_of])
     encoder = resnet_encoder(image_shape, latents, config.num_scale, config.block_per_scale, config.base_dim, config.fc_dim, config.pooling, down)
     return encoder, resnet_decoder(image_shape, latents, config.block_per_scale, config.base_dim, up, heads, scales)
 

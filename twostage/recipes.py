@@ -97,13 +97,13 @@ def export(run, recalibrate=False, mixture=0):
     try:
         if recalibrate:
             _recalibrate(first)
-        return write(run, _mixture(first, mixture) if mixture else None)
+        return export_locked(run, _mixture(first, mixture) if mixture else None)
     finally:
         first.end()
 
 
-def write(run, mixture=None):
-    """The same of a run that this process, or the one that started it, has locked; `mixture`: a fitted `Mixture`."""
+def export_locked(run, mixture=None):
+    """`export` of a run that this process, or the one that started it, has locked; `mixture`: a fitted `Mixture`."""
     from twostage import export as saved_model
 
     path = Path(run) / "stage2" / "config.json"
@@ -210,9 +210,9 @@ def _finish(stage, following):
         return
     written = [f"wrote {stage.path}: model.keras, history.csv, images, checkpoints", f"wrote {stage.run}: results.json, report.md"]
     if keras.backend.backend() == "tensorflow":
-        written.append(f"wrote {write(stage.run)}")
+        written.append(f"wrote {export_locked(stage.run)}")
     elif find_spec("tensorflow"):
-        command = [sys.executable, "-c", "import sys; from twostage import recipes; recipes.write(sys.argv[1])", str(stage.run)]
+        command = [sys.executable, "-c", "import sys; from twostage import recipes; recipes.export_locked(sys.argv[1])", str(stage.run)]
         subprocess.run(command, check=True, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, stdout=subprocess.DEVNULL, pass_fds=[stage.lock_number()])
         written.append(f"wrote {stage.run / 'saved_model'}")
     else:
