@@ -77,6 +77,9 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
             cli.experiment("berger_sebag", wrong)
     assert "makes its own data" in capsys.readouterr().err
     with pytest.raises(SystemExit):
+        cli.experiment("likelihoods", ["--out", str(tmp_path / "likelihoods"), "--extractor", "random"])
+    assert "received --extractor random, but likelihoods measures no distance between images: drop it" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
         cli.experiment("rae", ["--out", str(tmp_path / "rae"), "--data", "photos"])
     assert "received --data photos, expected a name that begins with mnist or cifar10" in capsys.readouterr().err
     with pytest.raises(SystemExit):  # a mistake that kept no row does not hold the folder

@@ -21,15 +21,15 @@ def run(name, out, seeds=None, epochs=None, data="", quick=False, extractor=None
     """Runs the rows of `twostage.experiments.NAME`; writes OUT/results.md, OUT/report.html and the charts OUT/*.svg. Another length has a folder of its own, OUT/N-epochs.
 
     An experiment's module has `ROWS`; `LENGTH` and `SEEDS`, the paper's, and `QUICK`, a length for two cores; `measured(row, seed, found, setting)`; where there are any, `figures(results, setting)`,
-    which gives pairs (a chart as SVG or the path of a PNG, caption); and `DATA`, where it takes images.
+    which gives pairs (a chart as SVG or the path of a PNG, caption); `DATA`, where it takes images; and `DISTANCES = False`, where it takes them and measures no distance between them.
     """
     paper = import_module(f"twostage.experiments.{name}")
     if data and not hasattr(paper, "DATA"):
         raise InputError(f"received --data {data}, but {name} makes its own data: drop it")
     length = epochs or (paper.QUICK if quick else paper.LENGTH)
     seeds = seeds or (min(2, paper.SEEDS) if quick else paper.SEEDS)
-    if extractor and not hasattr(paper, "DATA"):
-        raise InputError(f"received --extractor {extractor}, but {name} has no images to look at: drop it")
+    if extractor and not _has_distances(paper):
+        raise InputError(f"received --extractor {extractor}, but {name} measures no distance between images: drop it")
     setting = rows.Setting(Path(out) if length == paper.LENGTH else Path(out) / f"{length}-epochs", length, data or getattr(paper, "DATA", ""), extractor, weights)
     setting.folder.mkdir(parents=True, exist_ok=True)
     with held(setting.folder):
@@ -41,7 +41,7 @@ def run(name, out, seeds=None, epochs=None, data="", quick=False, extractor=None
 def _write(paper, name, setting, found, seeds):
     header, lines = rows.table(paper.ROWS, found)
     said = f"{setting.epochs} of {paper.LENGTH} epochs, {seeds} of {paper.SEEDS} seeds; ours is mean +- standard deviation."
-    if hasattr(paper, "DATA"):
+    if _has_distances(paper):
         said += f" Our distances are by the extractor {setting.extractor or 'of the data (a classifier, where they have labels)'}; the papers' FID is by inception2015."
     whole.write(setting.folder / "results.md", f"# {name}\n\n{said}\n\n{results.markdown(header, lines)}")
     what = html.escape(paper.__doc__.split("`: ", 1)[-1])
@@ -55,6 +55,10 @@ def _write(paper, name, setting, found, seeds):
             body.append(page.figure(drawn, caption))
     whole.write(setting.folder / "report.html", page.document(name, [*body, "</div>"]))
     print(f"{results.markdown(header, lines)}\nwrote {setting.folder}: results.md, report.html, charts (.svg), a .json each row and seed")
+
+
+def _has_distances(paper):
+    return getattr(paper, "DISTANCES", hasattr(paper, "DATA"))
 
 
 def _keep_apart(folder, told):

@@ -4,6 +4,7 @@ from twostage.charts import chart
 from twostage.experiments.rows import Row
 
 LENGTH, QUICK, SEEDS, DATA = 10, 2, 1, "mnist"
+DISTANCES = False
 GAMMAS = {f"gaussian, {gamma}": {"gamma": gamma} for gamma in ("computed", "learned")} | {"gaussian, fixed 1/sqrt 2": {"gamma": "fixed", "gamma_start": 0.5**0.5}}
 OTHERS = {name: {"likelihood": name} for name in ("diagonal", "optimal_image", "optimal_batch", "bernoulli", "logistic")}
 MODELS = {**GAMMAS, **OTHERS, "diagonal, no bound": {"likelihood": "diagonal", "floor": 0.0}}

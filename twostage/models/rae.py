@@ -5,6 +5,7 @@ from keras import layers
 
 from twostage.errors import InputError
 from twostage.models.batch_normalization import BatchNormalization
+from twostage.models.convolution import Conv2D, Conv2DTranspose
 from twostage.models.resnet import activated
 
 KERNELS = {32: 4, 64: 5}  # MNIST (padded) and CIFAR-10; CelebA
@@ -27,7 +28,7 @@ def rae_encoder(image_shape, latent_dim=128, variational=False, wrap=lambda laye
     inputs = keras.Input(image_shape, name="images")
     x = layers.Rescaling(2.0, offset=-1.0)(inputs) if image_shape[0] == 32 else inputs
     for width in WIDTHS:
-        x = wrap(layers.Conv2D(width, kernel, strides=2, padding="same"))(x)
+        x = wrap(Conv2D(width, kernel, strides=2, padding="same"))(x)
         x = layers.ReLU()(_norm()(x))
     x = layers.Flatten()(x)
     mean = wrap(layers.Dense(latent_dim, dtype="float32", name="mean"))(x)
@@ -48,9 +49,9 @@ def rae_decoder(image_shape, latent_dim=128, heads=("sigmoid",), wrap=lambda lay
     x = layers.Dense(8 * 8 * 1024, **(regularizer if large else {}))(inputs)
     x = layers.Reshape((8, 8, 1024))(x)
     for width in (512, 256, 128)[: 3 if large else 2]:
-        x = wrap(layers.Conv2DTranspose(width, kernel, strides=2, padding="same", **regularizer))(x)
+        x = wrap(Conv2DTranspose(width, kernel, strides=2, padding="same", **regularizer))(x)
         x = layers.ReLU()(_norm()(x))
-    x = wrap(layers.Conv2DTranspose(image_shape[-1] * len(heads), kernel, padding="same", dtype="float32", name="image", **regularizer))(x)
+    x = wrap(Conv2DTranspose(image_shape[-1] * len(heads), kernel, padding="same", dtype="float32", name="image", **regularizer))(x)
     return keras.Model(inputs, activated(x, heads), name="decoder")
 
 
