@@ -96,6 +96,13 @@ def originals_cut(folder, name, to):
     path.write_bytes(path.read_bytes()[:to])
 
 
+def turned(path):
+    np.savez(path, np.zeros((20, 8, 8), "uint8"))
+    content = bytearray(path.read_bytes())
+    content[800] ^= 1
+    path.write_bytes(content)
+
+
 def faces(folder, count=3, size=celeba.SIZE):
     write_images(folder, count, size)
 
@@ -135,6 +142,12 @@ SETS = {  # how it is made in a folder, what is loaded from there (a name, or in
     "validation digits": (lambda at: None, "digits", {"split": "validation"}, "'digits' has no validation split: expected train or test"),
     "floats": (lambda at: np.save(at / "a.npy", np.zeros((20, 8, 8))), "a.npy", {}, "float64 images .*expected uint8"),
     "wide integers": (lambda at: np.save(at / "a.npy", np.zeros((20, 8, 8), "int64")), "a.npy", {}, "received int64 images"),
+    "bytes in wide integers": (lambda at: np.save(at / "a.npy", np.arange(320).reshape(5, 8, 8) % 256), "a.npy", {}, r"received int64 images in .*, 0 to 255, .*with x.round\(\).astype\('uint8'\)"),
+    "bytes in floats": (lambda at: np.save(at / "a.npy", np.arange(320.0).reshape(5, 8, 8) % 256), "a.npy", {}, r"float64 .*with x.round\(\)"),
+    "16 bits": (lambda at: np.save(at / "a.npy", np.arange(320, dtype="uint16").reshape(5, 8, 8) * 200), "a.npy", {}, r"uint16 images .*, 0 to 63800, .*\(x / 257\).round"),
+    "from -1 to 1": (lambda at: np.save(at / "a.npy", np.linspace(-1, 1, 320).reshape(5, 8, 8)), "a.npy", {}, r"\(\(x \+ 1\) \* 127.5\).round"),
+    "any floats": (lambda at: np.save(at / "a.npy", np.linspace(-9, 9, 320).reshape(5, 8, 8)), "a.npy", {}, "-9 to 9, expected uint8, 0 to 255: bring them to that range"),
+    "words": (lambda at: np.save(at / "a.npy", np.array(["a", "b"])), "a.npy", {}, "an array of <U1 in .*, expected images"),
     "rows": (lambda at: np.save(at / "a.npy", np.zeros((20, 64), "uint8")), "a.npy", {}, r"received an array of shape \(20, 64\)"),
     "nothing": (lambda at: np.save(at / "a.npy", np.zeros((0, 8, 8), "uint8")), "a.npy", {}, r"received an array of shape \(0, 8, 8, 1\)"),
     "channels first": (lambda at: np.save(at / "a.npy", np.zeros((20, 3, 8, 8), "uint8")), "a.npy", {}, r"\(20, 3, 8, 8\) .*move the channels to the end"),
@@ -143,6 +156,8 @@ SETS = {  # how it is made in a folder, what is loaded from there (a name, or in
     "half an npy": (lambda at: (np.save(at / "a.npy", np.zeros((20, 8, 8), "uint8")), originals_cut(at, "a.npy", 500)), "a.npy", {}, "NumPy cannot read"),
     "no npy": (lambda at: (at / "a.npy").write_bytes(b"hello"), "a.npy", {}, "NumPy cannot read"),
     "no npz": (lambda at: (at / "a.npz").write_bytes(b"hello"), "a.npz", {}, "NumPy cannot read"),
+    "half an npz": (lambda at: (np.savez(at / "a.npz", np.zeros((20, 8, 8), "uint8")), originals_cut(at, "a.npz", 900)), "a.npz", {}, "NumPy cannot read"),
+    "an npz with a turned byte": (lambda at: turned(at / "a.npz"), "a.npz", {}, "NumPy cannot read .*CRC"),
     "odd arrays": (lambda at: np.savez(at / "a.npz", a=np.zeros(3), b=np.zeros(3)), "a.npz", {}, "arrays a, b, expected x_train and x_test"),
     "labels of others": (lambda at: np.savez(at / "a.npz", x_train=np.zeros((9, 8, 8), "uint8"), y_train=np.zeros(8)), "a.npz", {}, "9 images in x_train and 8 labels in y_train"),
     "half an idx file": (lambda at: (write_idx(at, packed=False), originals_cut(at, "train-images-idx3-ubyte", 999)), "", {}, "train-images-idx3-ubyte has 999 bytes, expected 47,056.: fetch them again"),

@@ -45,6 +45,17 @@ def test_numpy_files(tmp_path):
     np.testing.assert_array_equal(halves[1][0][..., 0], images[halves[1][1]])
 
 
+def test_numpy_files_by_another_name_and_labels_of_any_kind(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (6, 8, 8), "uint8")
+    np.savez(tmp_path / "a.npz", x_train=x, x_test=x[:3], y_train=np.array(list("bcabca")), y_test=np.array(list("cab")))
+    assert data.load(tmp_path / "a.npz")[1].tolist() == [1, 2, 0, 1, 2, 0] and data.load(tmp_path / "a.npz", "test")[1].tolist() == [2, 0, 1]
+    (tmp_path / "a.npz").rename(tmp_path / "b.npy")
+    assert len(data.load(tmp_path / "b.npy", "test")[0]) == 3
+    np.save(tmp_path / "c.npy", x)
+    (tmp_path / "c.npy").rename(tmp_path / "c.npz")
+    assert data.load(tmp_path / "c.npz")[0].shape == (6, 8, 8, 1)
+
+
 def test_padding_centres_the_image(tmp_path):
     np.save(tmp_path / "x.npy", np.full((20, 28, 28), 9, "uint8"))
     padded = data.load(tmp_path / "x.npy", pad=32)[0]

@@ -1,5 +1,7 @@
 """Folders of pictures: exact pixels whatever the file, CelebA's own rules, and what is broken is named."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -146,8 +148,18 @@ def test_a_folder_a_class_gives_labels_and_hidden_files_and_outward_links_do_not
     write_images(tmp_path / "set" / "train" / ".cache", 2)
     (tmp_path / "set" / "train" / "cats" / "link.png").symlink_to(tmp_path / "elsewhere" / "0000.png")
     (tmp_path / "set" / "train" / "cats" / "._0000.png").write_bytes(b"left by a Mac")
+    write_images(tmp_path / "set" / "train" / "bats", 1)  # which the test split has not
     images, labels = data.load(tmp_path / "set")
-    assert labels.tolist() == [0] * 6 + [1] * 5 and len(images) == 11
+    assert labels.tolist() == [0] * 6 + [1] + [2] * 5 and len(images) == 12
+    assert data.load(tmp_path / "set", "test")[1].tolist() == [0] * 3 + [2] * 2
+
+
+def test_names_that_are_no_utf_8_and_files_that_cannot_be_read(tmp_path):
+    write_images(tmp_path, 40)
+    os.rename(tmp_path / "0001.png", os.fsencode(tmp_path) + b"/caf\xe9.png")
+    assert sum(len(data.load(tmp_path, split)[0]) for split in ("train", "test")) == 40
+    with pytest.raises(InputError, match="gone.png, which cannot be read .No such file or directory.: make it readable, or remove it"):
+        Folder.read(str(tmp_path / "gone.png"))
 
 
 def test_grey_pictures_among_coloured_ones_become_coloured(tmp_path):

@@ -16,8 +16,7 @@ SHOWN = 64
 
 def show(config, montage):
     """Prints three lines for each split of the data of a `Stage1Config`, and writes a montage of training images (PNG)."""
-    for split in data.splits_for(config):
-        images, labels = data.load_for(config, split)
+    for split, (images, labels) in data.load_splits(config).items():
         print("\n".join(summary.lines(images, labels, split)))
         if split == "train":
             rows = limited(len(images), min(SHOWN, len(images)))

@@ -21,6 +21,20 @@ def load_for(config, split="train"):
     return load(config.data, split, **how)
 
 
+def load_splits(config):
+    """{split: (images, labels)} of all splits that a `Stage1Config`'s data have, so that what is wrong with the test images is told before training.
+
+    Raises:
+        InputError: as of `load`; or the splits' images have unequal shapes.
+    """
+    found = {split: load_for(config, split) for split in splits_for(config)}
+    shapes = {split: "x".join(map(str, images.shape[1:])) for split, (images, _) in found.items()}
+    if len(set(shapes.values())) > 1:
+        listed = ", ".join(f"{shape} in {split}" for split, shape in shapes.items())
+        raise InputError(f"received images of unequal shapes, {listed} (height, width, channels): make all of one size, all grey or all coloured")
+    return found
+
+
 def load(
     source, split="train", *, crop="none", side=0, pad=0, resize="bilinear", limit=0, jpeg_roundtrip=False, skip_broken=False, partial=False, data_dir=None,
     cache=None,

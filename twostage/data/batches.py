@@ -14,6 +14,12 @@ def flip(batch, generator):
     return found
 
 
+def check_count(examples, batch_size):
+    """Raises `InputError` where there is less than one batch."""
+    if examples < batch_size:
+        raise InputError(f"received {examples} examples, expected at least one batch of {batch_size}: lower --batch-size")
+
+
 class Batches(keras.utils.PyDataset):
     """Full batches of an array (memory-mapped or not), in a new order every epoch; an epoch's remainder is dropped.
 
@@ -40,8 +46,7 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(self, data, batch_size, seed=0, transform=None):
         super().__init__()
-        if len(data) < batch_size:
-            raise InputError(f"received {len(data)} examples, expected at least one batch of {batch_size}: lower --batch-size")
+        check_count(len(data), batch_size)
         self.data, self.batch_size, self.seed, self.transform, self.first = data, batch_size, seed, transform, 0
         self.part, self.parts = _this_process()
         if batch_size % self.parts:

@@ -47,8 +47,11 @@ class Folder:
     @staticmethod
     def read(item):
         """The bytes of a file, in any process."""
-        with open(item, "rb", buffering=0) as file:
-            return file.read() if os.fstat(file.fileno()).st_size <= MOST_BYTES else file.read(MOST_BYTES + 1)  # `decode` will say so
+        try:
+            with open(item, "rb", buffering=0) as file:
+                return file.read() if os.fstat(file.fileno()).st_size <= MOST_BYTES else file.read(MOST_BYTES + 1)  # `decode` will say so
+        except OSError as error:
+            raise InputError(f"received {item}, which cannot be read ({error.strerror}): make it readable, or remove it") from error
 
     def text(self, stem):
         """The text of the file STEM.txt or STEM.csv in the folder or beside it; None where there is none."""
@@ -98,7 +101,7 @@ class Zip:
 
 def stamp(files, names):
     """A checksum of names and of what changes when their files do."""
-    return hashlib.sha256("\n".join(f"{name} {files[name]}" for name in names).encode()).hexdigest()
+    return hashlib.sha256(os.fsencode("\n".join(f"{name} {files[name]}" for name in names))).hexdigest()
 
 
 def _pictures(where, files):

@@ -95,7 +95,8 @@ def _digits(split):
 
 
 def _places(name, data_dir):
-    return [place for place in (Path(data_dir), Path(data_dir) / name) if place.is_dir()] if data_dir else []
+    root = data_dir and Path(data_dir).expanduser()
+    return [place for place in (root, root / name) if place.is_dir()] if root else []
 
 
 def _builder(name, data_dir):
@@ -103,7 +104,7 @@ def _builder(name, data_dir):
     import tensorflow_datasets as tfds
 
     logging.getLogger("absl").setLevel(logging.ERROR)  # it warns of folders that it has not made yet
-    builder = tfds.builder(FETCHED[name].tfds, data_dir=data_dir or None)
+    builder = tfds.builder(FETCHED[name].tfds, data_dir=Path(data_dir).expanduser() if data_dir else None)
     if not builder.is_prepared():
         _reach(FETCHED[name].page)
         builder.download_and_prepare()

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
@@ -69,7 +70,8 @@ def split_of(files, split, official=False, limit=0):
         raise InputError(f"the {split} split of {files.path} is empty, it holds too few images: add some, or make folders train and test")
     if limit and limit < len(names):
         names = [names[row] for row in limited(len(names), limit)]
-    labels = None if official else _labels([PurePosixPath(name).parts[bool(own) : -1] for name in names])
+    within = [name for name in files.files if not own or name.split("/")[0] in found.values()]
+    labels = None if official else _labels(names, within, bool(own))
     return Source(f"{files.name}-{split}", f"the {split} split of {files.path}", names, functools.partial(files.items, names), files.read, rule, folders.stamp(files.files, names), labels, files.others)
 
 
@@ -90,10 +92,11 @@ def limited(count, limit):
 
 def _held_out(name):
     """By a hash of the name, so that the split depends neither on the file system nor on the other files."""
-    return hashlib.sha256(name.encode()).digest()[0] < TEST_BYTES
+    return hashlib.sha256(os.fsencode(name)).digest()[0] < TEST_BYTES
 
 
-def _labels(classes):
-    """Class numbers, in the order of the folders' names, where every picture lies in a folder just below the root; else None."""
-    numbers = {name: number for number, name in enumerate(sorted(set(classes)))}
-    return np.array([numbers[name] for name in classes]) if len(numbers) > 1 and all(len(name) == 1 for name in numbers) else None
+def _labels(names, within, depth):
+    """Class numbers of pictures, in the order of the folders' names at that depth, the same in all splits; None unless every picture `within` the splits lies in one such folder."""
+    folders = {name: PurePosixPath(name).parts[depth:-1] for name in within}
+    numbers = {folder: number for number, folder in enumerate(sorted(set(folders.values())))}
+    return np.array([numbers[folders[name]] for name in names]) if len(numbers) > 1 and all(len(folder) == 1 for folder in numbers) else None
