@@ -8,14 +8,19 @@ def mean_variance(log_var):
     return np.exp(log_var).mean(axis=0)
 
 
+def mean_deviation(log_var):
+    """E[sigma] over the data, which Asperti & Trentin's code has where the paper has E[sigma^2]."""
+    return np.exp(log_var / 2).mean(axis=0)
+
+
 def variance_law(mean, log_var):
-    """Var[mu] + E[sigma^2], the variance of the aggregate posterior: 1 where it matches the prior (Asperti & Trentin, section 3.3)."""
+    """Var[mu] + E[sigma^2], the variance of the aggregate posterior: 1 where it matches the prior (Asperti & Trentin, equation 6)."""
     return mean.var(axis=0) + mean_variance(log_var)
 
 
 def variance_law_sd(mean, log_var):
     """Var[mu] + E[sigma]: what the authors' released code printed as the variance law. Never below it while sigma < 1."""
-    return mean.var(axis=0) + np.exp(0.5 * log_var).mean(axis=0)
+    return mean.var(axis=0) + mean_deviation(log_var)
 
 
 def kl_per_latent(mean, log_var):

@@ -137,6 +137,32 @@ def test_kernel_distance_is_unbiased():
     assert abs(found.mean()) < 4 * found.std() / 20 and 0.3 < (found < 0).mean() < 0.75
 
 
+def pairs(seed, count=300, width=5):
+    """Two sets of one distribution whose rows i are alike, as an image and its reconstruction are."""
+    x, noise = np.random.default_rng(seed).standard_normal((2, count, width))
+    return x, 0.95 * x + (1 - 0.95**2) ** 0.5 * noise
+
+
+def test_of_pairs_the_kernel_distance_is_unbiased_too():
+    apart, together = (np.array([kernel_distance(*pairs(seed, 40), paired=paired) for seed in range(400)]) for paired in (False, True))
+    assert abs(together.mean()) < 4 * together.std() / 20 and apart.mean() < -20 * apart.std() / 20
+
+
+def test_of_pairs_errors_and_extrapolation_are_by_pairs():
+    """The error is the spread over sets drawn anew, and the line ends at the true distance; with rows apart the first is several times too large and the second too low."""
+
+    def blurred(seed):
+        x, y = pairs(seed)
+        return x, 0.8 * y
+
+    true = 5 * (1 - 0.8) ** 2
+    spread = np.std([frechet_of(*blurred(seed)) for seed in range(300)])
+    apart, together = (np.mean([interval(frechet_of, *blurred(seed), repeats=20, paired=paired)[1] for seed in range(10)]) for paired in (False, True))
+    assert together == pytest.approx(spread, rel=0.25) and apart > 2 * spread
+    apart, together = (np.mean([extrapolated(*blurred(seed), seed=seed, paired=paired)[0] for seed in range(20)]) for paired in (False, True))
+    assert together == pytest.approx(true, rel=0.05) and apart < 0.9 * true, (apart, together)
+
+
 def test_neighbours_are_those_of_plain_loops(monkeypatch):
     from twostage.metrics import neighbours
 

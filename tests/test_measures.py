@@ -7,7 +7,7 @@ from scipy import stats
 from small_models import linear_vae
 
 import twostage
-from twostage import InputError
+from twostage import InputError, measures
 from twostage.densities.mixture import Mixture
 from twostage.metrics.bounds import bits_per_dimension, bounds, dequantised
 from twostage.metrics.extractor import Extractor, quantised
@@ -135,3 +135,10 @@ def test_the_random_network_is_the_same_everywhere():
     np.testing.assert_array_equal(extractor(grey), extractor(np.repeat(grey, 3, -1)))
     assert random_network(seed=3, width=4).digest == extractor.digest != random_network(seed=4, width=4).digest
     assert ops.shape(extractor(np.repeat(image, 7, 0), batch_size=3)) == (7, 32)
+
+
+def test_latents_are_counted_by_the_papers_definition_and_by_the_codes():
+    """Sigmas of .7, .85 and .95: variances of .49, .72 and .90, so the middle one is active by E[sigma^2] < .8 and not by E[sigma] < .8."""
+    found = measures._summary(np.zeros((10, 3)), np.tile(2 * np.log([0.7, 0.85, 0.95]), (10, 1)))
+    assert (found["latents"], found["active"], found["active_sd"]) == (3, 2, 1)
+    assert found["variance_law_sd"] == pytest.approx(2.5 / 3) and found["variance_law"] == pytest.approx((0.49 + 0.7225 + 0.9025) / 3)

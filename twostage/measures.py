@@ -1,5 +1,7 @@
 """What is measured of a run: distances between features, likelihoods of images, the state of the latents. Dicts in JSON's types."""
 
+import functools
+
 import keras
 import numpy as np
 
@@ -21,12 +23,12 @@ EDGES = np.linspace(-4, 4, 41)  # of the latents' histograms, in prior deviation
 SHOWN_LATENTS = 8
 
 
-def distances(real, features, repeats, seed):
-    """Between the features of the reference (N, d) and of one kind of images (M, d)."""
-    value, error, *_ = interval(frechet_of, real, features, repeats, seed)
-    kernel, kernel_error, *_ = interval(kernel_distance, real, features, repeats, seed)
+def distances(real, features, repeats, seed, paired=False):
+    """Between the features of the reference (N, d) and of one kind of images (M, d); `paired`: of its reconstructions, row by row."""
+    value, error, *_ = interval(frechet_of, real, features, repeats, seed, paired=paired)
+    kernel, kernel_error, *_ = interval(functools.partial(kernel_distance, paired=paired), real, features, repeats, seed, paired=paired)
     enough = min(len(real), len(features)) >= 4 * real.shape[1]
-    infinite = extrapolated(real, features, seed=seed)[0] if enough else None
+    infinite = extrapolated(real, features, seed=seed, paired=paired)[0] if enough else None
     some = [each[np.random.default_rng(seed).permutation(len(each))[:MOST_NEIGHBOURS]] for each in (real, features)]
     return {
         "images": len(features), "frechet": value, "frechet_error": error, "frechet_infinite": infinite, "kernel": kernel, "kernel_error": kernel_error,
@@ -67,7 +69,7 @@ def _bits(stage1, images, plain, samples, seed):
     if not likelihood.normalised:
         return None
     if not likelihood.discrete:
-        images = bounds.dequantised(images, seed)
+        images = bounds.dequantised(images, (seed, 9))
         plain = bounds.bounds(stage1, images, samples, seed)
     return bounds.bits_per_dimension(likelihood, plain["importance"].mean(), images)
 
@@ -124,6 +126,6 @@ def _summary(mean, log_var):
     by_variance, by_mean, by_kl = statistics.count_active(mean, log_var)
     return {
         "latents": mean.shape[1], "variance_law": float(statistics.variance_law(mean, log_var).mean()),
-        "variance_law_sd": float(statistics.variance_law_sd(mean, log_var).mean()), "active": by_variance, "active_mu": by_mean, "active_kl": by_kl,
+        "variance_law_sd": float(statistics.variance_law_sd(mean, log_var).mean()), "active": by_variance, "active_sd": int((statistics.mean_deviation(log_var) < 0.8).sum()), "active_mu": by_mean, "active_kl": by_kl,
         "kl_per_latent": [float(kl) if np.isfinite(kl) else None for kl in np.sort(statistics.kl_per_latent(mean, log_var))[::-1]], "posterior_variance": np.sort(statistics.mean_variance(log_var)).tolist(),
     }  # fmt: skip
