@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from twostage import InputError, evaluation, results
+from twostage import InputError, config, evaluation, results
+from twostage.densities.mixture import Mixture
 from twostage.metrics.extractor import Extractor
 from twostage.metrics.inception import inception_2015, keras_inception
 from twostage.protocol import Protocol, contrast_of, stretched
@@ -88,6 +89,18 @@ def test_inceptions_that_are_not_there_are_told(tmp_path):
         keras_inception(tmp_path / "odd.h5")
     with pytest.raises(InputError, match="received --extractor keras without --weights"):
         evaluation.chosen_extractor(None, "keras")
+    with pytest.raises(InputError, match="received --weights graph.pb for --extractor random, which reads none"):
+        evaluation.chosen_extractor(None, "random", "graph.pb")
+
+
+def test_a_small_set_is_measured_by_the_random_network(monkeypatch):
+    small = np.zeros((60, 8, 8, 1), "uint8"), np.arange(60) % 2
+    monkeypatch.setattr(evaluation, "_split", lambda config, split: small)
+    assert evaluation.chosen_extractor(config.resolve(1, "digits")).name.startswith("random")
+    with pytest.raises(InputError, match="received 60 training images of digits, a classifier needs 128: take --extractor random"):
+        evaluation.chosen_extractor(config.resolve(1, "digits"), "classifier")
+    with pytest.raises(InputError, match="a mixture of 10 Gaussians for the latents of 9 images"):
+        Mixture(np.zeros((9, 2)), 10)
 
 
 def test_results_of_other_extractors_and_data_may_not_be_compared(tmp_path):
@@ -149,5 +162,5 @@ def test_two_evaluations_at_once_train_one_classifier(tmp_path, monkeypatch, cap
     monkeypatch.setattr(classifier, "_trained", train)
     part = images, np.arange(20) % 2
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(lambda _: classifier.classifier("made", part, part, width=1, folder=tmp_path), range(2))
+        first, second = pool.map(lambda _: classifier.classifier("made", part, part, width=1, batch_size=20, folder=tmp_path), range(2))
     assert len(trained) == 1 and first.digest == second.digest and "waiting for another process" in capsys.readouterr().err

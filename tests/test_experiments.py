@@ -162,14 +162,16 @@ def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypa
     second = {"width": 8, "depth": 1, "batch_size": 30, "epochs": 20, "halve_every": 10}
     first = Row("a, 10", {"stage1": {**SMALL, "epochs": 10}, "stage2": second})
     longer = Row("a, 20", {"stage1": {**SMALL, "epochs": 20}, "stage2": second, "grown": first})
-    setting = Setting(tmp_path, 1, made)
+    setting = Setting(tmp_path, 1, made, partial=True)
     told = [two_stages.measured(row, 0, setting, 10, "digits") for row in (first, longer)]
     histories = [(setting.path(row, 0) / "stage1" / "history.csv").read_text().splitlines() for row in (first, longer)]
     assert [len(history) for history in histories] == [2, 3]
     dated = lambda line: [value for name, value in zip(histories[0][0].split(","), line.split(",")) if "second" not in name]  # noqa: E731
     assert dated(histories[1][1]) == dated(histories[0][1])
     assert len((setting.path(longer, 0) / "stage2" / "history.csv").read_text().splitlines()) == 3
-    assert {"REC", "GEN-1", "GEN-2 mean", "GEN-2 noise", "GEN-2 normalised", "mse", "variance law", "inactive"} == set(told[0]) and told[0] != told[1]
+    assert {"REC", "GEN-1", "GEN-2 mean", "GEN-2 noise", "GEN-2 normalised", "mse", "variance law", "variance law, E[sigma]", "inactive", "inactive, E[sigma]"} == set(told[0]) and told[0] != told[1]
+    assert told[0]["variance law, E[sigma]"] != told[0]["variance law"]
+    assert json.loads((setting.path(first, 0) / "stage1" / "config.json").read_text())["config"]["partial"]
     monkeypatch.setattr(recipes, "stage1", None)
     monkeypatch.setattr(recipes, "stage2", None)
     assert two_stages.measured(longer, 0, setting, 10, "digits") == told[1]
@@ -198,6 +200,7 @@ def test_every_row_of_two_stages_is_a_setting_of_the_commands():
         for data in rae.SETTINGS:
             config.resolve(1, "mnist", **rae.stage1(row.name, data))
     assert len(balancing.ROWS) == 14 + 1 + 3 and len(balancing_faces.ROWS) == 1 + 24
+    assert {rae.stage1(name, "cifar10")["epochs"] for name in ("RAE-GP", "CV-VAE", "WAE")} == {70} and rae.stage1("WAE", "mnist")["epochs"] == rae.stage1("RAE", "cifar10")["epochs"] == 100
     vae = assemble.stage1(config.resolve(1, "cifar10", **dai_wipf.ROWS[0].settings["stage1"]), (32, 32, 3))
     assert sum(int(np.prod(weight.shape)) for part in (vae.encoder, vae.decoder) for weight in part.trainable_weights) == 2_195_171  # of the authors' default
     assert rae.stage1("RAE", "cifar10")["kl_weight"] == pytest.approx(0.24) and rae.stage1("RAE", "mnist")["kl_weight"] == pytest.approx(0.032)

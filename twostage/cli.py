@@ -21,41 +21,42 @@ UNWRITABLE = {
 
 def stage1(argv=None):
     """`train_stage1.py`: trains stage 1 and writes its SavedModel."""
-    _guarded(_stage, 1, argv)
+    guarded(_stage, 1, argv)
 
 
 def stage2(argv=None):
     """`train_stage2.py`: trains stage 2 on the latents of a finished stage 1."""
-    _guarded(_stage, 2, argv)
+    guarded(_stage, 2, argv)
 
 
 def export(argv=None):
     """`python -m twostage.export`: writes a run's SavedModel from its `.keras` files."""
-    _guarded(_export, argv)
+    guarded(_export, argv)
 
 
 def sample(argv=None):
     """`python -m twostage.sample`: draws a grid of samples from a run's SavedModel."""
-    _guarded(_sample, argv)
+    guarded(_sample, argv)
 
 
 def data(argv=None):
     """`python -m twostage.data`: a look at images before training: counts, range, moments, duplicates, classes, and a montage.
     `python -m twostage.data resize-comparison FOLDER` draws the same pictures resized in three ways."""
-    _guarded(_data, argv)
+    guarded(_data, argv)
 
 
 def evaluate(argv=None):
     """`python -m twostage.evaluate`: measures a finished run: distances of reconstructions and samples, likelihoods, latents; each with its protocol."""
-    _guarded(_evaluate, argv)
+    guarded(_evaluate, argv)
 
 
 def experiment(name, argv=None):
     """`python -m twostage.experiments.NAME`: runs the rows of a paper's table, or goes on with them, and sets them beside the paper's figures."""
-    _guarded(_experiment, name, argv)
+    guarded(_experiment, name, argv)
 
 
-def _guarded(command, *arguments):
+def guarded(command, *arguments):
+    """Calls a command; what a user can mend ends the process with one line on standard error and status 2."""
     try:
         command(*arguments)
     except InputError as error:
@@ -198,6 +199,7 @@ def _experiment(name, argv):
     parser.add_argument("--epochs", type=int, metavar="N", help=f"length of the longest row (default: {lengths})")
     parser.add_argument("--quick", action="store_true", help="a short length and at most two seeds, for two cores")
     parser.add_argument("--data", default="", help=f"images, as train_stage1.py --data, authors' files by their folder (default: {images})")
+    parser.add_argument("--partial", action="store_true", help="a part of CelebA is all right; the splits are then those of any folder")
     parser.add_argument("--extractor", choices=EXTRACTORS, help="what sees the images (default: a classifier where there are labels)")
     parser.add_argument("--weights", help="its file, as of python -m twostage.evaluate")
     options = parser.parse_args(argv)
@@ -205,4 +207,4 @@ def _experiment(name, argv):
         if getattr(options, flag) is not None and getattr(options, flag) < 1:
             parser.error(f"received --{flag} {getattr(options, flag)}, expected at least 1")
     _load("twostage.evaluation")  # the frameworks, before the first row
-    command.run(name, options.out, options.seeds, options.epochs, options.data, options.quick, options.extractor, options.weights)
+    command.run(name, options.out, options.seeds, options.epochs, options.data, options.quick, options.extractor, options.weights, options.partial)

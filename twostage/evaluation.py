@@ -16,6 +16,7 @@ from twostage.errors import InputError
 from twostage.latents import encode, redraw
 from twostage.measures import BATCH
 from twostage.metrics import inception
+from twostage.metrics.classifier import BATCH as CLASSIFIER_BATCH
 from twostage.metrics.classifier import classifier
 from twostage.metrics.random_network import random_network
 from twostage.protocol import Protocol
@@ -23,8 +24,10 @@ from twostage.results import table
 from twostage.samplers import samplers
 
 _split = functools.lru_cache(2)(data.load_for)  # extractor and evaluation need the same
+INCEPTIONS = ("inception2015", "keras")  # extractors that are read from a file
 PICTURED = 200  # test images that are reconstructed, interpolated, and tell which latents are active
 NEIGHBOURS = 50_000  # training images among which copies are looked for
+FEWEST = 6  # images of a reference: a measure looks at the fifth neighbour of each
 LOOKED_AT = ("GEN-1", "GEN-2 normalised")  # the last of them that there is, is compared with the training images
 
 
@@ -54,12 +57,14 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
         normalisation.recalibrate(stage1, images["train"], seed=seed)
     some = functools.partial(callbacks.contract.random_subset, seed=seed)
     bounded, reference = some(images["test"], bound_images), protocol.reference(images[protocol.split])
+    if len(reference) < FEWEST:
+        raise InputError(f"received {len(reference)} images in the {protocol.split} split, a distance needs {FEWEST} and is of use from thousands on: give it more images")
     real = extractor(reference, BATCH)
     drawing = list(samplers(models, images["train"], mixtures, seed, importance_samples))
     distances, shown, lookup = {}, {}, None
     for kind, batches in generated(stage1, drawing, reference, protocol.count, seed):
-        features, shown[kind] = _features(extractor, protocol, batches)
-        distances[kind] = measures.distances(real, features, repeats, seed)
+        features, shown[kind], errors = _features(extractor, protocol, batches)
+        distances[kind] = {**measures.distances(real, features, repeats, seed, paired=bool(errors)), **errors}
         lookup = (kind, features) if kind in LOOKED_AT else lookup
         print(f"{kind}: {extractor.frechet_name} {distances[kind]['frechet']:.4g} +- {distances[kind]['frechet_error']:.2g}", flush=True)
     z = redraw(np.stack(encode(stage1, bounded), axis=1), np.random.default_rng((seed, 8)))
@@ -109,15 +114,18 @@ def generated(stage1, drawing, reference, count, seed):
 
 
 def _features(extractor, protocol, batches):
-    """(features of all images as the protocol prepares them, the first images as they are)."""
+    """(features of all images as the protocol prepares them, the first images as they are, {mse, mse_error} of reconstructions: squared error a dimension and its standard error)."""
     if "contrast" in protocol.quirks:  # which looks at the whole set
         made, references = zip(*batches)
         batches = [(np.concatenate(made), None if references[0] is None else np.concatenate(references))]
-    found, first = [], None
+    found, squared, first = [], [], None
     for batch, reference in batches:
         first = batch[: gallery.SHOWN] if first is None else first
         found.append(extractor(protocol.prepared(batch, reference), BATCH))
-    return np.concatenate(found), first
+        if reference is not None:
+            squared.extend(((batch - reference / np.float32(255)) ** 2).mean(axis=(1, 2, 3)))
+    errors = {"mse": float(np.mean(squared)), "mse_error": float(np.std(squared, ddof=1) / len(squared) ** 0.5)} if squared else {}
+    return np.concatenate(found), first, errors
 
 
 def main(options):
@@ -138,10 +146,17 @@ def main(options):
     print(f"wrote {Path(options.run) / 'report.html'}")
 
 
-def chosen_extractor(config, name=None, weights=None, resize="tf1"):
-    """The `Extractor` of a name, for the data of a `Stage1Config`. None: a classifier of the data where they have labels, else the random network."""
-    if name in ("inception2015", "keras") and not weights:
+def check_extractor(name, weights):
+    """Raises `InputError` unless a name comes with weights where it needs them, and only there."""
+    if name in INCEPTIONS and not weights:
         raise InputError(f"received --extractor {name} without --weights, expected the file to read it from")
+    if weights and name not in INCEPTIONS:
+        raise InputError(f"received --weights {weights} for {f'--extractor {name}' if name else 'no --extractor'}, which reads none: add --extractor {' or '.join(INCEPTIONS)}")
+
+
+def chosen_extractor(config, name=None, weights=None, resize="tf1"):
+    """The `Extractor` of a name, for the data of a `Stage1Config`. None: a classifier of the data where they have labels and enough images for one, else the random network."""
+    check_extractor(name, weights)
     if name == "inception2015":
         return inception.inception_2015(weights, resize)
     if name == "keras":
@@ -149,6 +164,6 @@ def chosen_extractor(config, name=None, weights=None, resize="tf1"):
     if name == "random":
         return random_network()
     train, test = _split(config, "train"), _split(config, "test")
-    if name is None and train[1] is None:
+    if name is None and (train[1] is None or test[1] is None or len(train[0]) < CLASSIFIER_BATCH):
         return random_network()
     return classifier(Path(config.data).name, train, test)

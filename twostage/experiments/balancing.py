@@ -51,7 +51,10 @@ def figures(results, setting):
     """Table 1 as curves, mean over the seeds."""
     epochs = [round(each * setting.epochs / LENGTH) for each in TABLE_1]
     mean = lambda name: [sum(one[name] for one in results[f"computed, {each} epochs"]) / len(results[f"computed, {each} epochs"]) for each in TABLE_1]  # noqa: E731
-    for title, names in (("distance of images (FD)", ("REC", "GEN-1", "GEN-2 mean", "GEN-2 normalised")), ("mse", ("mse",)), ("variance law", ("variance law",)), ("inactive latents", ("inactive",))):
+    for title, names in (
+        ("distance of images (FD)", ("REC", "GEN-1", "GEN-2 mean", "GEN-2 normalised")), ("mse", ("mse",)),
+        ("variance law", ("variance law", "variance law, E[sigma]")), ("inactive latents", ("inactive", "inactive, E[sigma]")),
+    ):  # fmt: skip
         yield chart(title, [(name, epochs, mean(name), "marked") for name in names], "epoch of stage 1"), "Table 1 on the way."
 
 

@@ -17,7 +17,7 @@ def about(name):
     return what, str(paper.SEEDS), f"{paper.LENGTH}, with --quick {paper.QUICK}", getattr(paper, "DATA", "its own")
 
 
-def run(name, out, seeds=None, epochs=None, data="", quick=False, extractor=None, weights=None):
+def run(name, out, seeds=None, epochs=None, data="", quick=False, extractor=None, weights=None, partial=False):
     """Runs the rows of `twostage.experiments.NAME`; writes OUT/results.md, OUT/report.html and the charts OUT/*.svg. Another length has a folder of its own, OUT/N-epochs.
 
     An experiment's module has `ROWS`; `LENGTH` and `SEEDS`, the paper's, and `QUICK`, a length for two cores; `measured(row, seed, found, setting)`; where there are any, `figures(results, setting)`,
@@ -30,10 +30,13 @@ def run(name, out, seeds=None, epochs=None, data="", quick=False, extractor=None
     seeds = seeds or (min(2, paper.SEEDS) if quick else paper.SEEDS)
     if extractor and not _has_distances(paper):
         raise InputError(f"received --extractor {extractor}, but {name} measures no distance between images: drop it")
-    setting = rows.Setting(Path(out) if length == paper.LENGTH else Path(out) / f"{length}-epochs", length, data or getattr(paper, "DATA", ""), extractor, weights)
+    from twostage.evaluation import check_extractor
+
+    check_extractor(extractor, weights)
+    setting = rows.Setting(Path(out) if length == paper.LENGTH else Path(out) / f"{length}-epochs", length, data or getattr(paper, "DATA", ""), extractor, weights, partial)
     setting.folder.mkdir(parents=True, exist_ok=True)
     with held(setting.folder):
-        _keep_apart(setting.folder, {"experiment": name, "data": setting.data, **({"extractor": extractor} if extractor else {})})
+        _keep_apart(setting.folder, {"experiment": name, "data": setting.data + " (a part)" * partial, **({"extractor": extractor} if extractor else {})})
         found = rows.run(paper.ROWS, paper.measured, setting, range(seeds))
         _write(paper, name, setting, found, seeds)
 

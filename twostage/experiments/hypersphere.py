@@ -76,7 +76,7 @@ def measured(row, seed, found, setting):
     networks = residual_encoder(dimensions, dimensions, 100, 2), residual_decoder(dimensions, dimensions, 100, 2)
     vae = VAE(*networks, likelihood, data_dtype="float32", seed=seed)
     planar.fit(vae, lambda count, generator: directions(count, dimensions, generator), dimensions, seed, setting.epochs)
-    fresh = directions(5_000, dimensions, np.random.default_rng((seed, 10)))
+    fresh = directions(5_000, dimensions, np.random.default_rng((seed, 10, 0, 1)))  # without the last number they would be a training batch's
     z = np.random.default_rng((seed, 11)).standard_normal((5_000, dimensions), dtype="float32")
     radius = lambda latents: float(np.linalg.norm(ops.convert_to_numpy(vae.decode(latents)), axis=1).mean())  # noqa: E731
     bound = bounds(vae, fresh, samples=10, seed=seed, batch_rows=5_000)

@@ -22,7 +22,7 @@ def trained(row, seed, setting, common):
         setting: The `Setting`; a fifth of its length passes from one halving of the learning rate to the next.
         common: Settings of all rows, as differences from the preset mnist.
     """
-    length = {"data": setting.data, "epochs": setting.epochs, "halve_every": max(1, setting.epochs // 5), "seed": seed}
+    length = {"data": setting.data, "partial": setting.partial, "epochs": setting.epochs, "halve_every": max(1, setting.epochs // 5), "seed": seed}
     train(1, setting.path(row, seed), {**common, **length, **row.settings}, "mnist")
     models, config = evaluation.load(setting.path(row, seed))
     return models["stage1"], config

@@ -28,6 +28,7 @@ class Setting:
         epochs: Length of each row's training.
         data: Images, as `train_stage1.py --data` takes them; "" where an experiment makes its own.
         extractor, weights: What sees the images, as `python -m twostage.evaluate` takes them; None: a classifier of the data, where they have labels.
+        partial: Whether the images may be a part of CelebA.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class Setting:
     data: str = ""
     extractor: str | None = None
     weights: str | None = None
+    partial: bool = False
 
     def path(self, row, seed, ending=""):
         """What a row and a seed are kept under."""
