@@ -122,6 +122,8 @@ def test_an_autoencoder_goes_through_the_commands(tmp_path, monkeypatch):
     cli.stage2(["--run", run, "--epochs", "1", "--width", "16"])
     cli.evaluate(["--run", run, "--extractor", "random", "--bound-images", "10", "--half-samples", "2", "--importance-samples", "2"])
     found = whole.read_json(tmp_path / "run" / "evaluation" / "random_network-fid10k_test.json")
+    normalizer = keras.saving.load_model(tmp_path / "run" / "stage2" / "normalizer.keras").layers[-1]
+    assert normalizer.target == pytest.approx(found["latents"]["posterior"]["variance_law"] ** 0.5, rel=0.05) != 1  # no prior says how far the latents reach
     with pytest.raises(SystemExit) as ended:
         cli.evaluate(["--run", run, "--extractor", "random", "--recalibrate"])
     assert ended.value.code == 2

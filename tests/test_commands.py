@@ -72,6 +72,10 @@ def test_gamma_of_another_run(run, tmp_path, capsys):
     gammas = recorded(run[0])
     _, config = runs.open_stage(1, {"gamma": "fixed", "gamma_from": str(run[0])}, run=tmp_path / "fixed")
     assert config.gamma_start == gammas[-1] < 1
+    (tmp_path / "floor" / "stage1").mkdir(parents=True)
+    (tmp_path / "floor" / "stage1" / "history.csv").write_text(f"epoch,gamma\n1,{float(np.float32(0.03))}\n")  # in float32 a floor lies a little below itself
+    _, config = runs.open_stage(1, {"gamma": "fixed", "gamma_from": str(tmp_path / "floor"), "gamma_floor": 0.03}, run=tmp_path / "fixed")
+    assert config.gamma_start == 0.03
     cli.stage1(["--run", str(tmp_path / "scheduled"), *SMALL, "--gamma", "scheduled", "--gamma-from", str(run[0])])
     assert recorded(tmp_path / "scheduled") == pytest.approx(gammas, rel=1e-5)
     stage, config = runs.open_stage(1, {}, run=tmp_path / "scheduled", resume=True)
@@ -196,6 +200,7 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, run):
     for i in range(40):
         Image.new("RGB", (16, 16 + i % 2)).save(sizes / f"{i}.png")
     np.save(tmp_path / "x.npy", np.zeros((200, 28, 28), "uint8"))
+    np.savez(tmp_path / "unequal.npz", x_train=np.zeros((200, 32, 32, 3), "uint8"), x_test=np.zeros((20, 28, 28), "uint8"))
     new = ["--run", tmp_path / "run"]
     for command, arguments, words in (
         (cli.stage1, ["--preset", "minst", *new], "received preset 'minst', expected one of digits, mnist"),
@@ -211,7 +216,7 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, run):
         (cli.stage1, ["--resume", *new], "does not exist: start it by"),
         (cli.stage2, new, "a finished stage 1 is needed: check --run, or run `python train_stage1.py --run"),
         (cli.stage1, ["--run", run[0]], f"go on with it by `python train_stage1.py --run {run[0]} --resume`, or start another run by"),
-        (cli.stage2, ["--run", run[0]], f"`python train_stage2.py --run {run[0]} --resume`, or start another run by `python train_stage1.py"),
+        (cli.stage2, ["--run", run[0]], f"`python train_stage2.py --run {run[0]} --resume`, remove {run[0]}/stage2 to begin it anew, or start another run by `python train_stage1.py"),
         (cli.stage1, ["--run", run[0], "--resume", "--epochs", "9"], "stage2 was trained on this stage 1 as it is: remove"),
         (cli.stage1, ["--run", run[0], "--resume", "--kl-weight", "2"], "other settings (kl_weight 1.0 -> 2.0)"),
         (cli.stage2, ["--run", run[0], "--preset", "mnist"], "was started with preset digits, received mnist"),
@@ -219,6 +224,10 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, run):
         (cli.stage1, ["--run", tmp_path / "x.npy" / "run", "--limit", "200"], "Not a directory: choose a folder that is there, or can be made"),
         (cli.evaluate, ["--run", run[0], "--seed", "-1"], "received --seed -1, expected at least 0"),
         (cli.sample, new, "holds no SavedModel"),
+        (cli.sample, ["--run", run[0], "--out", tmp_path], "a folder, expected a file to write"),
+        (cli.evaluate, ["--compare", run[0], run[0]], "which is no result of twostage.evaluate"),
+        (cli.evaluate, ["--run", run[0], "--weights", "graph.pb"], "received --weights graph.pb for no --extractor, which reads none: add --extractor inception2015 or keras"),
+        (cli.stage1, ["--data", tmp_path / "unequal.npz", *new], "unequal shapes, 32x32x3 in train, 28x28x1 in test"),
         (cli.export, new, "a finished stage 1 is needed: check --run, or run `python train_stage1.py --run"),
     ):
         assert words in mistake(capsys, command, *arguments)

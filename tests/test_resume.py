@@ -148,6 +148,16 @@ def test_a_stage_1_that_is_trained_on_is_unfinished_until_its_end(run, capsys):
     (run / "stage2").rmdir()
     cli.stage1(["--run", str(run), "--resume"])
     assert finished_stage1(run).saved_config().epochs == 3
+    assert "was trained for 3 epochs already, received --epochs 2: give at least as many" in refused(capsys, "--run", run, "--resume", "--epochs", "2")
+    assert finished_stage1(run).saved_config().epochs == 3
+
+
+def test_a_stage_2_that_cannot_begin_leaves_nothing_behind(run, capsys, monkeypatch):
+    with pytest.raises(SystemExit):
+        cli.stage2(["--run", str(run), "--batch-size", "5000"])
+    assert "expected at least one batch of 5000: lower --batch-size" in capsys.readouterr().err and not (run / "stage2").exists()
+    monkeypatch.chdir(run)
+    assert "stage1 exists: go on with it" in refused(capsys, "--run", ".")
 
 
 def test_folder_that_cannot_be_written_is_told(capsys, tmp_path):
@@ -178,6 +188,16 @@ def test_a_signal_after_the_last_save_is_obeyed_too(tmp_path):
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
+def test_processes_but_the_first_pass_over_a_signal(tmp_path):
+    """They must go on, for the first to complete the step that it saves."""
+    from twostage.checkpoint import Checkpoint
+    from twostage.runs import Stage
+
+    with Checkpoint(Stage(tmp_path / "run", 1), obeys=False).signals():
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # a second one ends it
+
+
 def test_saved_model_killed_between_its_two_renames_comes_back(tmp_path):
     class FullDisk:
         def write_out(self, *arguments, **options):
@@ -187,6 +207,19 @@ def test_saved_model_killed_between_its_two_renames_comes_back(tmp_path):
     with pytest.raises(OSError):
         export._place(FullDisk(), tmp_path / "saved_model")
     assert [path.name for path in tmp_path.iterdir()] == ["saved_model"]
+
+
+def test_a_disk_that_tensorflow_finds_full_is_told(tmp_path):
+    tf = pytest.importorskip("tensorflow")
+
+    class FullDisk:
+        def write_out(self, path, **options):
+            os.mkdir(path)
+            raise tf.errors.ResourceExhaustedError(None, None, "variables.data; No space left on device")
+
+    with pytest.raises(InputError, match=r"saved_model was not written .*No space left on device.*: make room, then `python -m twostage.export --run"):
+        export._place(FullDisk(), tmp_path / "saved_model")
+    assert not list(tmp_path.iterdir())
 
 
 def test_second_process_on_one_run_is_refused(run, capsys):

@@ -29,17 +29,18 @@ class Checkpoint(keras.callbacks.Callback):
         stage: The `Stage` whose folder gets the files.
         others: The callbacks beside it. Those with `get_state()` -> JSON's types and `set_state(state)` have their state carried.
         every: Seconds from one save to the next within an epoch; 0: at the epochs' ends only.
+        obeys: Whether a first signal stops the training. Of several processes that train as one the first alone obeys: the others must make the steps with which it completes what it saves, and end when it does.
 
     The attributes `epoch` (epochs done), `step` (steps done of the next epoch) and `rows` (the history, a dict an epoch) say where
     training stands. Keras starts no `fit` within an epoch; where `step` is not 0 the rest of that epoch is a `fit` of its own.
     """
 
-    def __init__(self, stage, others=(), every=0.0):
+    def __init__(self, stage, others=(), every=0.0, obeys=True):
         super().__init__()
         self.stage, self.every, self.folder = stage, every, stage.path / "checkpoints"
         self.others = {type(other).__name__: other for other in others if hasattr(other, "get_state")}
         self.epoch, self.step, self.rows, self.states, self.metrics = 0, 0, [], {}, []
-        self._signal = None
+        self.obeys, self._signal = obeys, None
 
     def restore(self, model):
         """Loads the newest whole checkpoint into a compiled model; damaged ones are named and set aside."""
@@ -72,7 +73,7 @@ class Checkpoint(keras.callbacks.Callback):
         numbers = (signal.SIGTERM, signal.SIGINT)
 
         def note(number, frame):
-            self._signal = number
+            self._signal = number if self.obeys else None
             for n in numbers:
                 signal.signal(n, before[n])
 

@@ -84,7 +84,7 @@ class Stage2Config(_Training):
     depth: int = option(3, "network", "dense layers each way")
     gamma_floor: float = option(0.03, "likelihood", "least gamma; stage 2's bound is flat in it, so a rule may drift here")
     sampling: str = option("normalised", "sampling", "of latents in the SavedModel", ("mean", "noise", "normalised"))
-    normal_target: str = option("one", "sampling", "deviation after normalisation: 1, or stage 1's variance law's", ("one", "variance_law"))
+    normal_target: str = option("one", "sampling", "deviation after normalisation: 1 (of an autoencoder without a prior its latents'), or stage 1's variance law's", ("one", "variance_law"))
     per_latent: bool = option(False, "sampling", "normalise each latent by its own deviation")
     epochs: int = option(1400, "training", "passes over the latents")
     halve_every: int = option(400, "training", "epochs after which the learning rate is halved, again and again")

@@ -168,12 +168,21 @@ def _existing(path):
 
 def _place(archive, path):
     """Writes aside, then swaps. Where a crash falls between the two renames, the next export still finds nothing half-written."""
+    import tensorflow as tf
+
     aside, old = path.with_name("part-saved_model"), path.with_name("old-saved_model")
     if old.exists() and not path.exists():  # killed between the two renames
         os.rename(old, path)
     for leftover in (aside, old):
         shutil.rmtree(leftover, ignore_errors=True)
-    archive.write_out(str(aside), verbose=False)
+    try:
+        archive.write_out(str(aside), verbose=False)
+    except (OSError, tf.errors.OpError) as error:  # the second is how TensorFlow tells of a full disk
+        shutil.rmtree(aside, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise
+        reason = (error.message or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path} was not written ({reason}), the run is whole: make room, then `python -m twostage.export --run {path.parent}`") from error
     if path.exists():
         os.rename(path, old)
     os.rename(aside, path)

@@ -5,6 +5,8 @@ import os
 
 import numpy as np
 
+from twostage.errors import InputError
+
 
 def tile(images, gap=1, columns=None):
     """Images (n, height, width, channels), float in [0, 1] -> one uint8 picture, as square as n allows, white between."""
@@ -18,10 +20,17 @@ def tile(images, gap=1, columns=None):
     return grid.reshape(-1, columns * width, channels)
 
 
+def check_place(path):
+    """Raises `InputError` where a picture's path is that of a folder."""
+    if os.path.isdir(path) or str(path).endswith(os.sep):
+        raise InputError(f"received {path}, a folder, expected a file to write: {os.path.join(path, 'picture.png')}")
+
+
 def save_png(path, picture):
     """Writes a uint8 picture (height, width, 1 or 3) so that the file is whole or absent. Small pictures are enlarged."""
     from PIL import Image
 
+    check_place(path)
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     image = Image.fromarray(picture[:, :, 0] if picture.shape[-1] == 1 else picture)
     factor = max(1, 512 // max(image.size))

@@ -15,7 +15,7 @@ import callbacks
 from twostage import assemble, data, distribution, normalisation, pictures, report, samplers, sampling
 from twostage.checkpoint import Checkpoint
 from twostage.data import summary
-from twostage.data.batches import Batches, flip
+from twostage.data.batches import Batches, check_count, flip
 from twostage.densities.mixture import Mixture
 from twostage.errors import InputError
 from twostage.latents import LatentNormalizer, SharedPosterior, encode, redraw
@@ -36,7 +36,7 @@ def stage1(config, stage, dry_run=False):
         stage: The `Stage` to write to.
         dry_run: Whether to stop after telling what would be done.
     """
-    images, labels = [data.load_for(config, split) for split in data.splits_for(config)][0]  # all of them, so that a broken test picture is told now
+    images, labels = data.load_splits(config)["train"]
     _prepare(config)
     with distribution.spread(config):
         vae = assemble.stage1(config, images.shape[1:])
@@ -57,7 +57,9 @@ def stage2(config, stage, dry_run=False):
     Arguments as for `stage1`, with a `Stage2Config`; the data are those of stage 1.
     """
     first = finished_stage1(stage.run)
-    images, _ = data.load_for(first.saved_config())
+    before = first.saved_config()
+    images, _ = data.load_for(before)
+    check_count(len(images), config.batch_size)
     first.check_data(fingerprint(images))
     _prepare(config)
     with distribution.spread(config):
@@ -76,8 +78,9 @@ def stage2(config, stage, dry_run=False):
         watched = redraw(callbacks.contract.random_subset(moments, WATCHED, config.seed), np.random.default_rng((config.seed, 1)))
         rows = _train(config, stage, vae, batches, watched, {"latent_dim": width, "decode": lambda model, u: vae1.decode(model.decode(u))})
         law = float(callbacks.statistics.variance_law(mean, log_var).mean())
-        normalizer = LatentNormalizer({"one": 1.0, "variance_law": law**0.5}[config.normal_target], config.per_latent)
-        normalizer.adapt(sampling.many_latents(vae, MEASURED, (config.seed, 2)))
+        tied = before.posterior != "none" or before.divergence == "mmd"  # to a prior of variance 1
+        normalizer = LatentNormalizer(1.0 if config.normal_target == "one" and tied else law**0.5, config.per_latent)
+        normalizer.adapt(sampling.many_latents(vae, MEASURED, (config.seed, 15)))  # (seed, 2) are those of an evaluation's samples
         stage.save_model("normalizer.keras", keras.Sequential([keras.Input((width,)), normalizer]))
         _save(config, stage, vae, rows, watched)
         report.write(stage.run, latents=report.latent_figures(vae, normalizer, (config.seed, 3)))
@@ -144,7 +147,7 @@ def _train(config, stage, vae, batches, watched, grid):
     """Compiles, restores, fits. `grid`: what the pictures need. Returns the history, one dict an epoch."""
     compile_vae(config, vae)
     at_work = default_callbacks(config, stage, batches, watched, grid)
-    checkpoint = Checkpoint(stage, at_work, config.checkpoint_every)
+    checkpoint = Checkpoint(stage, at_work, config.checkpoint_every, distribution.is_first())
     checkpoint.restore(vae)
 
     def fit(epochs):
@@ -212,8 +215,10 @@ def _finish(stage, following):
     if keras.backend.backend() == "tensorflow":
         written.append(f"wrote {export_locked(stage.run)}")
     elif find_spec("tensorflow"):
-        command = [sys.executable, "-c", "import sys; from twostage import recipes; recipes.export_locked(sys.argv[1])", str(stage.run)]
-        subprocess.run(command, check=True, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, stdout=subprocess.DEVNULL, pass_fds=[stage.lock_number()])
+        command = [sys.executable, "-c", "import sys; from twostage import cli, recipes; cli.guarded(recipes.export_locked, sys.argv[1])", str(stage.run)]
+        done = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, stdout=subprocess.DEVNULL, pass_fds=[stage.lock_number()])
+        if done.returncode:
+            raise InputError(f"{stage.run / 'saved_model'} was not written, see above; the rest is. Mend it, then `python -m twostage.export --run {stage.run}`")
         written.append(f"wrote {stage.run / 'saved_model'}")
     else:
         written.append(f"TensorFlow is not installed here; where it is, `python -m twostage.export --run {stage.run}` writes the SavedModel")

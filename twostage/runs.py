@@ -39,7 +39,7 @@ def open_stage(number, changes, preset=None, run=None, resume=False):
     if not resume:
         config = configs.resolve(number, stage.preset, **changes)
         if config.gamma_from:
-            gammas = recorded_gammas(config.gamma_from, number)
+            gammas = [max(gamma, config.gamma_floor) for gamma in recorded_gammas(config.gamma_from, number)]  # one at the floor was recorded in float32, a little below
             config = configs.build(type(config), {**dataclasses.asdict(config), "gamma_start": gammas[-1] if config.gamma == "fixed" else gammas[0]})
         return stage, config
     return stage, configs.build(type(stage.saved_config()), {**dataclasses.asdict(stage.saved_config()), **changes})
@@ -69,7 +69,8 @@ class Stage:
         saved = self._saved()["preset"] if (self.path / "config.json").exists() else None
         if saved and not resume:
             another = f"python train_stage1.py --preset {saved} --run {_free_name(self.run)}"
-            raise InputError(f"{self.path} exists: go on with it by `{self.command} --resume`, or start another run by `{another}` and your other flags, such as --data")
+            remove = f"remove {self.path} to begin it anew, " if number == 2 else ""
+            raise InputError(f"{self.path} exists: go on with it by `{self.command} --resume`, {remove}or start another run by `{another}` and your other flags, such as --data")
         if resume and not saved:
             raise InputError(f"received --resume, but {self.path} does not exist: start it by `{self.command}`")
         if saved and preset not in (None, saved):
@@ -98,6 +99,8 @@ class Stage:
             if changed:
                 raise InputError(f"{self.path} was started with other settings ({'; '.join(changed)}): drop those flags, or start another run")
             self.check_data(data)
+            if config.epochs < self.epochs_begun():
+                raise InputError(f"{self.path} was trained for {self.epochs_begun()} epochs already, received --epochs {config.epochs}: give at least as many, or start another run")
             finished = (self.path / "model.keras").exists()
             if self.number == 1 and (config.epochs > saved.epochs or not finished) and (self.run / "stage2").exists():
                 raise InputError(f"{self.run}/stage2 was trained on this stage 1 as it is: remove {self.run}/stage2 first, or start another run")
@@ -112,6 +115,12 @@ class Stage:
         """Raises `InputError` unless the stage was started on data of this fingerprint."""
         if json.loads((self.path / "environment.json").read_text())["data"] != data:
             raise InputError(f"{self.path} was started on other data than {data}: bring those back, or start another run")
+
+    def epochs_begun(self):
+        """Epochs of the newest checkpoint, one that it is in the middle of among them."""
+        newest = max((path.stem for path in (self.path / "checkpoints").glob("epoch-*.npz")), default="epoch-0-step-0")
+        _, epoch, _, step = newest.split("-")
+        return int(epoch) + (int(step) > 0)
 
     def gamma_curve(self, config):
         """The gammas that `--gamma scheduled` replays, one an epoch; kept in the stage's folder, so that a resumed run needs no other."""
@@ -195,4 +204,5 @@ def environment():
 
 
 def _free_name(run):
+    run = run if run.name.strip(".") else run.resolve()  # "." and ".."
     return next(name for i in range(2, 10_000) if not (name := run.with_name(f"{run.name}-{i}")).exists())

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from twostage.errors import InputError
-from twostage.pictures import save_png, tile
+from twostage.pictures import check_place, save_png, tile
 
 
 def draw(run, n=64, seed=0, out="samples.png", first_stage=False):
     """Writes a square grid of `n` samples to `out` (PNG)."""
     if n < 1:
         raise InputError(f"received --n {n}, expected at least 1")
+    check_place(out)
     from twostage import export
 
     model = export.load(Path(run) / "saved_model")

@@ -28,10 +28,10 @@ def save_model(path, model):
 
 
 def read_json(path):
-    """The content of a file; an empty dict where there is none, or a damaged one."""
+    """The content of a file; an empty dict where there is none, or a damaged one, or a folder."""
     try:
         return json.loads(Path(path).read_text())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         return {}
 
 

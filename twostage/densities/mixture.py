@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from twostage.errors import InputError
+
 
 class Mixture:
     """Fitted by scikit-learn's expectation maximisation, as the authors of RAE did (Ghosh et al. 2020, section 4: 10 components).
@@ -10,11 +12,16 @@ class Mixture:
         latents: (N, k), of the training set.
         components: Number of Gaussians.
         seed: Of the start.
+
+    Raises:
+        InputError: fewer latents than Gaussians.
     """
 
     def __init__(self, latents, components=10, seed=0):
         from sklearn.mixture import GaussianMixture
 
+        if len(latents) < components:
+            raise InputError(f"received a mixture of {components} Gaussians for the latents of {len(latents)} images, expected at most as many: choose fewer")
         self.mixture = GaussianMixture(components, covariance_type="full", max_iter=2_000, tol=1e-3, random_state=seed).fit(np.asarray(latents, "float64"))
 
     def draw(self, count, seed=0):

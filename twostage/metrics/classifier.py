@@ -15,10 +15,11 @@ from twostage.lock import held
 from twostage.metrics.extractor import Extractor, digest_of
 from twostage.models.jit import jit_compile
 
+BATCH = 128
 FORM = 1  # of the network and its training; another number trains anew
 
 
-def classifier(name, train, test, epochs=None, width=None, batch_size=128, seed=0, folder=None):
+def classifier(name, train, test, epochs=None, width=None, batch_size=BATCH, seed=0, folder=None):
     """The `Extractor` of 8 x `width` features before the classes, with its accuracy on the test set. It is trained once and kept.
 
     Args:
@@ -29,10 +30,12 @@ def classifier(name, train, test, epochs=None, width=None, batch_size=128, seed=
         folder: Where it is kept; None: the cache of prepared pictures.
 
     Raises:
-        InputError: a set without labels.
+        InputError: a set without labels, or with fewer training images than one batch.
     """
     if train[1] is None or test[1] is None:
         raise InputError(f"received {name} without labels, a classifier needs them: take --extractor random, or an Inception from a file")
+    if len(train[0]) < batch_size:
+        raise InputError(f"received {len(train[0])} training images of {name}, a classifier needs {batch_size}: take --extractor random, or an Inception from a file")
     grey = train[0].shape[-1] == 1
     epochs, width = epochs or (5 if grey else 12), width or (16 if grey else 24)
     classes = int(max(train[1].max(), test[1].max())) + 1
