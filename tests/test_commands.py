@@ -181,6 +181,8 @@ def test_jax_trains_where_tensorflow_is_not_installed(tmp_path):
 def test_dry_run_writes_nothing(tmp_path, capsys):
     cli.stage1(["--run", str(tmp_path / "run"), "--dry-run"])
     assert "trainable parameters" in capsys.readouterr().out and not (tmp_path / "run").exists()
+    cli.stage1(["--run", str(tmp_path / "run"), "--dry-run", "--gamma", "learned", "--epochs", "4", "--halve-every", "2"])
+    assert "from 1 down to 0.95 at most; a larger --gamma-multiplier speeds it up" in capsys.readouterr().out  # 16 steps an epoch, .001 and .0005: exp(-.048)
 
 
 def mistake(capsys, command, *arguments):

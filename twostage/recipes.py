@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import subprocess
 import sys
@@ -204,7 +205,15 @@ def _introduce(config, stage, vae, what, steps):
     print(f"stage {stage.number}, preset {stage.preset}, {keras.backend.backend()} backend, on {what}")
     print(f"{count(vae):,} trainable parameters, {count(vae.encoder):,} in the encoder and {count(vae.decoder):,} in the decoder")
     print(f"{steps:,} steps an epoch, {steps * config.epochs:,} in all")
+    if config.gamma == "learned" and getattr(config, "likelihood", "gaussian") == "gaussian":
+        print(f"gamma is learned, by about its learning rate a step: from {config.gamma_start:g} down to {_least_gamma(config, steps):.2g} at most; a larger --gamma-multiplier speeds it up")
     print(", ".join(f"{name} {value}" for name, value in dataclasses.asdict(config).items()), flush=True)
+
+
+def _least_gamma(config, steps):
+    """Where a learned gamma comes to if each of Adam's steps lowers its logarithm by the learning rate times its multiplier."""
+    rates = sum(config.learning_rate * 0.5 ** (epoch // config.halve_every) for epoch in range(config.epochs))
+    return max(config.gamma_start * math.exp(-config.gamma_multiplier * steps * rates), config.gamma_floor)
 
 
 def _finish(stage, following):
