@@ -58,8 +58,8 @@ def stage2(config, stage, dry_run=False):
     Arguments as for `stage1`, with a `Stage2Config`; the data are those of stage 1.
     """
     first = finished_stage1(stage.run)
-    before = first.saved_config()
-    images, _ = data.load_for(before)
+    first_config = first.saved_config()
+    images, _ = data.load_for(first_config)
     check_count(len(images), config.batch_size)
     first.check_data(fingerprint(images))
     _prepare(config)
@@ -79,7 +79,7 @@ def stage2(config, stage, dry_run=False):
         watched = redraw(callbacks.contract.random_subset(moments, WATCHED, config.seed), np.random.default_rng((config.seed, 1)))
         rows = _train(config, stage, vae, batches, watched, {"latent_dim": width, "decode": lambda model, u: vae1.decode(model.decode(u))})
         law = float(callbacks.statistics.variance_law(mean, log_var).mean())
-        tied = before.posterior != "none" or before.divergence == "mmd"  # to a prior of variance 1
+        tied = first_config.posterior != "none" or first_config.divergence == "mmd"  # to a prior of variance 1
         normalizer = LatentNormalizer(1.0 if config.normal_target == "one" and tied else law**0.5, config.per_latent)
         normalizer.adapt(sampling.many_latents(vae, MEASURED, (config.seed, 15)))  # (seed, 2) are those of an evaluation's samples
         stage.save_model("normalizer.keras", keras.Sequential([keras.Input((width,)), normalizer]))

@@ -97,6 +97,6 @@ def _held_out(name):
 
 def _labels(names, within, depth):
     """Class numbers of pictures, in the order of the folders' names at that depth, the same in all splits; None unless every picture `within` the splits lies in one such folder."""
-    folders = {name: PurePosixPath(name).parts[depth:-1] for name in within}
-    numbers = {folder: number for number, folder in enumerate(sorted(set(folders.values())))}
-    return np.array([numbers[folders[name]] for name in names]) if len(numbers) > 1 and all(len(folder) == 1 for folder in numbers) else None
+    classes = {name: PurePosixPath(name).parts[depth:-1] for name in within}
+    numbers = {folder: number for number, folder in enumerate(sorted(set(classes.values())))}
+    return np.array([numbers[classes[name]] for name in names]) if len(numbers) > 1 and all(len(folder) == 1 for folder in numbers) else None
