@@ -1,4 +1,4 @@
-"""Seconds between two epochs of `fit` on TensorFlow, as Keras feeds a PyDataset and with tf.data's tuning off: `taskset -c 0 python benchmarks/epoch_gap.py [--epochs 50] [--seconds 4]`.
+"""Seconds between two epochs of `fit` on TensorFlow, as Keras feeds a PyDataset and as our batches are fed: `taskset -c 0 python benchmarks/epoch_gap.py [--epochs 50] [--seconds 4]`.
 
 At an epoch's end the data's iterator is let go, and with it the thread that tunes its buffers. Now and then this thread does not notice, and sleeps on until it would have tuned again: longer and longer
 the longer the epoch has lasted, up to a minute; training stands still meanwhile. Both sides run at once, each in a process of its own, on a model that does nothing but wait.
@@ -10,21 +10,18 @@ import sys
 import time
 
 
-def main(tuned, epochs, seconds):
+def main(side, epochs, seconds):
     """Prints the longest gaps of one side."""
     import keras
     import numpy as np
-    import tensorflow as tf
-    from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
+
+    from twostage.data.batches import Batches
 
     steps, gaps = 200, []
 
-    class Data(keras.utils.PyDataset):
-        def __len__(self):
-            return steps
-
+    class Labelled(Batches):
         def __getitem__(self, index):
-            return np.zeros((4, 3), "float32"), np.zeros((4, 1), "float32")
+            return super().__getitem__(index)[0], np.zeros((4, 1), "float32")
 
     class Clock(keras.callbacks.Callback):
         ended = None
@@ -37,25 +34,22 @@ def main(tuned, epochs, seconds):
             time.sleep(seconds / steps)
             self.ended = time.monotonic()
 
-    if not tuned:
-        plain, options = PyDatasetAdapter.get_tf_dataset, tf.data.Options()
-        options.autotune.enabled = False
-        PyDatasetAdapter.get_tf_dataset = lambda adapter: plain(adapter).with_options(options)
+    batches = Labelled(np.zeros((4 * steps, 3), "float32"), 4)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
-    model.fit(Data(), epochs=epochs, verbose=0, shuffle=False, callbacks=[Clock()])
+    model.fit(batches if side == "Keras" else batches.feed(), epochs=epochs, verbose=0, shuffle=False, callbacks=[Clock()])
     longest = ", ".join(f"{gap:.2f}" for gap in sorted(gaps)[::-1][:5])
-    print(f"tuning {'on' if tuned else 'off'}: {sum(gap > 1 for gap in gaps)} of {len(gaps)} gaps above 1 s, the longest {longest} s; {sum(gaps):.1f} s in all", flush=True)
+    print(f"{side}: {sum(gap > 1 for gap in gaps)} of {len(gaps)} gaps above 1 s, the longest {longest} s; {sum(gaps):.1f} s in all", flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=4.0, help="of an epoch")
-    parser.add_argument("--side", choices=("on", "off"), help=argparse.SUPPRESS)
+    parser.add_argument("--side", choices=("Keras", "ours"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.side:
-        main(given.side == "on", given.epochs, given.seconds)
+        main(given.side, given.epochs, given.seconds)
     else:
-        for side in [subprocess.Popen([sys.executable, __file__, "--side", name, "--epochs", str(given.epochs), "--seconds", str(given.seconds)]) for name in ("on", "off")]:
+        for side in [subprocess.Popen([sys.executable, __file__, "--side", name, "--epochs", str(given.epochs), "--seconds", str(given.seconds)]) for name in ("Keras", "ours")]:
             side.wait()

@@ -1,9 +1,11 @@
 """Data: splits that never change, batches, a look before training, one clear line for what cannot be used."""
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
+from small_models import linear_vae
 from test_folders import write_images
 
 from twostage import InputError, cli, data
@@ -108,8 +110,6 @@ def test_batches_are_a_function_of_seed_epoch_and_index():
 
 def test_fit_sees_each_epochs_own_order():
     """What the training step gets, epoch by epoch, also when a fit starts at a later epoch."""
-    import keras
-
     x = np.arange(40, dtype="float32")[:, None]
     seen = {}
 
@@ -137,7 +137,7 @@ def test_fit_sees_each_epochs_own_order():
     for first, last in ((0, 2), (2, 4)):
         model = Recorder()
         model.compile(keras.optimizers.SGD(0.0))
-        model.fit(batches, epochs=last, initial_epoch=first, shuffle=False, verbose=0, callbacks=[batches.follow_epochs(), Watch()])
+        model.fit(batches.feed(), epochs=last, initial_epoch=first, shuffle=False, verbose=0, callbacks=[batches.follow_epochs(), Watch()])
     for epoch in range(4):
         batches.set_epoch(epoch)
         np.testing.assert_array_equal(seen[epoch], [batches[i][0][:, 0] for i in range(5)])
@@ -178,6 +178,19 @@ def test_limit_is_a_fixed_choice_and_jpeg_is_pillows(tmp_path):
         np.testing.assert_array_equal(again[3], np.asarray(expected))
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data")
+def test_on_tensorflow_batches_are_fed_without_the_tuning_that_makes_keras_stand_still(monkeypatch):
+    """As a `VAE` gives them to Keras: the rest of an epoch here, in its order."""
+    given, batches = [], Batches(np.arange(84, dtype="float32").reshape(42, 2), 4, seed=3)
+    monkeypatch.setattr(keras.Model, "fit", lambda self, x, *rest, **options: given.append(x))
+    batches.set_epoch(2)
+    batches.first = 7
+    linear_vae(2).fit(batches)
+    rows = [part.numpy() for (part,) in given[0]]
+    np.testing.assert_array_equal(rows, [batches[i][0] for i in range(3)])
+    assert given[0].options().autotune.enabled is False and given[0].cardinality() == 3
+
+
 def test_flip_mirrors_half_of_the_images_anew_in_every_epoch():
     images = np.random.default_rng(0).integers(0, 256, (400, 4, 5, 1), "uint8")
     batches, shares = Batches(images, 200, seed=3, transform=flip), []
@@ -194,8 +207,6 @@ def test_flip_mirrors_half_of_the_images_anew_in_every_epoch():
 
 def test_each_process_gets_its_part_of_every_batch(monkeypatch):
     """What two processes would read, without starting them: tests/gamma_modes.py does."""
-    import keras
-
     class Distribution:
         num_processes, num_model_replicas, auto_shard_dataset, data_shard_id = 3, 6, False, 0
 

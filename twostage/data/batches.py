@@ -5,6 +5,8 @@ import numpy as np
 
 from twostage.errors import InputError
 
+AHEAD = 2  # batches made while a step is at work, on TensorFlow
+
 
 def flip(batch, generator):
     """Each image (batch, height, width, channels) mirrored left to right with probability one half. A transform for `Batches`."""
@@ -35,7 +37,7 @@ class Batches(keras.utils.PyDataset):
 
     The attribute `first` is the step that an epoch begins with: 0, unless the rest of a stopped epoch is to be done.
 
-    Give `fit` the callback `batches.follow_epochs()` beside it, and `shuffle=False`.
+    Give `fit` the callback `batches.follow_epochs()` beside it, and `shuffle=False`. A model that is no `VAE` wants `fit(batches.feed(), ...)`.
 
     Where `keras.distribution` spreads the work over several processes, each gets its own part of every batch, and all of them together
     get what one would: `batch_size` is that of the whole.
@@ -60,6 +62,22 @@ class Batches(keras.utils.PyDataset):
     def follow_epochs(self):
         """The callback that tells the batches which epoch it is. Keras's own hooks on the data set come at other moments."""
         return keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: self.set_epoch(epoch))
+
+    def feed(self):
+        """What Keras is to be given, anew for each `fit`: the batches themselves, on TensorFlow as a `tf.data.Dataset`.
+
+        Keras makes one of them, too, but lets tf.data tune its buffers. When the iterator is let go, once an epoch, the tuner's thread now and then does not notice and sleeps on, and training stands
+        still for up to a minute (benchmarks/epoch_gap.py).
+        """
+        if keras.backend.backend() != "tensorflow":
+            return self
+        import tensorflow as tf
+
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        signature, steps = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in self[0]), len(self)  # of any length, as Keras has it: another graph has other roundings
+        dataset = tf.data.Dataset.from_generator(lambda: (self[i] for i in range(steps)), output_signature=signature)
+        return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(AHEAD).with_options(options)
 
     def __len__(self):
         return len(self.data) // self.batch_size - self.first

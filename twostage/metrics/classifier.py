@@ -104,7 +104,7 @@ def _trained(train, classes, epochs, width, batch_size, seed, path):
     model.compile(keras.optimizers.AdamW(rate, weight_decay=0.02), loss, metrics=["accuracy"], jit_compile=jit_compile())
     tell = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: print(f"classifier, epoch {epoch + 1}/{epochs}: accuracy {logs['accuracy']:.4f}", flush=True))
     backup = keras.callbacks.BackupAndRestore(path.with_suffix(""))  # a training that dies goes on
-    model.fit(batches, epochs=epochs, shuffle=False, verbose=0, callbacks=[batches.follow_epochs(), backup, tell])
+    model.fit(batches.feed(), epochs=epochs, shuffle=False, verbose=0, callbacks=[batches.follow_epochs(), backup, tell])
     return model
 
 

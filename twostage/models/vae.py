@@ -133,8 +133,9 @@ class VAE(keras.Model):
         return loss
 
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
-        """As Keras's. Every batch must divide by the number of replicas; an interrupted fit leaves no computed gamma at work."""
+        """As Keras's. Every batch must divide by the number of replicas; an interrupted fit leaves no computed gamma at work. `Batches` are fed as they want to be."""
         check_replicas(getattr(self, "distribute_strategy", None), x, batch_size, kwargs.get("validation_split", 0.0))
+        x = x.feed() if hasattr(x, "feed") else x
         try:
             return super().fit(self._checked(x), y, batch_size, *args, **kwargs)
         except BaseException:  # no callback ends what it began: a computed gamma would stay at work
