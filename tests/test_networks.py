@@ -1,4 +1,4 @@
-"""Networks: the papers' parameter counts, l2 in the loss, the side that the ResNet takes; convolutions and Adam equal Keras's."""
+"""Networks: the papers' parameter counts, l2 in the loss, the side that the ResNet takes; convolutions, dense layers and Adam equal Keras's."""
 
 import keras
 import numpy as np
@@ -9,6 +9,7 @@ import twostage
 from twostage import assemble, config, dense_decoder, dense_encoder, resnet_decoder, resnet_encoder
 from twostage.models import convolution
 from twostage.models.adam import Adam
+from twostage.models.dense import Dense
 
 
 def trainable(*models):
@@ -97,6 +98,28 @@ def test_the_convolutions_gradients_are_kerass(kind, side, strides, monkeypatch)
     for theirs, ours in zip(*([np.array(tf.cast(one, "float32")) for one in side] for side in found)):
         np.testing.assert_allclose(ours, theirs, atol=0.02 * np.abs(theirs).max())  # eight bits
     assert len(products) == (0 if (side, strides) == (8, 1) else 1)  # by the product on small maps
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the operations are TensorFlow's")
+@pytest.mark.parametrize("training", [False, True])
+def test_the_dense_layers_gradients_are_kerass(training):
+    import tensorflow as tf
+
+    x = tf.constant(np.random.default_rng(0).standard_normal((20, 5), dtype="float32"))
+    found, weights = [], [np.random.default_rng(i).standard_normal(shape) for i, shape in enumerate([(5, 7), (7,)])]
+    for kind in (keras.layers.Dense, Dense):
+        layer = kind(7, activation="tanh")
+        layer.build(x.shape)
+        layer.set_weights(weights)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            outputs = layer(x, training=training)
+            loss = tf.reduce_sum(tf.sin(3 * outputs))
+        found.append([outputs, *tape.gradient(loss, [x, *[weight.value for weight in layer.trainable_weights]])])
+    for theirs, ours in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    graph = tf.function(lambda x: layer(x, training=training)).get_concrete_function(x).graph
+    assert ("BatchMatMulV2" in {operation.type for operation in graph.get_operations()}) == training
 
 
 @pytest.mark.parametrize("amsgrad", [False, True])

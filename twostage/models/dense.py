@@ -1,9 +1,24 @@
 """The dense networks of stage 2 (Dai & Wipf): a VAE on vectors whose input is concatenated before the heads."""
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from twostage.models.resnet import gaussian_heads
+
+
+@keras.saving.register_keras_serializable("twostage")
+class Dense(layers.Dense):
+    """`keras.layers.Dense`, the same numbers up to rounding.
+
+    In training on TensorFlow its product is that of a batch of one matrix: the gradient of its inputs, upstream W^T, then takes half the time, on a CPU in float32.
+    """
+
+    def call(self, inputs, training=False):
+        if not training or keras.backend.backend() != "tensorflow":
+            return super().call(inputs, training=training)
+        outputs = ops.squeeze(ops.matmul(ops.expand_dims(inputs, 0), ops.expand_dims(self.kernel, 0)), 0)
+        outputs = ops.add(outputs, self.bias) if self.use_bias else outputs
+        return outputs if self.activation is None else self.activation(outputs)
 
 
 def dense_encoder(input_dim, width=1024, depth=3, latent_dim=None):
@@ -22,5 +37,5 @@ def dense_decoder(output_dim, width=1024, depth=3, latent_dim=None):
 def _tower(inputs, width, depth):
     h = inputs
     for _ in range(depth):
-        h = layers.Dense(width, activation="relu")(h)
+        h = Dense(width, activation="relu")(h)
     return layers.Concatenate()([inputs, h])  # (batch, input + width)
