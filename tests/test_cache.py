@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 
 import numpy as np
@@ -108,24 +107,19 @@ def test_a_killed_preparation_goes_on_and_gives_the_same_bytes(tmp_path):
     folder = faces(tmp_path / "faces", 150)
     expected = plain_loop(folder, split_of(Folder(folder), "train").names)
     script = (
-        "import sys, time\n"
+        "import os, sys\n"
         "from test_cache import prepare, part, Preparation\n"
         "from pathlib import Path\n"
-        "part.CHUNK, part.NOTED, call = 8, 0, Preparation.__call__\n"
-        "Preparation.__call__ = lambda *arguments: time.sleep(0.01) or call(*arguments)\n"
+        "part.CHUNK, part.NOTED, call, calls = 8, 0, Preparation.__call__, []\n"
+        "Preparation.__call__ = lambda *arguments: len(calls) == 20 and os.kill(os.getpid(), int(sys.argv[3])) or calls.append(1) or call(*arguments)\n"
         "prepare(Path(sys.argv[1]), Path(sys.argv[2]))\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path])}
     done = []
     for sent in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT):
-        process = subprocess.Popen([sys.executable, "-c", script, folder, tmp_path / "cache"], env=environment)
-        before, deadline = done[-1] if done else 0, time.monotonic() + 60
-        while (rows := _noted(tmp_path / "cache")) < before + 16 and time.monotonic() < deadline:
-            time.sleep(0.005)
-        process.send_signal(sent)
-        process.wait()
-        done.append(rows)
-    assert 0 < done[0] < done[1] < done[2] < len(expected), done
+        subprocess.run([sys.executable, "-c", script, folder, tmp_path / "cache", str(int(sent))], env=environment)
+        done.append(_noted(tmp_path / "cache"))
+    assert done == [16, 32, 48] and len(expected) > 68  # two pieces of eight are done each time, and half of a third
     place = next((tmp_path / "cache").iterdir())
     assert not (place / "images.npy").exists()
     kept = part._prepare
