@@ -75,7 +75,8 @@ class Batches(keras.utils.PyDataset):
 
         options = tf.data.Options()
         options.autotune.enabled = False
-        signature, steps = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in self[0]), len(self)  # of any length, as Keras has it: another graph has other roundings
+        steps = len(self)
+        signature = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in self[0])  # any length, as Keras has it: another graph rounds otherwise
         dataset = tf.data.Dataset.from_generator(lambda: (self[i] for i in range(steps)), output_signature=signature)
         return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(AHEAD).with_options(options)
 
