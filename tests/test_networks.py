@@ -81,8 +81,8 @@ def test_l2_enters_the_loss():
 def test_the_convolutions_gradients_are_kerass(kind, side, strides, monkeypatch):
     import tensorflow as tf
 
-    products, product = [], convolution._filter_gradient
-    monkeypatch.setattr(convolution, "_filter_gradient", lambda *arguments: products.append(1) or product(*arguments))
+    products, product = [], convolution._by_product
+    monkeypatch.setattr(convolution, "_by_product", lambda *arguments: products.append(1) or product(*arguments))
     x = tf.cast(np.random.default_rng(0).standard_normal((20, side, side, 5)), "bfloat16")
     found, weights = [], None
     for module in (keras.layers, convolution):
@@ -98,6 +98,32 @@ def test_the_convolutions_gradients_are_kerass(kind, side, strides, monkeypatch)
     for theirs, ours in zip(*([np.array(tf.cast(one, "float32")) for one in side] for side in found)):
         np.testing.assert_allclose(ours, theirs, atol=0.02 * np.abs(theirs).max())  # eight bits
     assert len(products) == (0 if (side, strides) == (8, 1) else 1)  # by the product on small maps
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the operations are TensorFlow's")
+@pytest.mark.parametrize("filters, kernel, mirrors", [(3, 3, True), (1, (5, 3), True), (3, 4, False), (16, 3, False)])
+def test_the_gradient_of_a_convolution_to_few_channels_is_kerass(filters, kernel, mirrors, monkeypatch):
+    import tensorflow as tf
+
+    mirrored, mirror = [], convolution._mirrored
+    monkeypatch.setattr(convolution, "_mirrored", lambda *arguments: mirrored.append(1) or mirror(*arguments))
+    x = tf.constant(np.random.default_rng(0).standard_normal((4, 6, 9, 18), dtype="float32"))
+    found, weights = [], None
+    for module in (keras.layers, convolution):
+        layer = module.Conv2D(filters, kernel, padding="same")
+        layer.build(x.shape)
+        weights = weights or [np.random.default_rng(i).standard_normal(weight.shape) / 5 for i, weight in enumerate(layer.weights)]
+        layer.set_weights(weights)
+        with tf.GradientTape() as outer:  # twice, as a gradient penalty does
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                loss = tf.reduce_sum(tf.sin(layer(x)))
+            first = tape.gradient(loss, [x, *[weight.value for weight in layer.trainable_weights]])
+            penalty = tf.reduce_sum(first[0] ** 2)
+        found.append([loss, *first, outer.gradient(penalty, layer.kernel.value)])
+    for theirs, ours in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * np.abs(theirs).max())
+    assert bool(mirrored) == mirrors
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the operations are TensorFlow's")
