@@ -49,6 +49,10 @@ class LatentMoments(PosteriorWatcher):
         self.every_steps, self.path = every_steps, path
         self.records = {}
 
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self.records = {}
+
     def on_epoch_begin(self, epoch, logs=None):
         self._steps = 0  # done in this epoch
 

@@ -109,8 +109,12 @@ def test_what_is_missing_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv(distribution.COUNT, "2")
     with pytest.raises(InputError, match="without KERAS_DISTRIBUTION_PROCESS_ID, KERAS_DISTRIBUTION_JOB_ADDRESSES"):
         distribution.join(tmp_path)
+    monkeypatch.setenv(distribution.ADDRESSES, "127.0.0.1:1")
+    for number in ("a", "2", "-1"):
+        monkeypatch.setenv(distribution.NUMBER, number)
+        with pytest.raises(InputError, match=f"PROCESSES=2 and KERAS_DISTRIBUTION_PROCESS_ID={number}, expected a number of processes and one from 0 to below it"):
+            distribution.join(tmp_path)
     if BACKEND != "jax":
         monkeypatch.setenv(distribution.NUMBER, "0")
-        monkeypatch.setenv(distribution.ADDRESSES, "127.0.0.1:1")
         with pytest.raises(InputError, match="several processes need JAX: set KERAS_BACKEND=jax"):
             distribution.join(tmp_path)

@@ -126,9 +126,10 @@ def test_results_of_other_extractors_and_data_may_not_be_compared(tmp_path):
         assert text.startswith("These may not be compared:\n- ") and results.MUST_AGREE[place] in text and " ".join(place) in text
     (tmp_path / "b.json").write_text(json.dumps({"manifest": manifest, "distances": {"REC": {"frechet": 51.0, "frechet_error": 0.4}}}))
     assert "| REC | 50.000 +- 0.300 | 51.000 +- 0.400 | +2.0 |" in results.compare(tmp_path / "a.json", tmp_path / "b.json")
-    (tmp_path / "c.json").write_text("{}")
-    with pytest.raises(InputError, match="is no result of twostage.evaluate: give RUN/evaluation/NAME.json"):
-        results.compare(tmp_path / "a.json", tmp_path / "c.json")
+    for other in ("{}", "[1]"):
+        (tmp_path / "c.json").write_text(other)
+        with pytest.raises(InputError, match="is no result of twostage.evaluate: give RUN/evaluation/NAME.json"):
+            results.compare(tmp_path / "a.json", tmp_path / "c.json")
 
 
 def test_a_classifier_learns_is_kept_and_reads_its_features(tmp_path, capsys):

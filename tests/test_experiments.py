@@ -12,6 +12,7 @@ import pytest
 
 from twostage import assemble, charts, cli, config, evaluation, protocol, recipes, results
 from twostage.experiments import balancing, balancing_faces, berger_sebag, beta_sigma, dai_wipf, hypersphere, planar, rae, rows, two_stages
+from twostage.errors import Diverged
 from twostage.experiments.rows import Row, Setting
 from twostage.metrics.random_network import random_network
 
@@ -34,7 +35,20 @@ def test_rows_are_run_once_and_set_beside_the_paper(tmp_path, capsys):
     assert text[0] == "| row | FID, paper | elbo, paper | elbo, ours | seeds |"
     assert text[2] == "| a | 9 | 1.2 +- .1 | 1.5 +- 0.71 | 2 |" and text[3] == "| b | - | - | 5.5 +- 0.71 | 2 |"
     assert len({setting.path(Row(f"F-VAE {sigma}", {}), 0, ".json") for sigma in (0.1, 0.3, 1.0)}) == 3
-    assert rows.spread([]) == "-" and rows.spread([2.0]) == "2"
+    assert rows.spread([]) == "-" and rows.spread([2.0]) == "2" and rows.spread([math.nan, 1.0]) == "nan +- nan" and rows.spread([math.inf, 1.0]) == "inf +- nan"
+
+
+def test_a_row_that_diverges_does_not_hold_the_others(tmp_path, capsys):
+    def measure(row, seed, found, setting):
+        if row.name == "b" and seed == 0:
+            raise Diverged("the loss of epoch 2 is nan")
+        return {"elbo": 1.0 + seed}
+
+    table, setting = [Row("b", {}, {"elbo": "7"}), Row("a", {})], Setting(tmp_path, 1)
+    found = rows.run(table, measure, setting, (0, 1))
+    assert "b, seed 0: the loss of epoch 2 is nan" in capsys.readouterr().out
+    assert rows.run(table, None, setting, (0, 1)) == found  # it would diverge again
+    assert [line[1:] for line in rows.table(table, found)[1]] == [["7", "2", "2"], ["-", "1.5 +- 0.71", "2"]]
 
 
 def test_points_lie_near_the_curve_with_their_thirds_noise():
@@ -79,6 +93,9 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         cli.experiment("likelihoods", ["--out", str(tmp_path / "likelihoods"), "--extractor", "random"])
     assert "received --extractor random, but likelihoods measures no distance between images: drop it" in capsys.readouterr().err
+    with pytest.raises(SystemExit):  # before anything is trained
+        cli.experiment("rae", ["--out", str(tmp_path / "rae"), "--extractor", "keras", "--weights", str(tmp_path / "none.h5")])
+    assert "none.h5, which does not exist: fetch" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         cli.experiment("rae", ["--out", str(tmp_path / "rae"), "--data", "photos"])
     assert "received --data photos, expected a name that begins with mnist or cifar10" in capsys.readouterr().err

@@ -108,3 +108,21 @@ def test_an_interrupted_fit_leaves_no_rule_at_work():
     before = float(vae.gamma)
     vae.fit(x, epochs=2, verbose=0)
     assert float(vae.gamma) == before
+
+
+@pytest.mark.parametrize("kept", ["restored", "saved"])
+def test_the_weights_of_a_fit_leave_nothing_at_work(kept, tmp_path):
+    """EarlyStopping brings the best epoch's weights back after the rule has ended; ModelCheckpoint's file has the rule at work."""
+    import callbacks
+
+    vae, x = linear_vae(log_var=-60.0), np.ones((32, 6), "float32")
+    vae.compile(keras.optimizers.SGD(0.0))
+    path = tmp_path / "vae.keras"
+    keeper = keras.callbacks.EarlyStopping("loss", patience=1, restore_best_weights=True) if kept == "restored" else keras.callbacks.ModelCheckpoint(path)
+    vae.fit(x, epochs=4, verbose=0, callbacks=[callbacks.ComputedGamma("batch"), callbacks.FreeBits(0.5), keeper])
+    if kept == "saved":
+        vae = keras.saving.load_model(path)
+    before = float(vae.gamma)
+    for others in ([], [callbacks.GammaSchedule(lambda t: before, unit="epoch")]):
+        free = vae.fit(x, epochs=2, verbose=0, callbacks=[callbacks.FreeBits(0.25), *others]).history["free_bits"]
+        assert float(vae.gamma) == pytest.approx(before) and free == [0.25] * 2 and float(vae.free_bits) == 0.0

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twostage import cli, export
+from twostage import cli, export, report, whole
 from twostage.data.batches import Batches
 from twostage.errors import InputError, Stopped
 from twostage.runs import finished_stage1
@@ -146,7 +146,9 @@ def test_a_stage_1_that_is_trained_on_is_unfinished_until_its_end(run, capsys):
     (run / "stage2").mkdir()
     assert "stage2 was trained on this stage 1 as it is: remove" in refused(capsys, "--run", run, "--resume")
     (run / "stage2").rmdir()
+    report.write(run, stage2={"loss": 1.0})
     cli.stage1(["--run", str(run), "--resume"])
+    assert set(whole.read_json(run / "results.json")) == {"stage1"}  # of a stage 2 that was removed nothing stays
     assert finished_stage1(run).saved_config().epochs == 3
     assert "was trained for 3 epochs already, received --epochs 2: give at least as many" in refused(capsys, "--run", run, "--resume", "--epochs", "2")
     assert finished_stage1(run).saved_config().epochs == 3

@@ -155,6 +155,8 @@ def test_latent_moments_are_recorded_within_and_after_epochs(tmp_path):
         np.testing.assert_allclose(records["variance_of_mean"], np.tile(mean.var(0), (6, 1)), rtol=1e-4)
         np.testing.assert_allclose(records["mean_variance"], np.full((6, 3), np.exp(-1.0)), rtol=1e-5)
     assert history["posterior_variance_max"] == pytest.approx([np.exp(-1.0)] * 2, rel=1e-5)
+    model.fit(x, batch_size=12, epochs=1, verbose=0, callbacks=[watch])
+    assert watch.records["step"].tolist() == [12, 14, 15]  # of the latest fit
 
 
 def test_collapse_alarm_names_the_latents(caplog):

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from twostage import whole
-from twostage.errors import InputError, Stopped
+from twostage.errors import Diverged, InputError, Stopped
 
 KEPT = 2  # the newest checkpoints stay
 NAME = "epoch-{epoch:05d}-step-{step:06d}.npz"  # epochs done, and steps done of the next one: the order of names is that of time
@@ -106,7 +106,7 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if not math.isfinite(logs["loss"]):
             mend = "start another run, with a smaller --learning-rate or a larger --gamma-floor"
-            raise InputError(f"the loss of epoch {epoch + 1} is {logs['loss']}; {self.folder} keeps the last good checkpoint: {mend}")
+            raise Diverged(f"the loss of epoch {epoch + 1} is {logs['loss']}; {self.folder} keeps the last good checkpoint: {mend}")
         self.epoch, self.step = epoch + 1, 0
         self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
         self._save()
@@ -130,7 +130,7 @@ class Checkpoint(keras.callbacks.Callback):
     def _stopped(self):
         where = f"{self.epoch} epochs" + (f" and {self.step} steps of the next" if self.step else "")
         text = f"stopped by {signal.Signals(self._signal).name} after {where}; all is saved in {self.folder}"
-        return Stopped(f"{text}; go on by `{self.stage.command} --resume`", self._signal)
+        return Stopped(text, self._signal, f"`{self.stage.command} --resume`")
 
 
 def _variables(model):

@@ -14,6 +14,7 @@ from twostage.quiet import quiet
 
 _ROOM, _RIGHTS, _PLACE = "make room", "make the folder writable, or choose another", "choose a folder that is there, or can be made"
 EXTRACTORS = ("classifier", "random", "inception2015", "keras")
+RESUME = "the same command and --resume"
 UNWRITABLE = {
     errno.ENOSPC: _ROOM, errno.EDQUOT: _ROOM, errno.EFBIG: _ROOM, errno.EROFS: _RIGHTS, errno.EACCES: _RIGHTS, errno.EPERM: _RIGHTS, errno.ENOTDIR: _PLACE, errno.EEXIST: _PLACE,
 }  # fmt: skip
@@ -21,12 +22,12 @@ UNWRITABLE = {
 
 def stage1(argv=None):
     """`train_stage1.py`: trains stage 1 and writes its SavedModel."""
-    guarded(_stage, 1, argv)
+    guarded(_stage, 1, argv, again=RESUME)
 
 
 def stage2(argv=None):
     """`train_stage2.py`: trains stage 2 on the latents of a finished stage 1."""
-    guarded(_stage, 2, argv)
+    guarded(_stage, 2, argv, again=RESUME)
 
 
 def export(argv=None):
@@ -55,8 +56,8 @@ def experiment(name, argv=None):
     guarded(_experiment, name, argv)
 
 
-def guarded(command, *arguments):
-    """Calls a command; what a user can mend ends the process with one line on standard error and status 2."""
+def guarded(command, *arguments, again="the same command again"):
+    """Calls a command; what a user can mend ends the process with one line on standard error and status 2. `again`: by what one goes on."""
     try:
         command(*arguments)
     except InputError as error:
@@ -66,13 +67,14 @@ def guarded(command, *arguments):
         if error.errno not in UNWRITABLE:
             raise
         where = f"{error.filename} was not written: " if error.filename else ""
-        print(f"error: {where}{error.strerror}: {UNWRITABLE[error.errno]}; what was saved before is whole, --resume goes on", file=sys.stderr)
+        print(f"error: {where}{error.strerror}: {UNWRITABLE[error.errno]}; what was saved before is whole, go on by {again}", file=sys.stderr)
         sys.exit(2)
     except Stopped as stopped:
-        print(f"\n{stopped}" if sys.stdout.isatty() else stopped, file=sys.stderr)  # after a progress bar
+        told = f"{stopped}; go on by {stopped.again if again == RESUME else again}"
+        print(f"\n{told}" if sys.stdout.isatty() else told, file=sys.stderr)  # after a progress bar
         sys.exit(128 + stopped.signal)
     except KeyboardInterrupt:
-        print("\nstopped; go on with the same command and --resume", file=sys.stderr)
+        print(f"\nstopped; go on by {again}", file=sys.stderr)
         sys.exit(130)
 
 

@@ -36,9 +36,12 @@ def join(run):
     missing = [name for name in (NUMBER, ADDRESSES) if not os.environ.get(name)]
     if missing:
         raise InputError(f"received {COUNT} without {', '.join(missing)}: set all three for each process (docs/scaling.md)")
+    count, number = os.environ[COUNT], os.environ[NUMBER]
+    if not (count.isdecimal() and number.isdecimal() and int(number) < int(count)):
+        raise InputError(f"received {COUNT}={count} and {NUMBER}={number}, expected a number of processes and one from 0 to below it")
     if keras.backend.backend() != "jax":
         raise InputError(f"received {COUNT} on the backend {keras.backend.backend()}, several processes need JAX: set KERAS_BACKEND=jax")
-    if int(os.environ[NUMBER]):
+    if int(number):
         run = _copy(Path(run))
     with quiet(1):
         keras.distribution.initialize()  # which greets

@@ -14,10 +14,12 @@ import twostage
 from twostage import data, gallery, measures, normalisation, page, runs, sampling, whole
 from twostage.errors import InputError
 from twostage.latents import encode, redraw
+from twostage.lock import held
 from twostage.measures import BATCH
 from twostage.metrics import inception
 from twostage.metrics.classifier import BATCH as CLASSIFIER_BATCH
 from twostage.metrics.classifier import classifier
+from twostage.metrics.extractor import digest_of
 from twostage.metrics.random_network import random_network
 from twostage.protocol import Protocol
 from twostage.results import table
@@ -49,7 +51,7 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
         (result, path): a dict with `manifest`, `distances` (one dict a kind of image), `copying`, `likelihood` and `latents`, and where its table was written.
     """
     models, config = load(run)
-    stage1 = models["stage1"]
+    stage1, measured = models["stage1"], digest_of(weight for model in models.values() for weight in model.get_weights())
     images = {split: _split(config, split)[0] for split in ("train", "test")}
     mode = {"batch_normalisation": normalisation.MOVING}
     if recalibrated:
@@ -76,7 +78,7 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
         "manifest": {
             "run": str(run), "extractor": extractor.manifest(), "protocol": protocol.manifest(), "reference_images": len(reference),
             "data": {**{name: getattr(config, name) for name in ("crop", "side", "resize", "jpeg_roundtrip", "pad")}, "source": config.data, **runs.fingerprint(reference)},
-            **mode, "seed": seed, "half_samples": repeats, "bound_images": len(bounded), "importance_samples": importance_samples, **runs.environment(),
+            **mode, "models": measured, "seed": seed, "half_samples": repeats, "bound_images": len(bounded), "importance_samples": importance_samples, **runs.environment(),
         },
         "distances": distances,
         "copying": {"kind": lookup[0], **measures.copying(lookup[1], of_train, of_test, seed)},
@@ -84,12 +86,14 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
         "latents": measures.latents(models, images["train"], [one for one in drawing if one.name in LOOKED_AT], seed),
     }  # fmt: skip
     name = "-".join([extractor.name.replace(" ", "_"), protocol.name, *protocol.quirks, *["recalibrated"] * recalibrated])
-    nearby = gallery.neighbours(shown[lookup[0]], lookup[1], near, of_train)
-    result["latents"]["traversed"] = gallery.write(Path(run) / "evaluation" / name, stage1, some(images["test"], PICTURED), shown, nearby)
-    whole.write_json(Path(run) / "evaluation" / f"{name}.json", result)
-    whole.write(Path(run) / "evaluation" / f"{name}.md", table(result))
-    page.write(run, name)
-    return result, Path(run) / "evaluation" / f"{name}.md"
+    nearby, folder = gallery.neighbours(shown[lookup[0]], lookup[1], near, of_train), Path(run) / "evaluation"
+    folder.mkdir(exist_ok=True)
+    with held(folder):  # another evaluation may end now
+        result["latents"]["traversed"] = gallery.write(folder / name, stage1, some(images["test"], PICTURED), shown, nearby)
+        whole.write_json(folder / f"{name}.json", result)
+        whole.write(folder / f"{name}.md", table(result))
+        page.write(run, name)
+    return result, folder / f"{name}.md"
 
 
 def load(run):

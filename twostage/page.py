@@ -49,7 +49,8 @@ def write(run, name):
     results = {name: results.pop(name), **{key: other for key, other in results.items() if "copying" in other}}
     body = [f"<h1>{html.escape(run.resolve().name)}</h1>", _about(run, results[name]), "<h2>Figures</h2>"]
     for key, result in results.items():
-        body += [f"<h3>{html.escape(key)}</h3>", *[table(*one) for one in tables(result)], *[f'<p class="note">{html.escape(text)}</p>' for text in sentences(result)]]
+        earlier = ", of an earlier model" * (result["manifest"].get("models") != results[name]["manifest"]["models"])
+        body += [f"<h3>{html.escape(key)}{earlier}</h3>", *[table(*one) for one in tables(result)], *[f'<p class="note">{html.escape(text)}</p>' for text in sentences(result)]]
     body += [_gallery(run / "evaluation" / name, results[name]), _latents(results[name]), _training(run, results[name])]
     body += ["<h2>How it was got</h2>", *[f"<details><summary>{html.escape(key)}</summary><pre>{html.escape(json.dumps(result['manifest'], indent=2))}</pre></details>" for key, result in results.items()]]
     whole.write(run / "report.html", document(run.resolve().name, body))

@@ -83,8 +83,7 @@ def stage2(config, stage, dry_run=False):
         normalizer = LatentNormalizer(1.0 if config.normal_target == "one" and tied else law**0.5, config.per_latent)
         normalizer.adapt(sampling.many_latents(vae, MEASURED, (config.seed, 15)))  # (seed, 2) are those of an evaluation's samples
         stage.save_model("normalizer.keras", keras.Sequential([keras.Input((width,)), normalizer]))
-        _save(config, stage, vae, rows, watched)
-        report.write(stage.run, latents=report.latent_figures(vae, normalizer, (config.seed, 3)))
+        _save(config, stage, vae, rows, watched, latents=report.latent_figures(vae, normalizer, (config.seed, 3)))
     _finish(stage, f"python -m twostage.sample --run {stage.run} --n 64 --seed 1 --out samples.png")
 
 
@@ -191,13 +190,17 @@ def gamma_rule(config, stage):
     return [rule]
 
 
-def _save(config, stage, vae, rows, watched):
+def _save(config, stage, vae, rows, watched, **figures):
+    """The model last: where it is, the stage is finished."""
     mean, log_var = encode(vae, watched)
     pictures.save_png(stage.path / "images" / "latents.png", pictures.latent_variances(mean, log_var))
-    before = {"batch_normalisation": None} if stage.number == 1 else {}
-    (stage.path / "recalibrated.keras").unlink(missing_ok=True)  # of what was trained before, as that figure is
+    if stage.number == 1:
+        (stage.path / "recalibrated.keras").unlink(missing_ok=True)  # of what was trained before, as these figures are
+        figures["batch_normalisation"] = None
+        if not (stage.run / "stage2").exists():
+            figures |= {"stage2": None, "latents": None}
+    report.write(stage.run, **figures, **{f"stage{stage.number}": report.stage_figures(config, rows, log_var)})
     stage.save_model("model.keras", vae)
-    report.write(stage.run, **before, **{f"stage{stage.number}": report.stage_figures(config, rows, log_var)})
 
 
 def _introduce(config, stage, vae, what, steps):
@@ -224,7 +227,7 @@ def _finish(stage, following):
     if keras.backend.backend() == "tensorflow":
         written.append(f"wrote {export_locked(stage.run)}")
     elif find_spec("tensorflow"):
-        command = [sys.executable, "-c", "import sys; from twostage import cli, recipes; cli.guarded(recipes.export_locked, sys.argv[1])", str(stage.run)]
+        command = [sys.executable, "-c", "import sys; from twostage import cli, recipes; cli.guarded(recipes.export_locked, sys.argv[1], again=cli.RESUME)", str(stage.run)]
         done = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, stdout=subprocess.DEVNULL, pass_fds=[stage.lock_number()])
         if done.returncode:
             raise InputError(f"{stage.run / 'saved_model'} was not written, see above; the rest is. Mend it, then `python -m twostage.export --run {stage.run}`")

@@ -101,7 +101,7 @@ def compare(first, second):
 
 def _read(path):
     result = whole.read_json(Path(path))
-    if not {"manifest", "distances"} <= result.keys():
+    if not isinstance(result, dict) or not {"manifest", "distances"} <= result.keys():
         raise InputError(f"received {path}, which is no result of twostage.evaluate: give RUN/evaluation/NAME.json")
     return result
 

@@ -88,7 +88,7 @@ def _make(source, preparation, place, key):
             part = Part(place, source, preparation, key, channels=3)
             part.fill()
     except KeyboardInterrupt:
-        raise Stopped(f"stopped at picture {part.rows:,} of {len(source.names):,}; the same command goes on from there", signal.SIGINT) from None
+        raise Stopped(f"stopped at picture {part.rows:,} of {len(source.names):,}", signal.SIGINT, "the same command again") from None
     count, aside = len(source.names) - len(part.broken), part.path
     if part.broken and count:
         aside = place / "closed.npy"

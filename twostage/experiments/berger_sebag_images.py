@@ -20,7 +20,7 @@ def measured(row, seed, found, setting):
     from twostage.experiments import images
 
     vae, config = images.trained(row, seed, setting, COMMON)
-    test = images.split(config, "test")[:BOUNDED]
+    test = images.split(config, "test", BOUNDED)
     images.draw(vae, test, setting.path(row, seed, ".png"), seed, noisy=True)
     bound = measures.likelihood(vae, test, 10, seed)
     return {"bits": (bound["evidence"] / test[0].size + math.log(2 * math.pi) / 2) / math.log(2), "evidence": bound["evidence"], "rate": bound["rate"], "mse": bound["mse"], "fd": images.distance(vae, config, setting, seed)}

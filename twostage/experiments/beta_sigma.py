@@ -31,7 +31,7 @@ def measured(row, seed, found, setting):
     from twostage.likelihoods.readings import constant_sigma_readings
 
     vae, config = images.trained(row, seed, setting, COMMON)
-    splits = {name: images.split(config, name)[:KEPT] for name in ("test", "train")}
+    splits = {name: images.split(config, name, KEPT) for name in ("test", "train")}
     of = {name: images.errors_and_rate(vae, some, seed) for name, some in splits.items()}
     readings = {name: constant_sigma_readings(*pair, splits[name][0].size, config.kl_weight) for name, pair in of.items()}
     images.draw(vae, splits["test"], setting.path(row, seed, ".png"), seed)

@@ -30,13 +30,14 @@ def run(name, out, seeds=None, epochs=None, data="", quick=False, extractor=None
     seeds = seeds or (min(2, paper.SEEDS) if quick else paper.SEEDS)
     if extractor and not _has_distances(paper):
         raise InputError(f"received --extractor {extractor}, but {name} measures no distance between images: drop it")
-    from twostage.evaluation import check_extractor
+    from twostage.evaluation import check_extractor, chosen_extractor
 
     check_extractor(extractor, weights)
+    network = chosen_extractor(None, extractor, weights).digest if weights else ""  # read once before the first row, so that a wrong file is told
     setting = rows.Setting(Path(out) if length == paper.LENGTH else Path(out) / f"{length}-epochs", length, data or getattr(paper, "DATA", ""), extractor, weights, partial)
     setting.folder.mkdir(parents=True, exist_ok=True)
     with held(setting.folder):
-        _keep_apart(setting.folder, {"experiment": name, "data": setting.data + " (a part)" * partial, **({"extractor": extractor} if extractor else {})})
+        _keep_apart(setting.folder, {"experiment": name, "data": setting.data + " (a part)" * partial, **({"extractor": f"{extractor} {network}".strip()} if extractor else {})})
         found = rows.run(paper.ROWS, paper.measured, setting, range(seeds))
         _write(paper, name, setting, found, seeds)
 
@@ -49,7 +50,10 @@ def _write(paper, name, setting, found, seeds):
     whole.write(setting.folder / "results.md", f"# {name}\n\n{said}\n\n{results.markdown(header, lines)}")
     what = html.escape(paper.__doc__.split("`: ", 1)[-1])
     body = [f"<h1>{name}</h1><p>{what}</p>", page.table(said, header, lines), '<h2>Figures</h2><div class="grid wide">']
-    figures = paper.figures(found, setting) if hasattr(paper, "figures") else ()
+    diverged = [f"{row}, seed {seed}" for row, ones in found.items() for seed, one in enumerate(ones) if "diverged" in one]
+    if diverged:
+        body.append(f"<p>None, for these diverged: {html.escape('; '.join(diverged))}.</p>")
+    figures = paper.figures(found, setting) if hasattr(paper, "figures") and not diverged else ()
     for i, (drawn, caption) in enumerate(figures, 1):
         if isinstance(drawn, str):
             whole.write(setting.folder / f"figure-{i}.svg", charts.standalone(drawn))

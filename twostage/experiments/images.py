@@ -4,6 +4,7 @@ import numpy as np
 from keras import backend, ops
 
 from twostage import data, evaluation, pictures, recipes, runs, sampling
+from twostage.data.source import limited
 from twostage.latents import encode, redraw
 from twostage.measures import BATCH
 from twostage.metrics.frechet import frechet_of
@@ -48,9 +49,10 @@ def train(number, run, changes, preset):
         stage.end()
 
 
-def split(config, name):
-    """Images (N, height, width, channels) uint8 of a split."""
-    return data.load_for(config, name)[0]
+def split(config, name, most=None):
+    """Images (N, height, width, channels) uint8 of a split; `most`: a fixed random choice of so many."""
+    images = data.load_for(config, name)[0]
+    return images[limited(len(images), min(most, len(images)))] if most else images
 
 
 def errors_and_rate(vae, images, seed=0):

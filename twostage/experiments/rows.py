@@ -2,10 +2,12 @@
 
 import dataclasses
 import re
-import statistics
 from pathlib import Path
 
+import numpy as np
+
 from twostage import whole
+from twostage.errors import Diverged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +55,7 @@ def run(rows, measure, setting, seeds):
         seeds: Seeds, in order. All rows of a seed come before the next.
 
     Returns:
-        {row's name: list of dicts, one a seed}.
+        {row's name: list of dicts, one a seed}; of a row whose training diverged with `diverged` alone, why.
     """
     setting.folder.mkdir(parents=True, exist_ok=True)
     results = {row.name: [] for row in rows}
@@ -63,9 +65,12 @@ def run(rows, measure, setting, seeds):
             path = setting.path(row, seed, ".json")
             result = whole.read_json(path)
             if not result:
-                result = measure(row, seed, found, setting)
+                try:
+                    result = measure(row, seed, found, setting)
+                except Diverged as error:  # the others are as good as before
+                    result = {"diverged": str(error)}
                 whole.write_json(path, result)
-                print(f"{row.name}, seed {seed}: {', '.join(f'{key} {value:.4g}' for key, value in numbers(result).items())}", flush=True)
+                print(f"{row.name}, seed {seed}: {result.get('diverged') or ', '.join(f'{key} {value:.4g}' for key, value in numbers(result).items())}", flush=True)
             found[row.name] = result
             results[row.name].append(result)
     return results
@@ -77,7 +82,7 @@ def numbers(result):
 
 def table(rows, results):
     """(header, lines): a line a row, `ours` as mean +- standard deviation over the seeds, beside the paper's figure where it has one."""
-    ours = list(dict.fromkeys(name for row in rows for name in numbers(results[row.name][0])))
+    ours = list(dict.fromkeys(name for row in rows for result in results[row.name] for name in numbers(result)))
     theirs = list(dict.fromkeys(name for row in rows for name in row.paper))
     header = ["row", *[f"{name}, paper" for name in theirs if name not in ours]]
     header += [title for name in ours for title in ([f"{name}, paper"] * (name in theirs) + [f"{name}, ours"])]
@@ -94,5 +99,5 @@ def spread(values):
     """`mean +- standard deviation` of values; the value alone of one."""
     if not values:
         return "-"
-    mean = statistics.fmean(values)
-    return f"{mean:.4g}" + (f" +- {statistics.stdev(values):.2g}" if len(values) > 1 else "")
+    with np.errstate(invalid="ignore"):  # of values that are none
+        return f"{np.mean(values):.4g}" + (f" +- {np.std(values, ddof=1):.2g}" if len(values) > 1 else "")

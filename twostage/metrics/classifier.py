@@ -48,8 +48,9 @@ def classifier(name, train, test, epochs=None, width=None, batch_size=BATCH, see
         if not (path.exists() and told.exists()):
             model = _trained(train, classes, epochs, width, batch_size, seed, path)
             accuracy = _accuracy(model, *test)
-            whole.save_model(path, model)
-            whole.write_json(told, {"accuracy": accuracy, **recipe})
+            with held(path.parent, "classifiers.lock"):  # another set's may be written now
+                whole.save_model(path, model)
+                whole.write_json(told, {"accuracy": accuracy, **recipe})
     model, notes = keras.saving.load_model(path, compile=False), whole.read_json(told)
     inner = keras.Model(model.input, model.get_layer("features").output)
     digest = digest_of(inner.get_weights())

@@ -12,7 +12,7 @@ class Adam(keras.optimizers.Adam):
     """
 
     def update_step(self, gradient, variable, learning_rate):
-        if not self._fuses(gradient):
+        if not self._fuses(gradient, variable):
             return super().update_step(gradient, variable, learning_rate)
         import tensorflow as tf
 
@@ -22,9 +22,9 @@ class Adam(keras.optimizers.Adam):
             beta1_power=self.beta_1**step, beta2_power=self.beta_2**step, lr=ops.cast(learning_rate, "float32"), beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon,
         )  # fmt: skip
 
-    def _fuses(self, gradient):
+    def _fuses(self, gradient, variable):
         if keras.backend.backend() != "tensorflow" or self.amsgrad:
             return False
         import tensorflow as tf
 
-        return isinstance(gradient, tf.Tensor) and not tf.distribute.has_strategy()
+        return isinstance(gradient, tf.Tensor) and variable.dtype == "float32" and not tf.distribute.has_strategy()

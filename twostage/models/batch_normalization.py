@@ -41,7 +41,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs, training=None, mask=None):
         if not (training and self.trainable):
             return super().call(inputs, training=training, mask=mask)
-        images = len(inputs.shape) == 4 and self.axis in (-1, 3) and self.scale and self.center and mask is None
+        images = len(inputs.shape) == 4 and self.axis in (-1, 3) and self.scale and self.center and not self.synchronized and mask is None
         fused = images and keras.backend.backend() == "tensorflow" and self.compute_dtype != "float64"
         outputs = self._fused(inputs) if fused else super().call(inputs, training=training, mask=mask)
         self.steps.assign_add(1.0)

@@ -133,15 +133,19 @@ class VAE(keras.Model):
         return loss
 
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
-        """As Keras's. Every batch must divide by the number of replicas; an interrupted fit leaves no computed gamma at work. `Batches` are fed as they want to be."""
+        """As Keras's. Every batch must divide by the number of replicas; before and after it no computed gamma and no free bits are at work. `Batches` are fed as they want to be."""
         check_replicas(getattr(self, "distribute_strategy", None), x, batch_size, kwargs.get("validation_split", 0.0))
         x = x.feed() if hasattr(x, "feed") else x
+        self._rest()  # weights of a checkpoint within a fit have what was at work then
         try:
             return super().fit(self._checked(x), y, batch_size, *args, **kwargs)
-        except BaseException:  # no callback ends what it began: a computed gamma would stay at work
-            if hasattr(self.likelihood, "decay"):
-                self.likelihood.decay.assign(1.0)
-            raise
+        finally:
+            self._rest()  # where no callback ended what it began, or one brought the best epoch's weights back
+
+    def _rest(self):
+        self.free_bits.assign(0.0)
+        if hasattr(self.likelihood, "decay"):
+            self.likelihood.decay.assign(1.0)
 
     def make_train_function(self, force=False):
         known = self.train_function
