@@ -108,13 +108,16 @@ def check_page(run, found, names):
     assert seen.tags.count("svg") == 2 * 2 + 4 + 2 * 8  # of each stage two histograms, of four latents, of each stage's training
 
 
-def check_odd_name(run, name, folder):
-    """Signs of HTML in a run's name are shown as they are."""
+def check_odd_name(run, found, name, folder):
+    """Signs of HTML in a run's name are shown as they are; a result of other weights is told."""
     import shutil
 
     shutil.copytree(run, folder / "a<b>&c")
+    other = folder / "a<b>&c" / "evaluation" / f"{name}-recalibrated.json"
+    other.write_text(other.read_text().replace(found["manifest"]["models"], "0123456789abcdef"))
     page.write(folder / "a<b>&c", name)
     text = (folder / "a<b>&c" / "report.html").read_text()
+    assert f"<h3>{name}</h3>" in text and f"<h3>{name}-recalibrated, of an earlier model</h3>" in text
     assert "<h1>a&lt;b&gt;&amp;c</h1>" in text and Page(text).open == []
 
 
@@ -201,7 +204,7 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
     assert anew["manifest"]["batch_normalisation"] == normalisation.RECALIBRATED and anew["likelihood"]["distortion"] != nats["distortion"]
     assert manifest["batch_normalisation"] == normalisation.MOVING and set(anew["manifest"]["batch_normalisation_choice"]["evidence"]) == {normalisation.MOVING, normalisation.RECALIBRATED}
     check_page(run, found, ["random_network-fid10k_test", "random_network-fid10k_test-recalibrated"])
-    check_odd_name(run, "random_network-fid10k_test", tmp_path)
+    check_odd_name(run, found, "random_network-fid10k_test", tmp_path)
     again = json.loads(evaluated(run, "--extractor", "random", "--mixtures", "1", "3").read_text())
     assert again["distances"] == found["distances"] and again["likelihood"] == found["likelihood"]  # the same seed, the same figures
     other = evaluated(run, "--extractor", "random", "--quirk", "stretch", "--seed", "1", "--mixtures")

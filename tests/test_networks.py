@@ -172,6 +172,14 @@ def test_l2_weighs_what_l2_of_says(where, names):
     assert [len(found) for found in regularised.values()] == {"sampling": [1, 2], "encoder": [1, 0], "decoder": [0, 8]}[where]
 
 
+def test_batch_normalisation_over_replicas_is_kerass(monkeypatch):
+    """The fused operation sees the images of its own replica alone."""
+    layer = twostage.BatchNormalization(synchronized=True)
+    monkeypatch.setattr(layer, "_fused", None)
+    outputs = layer(np.arange(24, dtype="float32").reshape(2, 2, 2, 3), training=True)
+    assert float(ops.mean(outputs)) == pytest.approx(0, abs=1e-5) and float(ops.std(outputs)) == pytest.approx(1, abs=1e-3)
+
+
 def test_batch_normalisation_is_right_from_the_first_steps():
     """After n batches the moving statistics weigh batch t by the power law that t / (t + 9) makes; nothing is left of the start."""
     generator = np.random.default_rng(0)
