@@ -70,6 +70,8 @@ def test_neighbours_are_the_nearest_training_images(images):
     found = cells(gallery.neighbours(images[5:8] / 255, features[5:8], images, features, count=3, k=2), 3)
     np.testing.assert_array_equal(found[:, 0], images[5:8, ..., 0])
     np.testing.assert_array_equal(found[:, 1], images[5:8, ..., 0])  # which are in the training set themselves
+    few = gallery.neighbours(images[5:8] / 255, features[5:8], images[:2], features[:2], count=3, k=5)
+    assert few.shape == gallery.neighbours(images[5:8] / 255, features[5:8], images, features, count=3, k=2).shape
 
 
 def test_copies_are_told_from_new_images():

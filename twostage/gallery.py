@@ -66,7 +66,8 @@ def traversals(stage1, images, span=3.0):
 
 
 def neighbours(samples, features, train, train_features, count=8, k=5):
-    """Each row a sample, then the k training images nearest to it by their features. `samples`: floats in [0, 1]; `train`: uint8."""
+    """Each row a sample, then the k training images nearest to it by their features, all where there are fewer. `samples`: floats in [0, 1]; `train`: uint8."""
+    k = min(k, len(train))
     rows, _ = nearest(features[:count], train_features, k)
     found = train[np.sort(np.unique(rows))] / np.float32(255)  # in order, as a memory map is read
     place = {row: i for i, row in enumerate(np.unique(rows).tolist())}
