@@ -107,7 +107,8 @@ def test_a_killed_preparation_goes_on_and_gives_the_same_bytes(tmp_path):
     folder = faces(tmp_path / "faces", 150)
     expected = plain_loop(folder, split_of(Folder(folder), "train").names)
     script = (
-        "import os, sys\n"
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it\n"
         "from test_cache import prepare, part, Preparation\n"
         "from pathlib import Path\n"
         "part.CHUNK, part.NOTED, call, calls = 8, 0, Preparation.__call__, []\n"
