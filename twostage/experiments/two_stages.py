@@ -8,8 +8,12 @@ from twostage.protocol import Protocol
 
 
 def measured(row, seed, setting, full, preset, mixtures=()):
-    """What the papers' tables have of a row, in the units of the extractor: distances of reconstructions and of each kind of sample, squared error a dimension of the reference's reconstructions,
-    variance law and inactive latents, by E[sigma^2] as the papers define them and by E[sigma] as Asperti & Trentin's code has them.
+    """What the papers' tables have of a row: `told` of what is `evaluated`, whose arguments it takes."""
+    return told(evaluated(row, seed, setting, full, preset, mixtures))
+
+
+def evaluated(row, seed, setting, full, preset, mixtures=()):
+    """What `python -m twostage.evaluate` finds of a row, after both stages were trained.
 
     Args:
         row: A `Row` with settings `stage1` and `stage2`, as differences from the preset; and `grown`, the `Row` whose stage 1 it goes on from.
@@ -25,12 +29,17 @@ def measured(row, seed, setting, full, preset, mixtures=()):
     images.train(1, run, {"data": setting.data, "partial": setting.partial, "seed": seed, **_shortened(row.settings["stage1"], share)}, preset)
     images.train(2, run, {"seed": seed, **_shortened(row.settings["stage2"], share)}, preset)
     config = evaluation.load(run)[1]
-    result, _ = evaluation.evaluate(run, evaluation.chosen_extractor(config, setting.extractor, setting.weights), Protocol(), seed, mixtures=mixtures)
+    return evaluation.evaluate(run, evaluation.chosen_extractor(config, setting.extractor, setting.weights), Protocol(), seed, mixtures=mixtures)[0]
+
+
+def told(result):
+    """Numbers of an evaluation, in the units of its extractor: distances of reconstructions and of each kind of sample, squared error a dimension of the reference's reconstructions,
+    variance law and inactive latents, by E[sigma^2] as the papers define them and by E[sigma] as Asperti & Trentin's code has them."""
     latents = result["latents"]["posterior"]
-    told = {name: found["frechet"] for name, found in result["distances"].items()}
+    distances = {name: found["frechet"] for name, found in result["distances"].items()}
     law = {"variance law": latents["variance_law"], "variance law, E[sigma]": latents["variance_law_sd"]}
     inactive = {f"inactive{by}": latents["latents"] - latents[key] for by, key in (("", "active"), (", E[sigma]", "active_sd"))}
-    return {**told, "mse": result["distances"]["REC"]["mse"], **law, **inactive}
+    return {**distances, "mse": result["distances"]["REC"]["mse"], **law, **inactive}
 
 
 def _shortened(settings, share):
