@@ -11,8 +11,10 @@ What a callback asks of a model. Nothing is guessed: what is missing is a ValueE
   `posterior=lambda model, x: (mean, log_var)`.
 - Drawing images (`ImageGrid`): the same, and `model.decode(z)` or `model.decoder`, z -> images; or `decode=lambda model, z: images`.
 
-Figures go into `logs` under the same keys in every epoch (NaN where `freq` skips one), so that History, CSVLogger,
-TensorBoard and EarlyStopping see them. Put these callbacks before the ones that read `logs`.
+Whoever looks at the posterior or draws does so once, on two examples, when training begins: what is wrong with shapes is told then.
+
+Figures go into `logs` under the same keys in every epoch (NaN where `freq` skips one, never the first), so that History, CSVLogger,
+TensorBoard and EarlyStopping see them. Put these callbacks before the ones that read `logs` or keep weights.
 
 What a callback must remember beside the model's weights it gives by `get_state()`, in JSON's types, and takes by `set_state(state)`.
 """

@@ -19,7 +19,7 @@ class CollapseAlarm(PosteriorWatcher):
     """Warns, by name, of latents that died or blew up since the last look, and says what usually helps.
 
     A latent has died where E[sigma^2] has come to `threshold` or above and was below it at an earlier look of this fit; latents that
-    never carried anything are no news. It has blown up where Var[mu] + E[sigma^2] is above `limit`.
+    never carried anything are no news. It has blown up where Var[mu] + E[sigma^2] is above `limit`, or no number.
 
     Adds `logs["latents_died"]` and `logs["latents_blown_up"]`: how many are so at this look.
 
@@ -27,7 +27,7 @@ class CollapseAlarm(PosteriorWatcher):
         data: Array of examples (N, ...), as the model is fitted on.
         posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`: the model's own, see the package's docstring.
         max_samples: Rows looked at, a fixed random subset.
-        freq: Epochs from one look to the next; the keys hold NaN between.
+        freq: Looks after the first epoch and after every one that `freq` divides; the keys hold NaN between.
         threshold: On E[sigma^2], between 0 and 1.
         limit: On the variance law, above 1.
 
@@ -48,16 +48,17 @@ class CollapseAlarm(PosteriorWatcher):
         if not (0 < threshold <= 1 < limit):
             raise ValueError(f"received threshold={threshold} and limit={limit}, expected a threshold in (0, 1] and a limit above 1")
         self.threshold, self.limit = threshold, limit
+        self._were_active, self._told = set(), {"died": set(), "blew up": set()}
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         self._were_active, self._told = set(), {"died": set(), "blew up": set()}
 
     def figures(self, mean, log_var):
-        active = mean_variance(log_var) < self.threshold
-        self._were_active |= set(np.flatnonzero(active).tolist())
-        blown_up = set(np.flatnonzero(variance_law(mean, log_var) > self.limit).tolist())
-        now = {"died": {i for i in self._were_active if not active[i]} - blown_up, "blew up": blown_up}
+        variance = mean_variance(log_var)
+        self._were_active |= set(np.flatnonzero(variance < self.threshold).tolist())
+        blown_up = set(np.flatnonzero(~(variance_law(mean, log_var) <= self.limit)).tolist())  # NaN is no death
+        now = {"died": {i for i in self._were_active if variance[i] >= self.threshold} - blown_up, "blew up": blown_up}
         for what, latents in now.items():
             news = sorted(latents - self._told[what])
             if news:

@@ -1,10 +1,11 @@
 """Gamma computed from the minibatches' mean squared error."""
 
 import logging
+import math
 
 import keras
 
-from .contract import check_gamma, check_modes, find_mse, find_rule, number, set_gamma
+from .contract import check_gamma, check_modes, check_variable, find_mse, find_rule, number, set_gamma
 
 RULES = {"minimum": (0.0, True), "ratchet": (0.99, True), "ema": (0.99, False), "batch": (0.0, False)}  # decay, monotone
 
@@ -54,20 +55,26 @@ class ComputedGamma(keras.callbacks.Callback):
             raise ValueError(f"received rule {rule!r}, expected one of {', '.join(RULES)}")
         if decay is not None and not 0 <= decay < 1:
             raise ValueError(f"received decay {decay}, expected 0 <= decay < 1 (1 would never move gamma)")
-        if floor is not None and not floor > 0:
+        if floor is not None and not 0 < floor < math.inf:
             raise ValueError(f"received floor {floor}, expected a positive standard deviation, or None")
         self.rule, self.decay, self.floor = rule, decay, floor
+        self._start()
+
+    def _start(self):
+        self._total = self._count = 0.0
+        self._floor_seen, self._set = False, None
 
     def on_train_begin(self, logs=None):
-        self._total = self._count = 0.0
-        self._floor_seen = False
+        self._start()
         self._step_rule = None  # set where the rule runs here and not in the step
         likelihood, (decay, monotone) = find_rule(self.model), RULES[self.rule]
         decay = decay if self.decay is None else self.decay
         check_gamma(self.model)
         check_modes(self.model)
         if likelihood is None:
-            if not hasattr(self.model, "batch_mse"):
+            if hasattr(self.model, "batch_mse"):
+                check_variable(self.model, "batch_mse", "the training step assigns: each minibatch's mean squared error")
+            else:
                 find_mse(self.model)
             if self.model.steps_per_execution > 1:
                 raise ValueError(
@@ -87,7 +94,7 @@ class ComputedGamma(keras.callbacks.Callback):
         if hasattr(model, "batch_mse"):
             error = number(model.batch_mse)
         else:  # batch-end logs are means since the epoch began; the metric's sums give the batch's own value
-            metric = find_mse(model)
+            metric = find_mse(model, trained=True)
             total, count = number(metric.total), number(metric.count)
             if count <= self._count:  # reset by a new epoch
                 self._total = self._count = 0.0
@@ -96,9 +103,13 @@ class ComputedGamma(keras.callbacks.Callback):
             error = (total - self._total) / (count - self._count)
             self._total, self._count = total, count
         decay, monotone = self._step_rule
-        g = number(model.gamma) ** 2
+        gamma = number(model.gamma)
+        if self._set is not None and not math.isclose(gamma, self._set, rel_tol=1e-5):
+            raise ValueError(f"gamma is {gamma:.6g} and was set to {self._set:.6g} a step ago, expected nothing else to move it: drop the other callback that sets it")
+        g = gamma**2
         candidate = decay * g + (1 - decay) * error
-        set_gamma(model, max(min(g, candidate) if monotone else candidate, self._least) ** 0.5)
+        self._set = max(min(g, candidate) if monotone else candidate, self._least) ** 0.5
+        set_gamma(model, self._set)
 
     def on_epoch_end(self, epoch, logs=None):
         likelihood = find_rule(self.model)

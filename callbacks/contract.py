@@ -21,18 +21,28 @@ def number(variable):
 
 
 def check_variable(model, name, purpose, value="ones"):
-    """Raises ValueError unless `model.name` is a variable."""
+    """Raises ValueError unless `model.name` is a variable of shape ()."""
     if not hasattr(getattr(model, name, None), "assign"):
         raise ValueError(
             f"{type(model).__name__}.{name} is {_kind(getattr(model, name, None))}, expected a variable that {purpose}. Add to __init__: "
             f'self.{name} = self.add_weight(name="{name}", shape=(), initializer="{value}", trainable=False)'
         )
+    if tuple(getattr(model, name).shape):
+        raise ValueError(f"{type(model).__name__}.{name} has shape {tuple(getattr(model, name).shape)}, expected one number: build it with shape=()")
+
+
+def check_counted(model):
+    """Raises ValueError where an epoch was trained and `model.optimizer` has counted no step."""
+    if number(model.optimizer.iterations) == 0 and not model.optimizer.gradient_accumulation_steps:
+        raise ValueError(f"{type(model).__name__}.optimizer has counted no step in this epoch, expected the one that the training step applies: the steps are counted by it")
 
 
 def check_gamma(model):
     """Raises ValueError unless gamma can be set: a variable `model.gamma`, or a likelihood that holds the rule and does not learn."""
     if find_rule(model) is None:
         check_variable(model, "gamma", "the loss reads")
+        if any(model.gamma is weight for weight in model.trainable_variables):
+            raise ValueError(f"{type(model).__name__}.gamma is a trainable weight, which the optimizer moves too: build it with trainable=False, or drop the callback")
     elif getattr(model.likelihood, "learned", False):
         raise ValueError("the likelihood learns gamma, so it cannot be set too: build it with learned=False, or drop the callback")
 
@@ -56,14 +66,16 @@ def set_gamma(model, gamma):
         likelihood.batch_mse.assign(gamma**2)  # nothing pending
 
 
-def find_mse(model):
-    """The Mean metric named "mse", one of the model's own or a compiled one. None where compiled ones are yet to be built: Keras may do that in the first step."""
+def find_mse(model, trained=False):
+    """The Mean metric named "mse", one of the model's own or a compiled one. None where compiled ones are yet to be built: Keras may do that in the first step, so not once a step was `trained`."""
     metrics = [m for metric in model.metrics for m in [metric, *getattr(metric, "metrics", [])]]
     found = next((metric for metric in metrics if metric.name == "mse"), None)
-    if found is None and not all(getattr(metric, "built", True) for metric in model.metrics):
+    if found is None and not trained and not all(getattr(metric, "built", True) for metric in model.metrics):
         return None
     if not isinstance(found, keras.metrics.Mean):
         has = "no metric" if found is None else f"{_kind(found)} as metric"
+        if isinstance(getattr(model, "mse", None), keras.metrics.Mean):
+            raise ValueError(f'{type(model).__name__}.metrics leaves out self.mse, or that is not named "mse", expected it among them: add self.mse to what the property returns')
         raise ValueError(
             f"{type(model).__name__} has {has} 'mse', expected a keras.metrics.Mean fed each minibatch's mean squared "
             'error. Add to __init__: self.mse = keras.metrics.Mean(name="mse"), and to the training step: self.mse.update_state(mse)'
@@ -71,13 +83,16 @@ def find_mse(model):
     return found
 
 
-def check_posterior(model, posterior):
-    """Raises ValueError unless there is a way from data to (mean, log_var)."""
+def check_posterior(model, posterior, data):
+    """Raises ValueError unless there is a way from data to (mean, log_var); the float32 means (2, k) of the first two rows."""
     if posterior is None and not callable(getattr(model, "posterior", None)) and not callable(getattr(model, "encoder", None)):
         raise ValueError(
             f"{type(model).__name__} has no encoder to look at. Set self.encoder to a model whose outputs begin with mean and log_var, "
             "or give the callback posterior=lambda model, x: (mean, log_var)"
         )
+    if posterior is not None and not callable(posterior):
+        raise ValueError(f"received posterior={posterior!r:.80}, expected a function of (model, x) that gives mean and log_var")
+    return find_posterior(model, data[:2], posterior)[0].astype("float32")
 
 
 def find_posterior(model, data, posterior=None):
@@ -85,6 +100,8 @@ def find_posterior(model, data, posterior=None):
     if posterior is None:
         posterior = _own_posterior
     parts = [posterior(model, data[i : i + BATCH]) for i in range(0, len(data), BATCH)]
+    if not isinstance(parts[0], (list, tuple)) or len(parts[0]) < 2:
+        raise ValueError(f"the posterior gave {_kind(parts[0])}, expected mean and log_var, each (batch, k)")
     mean, log_var = (np.concatenate([np.asarray(ops.convert_to_numpy(p[i]), "float64") for p in parts]) for i in (0, 1))
     if mean.ndim != 2 or mean.shape != log_var.shape:
         raise ValueError(f"the posterior gave shapes {mean.shape} and {log_var.shape}, expected mean and log_var, each (batch, k)")
@@ -94,10 +111,14 @@ def find_posterior(model, data, posterior=None):
 def _own_posterior(model, x):
     if callable(getattr(model, "posterior", None)):
         return model.posterior(x)
-    outputs = model.encoder(x, training=False)
+    outputs = _without_training(model.encoder, x)
     if not isinstance(outputs, (list, tuple)) or len(outputs) < 2:
         raise ValueError(f"{type(model).__name__}.encoder gave one output, expected mean and log_var first: give the callback posterior=")
     return outputs[0], outputs[1]
+
+
+def _without_training(part, x):
+    return part(x, training=False) if isinstance(part, keras.Layer) else part(x)  # a method may not know the word
 
 
 def check_decoder(model, decode):
@@ -109,10 +130,17 @@ def check_decoder(model, decode):
         )
 
 
+def check_images(model, z, decode=None, shape=None):
+    """Raises ValueError unless latents z (n, k) give images, of the `shape` (height, width, channels) where there is one."""
+    images = find_images(model, z, decode)
+    if shape is not None and images.shape[1:] != tuple(shape):
+        raise ValueError(f"the decoder gave images of shape {images.shape[1:]}, expected that of the data, {tuple(shape)}: give both (height, width, channels)")
+
+
 def find_images(model, z, decode=None):
     """Images in [0, 1] at latents z (n, k): a float array (n, height, width, channels)."""
     if decode is None:
-        decode = (lambda m, z: m.decode(z)) if callable(getattr(model, "decode", None)) else (lambda m, z: m.decoder(z, training=False))
+        decode = (lambda m, z: m.decode(z)) if callable(getattr(model, "decode", None)) else (lambda m, z: _without_training(m.decoder, z))
     images = np.asarray(ops.convert_to_numpy(decode(model, z)), "float32")
     if images.ndim != 4:
         raise ValueError(f"the decoder gave shape {images.shape}, expected images (n, height, width, channels): give the callback decode=")
@@ -121,11 +149,16 @@ def find_images(model, z, decode=None):
 
 def random_subset(data, max_samples, seed=0):
     """At most `max_samples` rows, always the same ones, never simply the first: data are often sorted by class."""
-    if not hasattr(data, "shape") or len(data) == 0:
-        raise ValueError(f"received data of type {type(data).__name__}, expected a non-empty array of examples, as the model is fitted on")
-    if len(data) <= max_samples:
-        return data
-    return data[np.sort(np.random.default_rng(seed).choice(len(data), max_samples, replace=False))]
+    if not hasattr(data, "shape"):
+        raise ValueError(f"received data of type {type(data).__name__}, expected an array of examples, as the model is fitted on")
+    if len(data) == 0:
+        raise ValueError(f"received data of shape {tuple(data.shape)}, expected at least one example")
+    data = ops.convert_to_numpy(data) if ops.is_tensor(data) else data
+    if len(data) > max_samples:
+        data = data[np.sort(np.random.default_rng(seed).choice(len(data), max_samples, replace=False))]
+    if data.dtype.kind == "f" and np.isnan(data).any():
+        raise ValueError(f"received data with NaN in {np.isnan(data).reshape(len(data), -1).any(1).sum()} of {len(data)} examples, expected numbers: leave these out")
+    return data
 
 
 def restore_config(config):
@@ -134,4 +167,4 @@ def restore_config(config):
 
 
 def _kind(thing):
-    return "missing" if thing is None else f"a {type(thing).__name__}"
+    return "missing" if thing is None else f"{'an' if type(thing).__name__[0] in 'AEIOUaeiou' else 'a'} {type(thing).__name__}"

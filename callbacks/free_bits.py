@@ -1,5 +1,7 @@
 """Free bits: no pressure on latents whose KL is small already."""
 
+import math
+
 import keras
 
 from .contract import check_variable, number, restore_config
@@ -21,8 +23,8 @@ class FreeBits(keras.callbacks.Callback):
     vae.fit(images, callbacks=[FreeBits(0.1)])
     ```
 
-    Requires: a variable `model.free_bits` in nats a latent. It is set when training begins and back to what it was at the end. Adds
-    `logs["free_bits"]`.
+    Requires: a variable `model.free_bits` in nats a latent, 0 at rest. It is set within the epochs alone, so that weights which another callback keeps at an epoch's end
+    (put it after this one) are at rest. Adds `logs["free_bits"]`.
 
     Raises:
         ValueError: bad arguments; when training begins, a model without that variable.
@@ -30,29 +32,23 @@ class FreeBits(keras.callbacks.Callback):
 
     def __init__(self, nats):
         super().__init__()
-        if not nats > 0:
-            raise ValueError(f"received nats={nats}, expected more than 0")
+        if not 0 < nats < math.inf:
+            raise ValueError(f"received nats={nats}, expected a number of more than 0")
         self.nats = nats
 
     def on_train_begin(self, logs=None):
         check_variable(self.model, "free_bits", "the loss reads: max(KL of a latent, averaged over the minibatch, free_bits)", value="zeros")
-        self._before = number(self.model.free_bits)
+
+    def on_epoch_begin(self, epoch, logs=None):
         self.model.free_bits.assign(self.nats)
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
             logs["free_bits"] = number(self.model.free_bits)
+        self.model.free_bits.assign(0.0)
 
     def on_train_end(self, logs=None):
-        self.model.free_bits.assign(self._before)
-
-    def get_state(self):
-        """What a fit in its midst has to remember beside the model's weights, in JSON's types."""
-        return {"before": self._before}
-
-    def set_state(self, state):
-        """Goes on from `get_state()`; after `on_train_begin`, which starts afresh."""
-        self._before = state["before"]
+        self.model.free_bits.assign(0.0)  # weights of an epoch's midst may have been brought back
 
     def get_config(self):
         return {"nats": self.nats}

@@ -1,9 +1,11 @@
 """Gamma as a given function of the step: replays a recorded curve."""
 
+import math
+
 import keras
 import numpy as np
 
-from .contract import check_gamma, find_rule, number, restore_config, set_gamma
+from .contract import check_counted, check_gamma, find_rule, number, restore_config, set_gamma
 
 
 @keras.saving.register_keras_serializable("callbacks")
@@ -34,8 +36,8 @@ class GammaSchedule(keras.callbacks.Callback):
         super().__init__()
         if unit not in ("step", "epoch"):
             raise ValueError(f"received unit {unit!r}, expected 'step' or 'epoch'")
-        if not callable(curve) and not np.size(curve):
-            raise ValueError("received an empty curve, expected a function or a sequence of standard deviations")
+        if not callable(curve) and not _is_sequence(curve):
+            raise ValueError(f"received {curve!r:.80} as curve, expected a function or a sequence of standard deviations")
         self.curve, self.unit = curve, unit
 
     def on_train_begin(self, logs=None):
@@ -56,6 +58,8 @@ class GammaSchedule(keras.callbacks.Callback):
             self._set(int(number(self.model.optimizer.iterations)))
 
     def on_epoch_end(self, epoch, logs=None):
+        if self.unit == "step":
+            check_counted(self.model)
         if logs is not None:
             logs["gamma"] = number(self.model.gamma)
 
@@ -64,7 +68,7 @@ class GammaSchedule(keras.callbacks.Callback):
         if likelihood is not None and number(likelihood.decay) < 1:
             raise ValueError("both ComputedGamma and GammaSchedule set gamma: use one of them")
         gamma = self.curve(position) if callable(self.curve) else self.curve[min(position, len(self.curve) - 1)]
-        if not (np.isfinite(gamma) and gamma > 0):
+        if not (np.ndim(gamma) == 0 and np.asarray(gamma).dtype.kind in "fiu" and 0 < gamma < math.inf):
             raise ValueError(f"the curve gave {gamma} at {self.unit} {position}, expected a positive standard deviation")
         set_gamma(self.model, float(gamma))
 
@@ -74,3 +78,10 @@ class GammaSchedule(keras.callbacks.Callback):
     @classmethod
     def from_config(cls, config):
         return cls(**restore_config(config))
+
+
+def _is_sequence(curve):
+    try:
+        return np.ndim(curve) == 1 and np.size(curve) > 0 and np.asarray(curve).dtype.kind in "fiu"
+    except ValueError:  # lines of several lengths
+        return False

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import keras
 import numpy as np
 
-from .contract import check_decoder, check_posterior, find_images, find_posterior, random_subset, restore_config
+from .contract import check_decoder, check_images, check_posterior, find_images, find_posterior, random_subset, restore_config
 
 
 @keras.saving.register_keras_serializable("callbacks")
@@ -23,7 +23,7 @@ class ImageGrid(keras.callbacks.Callback):
         latent_dim: Width of z; needed only where there are no data to tell.
         posterior: `posterior(model, x)` -> (mean, log_var). `None`: the model's own, see the package's docstring.
         decode: `decode(model, z)` -> images in [0, 1]. `None`: `model.decode(z)`, else `model.decoder(z)`.
-        rows: The grids hold rows x rows images.
+        rows: The grids hold rows x rows images; of reconstructions, where that is odd, a column less.
         seed: Of the fixed z.
         freq: Epochs from one picture to the next.
         tensorboard: Folder of TensorBoard logs to write the pictures to as well (needs TensorFlow).
@@ -47,15 +47,17 @@ class ImageGrid(keras.callbacks.Callback):
         if data is None and latent_dim is None:
             raise ValueError("received neither data nor latent_dim: give images to reconstruct, or the width of z")
         self.folder, self.latent_dim, self.posterior, self.decode = str(folder), latent_dim, posterior, decode
-        self.rows, self.seed, self.freq, self.tensorboard = rows, seed, freq, tensorboard
-        self.data = None if data is None else random_subset(data, max(rows * rows // 2, 1), seed)
+        self.rows, self.seed, self.freq, self.tensorboard = rows, seed, freq, None if tensorboard is None else str(tensorboard)
+        self.data = None if data is None else random_subset(data, rows * (rows // 2), seed)
 
     def on_train_begin(self, logs=None):
         if find_spec("PIL") is None:
             raise ValueError("received no Pillow, which writes the pictures: pip install pillow")
         check_decoder(self.model, self.decode)
-        if self.data is not None:
-            check_posterior(self.model, self.posterior)
+        if self.data is None:
+            check_images(self.model, np.zeros((2, self.latent_dim), "float32"), self.decode)
+        else:
+            check_images(self.model, check_posterior(self.model, self.posterior, self.data), self.decode, self.data.shape[1:])
         pathlib.Path(self.folder).mkdir(parents=True, exist_ok=True)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -68,17 +70,17 @@ class ImageGrid(keras.callbacks.Callback):
             again = find_images(self.model, mean.astype("float32"), self.decode)
             originals = self.data / np.float32(255) if self.data.dtype == np.uint8 else self.data
             pairs = np.stack([originals, again], axis=1).reshape(-1, *again.shape[1:])  # (2n, height, width, channels)
-            self._write("reconstructions", epoch, pairs)
+            self._write("reconstructions", epoch, pairs, self.rows - self.rows % 2)
         z = np.random.default_rng(self.seed).standard_normal((self.rows**2, width), dtype="float32")
-        self._write("samples", epoch, find_images(self.model, z, self.decode))
+        self._write("samples", epoch, find_images(self.model, z, self.decode), self.rows)
 
-    def _write(self, name, epoch, images):
-        grid = tile(images, self.rows)
+    def _write(self, name, epoch, images, columns):
+        grid = tile(images, columns)
         save_png(pathlib.Path(self.folder) / f"{name}_{epoch + 1:04d}.png", grid)
         if self.tensorboard:
             import tensorflow as tf
 
-            with tf.summary.create_file_writer(str(self.tensorboard)).as_default():
+            with tf.summary.create_file_writer(self.tensorboard).as_default():
                 tf.summary.image(name, grid[None], step=epoch)
 
     def get_config(self):

@@ -18,7 +18,7 @@ class KLPerLatent(PosteriorWatcher):
         data: Array of examples (N, ...), as the model is fitted on.
         posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`: the model's own, see the package's docstring.
         max_samples: Rows looked at, a fixed random subset.
-        freq: Epochs from one look to the next; the keys hold NaN between.
+        freq: Looks after the first epoch and after every one that `freq` divides; the keys hold NaN between.
 
     Example:
 

@@ -1,8 +1,10 @@
 """The KL weight, raised step by step."""
 
+import math
+
 import keras
 
-from .contract import check_variable, number, restore_config
+from .contract import check_counted, check_variable, number, restore_config
 
 
 @keras.saving.register_keras_serializable("callbacks")
@@ -25,13 +27,14 @@ class KLWarmup(keras.callbacks.Callback):
     Requires: a variable `model.kl_weight` that the loss multiplies the KL with. Adds `logs["kl_weight"]`, of the epoch's last step.
 
     Raises:
-        ValueError: bad arguments; when training begins, a model without that variable, or `steps_per_execution` above 1.
+        ValueError: bad arguments; when training begins, a model without that variable, or `steps_per_execution` above 1; at an epoch's end, an
+            optimiser that has counted no step.
     """
 
     def __init__(self, steps, start=0.0, end=1.0):
         super().__init__()
-        if steps < 1 or start < 0 or end < 0:
-            raise ValueError(f"received steps={steps}, start={start}, end={end}, expected at least 1, 0 and 0")
+        if not (1 <= steps < math.inf and 0 <= start < math.inf and 0 <= end < math.inf):
+            raise ValueError(f"received steps={steps}, start={start}, end={end}, expected numbers of at least 1, 0 and 0")
         self.steps, self.start, self.end = steps, start, end
 
     def on_train_begin(self, logs=None):
@@ -45,6 +48,7 @@ class KLWarmup(keras.callbacks.Callback):
         model.kl_weight.assign(self.start + done * (self.end - self.start))
 
     def on_epoch_end(self, epoch, logs=None):
+        check_counted(self.model)
         if logs is not None:
             logs["kl_weight"] = number(self.model.kl_weight)
 

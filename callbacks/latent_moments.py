@@ -6,7 +6,7 @@ import os
 import keras
 import numpy as np
 
-from .contract import find_posterior, number
+from .contract import check_counted, find_posterior, number
 from .posterior_watcher import PosteriorWatcher
 from .statistics import mean_variance
 
@@ -23,7 +23,7 @@ class LatentMoments(PosteriorWatcher):
         data: Array of examples (N, ...), as the model is fitted on.
         posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`: the model's own, see the package's docstring.
         max_samples: Rows looked at, a fixed random subset.
-        freq: Epochs from one look to the next; the keys hold NaN between.
+        freq: Looks after the first epoch and after every one that `freq` divides; the keys hold NaN between.
         every_steps: Also looks within the epochs, after every so many steps (with `steps_per_execution`, at the end of the execution that
             holds the step). 0: at their ends only.
         path: An `.npz` file that gets the records whenever there are new ones.
@@ -44,14 +44,16 @@ class LatentMoments(PosteriorWatcher):
 
     def __init__(self, data, posterior=None, max_samples=10_000, freq=1, every_steps=0, path=None):
         super().__init__(data, posterior, max_samples, freq)
-        if every_steps < 0:
-            raise ValueError(f"received every_steps={every_steps}, expected 0 (epochs' ends only) or more")
-        self.every_steps, self.path = every_steps, path
+        if every_steps < 0 or every_steps != int(every_steps):
+            raise ValueError(f"received every_steps={every_steps}, expected 0 (epochs' ends only) or a whole number of more")
+        self.every_steps, self.path = int(every_steps), None if path is None else os.fspath(path)
         self.records = {}
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
         self.records = {}
+        if self.path:
+            os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._steps = 0  # done in this epoch
@@ -61,11 +63,17 @@ class LatentMoments(PosteriorWatcher):
         if self.every_steps and self._steps // self.every_steps > before // self.every_steps:
             self.figures(*find_posterior(self.model, self.data, self.posterior))
 
+    def on_epoch_end(self, epoch, logs=None):
+        check_counted(self.model)
+        super().on_epoch_end(epoch, logs)
+
     def figures(self, mean, log_var):
         variance = mean_variance(log_var)
         row = {
             "step": number(self.model.optimizer.iterations), "mean": mean.mean(0), "variance_of_mean": mean.var(0), "mean_variance": variance,
         }  # fmt: skip
+        if len(self.records.get("step", ())) and self.records["step"][-1] == row["step"]:  # the epoch ends with a step that was looked at
+            self.records = {key: values[:-1] for key, values in self.records.items()}
         self.records = {key: np.append(self.records.get(key, np.empty((0, *np.shape(v)))), [v], axis=0) for key, v in row.items()}
         if self.path:
             buffer = io.BytesIO()

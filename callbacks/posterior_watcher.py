@@ -14,7 +14,7 @@ class PosteriorWatcher(keras.callbacks.Callback):
         data: Array of examples (N, ...), as the model is fitted on.
         posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`: the model's own, see the package's docstring.
         max_samples: Rows looked at, a fixed random subset.
-        freq: Epochs from one look to the next; the keys hold NaN between.
+        freq: Looks after the first epoch and after every one that `freq` divides; the keys hold NaN between.
     """
 
     keys = ()
@@ -26,11 +26,11 @@ class PosteriorWatcher(keras.callbacks.Callback):
         self.data, self.posterior, self.max_samples, self.freq = random_subset(data, max_samples), posterior, max_samples, freq
 
     def on_train_begin(self, logs=None):
-        check_posterior(self.model, self.posterior)
+        check_posterior(self.model, self.posterior, self.data)
 
     def on_epoch_end(self, epoch, logs=None):
         found = dict.fromkeys(self.keys, float("nan"))
-        if (epoch + 1) % self.freq == 0:
+        if epoch == 0 or (epoch + 1) % self.freq == 0:  # a first NaN would stay the best of all that compares with it
             found = self.figures(*find_posterior(self.model, self.data, self.posterior))
         if logs is not None:
             logs.update(found)

@@ -105,8 +105,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if not math.isfinite(logs["loss"]):
-            mend = "start another run, with a smaller --learning-rate or a larger --gamma-floor"
-            raise Diverged(f"the loss of epoch {epoch + 1} is {logs['loss']}; {self.folder} keeps the last good checkpoint: {mend}")
+            raise self._diverged(f"the loss of epoch {epoch + 1} is {logs['loss']}")
         self.epoch, self.step = epoch + 1, 0
         self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
         self._save()
@@ -115,6 +114,8 @@ class Checkpoint(keras.callbacks.Callback):
         self.states = {name: other.get_state() for name, other in self.others.items()}
         progress = {"epoch": self.epoch, "step": self.step, "rows": self.rows, "callbacks": self.states}
         state = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(self.model).items()}
+        if not all(np.isfinite(values).all() for name, values in state.items() if name.startswith("model") and values.dtype.kind == "f"):
+            raise self._diverged(f"the weights of epoch {self.epoch + bool(self.step)} are not finite")
         buffer = io.BytesIO()
         np.savez(buffer, progress=json.dumps(progress), **state)
         path = self.folder / NAME.format(epoch=self.epoch, step=self.step)
@@ -126,6 +127,9 @@ class Checkpoint(keras.callbacks.Callback):
         if self._signal:
             raise self._stopped()
         self._due = time.monotonic() + self.every
+
+    def _diverged(self, what):
+        return Diverged(f"{what}; {self.folder} keeps the last good checkpoint: start another run, with a smaller --learning-rate or a larger --gamma-floor")
 
     def _stopped(self):
         where = f"{self.epoch} epochs" + (f" and {self.step} steps of the next" if self.step else "")
