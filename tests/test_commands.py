@@ -143,6 +143,12 @@ def test_saved_model_is_the_keras_models_chain(run):
     u = tf.random.stateless_normal((7, 4), [1, 0], alg="philox").numpy()
     expected = keras.ops.convert_to_numpy(sampling.sample(vae, stage2, u, "normalised", normalizer))
     np.testing.assert_allclose(model.sample(7, 1), expected, atol=1e-5)
+    for sample in (model.sample, model.sample_first_stage):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="received n below 1, expected at least 1 sample"):
+            sample(0, 1)
+    for wrong in (images // 255, images[:0]):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="no images, or all of them black: were they floats"):
+            model.encode(wrong)
     with pytest.raises(ValueError, match="received images of type float64, expected uint8"):
         model.encode(images / 255.0)
 
@@ -226,6 +232,11 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, run):
         (cli.stage1, ["--run", tmp_path / "x.npy" / "run", "--limit", "200"], "Not a directory: choose a folder that is there, or can be made"),
         (cli.evaluate, ["--run", run[0], "--seed", "-1"], "received --seed -1, expected at least 0"),
         (cli.sample, new, "holds no SavedModel"),
+        (cli.sample, [*new, "--n", 2**32 + 1], "expected numbers below 2147483648"),
+        (cli.sample, [*new, "--seed", 2**31], "expected numbers below 2147483648"),
+        (cli.stage1, ["--run", tmp_path / ("x" * 300)], "File name too long: choose a folder"),
+        (cli.stage1, ["--data", tmp_path / "x.npy", "--network", "beta_sigma", "--pad", "32", *new], "resize pictures with --side 64, pad other images with --pad 64"),
+        (cli.stage1, ["--gamma", "fixed", "--gamma-start", ".1", "--gamma-from", run[0], *new], "received --gamma-start 0.1 with --gamma-from"),
         (cli.sample, ["--run", run[0], "--out", tmp_path], "a folder, expected a file to write"),
         (cli.evaluate, ["--compare", run[0], run[0]], "which is no result of twostage.evaluate"),
         (cli.evaluate, ["--run", run[0], "--weights", "graph.pb"], "received --weights graph.pb for no --extractor, which reads none: add --extractor inception2015 or keras"),
@@ -234,6 +245,13 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, run):
     ):
         assert words in mistake(capsys, command, *arguments)
     assert not (tmp_path / "run").exists()  # nothing half-written
+
+
+def test_another_backend_is_told():
+    done = subprocess.run(
+        [sys.executable, "-c", "import keras, sys; keras.backend.backend = lambda: 'torch'; from twostage import cli; cli.stage1(['--dry-run'])"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2 and done.stderr.strip().splitlines()[-1] == "error: received the backend torch, expected tensorflow or jax: set KERAS_BACKEND to one of them"
 
 
 def test_a_broken_test_picture_is_told_before_training(tmp_path, capsys):

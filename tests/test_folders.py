@@ -8,7 +8,7 @@ from PIL import Image
 
 from twostage import InputError, cli, data
 from twostage.data import celeba
-from twostage.data.decode import decode
+from twostage.data.decode import Broken, decode
 from twostage.data.folders import Folder
 from twostage.data.source import split_of
 
@@ -107,6 +107,29 @@ def test_resize_comparison_draws_a_row_a_filter(tmp_path, capsys):
     assert rough["nearest"] > rough["bicubic"] > rough["bilinear"]
     with Image.open(tmp_path / "r.png") as picture:
         assert picture.size == (8 * 65, 3 * 65)
+
+
+def test_grey_and_coloured_pictures_are_compared_too(tmp_path):
+    write_images(tmp_path / "faces", 4, celeba.SIZE)
+    with Image.open(tmp_path / "faces" / min(path.name for path in (tmp_path / "faces").iterdir())) as picture:
+        picture.convert("L").save(tmp_path / "faces" / "grey.png")
+    cli.data(["resize-comparison", str(tmp_path / "faces"), "--out", str(tmp_path / "r.png")])
+
+
+def test_what_may_not_be_read_is_told_as_input(tmp_path, capsys, monkeypatch):
+    """A folder, a file of NumPy, and a picture, which --skip-broken leaves out."""
+    write_images(tmp_path / "train", 12)
+    write_images(tmp_path / "test", 2)
+    np.save(tmp_path / "x.npy", np.zeros((20, 8, 8), "uint8"))
+    closed = lambda path, *more, **options: (_ for _ in ()).throw(PermissionError(13, "Permission denied", str(path)))  # noqa: E731
+    for name, source in (("os.scandir", tmp_path), ("numpy.load", tmp_path / "x.npy")):
+        with monkeypatch.context() as patch, pytest.raises(InputError, match=f"received {source}, which cannot be read .Permission denied.: make it readable"):
+            patch.setattr(name, closed)
+            data.load(source)
+    item = str(tmp_path / "train" / "0003.png")
+    monkeypatch.setattr("builtins.open", lambda path, *more, _open=open, **options: closed(path) if str(path) == item else _open(path, *more, **options))
+    with pytest.raises(Broken, match="it cannot be read: Permission denied"):
+        Folder.read(item)
 
 
 def test_broken_pictures_are_listed_with_their_reasons_or_left_out(tmp_path, capsys):

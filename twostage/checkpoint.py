@@ -129,7 +129,8 @@ class Checkpoint(keras.callbacks.Callback):
         self._due = time.monotonic() + self.every
 
     def _diverged(self, what):
-        return Diverged(f"{what}; {self.folder} keeps the last good checkpoint: start another run, with a smaller --learning-rate or a larger --gamma-floor")
+        kept = f"{self.folder} keeps the last good checkpoint" if any(self.folder.glob("epoch-*.npz")) else "there is no checkpoint yet"
+        return Diverged(f"{what}; {kept}: start another run, with a smaller --learning-rate or a larger --gamma-floor")
 
     def _stopped(self):
         where = f"{self.epoch} epochs" + (f" and {self.step} steps of the next" if self.step else "")

@@ -14,9 +14,10 @@ from twostage.quiet import quiet
 
 _ROOM, _RIGHTS, _PLACE = "make room", "make the folder writable, or choose another", "choose a folder that is there, or can be made"
 EXTRACTORS = ("classifier", "random", "inception2015", "keras")
-RESUME = "the same command and --resume"
+RESUME = "the same command and --resume (without it where there is no run folder yet)"
+BACKENDS = ("tensorflow", "jax")
 UNWRITABLE = {
-    errno.ENOSPC: _ROOM, errno.EDQUOT: _ROOM, errno.EFBIG: _ROOM, errno.EROFS: _RIGHTS, errno.EACCES: _RIGHTS, errno.EPERM: _RIGHTS, errno.ENOTDIR: _PLACE, errno.EEXIST: _PLACE,
+    errno.ENAMETOOLONG: _PLACE, errno.ENOSPC: _ROOM, errno.EDQUOT: _ROOM, errno.EFBIG: _ROOM, errno.EROFS: _RIGHTS, errno.EACCES: _RIGHTS, errno.EPERM: _RIGHTS, errno.ENOTDIR: _PLACE, errno.EEXIST: _PLACE,
 }  # fmt: skip
 
 
@@ -115,11 +116,14 @@ def _load(module, look=True):
     try:
         with quiet(2):
             loaded = import_module(module)
+            keras = import_module("keras")
+            if keras.backend.backend() not in BACKENDS:
+                raise InputError(f"received the backend {keras.backend.backend()}, expected {' or '.join(BACKENDS)}: set KERAS_BACKEND to one of them")
             if look:
-                import_module("keras").distribution.list_devices()  # the last greeting comes with the first look for devices
+                keras.distribution.list_devices()  # the last greeting comes with the first look for devices
         return loaded
     except (ImportError, ValueError) as error:  # of an unknown backend Keras raises a ValueError
-        if isinstance(error, ValueError) and "backend" not in str(error):
+        if isinstance(error, InputError) or isinstance(error, ValueError) and "backend" not in str(error):
             raise
         raise InputError(f"{error}: install it (pip install .), or choose a backend that is there, such as KERAS_BACKEND=jax") from error
 

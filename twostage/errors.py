@@ -1,5 +1,7 @@
 """What ends a command in one line."""
 
+import contextlib
+
 
 class InputError(ValueError):
     """Bad input, told in one line: what was received, what was expected, how to mend it. Commands exit with status 2."""
@@ -15,3 +17,12 @@ class Stopped(Exception):
     def __init__(self, text, signal, again):
         super().__init__(text)
         self.signal, self.again = signal, again
+
+
+@contextlib.contextmanager
+def reading():
+    """Within: a file or folder that may not be read is told as input, not as a place to write to."""
+    try:
+        yield
+    except PermissionError as error:
+        raise InputError(f"received {error.filename}, which cannot be read ({error.strerror}): make it readable, or remove it") from error

@@ -53,6 +53,7 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
     models, config = load(run)
     stage1, measured = models["stage1"], digest_of(weight for model in models.values() for weight in model.get_weights())
     images = {split: _split(config, split)[0] for split in ("train", "test")}
+    runs.finished_stage1(run).check_data(runs.fingerprint(images["train"]))
     mode = {"batch_normalisation": normalisation.MOVING}
     if recalibrated:
         mode = {"batch_normalisation": normalisation.RECALIBRATED, "batch_normalisation_choice": normalisation.better(stage1, config, seed)}

@@ -60,7 +60,8 @@ def write(run, how="normalised", mixture=None):
         return in_chunks(decode, z)
 
     def checked(images):  # TensorFlow turns floats in [0, 1] into the whole numbers 0 and 1 without a word
-        enough = tf.debugging.assert_greater(tf.reduce_max(images), tf.constant(1, images.dtype), "images are all black: give uint8, 0 to 255")
+        told = "no images, or all of them black: were they floats? Give uint8, 0 to 255; black ones in a batch with others"
+        enough = tf.debugging.Assert(tf.reduce_any(images > 1), [told])
         with tf.control_dependencies([enough]):
             return tf.identity(images)
 
@@ -144,6 +145,8 @@ def in_chunks(function, z):
     import tensorflow as tf
 
     count = tf.shape(z)[0]
+    with tf.control_dependencies([tf.debugging.Assert(count > 0, ["received n below 1, expected at least 1 sample"])]):
+        count = tf.identity(count)
     pieces = tf.TensorArray(tf.float32, size=(count + CHUNK - 1) // CHUNK, infer_shape=False, element_shape=None)
     _, pieces = tf.while_loop(
         lambda i, _: i * CHUNK < count,

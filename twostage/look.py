@@ -24,6 +24,10 @@ def show(config, montage):
     print(f"wrote {montage}")
 
 
+def _coloured(image):
+    return np.broadcast_to(image, (*image.shape[:2], 3))  # a folder may hold grey ones too
+
+
 def compare_resizing(folder, out, crop="128", side=64, count=8):
     """Draws a few pictures of a folder resized by each filter, a row each (Asperti & Trentin, Figure 3), and tells how rough each row is.
 
@@ -38,7 +42,7 @@ def compare_resizing(folder, out, crop="128", side=64, count=8):
     chosen = [names[row] for row in limited(len(names), min(count, len(names)))]
     contents = [pictures.read(item) for item in pictures.items(chosen)]
     prepare = {kind: Preparation(crop, side, kind) for kind in celeba.FILTERS}
-    rows = {kind: np.stack([prepare[kind](content, name)[0] for name, content in zip(chosen, contents)]) for kind in prepare}
+    rows = {kind: np.stack([_coloured(prepare[kind](content, name)[0]) for name, content in zip(chosen, contents)]) for kind in prepare}
     for kind, images in rows.items():
         floats = images.astype("float64")
         roughness = (np.abs(np.diff(floats, axis=1)).mean() + np.abs(np.diff(floats, axis=2)).mean()) / 2

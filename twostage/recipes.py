@@ -38,6 +38,7 @@ def stage1(config, stage, dry_run=False):
         dry_run: Whether to stop after telling what would be done.
     """
     images, labels = data.load_splits(config)["train"]
+    config = data.lasting(config)
     _prepare(config)
     with distribution.spread(config):
         vae = assemble.stage1(config, images.shape[1:])
@@ -98,6 +99,8 @@ def export(run, recalibrate=False, mixture=0):
     first = finished_stage1(run)
     first.lock()
     try:
+        if recalibrate or mixture:
+            first.check_data(fingerprint(data.load_for(first.saved_config())[0]))
         if recalibrate:
             _recalibrate(first)
         return export_locked(run, _mixture(first, mixture) if mixture else None)

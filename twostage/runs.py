@@ -39,6 +39,8 @@ def open_stage(number, changes, preset=None, run=None, resume=False):
     if not resume:
         config = configs.resolve(number, stage.preset, **changes)
         if config.gamma_from:
+            if "gamma_start" in changes:
+                raise InputError(f"received --gamma-start {config.gamma_start:g} with --gamma-from {config.gamma_from}, which tells where gamma starts: drop one of them")
             gammas = [max(gamma, config.gamma_floor) for gamma in recorded_gammas(config.gamma_from, number)]  # one at the floor was recorded in float32, a little below
             config = configs.build(type(config), {**dataclasses.asdict(config), "gamma_start": gammas[-1] if config.gamma == "fixed" else gammas[0]})
         return stage, config
@@ -72,7 +74,7 @@ class Stage:
             remove = f"remove {self.path} to begin it anew, " if number == 2 else ""
             raise InputError(f"{self.path} exists: go on with it by `{self.command} --resume`, {remove}or start another run by `{another}` and your other flags, such as --data")
         if resume and not saved:
-            raise InputError(f"received --resume, but {self.path} does not exist: start it by `{self.command}`")
+            raise InputError(f"received --resume, but {self.path} does not exist: start it by the same command without --resume, or check --run")
         if saved and preset not in (None, saved):
             raise InputError(f"{self.path} was started with preset {saved}, received {preset}: drop --preset, or start another run")
         self.preset = saved or preset or "digits"
@@ -94,7 +96,7 @@ class Stage:
         self.path.mkdir(exist_ok=True)
         if self.resume:
             saved = self.saved_config()
-            free = {name: getattr(config, name) for name in ("epochs", "checkpoint_every", "data_dir", "cache", "distribute", "steps_per_execution") if hasattr(config, name)}
+            free = {name: getattr(config, name) for name in ("epochs", "checkpoint_every", "data", "data_dir", "cache", "distribute", "steps_per_execution") if hasattr(config, name)}
             changed = configs.differences(dataclasses.replace(saved, **free), config)
             if changed:
                 raise InputError(f"{self.path} was started with other settings ({'; '.join(changed)}): drop those flags, or start another run")

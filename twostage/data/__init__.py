@@ -1,5 +1,6 @@
 """Images by name or path: uint8 arrays (N, height, width, channels) and, where there are any, labels."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from twostage.data.cache import prepared
 from twostage.data.folders import Folder, Zip
 from twostage.data.preparation import Preparation, pad_to
 from twostage.data.source import limited, split_of, splits
-from twostage.errors import InputError
+from twostage.errors import InputError, reading
 
 SPLITS = ("train", "validation", "test")
 KINDS = "folder or zip of pictures, or an .npz or .npy file"
@@ -97,6 +98,12 @@ def is_celeba(source, pictures, crop):
     return called_so or crop in celeba.CROPS or pictures.text(celeba.LISTING) is not None
 
 
+def lasting(config):
+    """A `Stage1Config` whose data are found from every working directory: names stay, paths become absolute."""
+    here = lambda path: str(Path(path).expanduser().absolute()) if path and path not in named.NAMES else path  # noqa: E731
+    return dataclasses.replace(config, data=here(config.data), data_dir=here(config.data_dir))
+
+
 def splits_for(config):
     """The names of the splits of a `Stage1Config`'s data."""
     pictures = pictures_of(config.data, config.data_dir)
@@ -111,7 +118,9 @@ def pictures_of(source, data_dir=None):
         return named.celeba_files(data_dir) if str(source) == "celeba" else None
     path = Path(source).expanduser()
     if path.is_dir():
-        return None if any(originals.find(path, split) for split in SPLITS[::2]) else Folder(path)
+        with reading():
+            original = any(originals.find(path, split) for split in SPLITS[::2])
+        return None if original else Folder(path)
     return Zip(path) if path.suffix.lower() == ".zip" and path.is_file() else None
 
 

@@ -5,14 +5,17 @@ import zlib
 
 import numpy as np
 
-from twostage.errors import InputError
+from twostage.errors import InputError, reading
 
 
 def load(path, split):
     """`.npy`: one array. `.npz`: x_train and x_test (and y_train, y_test), as Keras writes them, or images of one name. Of one array a tenth is the test set."""
     try:
-        found = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
+        with reading():
+            found = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
         arrays = {key: found[key] for key in found.files} if isinstance(found, np.lib.npyio.NpzFile) else {"images": found}
+    except InputError:
+        raise
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"received {path}, which NumPy cannot read ({error}): save it again with numpy.save or numpy.savez") from error
     splits = [name for name in ("train", "test") if f"x_{name}" in arrays]

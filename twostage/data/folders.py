@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from twostage.data.decode import FORMATS, MOST_BYTES, Broken
-from twostage.errors import InputError
+from twostage.errors import InputError, reading
 
 
 class Folder:
@@ -27,7 +27,8 @@ class Folder:
 
     def __init__(self, path):
         self.path, self.name = Path(path).resolve(), Path(path).resolve().name
-        found = self._walk(self.path, "")
+        with reading():
+            found = list(self._walk(self.path, ""))
         self.files, self.others = _pictures(self.path, {name: f"{stat.st_size} {stat.st_mtime_ns}" for name, stat in found})
 
     def _walk(self, folder, prefix):
@@ -50,6 +51,8 @@ class Folder:
         try:
             with open(item, "rb", buffering=0) as file:
                 return file.read() if os.fstat(file.fileno()).st_size <= MOST_BYTES else file.read(MOST_BYTES + 1)  # `decode` will say so
+        except PermissionError as error:
+            raise Broken(f"it cannot be read: {error.strerror}") from error
         except OSError as error:
             raise InputError(f"received {item}, which cannot be read ({error.strerror}): make it readable, or remove it") from error
 
@@ -65,7 +68,8 @@ class Zip:
         self.path = Path(path).resolve()
         self.name = self.path.stem
         try:
-            self._zip = zipfile.ZipFile(self.path)
+            with reading():
+                self._zip = zipfile.ZipFile(self.path)
         except (zipfile.BadZipFile, OSError) as error:
             raise InputError(f"received {path}, which is no whole zip ({error}): fetch it again") from error
         whole = {entry.filename: entry for entry in self._zip.infolist() if not entry.is_dir() and not _hidden(entry.filename)}

@@ -44,7 +44,7 @@ def beta_sigma_decoder(image_shape, latent_dim=64, heads=("linear",)):
 def _widths(image_shape):
     height, width, _ = image_shape
     if height != width or height not in WIDTHS:
-        raise InputError(f"received images of {height}x{width}, these networks take 28x28 or 64x64: resize them with --side 64")
+        raise InputError(f"received images of {height}x{width}, these networks take 28x28 or 64x64: resize pictures with --side 64, pad other images with --pad 64")
     return WIDTHS[height]
 
 

@@ -72,6 +72,6 @@ def wae_decoder(image_shape, latent_dim=64, heads=("sigmoid",)):
 def _check(image_shape, side=None):
     height, width, _ = image_shape
     if side and (height, width) != (side, side):
-        raise InputError(f"received images of {height}x{width}, this network takes {side}x{side}: resize them with --side {side}")
+        raise InputError(f"received images of {height}x{width}, this network takes {side}x{side}: resize pictures with --side {side}, pad other images with --pad {side}")
     if height % 4 or width % 4:
         raise InputError(f"received images of {height}x{width}, this network takes sides that 4 divides: pad them with --pad {-(-max(height, width) // 4) * 4}")

@@ -62,5 +62,5 @@ def _norm():
 def _kernel(image_shape):
     height, width, _ = image_shape
     if height != width or height not in KERNELS:
-        raise InputError(f"received images of {height}x{width}, these networks take 32x32 or 64x64: pad them with --pad 32, or resize them with --side 64")
+        raise InputError(f"received images of {height}x{width}, these networks take 32x32 or 64x64: pad them with --pad 32 or --pad 64, or resize pictures with --side 64")
     return KERNELS[height]
