@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -55,6 +56,20 @@ def test_it_holds_what_a_plain_loop_gives_and_says_what_it_is(tmp_path):
     assert manifest["count"] == manifest["key"]["pictures"] == len(images) and manifest["sizes"] == [178, 218, 178, 218] and manifest["broken"] == {}
     assert manifest["key"]["options"] == {"crop": "128", "side": 64, "resize": "bilinear", "jpeg_roundtrip": False, "pad": 0}
     assert manifest["key"]["split"].startswith("by a hash of the names: test where the first byte of SHA-256 is below 26") and manifest["key"]["pillow"]
+
+
+def test_a_disk_that_is_too_small_is_told_before_it_is_full(tmp_path, monkeypatch):
+    source = split_of(Folder(faces(tmp_path / "faces")), "train")
+    room = 64 * 64 * 3 * len(source.names)
+    for free, side in ((room // 3 - 1, 64), (room, None), (room, 10**6)):  # channels are not known yet
+        monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free))
+        preparation = Preparation("128", side or 64)
+        if side is None:
+            assert len(cache.prepared(source, preparation, tmp_path / "enough")[0]) == len(source.names)
+        else:
+            with pytest.raises(InputError, match=rf"pictures of shape {side}x{side}.* GiB in .* make room, make them smaller with --side"):
+                cache.prepared(source, preparation, tmp_path / f"{side}")
+            assert not any((tmp_path / f"{side}").rglob("images.npy"))
 
 
 def test_all_cores_give_the_same_bytes(tmp_path, monkeypatch):

@@ -2,7 +2,9 @@
 
 import io
 import itertools
+import math
 import os
+import shutil
 import sys
 import time
 import warnings
@@ -57,10 +59,12 @@ class Part:
         """
         self._begun, self._before, self._last = time.monotonic(), self.rows, time.monotonic()
         tasks = self._tasks()
+        self._check_room(self.shape or [self.preparation.side] * 2)  # the first pictures alone may be too many
         try:
             while self.shape is None and self.rows < len(self.source.names):  # the first picture that is not broken says how large all are
                 self._take(_prepare(*next(tasks)))
             missing = len(self.source.names) - self.rows
+            self._check_room(self.shape or [0])
             # processes, as threads would wait for Python's lock; joblib's, as they do not run the caller's script again
             workers = Parallel(n_jobs=min(cpu_count(), missing // FEW + 1), return_as="generator", idle_worker_timeout=IDLE)
             for found in workers(delayed(_prepare)(*task) for task in tasks):
@@ -68,6 +72,13 @@ class Part:
         finally:
             self._note()
         self._tell(end="\n")
+
+    def _check_room(self, shape):
+        missing = len(self.source.names) - self.rows
+        needed, free = missing * math.prod(shape), shutil.disk_usage(self.path.parent).free
+        if needed > free:
+            told = f"{needed / 2**30:.1f} GiB in {self.path.parent}, where {free / 2**30:.1f} are free"
+            raise InputError(f"received {missing:,} pictures of shape {'x'.join(map(str, shape))}, which take {told}: make room, make them smaller with --side, or choose another --cache")
 
     def _tasks(self):
         names, items = self.source.names, self.source.items(self.rows)
