@@ -48,11 +48,14 @@ class CollapseAlarm(PosteriorWatcher):
         if not (0 < threshold <= 1 < limit):
             raise ValueError(f"received threshold={threshold} and limit={limit}, expected a threshold in (0, 1] and a limit above 1")
         self.threshold, self.limit = threshold, limit
+        self._start()
+
+    def _start(self):
         self._were_active, self._told = set(), {"died": set(), "blew up": set()}
 
     def on_train_begin(self, logs=None):
         super().on_train_begin(logs)
-        self._were_active, self._told = set(), {"died": set(), "blew up": set()}
+        self._start()
 
     def figures(self, mean, log_var):
         variance = mean_variance(log_var)

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
@@ -178,29 +177,6 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_checkpo
     line = refused(capsys, "--run", run, "--resume", "--epochs", "3", "--checkpoint-every", "0")
     assert "the loss of epoch 3 is" in line and "keeps the last good checkpoint: start another run, with a smaller --learning-rate" in line
     assert checkpoints(run) == was and "not finite" in caplog.text
-
-
-def test_images_may_move_and_not_change(tmp_path, capsys, monkeypatch):
-    """A relative path is found from elsewhere; a new place is told by --resume --data; other images are refused by all that looks at them."""
-    here, images = tmp_path / "here", np.random.default_rng(0).integers(0, 256, (120, 8, 8, 1), "uint8")
-    here.mkdir()
-    np.save(here / "x.npy", images)
-    monkeypatch.chdir(here)
-    run = ["--run", str(tmp_path / "run")]
-    cli.stage1([*run, "--data", "x.npy", *SMALL, "--epochs", "1", "--batch-size", "20"])
-    monkeypatch.chdir(tmp_path)
-    cli.stage1([*run, "--resume"])
-    (here / "x.npy").rename(tmp_path / "moved.npy")
-    cli.stage1([*run, "--resume", "--data", "moved.npy"])
-    np.save(tmp_path / "moved.npy", images ^ 1)
-    capsys.readouterr()
-    evaluate = [*run, "--extractor", "random", "--bound-images", "2", "--half-samples", "2"]
-    for command, arguments in ((cli.stage1, [*run, "--resume"]), (cli.stage2, run), (cli.evaluate, evaluate), (cli.export, [*run, "--mixture", "2"])):
-        if command is cli.export and keras.backend.backend() != "tensorflow":
-            continue
-        with pytest.raises(SystemExit):
-            command(arguments)
-        assert "was started on other data" in capsys.readouterr().err
 
 
 def test_a_signal_after_the_last_save_is_obeyed_too(tmp_path):

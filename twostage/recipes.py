@@ -60,9 +60,8 @@ def stage2(config, stage, dry_run=False):
     """
     first = finished_stage1(stage.run)
     first_config = first.saved_config()
-    images, _ = data.load_for(first_config)
+    images = _images(first)
     check_count(len(images), config.batch_size)
-    first.check_data(fingerprint(images))
     _prepare(config)
     with distribution.spread(config):
         vae1 = keras.saving.load_model(first.path / "model.keras", compile=False)
@@ -99,8 +98,6 @@ def export(run, recalibrate=False, mixture=0):
     first = finished_stage1(run)
     first.lock()
     try:
-        if recalibrate or mixture:
-            first.check_data(fingerprint(data.load_for(first.saved_config())[0]))
         if recalibrate:
             _recalibrate(first)
         return export_locked(run, _mixture(first, mixture) if mixture else None)
@@ -117,7 +114,15 @@ def export_locked(run, mixture=None):
     return saved_model.write(run, how, mixture)
 
 
+def _images(first):
+    """The training images of a stage 1, no others than it was trained on."""
+    images = data.load_for(first.saved_config())[0]
+    first.check_data(fingerprint(images))
+    return images
+
+
 def _recalibrate(first):
+    _images(first)
     vae = keras.saving.load_model(first.path / "model.keras", compile=False)
     choice = normalisation.better(vae, first.saved_config())
     if choice["chosen"] == normalisation.RECALIBRATED:
@@ -132,7 +137,7 @@ def _mixture(first, components):
     """Of the latents of the training images under the stage 1 that is exported."""
     from twostage.export import stage1_of
 
-    return Mixture(samplers.drawn_latents(stage1_of(first.run), data.load_for(first.saved_config())[0]), components)
+    return Mixture(samplers.drawn_latents(stage1_of(first.run), _images(first)), components)
 
 
 def _prepare(config):

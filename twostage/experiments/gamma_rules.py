@@ -3,12 +3,9 @@
 No paper has this table: Asperti & Trentin compare their running minimum with a learned gamma (Tables 2 and 3), and their text with their code only here.
 """
 
-from pathlib import Path
-
 from twostage import config, whole
 from twostage.charts import chart
-from twostage.errors import InputError
-from twostage.experiments.rows import Row
+from twostage.experiments.rows import Row, named
 
 LENGTH, QUICK, SEEDS, DATA = 700, 7, 5, "cifar10"  # epochs of stage 1; all else in the proportion of the data's preset
 ROWS = [
@@ -21,7 +18,7 @@ def measured(row, seed, found, setting):
     """Both stages and their distances; how far gamma lies from the error, and the latents from the prior."""
     from twostage.experiments import two_stages
 
-    preset = preset_of(setting.data)
+    preset = named(setting.data, config.PRESETS, "preset")
     first, second = (config.resolve(number, preset) for number in (1, 2))
     length = lambda stage: {"epochs": stage.epochs, "halve_every": stage.halve_every}  # noqa: E731
     whole_row = Row(row.name, {"stage1": {**length(first), **row.settings}, "stage2": length(second)})
@@ -31,18 +28,6 @@ def measured(row, seed, found, setting):
         **two_stages.told(result), "training mse": end["mse"], "gamma^2 over training mse": end["gamma"] ** 2 / end["mse"], "KL": likelihood["rate"], "evidence": likelihood["evidence"],
         "energy distance of z": result["latents"]["normality"]["z of stage 1"]["energy_distance"],
     }  # fmt: skip
-
-
-def preset_of(data):
-    """The preset of a data set, by the beginning of its name.
-
-    Raises:
-        InputError: where there is none.
-    """
-    found = [name for name in config.PRESETS if Path(data).name.lower().startswith(name)]
-    if not found:
-        raise InputError(f"received --data {data}, expected a name that begins with {', '.join(config.PRESETS)}, whose preset these rows have: rename it")
-    return found[0]
 
 
 def figures(results, setting):

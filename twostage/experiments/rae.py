@@ -4,11 +4,8 @@ Weights and Frechet distances are those in the authors' code (seed_facts 4.3); w
 """
 
 import math
-import re
-from pathlib import Path
 
-from twostage.errors import InputError
-from twostage.experiments.rows import Row
+from twostage.experiments.rows import Row, named
 from twostage.likelihoods.readings import gamma_of_mean_weight, rae_of_mean
 
 # The second stage is ours (three layers, computed gamma, batch 100) on the latents as they are; the authors' auxiliary VAE has two layers, batch 64 and a fixed weight, on standardised ones.
@@ -51,15 +48,8 @@ def measured(row, seed, found, setting):
     """A row: one stage 1 and every density on it: N(0, I), one Gaussian, a mixture of ten, a second stage."""
     from twostage.experiments import two_stages
 
-    row = Row(row.name, {"stage1": stage1(row.name, _settings_of(setting.data)), **row.settings})
+    row = Row(row.name, {"stage1": stage1(row.name, named(setting.data, SETTINGS, "settings")), **row.settings})
     return two_stages.measured(row, seed, setting, LENGTH, "mnist", MIXTURES)
-
-
-def _settings_of(data):
-    found = [name for name in SETTINGS if re.sub(r"[-_]", "", Path(data).name.lower()).startswith(name)]
-    if not found:
-        raise InputError(f"received --data {data}, expected a name that begins with {' or '.join(SETTINGS)}, whose settings these rows have: rename it")
-    return found[0]
 
 
 if __name__ == "__main__":

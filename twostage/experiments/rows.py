@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from twostage import whole
-from twostage.errors import Diverged
+from twostage.errors import Diverged, InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +43,19 @@ class Setting:
     def path(self, row, seed, ending=""):
         """What a row and a seed are kept under."""
         return self.folder / f"{re.sub(r'[^a-zA-Z0-9.-]+', '_', row.name)}-{seed}{ending}"
+
+
+def named(data, names, what):
+    """Which of `names` a data set's name begins with, hyphens and underscores apart. `what`: that these have, for the message.
+
+    Raises:
+        InputError: none.
+    """
+    plain = lambda name: re.sub(r"[-_]", "", name.lower())  # noqa: E731
+    found = [name for name in names if plain(Path(data).name).startswith(plain(name))]
+    if not found:
+        raise InputError(f"received --data {data}, expected a name that begins with {', '.join(names)}, whose {what} these rows have: rename it")
+    return found[0]
 
 
 def run(rows, measure, setting, seeds):
