@@ -54,7 +54,8 @@ def named(data, names, what):
     plain = lambda name: re.sub(r"[-_]", "", name.lower())  # noqa: E731
     found = [name for name in names if plain(Path(data).name).startswith(plain(name))]
     if not found:
-        raise InputError(f"received --data {data}, expected a name that begins with {', '.join(names)}, whose {what} these rows have: rename it")
+        *most, last = names
+        raise InputError(f"received --data {data}, expected a name that begins with {', '.join(most)} or {last}, whose {what} these rows have: rename it")
     return found[0]
 
 
