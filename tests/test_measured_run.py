@@ -190,7 +190,7 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
     kinds = ["REC", "GEN-1", "GEN-2 mean", "GEN-2 noise", "GEN-2 normalised", "Gaussian", "mixture of 3"]
     assert list(found["distances"]) == kinds and all(one["images"] in (200, 179) for one in found["distances"].values())
     for one in found["distances"].values():
-        assert one["frechet"] > 0 and one["frechet_error"] > 0 and 0 <= one["precision"] <= 1
+        assert one["frechet"] > 0 and one["frechet_error"] > 0 and 0 <= one["precision"] <= 1 and abs(one["brightness"]) < 0.5 and 0 < one["contrast"] < 1.5
     manifest = found["manifest"]
     assert manifest["extractor"] == {"name": "random network", "digest": manifest["extractor"]["digest"], "frechet": "FD (random network)", "seed": 0, "width": 32}
     assert manifest["protocol"] == {"name": "fid10k_test", "split": "test", "count": 200, "quirks": [], "quantisation": "uint8, rounded"}

@@ -142,3 +142,26 @@ def test_latents_are_counted_by_the_papers_definition_and_by_the_codes():
     found = measures._summary(np.zeros((10, 3)), np.tile(2 * np.log([0.7, 0.85, 0.95]), (10, 1)))
     assert (found["latents"], found["active"], found["active_sd"]) == (3, 2, 1)
     assert found["variance_law_sd"] == pytest.approx(2.5 / 3) and found["variance_law"] == pytest.approx((0.49 + 0.7225 + 0.9025) / 3)
+
+
+def test_tone_is_the_pixels_mean_and_deviation_beside_the_references():
+    generator = np.random.default_rng(0)
+    reference = generator.integers(100, 160, (600, 4, 4, 3)).astype("uint8")
+    paler = np.rint((reference - 130.0) * 0.5 + [135, 140, 145]).astype("uint8")
+    found = measures.tone(measures.pixel_moments(paler), measures.pixel_moments(reference))
+    plain = [images.astype(float).reshape(-1, 3) for images in (paler, reference)]
+    assert found["brightness"] == pytest.approx(np.mean(plain[0].mean(0) - plain[1].mean(0)) / 255, abs=1e-9) == pytest.approx(10 / 255, abs=2e-3)
+    assert found["contrast"] == pytest.approx((plain[0].var(0).sum() / plain[1].var(0).sum()) ** 0.5, abs=1e-5) == pytest.approx(0.5, abs=2e-3)
+    assert measures.tone(*[measures.pixel_moments(reference)] * 2) == {"brightness": 0.0, "contrast": 1.0}
+
+
+def test_means_lose_the_contrast_of_their_error():
+    """Columns of an orthogonal map of which the best linear decoder keeps some: Var[E[x | z]] = Var[x] - mse (law of total variance)."""
+    generator = np.random.default_rng(1)
+    x = np.clip(generator.normal(128, 30, (2_000, 2, 2, 1)) + 20 * generator.standard_normal((2_000, 1, 1, 1)), 0, 255).astype("uint8")
+    flat = x.reshape(2_000, 4) - x.reshape(2_000, 4).mean(0)
+    u, s, v = np.linalg.svd(flat, full_matrices=False)
+    kept = np.rint(x.reshape(2_000, 4).mean(0) + (u[:, :2] * s[:2]) @ v[:2]).astype("uint8").reshape(x.shape)
+    mse, variance = ((x.astype(float) - kept) ** 2).mean(), x.astype(float).var()
+    found = measures.tone(measures.pixel_moments(kept), measures.pixel_moments(x))
+    assert 0.6 < found["contrast"] < 0.9 and found["contrast"] == pytest.approx((1 - mse / variance) ** 0.5, abs=2e-3)

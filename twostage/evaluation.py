@@ -62,12 +62,12 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
     bounded, reference = some(images["test"], bound_images), protocol.reference(images[protocol.split])
     if len(reference) < FEWEST:
         raise InputError(f"received {len(reference)} images in the {protocol.split} split, a distance needs {FEWEST} and is of use from thousands on: give it more images")
-    real = extractor(reference, BATCH)
+    real, pixels = extractor(reference, BATCH), measures.pixel_moments(reference)
     drawing = list(samplers(models, images["train"], mixtures, seed, importance_samples))
     distances, shown, lookup = {}, {}, None
     for kind, batches in generated(stage1, drawing, reference, protocol.count, seed):
-        features, shown[kind], errors = _features(extractor, protocol, batches)
-        distances[kind] = {**measures.distances(real, features, repeats, seed, paired=bool(errors)), **errors}
+        features, shown[kind], made, errors = _features(extractor, protocol, batches)
+        distances[kind] = {**measures.distances(real, features, repeats, seed, paired=bool(errors)), **measures.tone(made, pixels), **errors}
         lookup = (kind, features) if kind in LOOKED_AT else lookup
         print(f"{kind}: {extractor.frechet_name} {distances[kind]['frechet']:.4g} +- {distances[kind]['frechet_error']:.2g}", flush=True)
     z = redraw(np.stack(encode(stage1, bounded), axis=1), np.random.default_rng((seed, 8)))
@@ -119,18 +119,20 @@ def generated(stage1, drawing, reference, count, seed):
 
 
 def _features(extractor, protocol, batches):
-    """(features of all images as the protocol prepares them, the first images as they are, {mse, mse_error} of reconstructions: squared error a dimension and its standard error)."""
+    """(features of all images as the protocol prepares them, the first images as they are, `Moments` of all pixels, {mse, mse_error} of reconstructions: squared error a dimension and its standard error)."""
     if "contrast" in protocol.quirks:  # which looks at the whole set
         made, references = zip(*batches)
         batches = [(np.concatenate(made), None if references[0] is None else np.concatenate(references))]
-    found, squared, first = [], [], None
+    found, squared, first, pixels = [], [], None, None
     for batch, reference in batches:
         first = batch[: gallery.SHOWN] if first is None else first
-        found.append(extractor(protocol.prepared(batch, reference), BATCH))
+        prepared = protocol.prepared(batch, reference)
+        found.append(extractor(prepared, BATCH))
+        pixels = measures.pixel_moments(prepared, pixels)
         if reference is not None:
             squared.extend(((batch - reference / np.float32(255)) ** 2).mean(axis=(1, 2, 3)))
     errors = {"mse": float(np.mean(squared)), "mse_error": float(np.std(squared, ddof=1) / len(squared) ** 0.5)} if squared else {}
-    return np.concatenate(found), first, errors
+    return np.concatenate(found), first, pixels, errors
 
 
 def main(options):

@@ -13,6 +13,7 @@ from twostage.metrics import bounds
 from twostage.metrics.frechet import extrapolated, frechet_of
 from twostage.metrics.half_samples import interval
 from twostage.metrics.kernel import kernel_distance
+from twostage.metrics.moments import Moments
 from twostage.metrics.neighbours import nearest, neighbour_measures
 from twostage.metrics.normality import normality
 
@@ -34,6 +35,21 @@ def distances(real, features, repeats, seed, paired=False):
         "images": len(features), "frechet": value, "frechet_error": error, "frechet_infinite": infinite, "kernel": kernel, "kernel_error": kernel_error,
         **neighbour_measures(*some),
     }  # fmt: skip
+
+
+def tone(pixels, reference):
+    """Of the `Moments` of all pixels of some images, 0 to 255, and of the reference's: `brightness`, by how much their mean is larger, as a part of 255, and `contrast`, the ratio of the pixels'
+    standard deviations, both over all channels. Decoder means lose contrast: where E[x | z] is exact, reconstructions have sqrt(1 - mse / Var[x]) (the law of total variance)."""
+    contrast = np.trace(pixels.covariance) / max(np.trace(reference.covariance), 1e-12)
+    return {"brightness": float(np.mean(pixels.mean - reference.mean) / 255), "contrast": float(contrast**0.5)}
+
+
+def pixel_moments(images, moments=None):
+    """`Moments` of the pixels of uint8 images (N, height, width, channels), a row a pixel; after those that `moments` has taken in."""
+    moments = moments or Moments()
+    for i in range(0, len(images), BATCH):
+        moments.update(images[i : i + BATCH].reshape(-1, images.shape[-1]))
+    return moments
 
 
 def likelihood(stage1, images, samples, seed, constant=False):

@@ -40,10 +40,11 @@ def tables(result):
     name = result["manifest"]["extractor"]["frechet"]
     rows = []
     for kind, found in result["distances"].items():
-        infinite, nats = (f"{found[key]:.{digits}f}" if found.get(key) is not None else "-" for key, digits in (("frechet_infinite", 3), ("latent_nats", 1)))
+        told = {"frechet_infinite": ".3f", "brightness": "+.3f", "contrast": ".3f", "latent_nats": ".1f"}
+        infinite, *tone, nats = (f"{found[key]:{form}}" if found.get(key) is not None else "-" for key, form in told.items())
         numbers = [f"{found['frechet']:.3f} +- {found['frechet_error']:.3f}", infinite, f"{1000 * found['kernel']:.3f} +- {1000 * found['kernel_error']:.3f}"]
-        rows.append([kind, *numbers, *[f"{found[key]:.3f}" for key in ("precision", "recall", "density", "coverage")], nats])
-    yield "Images", ["images", name, "at infinity", "kernel x 1000", "precision", "recall", "density", "coverage", "nats of test latents"], rows
+        rows.append([kind, *numbers, *[f"{found[key]:.3f}" for key in ("precision", "recall", "density", "coverage")], *tone, nats])
+    yield "Images", ["images", name, "at infinity", "kernel x 1000", "precision", "recall", "density", "coverage", "brightness", "contrast", "nats of test latents"], rows
     stages = {key: value for key, value in result["latents"].items() if key.startswith("posterior")}
     names = [key for key, value in stages["posterior"].items() if not isinstance(value, list)]
     yield "Latents", ["", *[name.replace("_", " ") for name in names]], [[stage, *[f"{found[name]:.4g}" for name in names]] for stage, found in stages.items()]
