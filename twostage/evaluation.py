@@ -10,7 +10,6 @@ import keras
 import numpy as np
 
 import callbacks
-import twostage
 from twostage import data, gallery, measures, normalisation, page, runs, sampling, whole
 from twostage.errors import InputError
 from twostage.latents import encode, redraw
@@ -100,12 +99,9 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
 def load(run):
     """({stage1, stage2, normalizer: models of a run, what is finished of it}, stage 1's config)."""
     stage = runs.finished_stage1(run)
-    twostage.VAE  # registers the classes that the files name
-    read = functools.partial(keras.saving.load_model, compile=False)
-    models = {"stage1": read(stage.path / "model.keras")}
-    second = Path(run) / "stage2"
-    if (second / "model.keras").exists() and (second / "normalizer.keras").exists():
-        models |= {"stage2": read(second / "model.keras"), "normalizer": read(second / "normalizer.keras")}
+    models, second = {"stage1": stage.load_model()}, runs.finished_stage2(run)
+    if second:
+        models |= {"stage2": second.load_model(), "normalizer": second.load_model("normalizer.keras")}
     return models, stage.saved_config()
 
 

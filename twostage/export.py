@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from twostage import whole
 from twostage.errors import InputError
+from twostage.runs import finished_stage1, finished_stage2
 
 CHUNK = 256  # images that go through a network at once, so that sample(10_000, seed) needs little memory
 
@@ -27,18 +29,14 @@ def write(run, how="normalised", mixture=None):
     import keras
     import tensorflow as tf
 
-    import twostage
     from twostage import sampling
 
     run = Path(run)
-    _existing(run / "stage1" / "model.keras")
-    twostage.VAE  # registers the classes that the files name
+    second = finished_stage2(run)
     if keras.backend.backend() != "tensorflow":
         raise InputError(f"received the backend {keras.backend.backend()}, a SavedModel needs TensorFlow's: set KERAS_BACKEND=tensorflow")
     stage1 = stage1_of(run)
-    second = (run / "stage2" / "model.keras").exists()
-    stage2 = _load(run / "stage2" / "model.keras") if second else None
-    normalizer = _load(run / "stage2" / "normalizer.keras") if second else None
+    stage2, normalizer = (second.load_model(name) if second else None for name in ("model.keras", "normalizer.keras"))
     width = stage1.decoder.input_shape[-1]
     scalar, images = tf.TensorSpec((), tf.int32), tf.TensorSpec((None, *stage1.encoder.input_shape[1:]), stage1.data_dtype)
     decode = functools.partial(sampling.decode, stage1)
@@ -83,8 +81,11 @@ def write(run, how="normalised", mixture=None):
 
 def stage1_of(run):
     """The stage 1 that is exported: recalibrated, where that was found better."""
-    recalibrated = Path(run) / "stage1" / "recalibrated.keras"
-    return _load(recalibrated if recalibrated.exists() else Path(run) / "stage1" / "model.keras")
+    stage = finished_stage1(run)
+    recalibrated = stage.path / "recalibrated.keras"
+    if recalibrated.exists():
+        return whole.load_model(recalibrated, f"remove it, or write it again by `python -m twostage.export --run {run} --recalibrate`")
+    return stage.load_model()
 
 
 class SavedVAE:
@@ -104,7 +105,11 @@ class SavedVAE:
             import tensorflow as tf
         except ImportError as error:
             raise InputError("a SavedModel needs TensorFlow, which is not installed: pip install tensorflow") from error
-        self.model = tf.saved_model.load(str(path))
+        try:
+            self.model = tf.saved_model.load(str(path))
+        except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
+            reason = str(error).splitlines()[0][:100]
+            raise InputError(f"received {path}, which is damaged ({reason}): write it again by `python -m twostage.export --run {Path(path).parent}`") from error
 
     def sample(self, n, seed):
         """`n` images of both stages (of stage 1 until stage 2 is trained); the same seed gives the same images."""
@@ -155,18 +160,6 @@ def in_chunks(function, z):
         parallel_iterations=1,
     )
     return pieces.concat()
-
-
-def _load(path):
-    import keras
-
-    return keras.saving.load_model(_existing(path), compile=False)
-
-
-def _existing(path):
-    if not path.exists():
-        raise InputError(f"{path} does not exist: run python train_stage1.py first, to its end")
-    return path
 
 
 def _place(archive, path):

@@ -1,7 +1,6 @@
 """The two training runs, each a straight line: data -> model -> callbacks -> fit -> save."""
 
 import dataclasses
-import json
 import math
 import os
 import subprocess
@@ -23,7 +22,7 @@ from twostage.latents import LatentNormalizer, SharedPosterior, encode, redraw
 from twostage.models.adam import Adam
 from twostage.models.jit import jit_compile
 from twostage.progress import OneLine, Pace
-from twostage.runs import fingerprint, finished_stage1
+from twostage.runs import fingerprint, finished_stage1, finished_stage2
 
 WATCHED = 2_000  # examples that the callbacks look at
 MEASURED = 50_000  # latents that the normaliser's statistics come from
@@ -64,7 +63,7 @@ def stage2(config, stage, dry_run=False):
     check_count(len(images), config.batch_size)
     _prepare(config)
     with distribution.spread(config):
-        vae1 = keras.saving.load_model(first.path / "model.keras", compile=False)
+        vae1 = first.load_model()
         width = vae1.decoder.input_shape[-1]
         vae = assemble.stage2(config, width)
         _introduce(config, stage, vae, f"the latents of {len(images)} images, {width} each, drawn afresh every epoch", len(images) // config.batch_size)
@@ -109,9 +108,8 @@ def export_locked(run, mixture=None):
     """`export` of a run that this process, or the one that started it, has locked; `mixture`: a fitted `Mixture`."""
     from twostage import export as saved_model
 
-    path = Path(run) / "stage2" / "config.json"
-    how = json.loads(path.read_text())["config"]["sampling"] if path.exists() else "normalised"
-    return saved_model.write(run, how, mixture)
+    second = finished_stage2(run)
+    return saved_model.write(run, second.saved_config().sampling if second else "normalised", mixture)
 
 
 def _images(first):
@@ -123,7 +121,7 @@ def _images(first):
 
 def _recalibrate(first):
     _images(first)
-    vae = keras.saving.load_model(first.path / "model.keras", compile=False)
+    vae = first.load_model()
     choice = normalisation.better(vae, first.saved_config())
     if choice["chosen"] == normalisation.RECALIBRATED:
         first.save_model("recalibrated.keras", vae)

@@ -1,6 +1,5 @@
 """results.json and report.md of a run: what the training itself measured."""
 
-import json
 from pathlib import Path
 
 import keras
@@ -12,7 +11,7 @@ from twostage import sampling, whole
 def write(run, **figures):
     """Merges `figures` into RUN/results.json, where None takes one away, and writes RUN/report.md from the whole."""
     path = Path(run) / "results.json"
-    results = {**(json.loads(path.read_text()) if path.exists() else {}), **figures}
+    results = {**whole.read_json(path), **figures}
     results = {name: value for name, value in results.items() if value is not None}
     whole.write_json(path, results)
     whole.write(Path(run) / "report.md", _text(Path(run).name, results))

@@ -84,7 +84,7 @@ class Stage:
         return configs.build((configs.Stage1Config, configs.Stage2Config)[self.number - 1], self._saved()["config"])
 
     def _saved(self):
-        return json.loads((self.path / "config.json").read_text())
+        return whole.read_config(self.path / "config.json")
 
     def begin(self, config, data):
         """Locks the run and creates the stage's folder; checks that what is resumed has the same config and data.
@@ -104,7 +104,7 @@ class Stage:
             if config.epochs < self.epochs_begun():
                 raise InputError(f"{self.path} was trained for {self.epochs_begun()} epochs already, received --epochs {config.epochs}: give at least as many, or start another run")
             finished = (self.path / "model.keras").exists()
-            if self.number == 1 and (config.epochs > saved.epochs or not finished) and (self.run / "stage2").exists():
+            if self.number == 1 and config.epochs > self._newest()[0] and (self.run / "stage2").exists():
                 raise InputError(f"{self.run}/stage2 was trained on this stage 1 as it is: remove {self.run}/stage2 first, or start another run")
             if finished and config.epochs > saved.epochs:  # the checkpoint has all of it; a model of fewer epochs than the config says would pass for the finished one
                 (self.path / "model.keras").unlink()
@@ -115,21 +115,25 @@ class Stage:
 
     def check_data(self, data):
         """Raises `InputError` unless the stage was started on data of this fingerprint."""
-        if json.loads((self.path / "environment.json").read_text())["data"] != data:
+        if whole.read_config(self.path / "environment.json")["data"] != data:
             raise InputError(f"{self.path} was started on other data than {data}: bring those back, or start another run")
 
     def epochs_begun(self):
         """Epochs of the newest checkpoint, one that it is in the middle of among them."""
+        epoch, step = self._newest()
+        return epoch + (step > 0)
+
+    def _newest(self):
         newest = max((path.stem for path in (self.path / "checkpoints").glob("epoch-*.npz")), default="epoch-0-step-0")
         _, epoch, _, step = newest.split("-")
-        return int(epoch) + (int(step) > 0)
+        return int(epoch), int(step)
 
     def gamma_curve(self, config):
         """The gammas that `--gamma scheduled` replays, one an epoch; kept in the stage's folder, so that a resumed run needs no other."""
         path = self.path / "gamma_schedule.json"
         if not path.exists():
             whole.write_json(path, recorded_gammas(config.gamma_from, self.number))
-        return json.loads(path.read_text())
+        return whole.read_config(path)
 
     def lock(self):
         """Locks the run, for this process alone.
@@ -152,6 +156,14 @@ class Stage:
         if self._lock_file is not None:
             self._lock_file.close()
 
+    def load_model(self, name="model.keras"):
+        """Reads a `.keras` file of this stage, uncompiled.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        return whole.load_model(self.path / name, f"remove it, then `{self.command} --resume` writes it again")
+
     def save_model(self, name, model):
         """Writes `name` (a `.keras` file) whole."""
         whole.save_model(self.path / name, model)
@@ -166,6 +178,12 @@ def finished_stage1(run, preset=None):
     if not (path / "model.keras").exists():
         raise InputError(f"{path} is not finished: run `python train_stage1.py --run {run} --resume` first")
     return Stage(run, 1, preset, resume=True)
+
+
+def finished_stage2(run):
+    """Stage 2 of a run, or None."""
+    finished = all((Path(run) / "stage2" / name).exists() for name in ("config.json", "model.keras", "normalizer.keras"))
+    return Stage(run, 2, resume=True) if finished else None
 
 
 def recorded_gammas(run, number):

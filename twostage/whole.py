@@ -2,7 +2,10 @@
 
 import json
 import os
+import zipfile
 from pathlib import Path
+
+from twostage.errors import InputError
 
 
 def write(path, content):
@@ -25,6 +28,36 @@ def save_model(path, model):
     aside = Path(path).with_name("part.keras")
     model.save(aside)
     rename(aside, path)
+
+
+def load_model(path, mend):
+    """Reads a Keras model of this project, uncompiled. `mend`: how one comes by the file again.
+
+    Raises:
+        InputError: the file cannot be read as a model.
+    """
+    import keras
+
+    import twostage
+
+    twostage.VAE  # registers the classes that the files name
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0][:100]
+        raise InputError(f"received {path}, which is damaged, or of another version of Keras ({reason}): {mend}") from error
+
+
+def read_config(path):
+    """The content of a JSON file that a stage cannot do without.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    try:
+        return json.loads(Path(path).read_text())
+    except ValueError as error:
+        raise InputError(f"received {path}, which is damaged ({error}): bring it back from a copy, or start another run") from error
 
 
 def read_json(path):

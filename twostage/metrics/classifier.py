@@ -51,7 +51,7 @@ def classifier(name, train, test, epochs=None, width=None, batch_size=BATCH, see
             with held(path.parent, "classifiers.lock"):  # another set's may be written now
                 whole.save_model(path, model)
                 whole.write_json(told, {"accuracy": accuracy, **recipe})
-    model, notes = keras.saving.load_model(path, compile=False), whole.read_json(told)
+    model, notes = whole.load_model(path, "remove it, it is trained anew"), whole.read_json(told)
     inner = keras.Model(model.input, model.get_layer("features").output)
     digest = digest_of(inner.get_weights())
     return Extractor(f"classifier of {name}", lambda images: inner.predict_on_batch(images), digest, notes=notes)

@@ -1,0 +1,82 @@
+"""Files of a run that a disk or a copy has damaged: one line that says how to have them again, and that works."""
+
+import shutil
+
+import keras
+import pytest
+
+from twostage import cli, export
+from twostage.errors import InputError
+
+SMALL = ["--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4", "--epochs", "1", "--limit", "300"]
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    cli.stage1(["--run", str(folder), *SMALL])
+    cli.stage2(["--run", str(folder), "--width", "16", "--epochs", "1"])
+    return folder
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path
+
+
+def told(command, *flags):
+    with pytest.raises(SystemExit) as ended:
+        command(list(map(str, flags)))
+    assert ended.value.code == 2
+
+
+def test_each_damaged_file_is_told_and_written_again(finished, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    weights = lambda number: keras.saving.load_model(run / f"stage{number}" / "model.keras", compile=False).get_weights()  # noqa: E731
+    before = weights(1), weights(2)
+    for number, name in ((1, "model"), (2, "normalizer")):
+        path = cut(run / f"stage{number}" / f"{name}.keras")
+        for command in (cli.evaluate, cli.export) if ON_TENSORFLOW else (cli.evaluate,):
+            told(command, "--run", run)
+            again = f"remove it, then `python train_stage{number}.py --run {run} --resume` writes it again"
+            assert (error := capsys.readouterr().err).startswith(f"error: received {path}, which is damaged") and again in error and error.count("\n") == 1
+        path.unlink()
+        (cli.stage1, cli.stage2)[number - 1](["--run", str(run), "--resume"])  # of stage 1 although there is a stage 2: nothing is trained further
+        capsys.readouterr()
+    for old, new in zip(before, (weights(1), weights(2))):
+        assert all((a == b).all() for a, b in zip(old, new, strict=True))
+    (run / "stage1" / "model.keras").unlink()
+    told(cli.stage1, "--run", run, "--resume", "--epochs", 2)
+    assert "stage2 was trained on this stage 1 as it is" in capsys.readouterr().err
+
+
+def test_a_damaged_config_and_recalibrated_model_are_told(finished, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    path = run / "stage1" / "recalibrated.keras"
+    path.write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"recalibrated\.keras, which is damaged.*: remove it, or write it again by `python -m twostage\.export --run .*run --recalibrate`"):
+        export.stage1_of(run)
+    for name in ("environment", "config"):
+        path = cut(run / "stage1" / f"{name}.json")
+        told(cli.evaluate, "--run", run, "--extractor", "random")
+        assert f"received {path}, which is damaged" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="tested once")
+def test_a_damaged_savedmodel_is_told_and_written_again(finished, tmp_path, capsys):
+    run, out = tmp_path / "run", tmp_path / "samples.png"
+    shutil.copytree(finished, run)
+    for name in ("variables/variables.index", "variables/variables.data-00000-of-00001", "saved_model.pb"):
+        content = (run / "saved_model" / name).read_bytes()
+        cut(run / "saved_model" / name)
+        told(cli.sample, "--run", run, "--out", out)
+        assert f"received {run / 'saved_model'}, which is damaged" in (error := capsys.readouterr().err) and error.count("\n") == 1
+        assert f"write it again by `python -m twostage.export --run {run}`" in error and not out.exists()
+        if name != "saved_model.pb":
+            (run / "saved_model" / name).write_bytes(content)
+    cli.export(["--run", str(run)])
+    cli.sample(["--run", str(run), "--n", "4", "--out", str(out)])
+    assert out.exists()
