@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import pytest
 
-from twostage import InputError, config, evaluation, results
+from twostage import InputError, config, evaluation, measures, results
 from twostage.densities.mixture import Mixture
 from twostage.metrics.extractor import Extractor
 from twostage.metrics.inception import inception_2015, keras_inception
-from twostage.protocol import Protocol, contrast_of, stretched
+from twostage.protocol import Protocol, contrast_of, stretched, toned
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 
@@ -46,6 +46,18 @@ def test_quirks_do_what_the_papers_code_did():
     np.testing.assert_array_equal(plain.prepared(images), np.rint(images * 255))
     np.testing.assert_array_equal(both.prepared(images), np.rint(wide * 255))  # a sample has no reference
     np.testing.assert_array_equal(both.prepared(images, reference), np.rint(stretched(matched) * 255))
+
+
+def test_tone_takes_brightness_and_contrast_out_of_a_set():
+    generator = np.random.default_rng(0)
+    reference = generator.integers(60, 200, (400, 4, 4, 3)).astype("uint8")
+    pixels = measures.pixel_moments(reference)
+    paler = 0.2 + [0.3, 0.4, 0.5] * (reference / 255.0).astype("float32")
+    even = Protocol(quirks=("tone",)).prepared(paler, None, pixels)
+    np.testing.assert_allclose(even.astype(float), reference, atol=1)  # shifted and scaled alone, so all comes back
+    assert toned(np.full((5, 2, 2, 3), 0.5, "float32"), pixels).std() < 0.1  # flat images stay so
+    found = measures.tone(measures.pixel_moments(even), pixels)
+    assert abs(found["brightness"]) < 1e-3 and found["contrast"] == pytest.approx(1, abs=3e-3)
 
 
 @pytest.mark.skipif(not TENSORFLOW, reason="the graph of 2015 is TensorFlow's")

@@ -179,7 +179,7 @@ def _evaluate(argv):
     parser.add_argument("--weights", help="classify_image_graph_def.pb for inception2015, the .h5 without top for keras")
     parser.add_argument("--inception-resize", choices=RESIZES, default="tf1", help="to 299x299, of inception2015 (default: tf1, as the papers)")
     parser.add_argument("--protocol", choices=tuple(SPLITS), default="fid10k_test", help="which images, and how many (default: fid10k_test)")
-    parser.add_argument("--quirk", action="append", default=[], choices=QUIRKS, help="what the papers' code did and did not say; may be repeated")
+    parser.add_argument("--quirk", action="append", default=[], choices=QUIRKS, help="what the papers' code did and did not say, or tone: brightness and contrast taken out; may be repeated")
     parser.add_argument("--recalibrate", action="store_true", help="measure also with stage 1's batch normalisation measured anew on training images")
     parser.add_argument("--mixtures", type=int, nargs="*", default=[1, 10], help="numbers of Gaussians fitted to stage 1's latents, to sample from (default: 1 10)")
     for name, default, text in (

@@ -20,7 +20,7 @@ from twostage.metrics.classifier import BATCH as CLASSIFIER_BATCH
 from twostage.metrics.classifier import classifier
 from twostage.metrics.extractor import digest_of
 from twostage.metrics.random_network import random_network
-from twostage.protocol import Protocol
+from twostage.protocol import WHOLE_SET, Protocol
 from twostage.results import table
 from twostage.samplers import samplers
 
@@ -65,7 +65,7 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
     drawing = list(samplers(models, images["train"], mixtures, seed, importance_samples))
     distances, shown, lookup = {}, {}, None
     for kind, batches in generated(stage1, drawing, reference, protocol.count, seed):
-        features, shown[kind], made, errors = _features(extractor, protocol, batches)
+        features, shown[kind], made, errors = _features(extractor, protocol, batches, pixels)
         distances[kind] = {**measures.distances(real, features, repeats, seed, paired=bool(errors)), **measures.tone(made, pixels), **errors}
         lookup = (kind, features) if kind in LOOKED_AT else lookup
         print(f"{kind}: {extractor.frechet_name} {distances[kind]['frechet']:.4g} +- {distances[kind]['frechet_error']:.2g}", flush=True)
@@ -114,21 +114,21 @@ def generated(stage1, drawing, reference, count, seed):
         yield sampler.name, ((keras.ops.convert_to_numpy(sampling.decode(stage1, z[i : i + BATCH])), None) for i in range(0, len(z), BATCH))
 
 
-def _features(extractor, protocol, batches):
-    """(features of all images as the protocol prepares them, the first images as they are, `Moments` of all pixels, {mse, mse_error} of reconstructions: squared error a dimension and its standard error)."""
-    if "contrast" in protocol.quirks:  # which looks at the whole set
-        made, references = zip(*batches)
-        batches = [(np.concatenate(made), None if references[0] is None else np.concatenate(references))]
-    found, squared, first, pixels = [], [], None, None
+def _features(extractor, protocol, batches, pixels):
+    """Of one kind of images, `pixels` being the reference's `Moments`: (features of all as the protocol prepares them, the first as they are, `Moments` of their pixels, {mse, mse_error} of reconstructions: squared error a dimension and its standard error)."""
+    if set(WHOLE_SET) & set(protocol.quirks):
+        parts, references = zip(*batches)
+        batches = [(np.concatenate(parts), None if references[0] is None else np.concatenate(references))]
+    found, squared, first, made = [], [], None, None
     for batch, reference in batches:
         first = batch[: gallery.SHOWN] if first is None else first
-        prepared = protocol.prepared(batch, reference)
+        prepared = protocol.prepared(batch, reference, pixels)
         found.append(extractor(prepared, BATCH))
-        pixels = measures.pixel_moments(prepared, pixels)
+        made = measures.pixel_moments(prepared, made)
         if reference is not None:
             squared.extend(((batch - reference / np.float32(255)) ** 2).mean(axis=(1, 2, 3)))
     errors = {"mse": float(np.mean(squared)), "mse_error": float(np.std(squared, ddof=1) / len(squared) ** 0.5)} if squared else {}
-    return np.concatenate(found), first, pixels, errors
+    return np.concatenate(found), first, made, errors
 
 
 def main(options):
