@@ -9,7 +9,7 @@ from twostage import cli, export
 from twostage.errors import InputError
 
 SMALL = ["--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4", "--epochs", "1", "--limit", "300"]
-ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of files, which are the same on each backend")
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_each_damaged_file_is_told_and_written_again(finished, tmp_path, capsys)
     before = weights(1), weights(2)
     for number, name in ((1, "model"), (2, "normalizer")):
         path = cut(run / f"stage{number}" / f"{name}.keras")
-        for command in (cli.evaluate, cli.export) if ON_TENSORFLOW else (cli.evaluate,):
+        for command in (cli.evaluate, cli.export):
             told(command, "--run", run)
             again = f"remove it, then `python train_stage{number}.py --run {run} --resume` writes it again"
             assert (error := capsys.readouterr().err).startswith(f"error: received {path}, which is damaged") and again in error and error.count("\n") == 1
@@ -65,7 +65,6 @@ def test_a_damaged_config_and_recalibrated_model_are_told(finished, tmp_path, ca
         assert f"received {path}, which is damaged" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not ON_TENSORFLOW, reason="tested once")
 def test_a_damaged_savedmodel_is_told_and_written_again(finished, tmp_path, capsys):
     run, out = tmp_path / "run", tmp_path / "samples.png"
     shutil.copytree(finished, run)
@@ -80,3 +79,22 @@ def test_a_damaged_savedmodel_is_told_and_written_again(finished, tmp_path, caps
     cli.export(["--run", str(run)])
     cli.sample(["--run", str(run), "--n", "4", "--out", str(out)])
     assert out.exists()
+
+
+def test_a_run_that_may_not_be_written_to_is_told_before_it_is_measured(finished, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    (run / "evaluation").write_text("no folder")
+    told(cli.evaluate, "--run", run, "--extractor", "random")
+    out = capsys.readouterr()
+    assert f"{run / 'evaluation'} was not written: File exists" in out.err and "REC" not in out.out
+
+
+def test_too_little_memory_is_told(tmp_path, capsys):
+    """More than any machine has, for the images and for the weights."""
+    folder = tmp_path / "run"
+    told(cli.stage1, "--run", folder, "--pad", 1_000_000)
+    assert "there is not enough memory (Unable to allocate 1.4" in (error := capsys.readouterr().err) and error.count("\n") == 1
+    told(cli.stage1, "--run", folder, "--fc-dim", 100_000_000_000)
+    assert "there is not enough memory (OOM when allocating" in (error := capsys.readouterr().err) and error.count("\n") == 1
+    assert not folder.exists()

@@ -77,6 +77,17 @@ def guarded(command, *arguments, again="the same command again"):
     except KeyboardInterrupt:
         print(f"\nstopped; go on by {again}", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if not _out_of_memory(error):
+            raise
+        reason = (str(error).split("}} ")[-1].strip() or type(error).__name__).splitlines()[0][:120]
+        print(f"error: there is not enough memory ({reason}): take smaller images, networks or batches, or a machine with more; what was saved before is whole", file=sys.stderr)
+        sys.exit(2)
+
+
+def _out_of_memory(error):
+    """NumPy's, TensorFlow's and JAX's ways to say so, known by name as neither framework may be there."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError" or "RESOURCE_EXHAUSTED" in str(error)
 
 
 def _stage(number, argv):

@@ -142,6 +142,10 @@ def main(options):
     if min(options.mixtures, default=1) < 1:
         raise InputError(f"received --mixtures {' '.join(map(str, options.mixtures))}, expected numbers of Gaussians, each at least 1")
     config = runs.finished_stage1(options.run).saved_config()
+    folder = Path(options.run) / "evaluation"
+    folder.mkdir(exist_ok=True)
+    with held(folder):  # a run that may not be written to is told before the work
+        pass
     extractor = chosen_extractor(config, options.extractor, options.weights, options.inception_resize)
     for recalibrated in (True, False) if options.recalibrate else (False,):  # the report shows the last
         result, path = evaluate(options.run, extractor, protocol, **numbers, recalibrated=recalibrated)
