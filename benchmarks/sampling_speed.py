@@ -28,10 +28,10 @@ def write_run(run):
     stage2 = assemble.stage2(config.resolve(2, "cifar10"), LATENTS)
     normalizer = LatentNormalizer()
     normalizer.adapt(np.random.default_rng(0).standard_normal((10_000, LATENTS)))
-    for name, model in (("stage1/model", stage1), ("stage2/model", stage2), ("stage2/normalizer", keras.Sequential([keras.Input((LATENTS,)), normalizer]))):
-        (run / name).parent.mkdir(parents=True, exist_ok=True)
-        model.save(run / f"{name}.keras")
-    export.write(run)
+    for name, model in (("stage1", stage1), ("stage2", stage2)):
+        (run / name).mkdir(parents=True, exist_ok=True)
+        model.save(run / name / "model.keras")
+    export.save(run / "saved_model", stage1, stage2, keras.Sequential([keras.Input((LATENTS,)), normalizer]))
 
 
 def saved_model(run):

@@ -17,12 +17,25 @@ CHUNK = 256  # images that go through a network at once, so that sample(10_000, 
 def write(run, how="normalised", mixture=None):
     """Writes RUN/saved_model from stage 1, recalibrated where `RUN/stage1/recalibrated.keras` is there, and, once it is finished, stage 2. Returns its path.
 
+    Args:
+        run: The run folder.
+        how, mixture: As `save` takes them.
+    """
+    run, second = Path(run), finished_stage2(run)
+    stage2, normalizer = (second.load_model(name) if second else None for name in ("model.keras", "normalizer.keras"))
+    return save(run / "saved_model", stage1_of(run), stage2, normalizer, how, mixture)
+
+
+def save(path, stage1, stage2=None, normalizer=None, how="normalised", mixture=None):
+    """Writes a SavedModel of models to `path`, which is replaced, and returns it.
+
     Endpoints, also as signatures; `n` and `seed` are int32 scalars, images float32 (n, height, width, channels) in [0, 1]:
     `sample(n, seed)`, `sample_first_stage(n, seed)`, `encode(images)` -> mean, log_var; `decode(z)`, `reconstruct(images)`.
     The images that go in are uint8. The same seed gives the same images on every load.
 
     Args:
-        run: The run folder.
+        stage1, stage2: `VAE`s, on images and on latents; without the second `sample` draws from the first's prior.
+        normalizer: A model of stage 2's latents that is applied before they are decoded, where `how` is normalised.
         how: How stage 2's latents are sampled, see `twostage.sampling`.
         mixture: A fitted `Mixture` of stage 1's latents that `sample` draws from instead of stage 2.
     """
@@ -31,12 +44,8 @@ def write(run, how="normalised", mixture=None):
 
     from twostage import sampling
 
-    run = Path(run)
-    second = finished_stage2(run)
     if keras.backend.backend() != "tensorflow":
         raise InputError(f"received the backend {keras.backend.backend()}, a SavedModel needs TensorFlow's: set KERAS_BACKEND=tensorflow")
-    stage1 = stage1_of(run)
-    stage2, normalizer = (second.load_model(name) if second else None for name in ("model.keras", "normalizer.keras"))
     width = stage1.decoder.input_shape[-1]
     scalar, images = tf.TensorSpec((), tf.int32), tf.TensorSpec((None, *stage1.encoder.input_shape[1:]), stage1.data_dtype)
     decode = functools.partial(sampling.decode, stage1)
@@ -76,7 +85,7 @@ def write(run, how="normalised", mixture=None):
     archive.add_endpoint("encode", encode, [images])
     archive.add_endpoint("decode", decode, [tf.TensorSpec((None, width), tf.float32)])
     archive.add_endpoint("reconstruct", lambda images: sampling.reconstruct(stage1, checked(images)), [images])
-    return _place(archive, run / "saved_model")
+    return _place(archive, Path(path))
 
 
 def stage1_of(run):
