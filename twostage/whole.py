@@ -44,7 +44,7 @@ def load_model(path, mend):
     try:
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0][:100]
+        reason = str(error).splitlines()[0][:100] if zipfile.is_zipfile(path) else "no whole archive"  # of which Keras says that it was not found
         raise InputError(f"received {path}, which is damaged, or of another version of Keras ({reason}): {mend}") from error
 
 
