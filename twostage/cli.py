@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 
 from twostage import config as configs
-from twostage.errors import InputError, Stopped
+from twostage.errors import InputError, Stopped, first_line
 from twostage.flags import Parser, add_flag, stage_parser
 from twostage.quiet import quiet
 
@@ -80,8 +80,7 @@ def guarded(command, *arguments, again="the same command again"):
     except Exception as error:
         if not _out_of_memory(error):
             raise
-        reason = (str(error).split("}} ")[-1].strip() or type(error).__name__).splitlines()[0][:120]
-        print(f"error: there is not enough memory ({reason}): take smaller images, networks or batches, or a machine with more; what was saved before is whole", file=sys.stderr)
+        print(f"error: there is not enough memory ({first_line(error)}): take smaller images, networks or batches, or a machine with more; what was saved before is whole", file=sys.stderr)
         sys.exit(2)
 
 

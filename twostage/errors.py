@@ -19,6 +19,12 @@ class Stopped(Exception):
         self.signal, self.again = signal, again
 
 
+def first_line(error):
+    """What a library's error says, short enough to stand within a line of ours; the name of its kind where it says nothing."""
+    said = str(error).split("}} ", 1)[-1].strip()  # TensorFlow names a node in double braces first
+    return (said or type(error).__name__).splitlines()[0][:120]
+
+
 @contextlib.contextmanager
 def reading():
     """Within: a file or folder that may not be read is told as input, not as a place to write to."""

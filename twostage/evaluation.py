@@ -20,7 +20,7 @@ from twostage.metrics.classifier import BATCH as CLASSIFIER_BATCH
 from twostage.metrics.classifier import classifier
 from twostage.metrics.extractor import digest_of
 from twostage.metrics.random_network import random_network
-from twostage.protocol import WHOLE_SET, Protocol
+from twostage.protocol import Protocol
 from twostage.results import table
 from twostage.samplers import samplers
 
@@ -115,8 +115,11 @@ def generated(stage1, drawing, reference, count, seed):
 
 
 def _features(extractor, protocol, batches, pixels):
-    """Of one kind of images, `pixels` being the reference's `Moments`: (features of all as the protocol prepares them, the first as they are, `Moments` of their pixels, {mse, mse_error} of reconstructions: squared error a dimension and its standard error)."""
-    if set(WHOLE_SET) & set(protocol.quirks):
+    """Of one kind of images: (features of all as the protocol prepares them, the first as they are, `Moments` of their pixels, {mse, mse_error} of reconstructions).
+
+    `pixels`: `Moments` of the reference's. The squared error is a dimension's, with its standard error.
+    """
+    if protocol.whole_set:
         parts, references = zip(*batches)
         batches = [(np.concatenate(parts), None if references[0] is None else np.concatenate(references))]
     found, squared, first, made = [], [], None, None

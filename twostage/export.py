@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from twostage import whole
-from twostage.errors import InputError
+from twostage.errors import InputError, first_line
 from twostage.runs import finished_stage1, finished_stage2
 
 CHUNK = 256  # images that go through a network at once, so that sample(10_000, seed) needs little memory
@@ -117,8 +117,7 @@ class SavedVAE:
         try:
             self.model = tf.saved_model.load(str(path))
         except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
-            reason = str(error).splitlines()[0][:100]
-            raise InputError(f"received {path}, which is damaged ({reason}): write it again by `python -m twostage.export --run {Path(path).parent}`") from error
+            raise InputError(f"received {path}, which is damaged ({first_line(error)}): write it again by `python -m twostage.export --run {Path(path).parent}`") from error
 
     def sample(self, n, seed):
         """`n` images of both stages (of stage 1 until stage 2 is trained); the same seed gives the same images."""

@@ -10,7 +10,6 @@ from twostage.metrics.extractor import quantised
 
 SPLITS = {"fid10k_test": ("test", 10_000), "fid50k_train": ("train", 50_000)}
 QUIRKS = ("stretch", "contrast", "first10k", "tone")
-WHOLE_SET = ("contrast", "tone")  # which look at all images of a kind together
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +42,11 @@ class Protocol:
     def count(self):
         """Images that are generated, and of the reference at most."""
         return 10_000 if "first10k" in self.quirks else SPLITS[self.name][1]
+
+    @property
+    def whole_set(self):
+        """Whether all images of a kind are prepared together."""
+        return "contrast" in self.quirks or "tone" in self.quirks
 
     def reference(self, images):
         """The reference of a split's images: all, the first 10,000, or a fixed random choice, which a folder sorted by class needs."""

@@ -5,7 +5,7 @@ import os
 import zipfile
 from pathlib import Path
 
-from twostage.errors import InputError
+from twostage.errors import InputError, first_line
 
 
 def write(path, content):
@@ -44,7 +44,7 @@ def load_model(path, mend):
     try:
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0][:100] if zipfile.is_zipfile(path) else "no whole archive"  # of which Keras says that it was not found
+        reason = first_line(error) if zipfile.is_zipfile(path) else "no whole archive"  # of which Keras says that it was not found
         raise InputError(f"received {path}, which is damaged, or of another version of Keras ({reason}): {mend}") from error
 
 
