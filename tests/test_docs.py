@@ -1,4 +1,4 @@
-"""The guide's examples run as they stand, and do what they say."""
+"""The guide's examples run as they stand, and do what they say; no link of any page leads nowhere."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-GUIDE = (Path(__file__).parents[1] / "docs" / "callbacks.md").read_text()
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+GUIDE = (ROOT / "docs" / "callbacks.md").read_text()
 BLOCKS = re.findall(r"## (.*?)\n.*?```python\n(.*?)```", GUIDE, re.S)
 
 
@@ -35,3 +37,21 @@ def test_table_names_every_callback_and_what_it_logs():
 
     for name in callbacks.__all__:
         assert f"| `{name}(" in GUIDE
+
+
+def test_every_link_leads_somewhere():
+    linked = set()
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            path, _, heading = target.partition("#")
+            file = (page.parent / path).resolve() if path else page
+            assert target.startswith("https://") or file.exists(), f"{page.name}: {target}"
+            assert not heading or heading in _anchors(file), f"{page.name}: {target}"
+            linked.add(file)
+    kept = {file.resolve() for file in (ROOT / "docs").rglob("*") if file.is_file()}
+    assert kept <= linked, f"no page leads to {kept - linked}"
+
+
+def _anchors(page):
+    """Of a page's headings: lower case, without punctuation, hyphens for spaces."""
+    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", page.read_text(), re.M)]
