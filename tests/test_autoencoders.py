@@ -139,7 +139,7 @@ def test_an_autoencoder_goes_through_the_commands(tmp_path, monkeypatch):
         assert images.min() >= 0 and images.max() == 1
 
 
-@pytest.mark.parametrize("network", ["infogan", "beta_sigma", "rae", "wae", "convolutional"])
+@pytest.mark.parametrize("network", ["resnet", "infogan", "beta_sigma", "rae", "wae", "convolutional"])
 def test_networks_are_chosen_by_name(network):
     from twostage import assemble, config
 
@@ -147,6 +147,7 @@ def test_networks_are_chosen_by_name(network):
     settings = config.resolve(1, "digits", network=network, likelihood="diagonal", spectral_norm=network == "rae", posterior="constant")
     vae = assemble.stage1(settings, (side, side, 1))
     assert vae.decoder.output_shape == (None, side, side, 2) and vae.deviation == 0.7
+    assert vae.encoder.output_shape == (None, settings.latent_dim)  # no head of log_var, which would have no gradient
     linear = network in ("beta_sigma", "convolutional")
     assert (np.abs(ops.convert_to_numpy(vae.decode(np.full((1, settings.latent_dim), 100.0, "float32"))) - 0.5).max() > 0.5) == linear
     kinds = [type(layer).__name__ for layer in vae._flatten_layers()]

@@ -1,5 +1,7 @@
 """The VAEs of the two stages, put together from their configs."""
 
+import keras
+
 from twostage.likelihoods.bernoulli_likelihood import BernoulliLikelihood
 from twostage.likelihoods.diagonal_gaussian_likelihood import DiagonalGaussianLikelihood
 from twostage.likelihoods.discretised_logistic_likelihood import DiscretisedLogisticLikelihood
@@ -20,6 +22,8 @@ def stage1(config, image_shape):
     """The VAE, or autoencoder, of a `Stage1Config`."""
     likelihood = observation_model(config)
     encoder, decoder = networks(config, image_shape, likelihood.heads)
+    if config.posterior != "gaussian":  # a head of log_var would have no gradient
+        encoder = keras.Model(encoder.inputs, encoder.outputs[0], name="encoder")
     divergence = {"kl": gaussian_kl, "l2": squared_length, "mmd": MaximumMeanDiscrepancy(config.seed)}[config.divergence]
     if config.posterior == "none" and not config.kl_weight:
         divergence = squared_length  # weighs nothing, and is finite
@@ -39,7 +43,7 @@ def networks(config, image_shape, heads):
         return dai_wipf.wae_encoder(image_shape, latents), dai_wipf.wae_decoder(image_shape, latents, heads)
     if config.network == "rae":
         wrap = {"wrap": SpectralNormalization} if config.spectral_norm else {}
-        return rae.rae_encoder(image_shape, latents, config.posterior == "gaussian", **wrap), rae.rae_decoder(image_shape, latents, heads, l2=config.l2, **wrap)
+        return rae.rae_encoder(image_shape, latents, variational=True, **wrap), rae.rae_decoder(image_shape, latents, heads, l2=config.l2, **wrap)
     if config.network == "beta_sigma":
         return beta_sigma.beta_sigma_encoder(image_shape, latents), beta_sigma.beta_sigma_decoder(image_shape, latents, linear)
     if config.network == "convolutional":
