@@ -10,6 +10,7 @@ _compiled = tempfile.TemporaryDirectory()  # JAX compiles each program once a se
 os.environ |= {"JAX_COMPILATION_CACHE_DIR": _compiled.name, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.02", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
 
 import keras  # noqa: E402
+from small_run import train  # noqa: E402
 
 keras.distribution.list_devices()  # loads the backend
 gc.freeze()  # each `clear_session` collects garbage, which takes a third of a second among the frameworks' own objects
@@ -23,3 +24,9 @@ def seeded(monkeypatch, tmp_path_factory):
     yield
     keras.config.set_dtype_policy("float32")
     keras.utils.clear_session()
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory):
+    """Both stages on digits, by the scripts themselves; see small_run.py. For all tests: none may change it."""
+    return train(tmp_path_factory.mktemp("runs") / "small")
