@@ -92,6 +92,9 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         cli.experiment("likelihoods", ["--out", str(tmp_path / "likelihoods"), "--extractor", "random"])
     assert "received --extractor random, but likelihoods measures no distance between images: drop it" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.experiment("berger_sebag", ["--out", str(tmp_path), "--precision", "mixed_bfloat16"])
+    assert "received --precision mixed_bfloat16, but berger_sebag has a precision of its own: drop it" in capsys.readouterr().err
     with pytest.raises(SystemExit):  # before anything is trained
         cli.experiment("rae", ["--out", str(tmp_path / "rae"), "--extractor", "keras", "--weights", str(tmp_path / "none.h5")])
     assert "none.h5, which does not exist: fetch" in capsys.readouterr().err

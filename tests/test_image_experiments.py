@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -61,7 +62,7 @@ def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypa
     assert two_stages.measured(longer, 0, setting, 10, "digits") == told[1]
 
 
-def test_every_rule_of_gamma_is_a_row_with_one_second_stage(tmp_path, made, monkeypatch):
+def test_every_rule_of_gamma_is_a_row_with_one_second_stage(tmp_path, made, monkeypatch, capsys):
     for row in gamma_rules.ROWS:
         config.resolve(1, "cifar10", **row.settings)
     monkeypatch.setattr(gamma_rules, "ROWS", [Row(row.name, {**row.settings, **SMALL}) for row in gamma_rules.ROWS if row.name in ("ema", "learned, rate times 10")])
@@ -69,11 +70,18 @@ def test_every_rule_of_gamma_is_a_row_with_one_second_stage(tmp_path, made, monk
     np.savez(data, **{name: np.concatenate([few[name]] * 2) for name in few})  # a batch of the second stage's
     with pytest.raises(SystemExit):
         cli.experiment("gamma_rules", ["--out", str(tmp_path / "out"), "--data", made])  # of no preset
-    cli.experiment("gamma_rules", ["--out", str(tmp_path / "out"), "--epochs", "2", "--seeds", "1", "--data", str(data)])
+    arguments = ["--out", str(tmp_path / "out"), "--epochs", "2", "--seeds", "1", "--data", str(data)]
+    cli.experiment("gamma_rules", [*arguments, "--precision", "mixed_bfloat16"])
+    assert keras.config.dtype_policy().name == "float32"  # of what measures
+    capsys.readouterr()
+    with pytest.raises(SystemExit):  # rows of another precision would be taken as they are
+        cli.experiment("gamma_rules", arguments)
+    assert f"has rows of gamma_rules on {data}, mixed_bfloat16, received gamma_rules on {data}: take another" in capsys.readouterr().err
     folder = tmp_path / "out" / "2-epochs"
     ema, learned = (json.loads((folder / f"{name}-0.json").read_text()) for name in ("ema", "learned_rate_times_10"))
     assert ema.keys() == learned.keys() and {"GEN-2 normalised", "mixture of 10", "evidence", "KL"} < ema.keys()
     told = json.loads((folder / "ema-0" / "results.json").read_text())["stage1"]
     assert ema["gamma^2 over training mse"] == pytest.approx(told["gamma"] ** 2 / told["mse"])
     settings = [json.loads((folder / name / "stage2" / "config.json").read_text())["config"] for name in ("ema-0", "learned_rate_times_10-0")]
-    assert settings[0] == settings[1] and settings[0]["epochs"] == round(400 * 2 / 120) and len(list(folder.glob("figure-*.svg"))) == 4
+    assert settings[0] == settings[1] and settings[0]["precision"] == "mixed_bfloat16" and "1 of 5 seeds, mixed_bfloat16" in (folder / "results.md").read_text()
+    assert settings[0]["epochs"] == round(400 * 2 / 120) and len(list(folder.glob("figure-*.svg"))) == 4

@@ -218,9 +218,10 @@ def _experiment(name, argv):
     parser.add_argument("--partial", action="store_true", help="a part of CelebA is all right; the splits are then those of any folder")
     parser.add_argument("--extractor", choices=EXTRACTORS, help="what sees the images (default: a classifier where there are labels)")
     parser.add_argument("--weights", help="its file, as of python -m twostage.evaluate")
+    parser.add_argument("--precision", choices=configs.PRECISIONS, default="float32", help="of the networks' arithmetic (default: float32)")
     options = parser.parse_args(argv)
     for flag in ("seeds", "epochs"):
         if getattr(options, flag) is not None and getattr(options, flag) < 1:
             parser.error(f"received --{flag} {getattr(options, flag)}, expected at least 1")
     _load("twostage.evaluation")  # the frameworks, before the first row
-    command.run(name, options.out, options.seeds, options.epochs, options.data, options.quick, options.extractor, options.weights, options.partial)
+    command.run(name, options.out, options.seeds, options.epochs, options.data, options.quick, options.extractor, options.weights, options.partial, options.precision)

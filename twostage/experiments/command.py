@@ -17,7 +17,7 @@ def about(name):
     return what, str(paper.SEEDS), f"{paper.LENGTH}, with --quick {paper.QUICK}", getattr(paper, "DATA", "its own")
 
 
-def run(name, out, seeds=None, epochs=None, data="", quick=False, extractor=None, weights=None, partial=False):
+def run(name, out, seeds=None, epochs=None, data="", quick=False, extractor=None, weights=None, partial=False, precision="float32"):
     """Runs the rows of `twostage.experiments.NAME`; writes OUT/results.md, OUT/report.html and the charts OUT/*.svg. Another length has a folder of its own, OUT/N-epochs.
 
     An experiment's module has `ROWS`; `LENGTH` and `SEEDS`, the paper's, and `QUICK`, a length for two cores; `measured(row, seed, found, setting)`; where there are any, `figures(results, setting)`,
@@ -30,21 +30,24 @@ def run(name, out, seeds=None, epochs=None, data="", quick=False, extractor=None
     seeds = seeds or (min(2, paper.SEEDS) if quick else paper.SEEDS)
     if extractor and not _has_distances(paper):
         raise InputError(f"received --extractor {extractor}, but {name} measures no distance between images: drop it")
+    if precision != "float32" and not _has_distances(paper):
+        raise InputError(f"received --precision {precision}, but {name} has a precision of its own: drop it")
     from twostage.evaluation import check_extractor, chosen_extractor
 
     check_extractor(extractor, weights)
     network = chosen_extractor(None, extractor, weights).digest if weights else ""  # read once before the first row, so that a wrong file is told
-    setting = rows.Setting(Path(out) if length == paper.LENGTH else Path(out) / f"{length}-epochs", length, data or getattr(paper, "DATA", ""), extractor, weights, partial)
+    setting = rows.Setting(Path(out) if length == paper.LENGTH else Path(out) / f"{length}-epochs", length, data or getattr(paper, "DATA", ""), extractor, weights, partial, precision)
     setting.folder.mkdir(parents=True, exist_ok=True)
     with held(setting.folder):
-        _keep_apart(setting.folder, {"experiment": name, "data": setting.data + " (a part)" * partial, **({"extractor": f"{extractor} {network}".strip()} if extractor else {})})
+        told = {"extractor": f"{extractor} {network}".strip() if extractor else "", "precision": precision if precision != "float32" else ""}
+        _keep_apart(setting.folder, {"experiment": name, "data": setting.data + " (a part)" * partial, **{key: value for key, value in told.items() if value}})
         found = rows.run(paper.ROWS, paper.measured, setting, range(seeds))
         _write(paper, name, setting, found, seeds)
 
 
 def _write(paper, name, setting, found, seeds):
     header, lines = rows.table(paper.ROWS, found)
-    said = f"{setting.epochs} of {paper.LENGTH} epochs, {seeds} of {paper.SEEDS} seeds; ours is mean +- standard deviation."
+    said = f"{setting.epochs} of {paper.LENGTH} epochs, {seeds} of {paper.SEEDS} seeds, {setting.precision}; ours is mean +- standard deviation."
     if _has_distances(paper):
         said += f" Our distances are by the extractor {setting.extractor or 'of the data (a classifier, where they have labels)'}; the papers' FID is by inception2015."
     whole.write(setting.folder / "results.md", f"# {name}\n\n{said}\n\n{results.markdown(header, lines)}")
@@ -72,5 +75,9 @@ def _keep_apart(folder, told):
     """Rows that are done are taken as they are, so a folder has one experiment on one data set."""
     kept = whole.read_json(folder / "about.json")
     if kept not in ({}, told) and any(folder.glob("*-[0-9]*.json")):
-        raise InputError(f"{folder} has rows of {' on '.join(filter(None, kept.values()))}, received {' on '.join(filter(None, told.values()))}: take another --out")
+        raise InputError(f"{folder} has rows of {_said(**kept)}, received {_said(**told)}: take another --out")
     whole.write_json(folder / "about.json", told)
+
+
+def _said(experiment, **how):
+    return " on ".join(filter(None, [experiment, ", ".join(filter(None, how.values()))]))

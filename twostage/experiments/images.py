@@ -1,7 +1,8 @@
 """Rows of image experiments: a run folder each, trained by `train_stage1.py`'s own recipe, then looked at."""
 
+import keras
 import numpy as np
-from keras import backend, ops
+from keras import ops
 
 from twostage import data, evaluation, pictures, recipes, runs, sampling
 from twostage.data.source import limited
@@ -23,7 +24,7 @@ def trained(row, seed, setting, common):
         setting: The `Setting`; a fifth of its length passes from one halving of the learning rate to the next.
         common: Settings of all rows, as differences from the preset mnist.
     """
-    length = {"data": setting.data, "partial": setting.partial, "epochs": setting.epochs, "halve_every": max(1, setting.epochs // 5), "seed": seed}
+    length = {**setting.common, "epochs": setting.epochs, "halve_every": max(1, setting.epochs // 5), "seed": seed}
     train(1, setting.path(row, seed), {**common, **length, **row.settings}, "mnist")
     models, config = evaluation.load(setting.path(row, seed))
     return models["stage1"], config
@@ -38,7 +39,7 @@ def train(number, run, changes, preset):
         changes: Settings that differ from the preset's.
         preset: Name of the preset.
     """
-    backend.clear_session()
+    keras.backend.clear_session()
     folder = run / f"stage{number}"
     if (folder / "model.keras").exists():
         return
@@ -47,6 +48,7 @@ def train(number, run, changes, preset):
         (recipes.stage1, recipes.stage2)[number - 1](config, stage)
     finally:
         stage.end()
+        keras.config.set_dtype_policy("float32")  # what measures the row comes after it
 
 
 def split(config, name, most=None):

@@ -31,6 +31,7 @@ class Setting:
         data: Images, as `train_stage1.py --data` takes them; "" where an experiment makes its own.
         extractor, weights: What sees the images, as `python -m twostage.evaluate` takes them; None: a classifier of the data, where they have labels.
         partial: Whether the images may be a part of CelebA.
+        precision: Of the networks' arithmetic, as `train_stage1.py --precision`; of experiments that train by its recipe.
     """
 
     folder: Path
@@ -39,6 +40,12 @@ class Setting:
     extractor: str | None = None
     weights: str | None = None
     partial: bool = False
+    precision: str = "float32"
+
+    @property
+    def common(self):
+        """What all rows have, as settings of `train_stage1.py`."""
+        return {"data": self.data, "partial": self.partial, "precision": self.precision}
 
     def path(self, row, seed, ending=""):
         """What a row and a seed are kept under."""

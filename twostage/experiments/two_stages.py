@@ -26,8 +26,8 @@ def evaluated(row, seed, setting, full, preset, mixtures=()):
     run, share = setting.path(row, seed), setting.epochs / full
     if "grown" in row.settings and not (run / "stage1").exists():
         _grow(setting.path(row.settings["grown"], seed), run)
-    images.train(1, run, {"data": setting.data, "partial": setting.partial, "seed": seed, **_shortened(row.settings["stage1"], share)}, preset)
-    images.train(2, run, {"seed": seed, **_shortened(row.settings["stage2"], share)}, preset)
+    images.train(1, run, {**setting.common, "seed": seed, **_shortened(row.settings["stage1"], share)}, preset)
+    images.train(2, run, {"precision": setting.precision, "seed": seed, **_shortened(row.settings["stage2"], share)}, preset)
     config = evaluation.load(run)[1]
     return evaluation.evaluate(run, evaluation.chosen_extractor(config, setting.extractor, setting.weights), Protocol(), seed, mixtures=mixtures)[0]
 
