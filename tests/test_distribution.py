@@ -19,7 +19,7 @@ from twostage.latents import redraw
 
 ROOT = Path(__file__).parents[1]
 FLAGS = ["--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4", "--watch-every", "1", "--flip", "--epochs", "2", "--limit", "400"]
-SCRIPT = "from twostage import cli, recipes; recipes.export_locked = lambda run: run; cli.stage{}()"  # the SavedModel has tests of its own
+SCRIPT = "from twostage import cli, publish; publish.export_locked = lambda run: run; cli.stage{}()"  # the SavedModel has tests of its own
 BACKEND = keras.backend.backend()
 
 
@@ -54,7 +54,7 @@ def by_two(stage, run, arguments, scratch):
 def test_two_processes_train_as_one(tmp_path, monkeypatch):
     """Over the loopback, by the commands of both stages: the same history and output, one run folder, a copy that is gone, one voice."""
     (tmp_path / "scratch").mkdir()
-    monkeypatch.setattr("twostage.recipes._finish", lambda stage, following: None)
+    monkeypatch.setattr("twostage.recipes.finish", lambda stage, following: None)
     images, u = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), "uint8"), np.random.default_rng(0).standard_normal((20, 4), dtype="float32")
     both, one = tmp_path / "both", tmp_path / "one"
     by_two(1, both, FLAGS, tmp_path / "scratch")
@@ -82,7 +82,7 @@ def test_two_devices_train_nearly_as_one(tmp_path, monkeypatch):
     """Two logical CPUs. Batch normalisation and noise are each replica's own, so the loss is near, not equal."""
     devices = "import tensorflow as tf; tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * 2); "
     process = started(devices + SCRIPT.format(1), ["--run", str(tmp_path / "both"), "--distribute", *FLAGS], {})
-    monkeypatch.setattr("twostage.recipes._finish", lambda stage, following: None)
+    monkeypatch.setattr("twostage.recipes.finish", lambda stage, following: None)
     cli.stage1(["--run", str(tmp_path / "one"), *FLAGS])
     out, error = process.communicate(timeout=300)
     assert process.returncode == 0 and "on 2 devices, 50 examples each" in out, error

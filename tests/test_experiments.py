@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from twostage import assemble, charts, cli, config, results
-from twostage.experiments import balancing, balancing_faces, berger_sebag, beta_sigma, dai_wipf, hypersphere, planar, rae, rows
 from twostage.errors import Diverged
+from twostage.experiments import balancing, balancing_faces, berger_sebag, beta_sigma, dai_wipf, hypersphere, planar, rae, rows
 from twostage.experiments.rows import Row, Setting
 
 

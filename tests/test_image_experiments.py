@@ -22,7 +22,7 @@ def made(tmp_path, monkeypatch):
     np.savez(tmp_path / "made.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
     monkeypatch.setattr(evaluation, "chosen_extractor", lambda config, *named: random_network())
     monkeypatch.setattr(protocol, "SPLITS", {"fid10k_test": ("test", 60)})
-    monkeypatch.setattr(recipes, "_finish", lambda stage, following: None)
+    monkeypatch.setattr(recipes, "finish", lambda stage, following: None)
     return str(tmp_path / "made.npz")
 
 

@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = sorted([*(ROOT / "twostage").rglob("*.py"), *(ROOT / "callbacks").rglob("*.py")])
 # Each part of twostage, and the parts it may import (its own, and everything to its left in the order of design).
-BELOW = ["errors", "quiet", "lock", "whole", "likelihoods", "models", "config", "data", "latents", "sampling", "densities", "metrics", "protocol", "pictures", "look", "progress", "runs", "results", "samplers", "normalisation", "checkpoint", "assemble",
-         "charts", "page", "measures", "gallery", "export", "report", "distribution", "recipes", "evaluation", "flags", "experiments", "cli"]  # fmt: skip
+BELOW = ["errors", "quiet", "lock", "whole", "likelihoods", "models", "config", "data", "latents", "sampling", "densities", "metrics", "protocol", "pictures", "look", "progress", "environment", "runs", "results", "samplers", "normalisation", "checkpoint", "assemble",
+         "charts", "page", "measures", "gallery", "export", "report", "distribution", "guard", "publish", "recipes", "evaluation", "flags", "experiments", "cli"]  # fmt: skip
 FREE = {"sample": {"errors", "pictures", "export", "cli"}, "export": {"cli"}, "cli": {"sample"}, "evaluate": {"cli"}, "experiments": {"cli"}}  # the commands and cli name each other
 
 

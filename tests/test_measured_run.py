@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from twostage import cli, data, evaluation, normalisation, page, protocol, recipes, runs, samplers
+from twostage import cli, data, evaluation, normalisation, page, protocol, publish, runs, samplers
 from twostage.densities.mixture import Mixture
 from twostage.errors import InputError
 from twostage.latents import encode
@@ -173,7 +173,7 @@ def test_the_better_batch_normalisation_is_exported(run, tmp_path, capsys):
     stage.save_model("model.keras", spoiled(models))
     stage.lock()
     with pytest.raises(InputError, match="is in use by another process"):
-        recipes.export(folder)
+        publish.export(folder)
     stage.end()
     cli.export(["--run", str(folder), "--recalibrate"])
     assert "batch normalisation: recalibrated on training images; recalibration changes the evidence bound by +" in capsys.readouterr().out

@@ -2,23 +2,18 @@
 
 import argparse
 import dataclasses
-import errno
 import os
 import sys
 from importlib import import_module
 
 from twostage import config as configs
-from twostage.errors import InputError, Stopped, first_line
+from twostage.errors import InputError
 from twostage.flags import Parser, add_flag, stage_parser
+from twostage.guard import RESUME, guarded
 from twostage.quiet import quiet
 
-_ROOM, _RIGHTS, _PLACE = "make room", "make the folder writable, or choose another", "choose a folder that is there, or can be made"
 EXTRACTORS = ("classifier", "random", "inception2015", "keras")
-RESUME = "the same command and --resume (without it where there is no run folder yet)"
 BACKENDS = ("tensorflow", "jax")
-UNWRITABLE = {
-    errno.ENAMETOOLONG: _PLACE, errno.ENOSPC: _ROOM, errno.EDQUOT: _ROOM, errno.EFBIG: _ROOM, errno.EROFS: _RIGHTS, errno.EACCES: _RIGHTS, errno.EPERM: _RIGHTS, errno.ENOTDIR: _PLACE, errno.EEXIST: _PLACE,
-}  # fmt: skip
 
 
 def stage1(argv=None):
@@ -57,38 +52,6 @@ def experiment(name, argv=None):
     guarded(_experiment, name, argv)
 
 
-def guarded(command, *arguments, again="the same command again"):
-    """Calls a command; what a user can mend ends the process with one line on standard error and status 2. `again`: by what one goes on."""
-    try:
-        command(*arguments)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        if error.errno not in UNWRITABLE:
-            raise
-        where = f"{error.filename} was not written: " if error.filename else ""
-        print(f"error: {where}{error.strerror}: {UNWRITABLE[error.errno]}; what was saved before is whole, go on by {again}", file=sys.stderr)
-        sys.exit(2)
-    except Stopped as stopped:
-        told = f"{stopped}; go on by {stopped.again if again == RESUME else again}"
-        print(f"\n{told}" if sys.stdout.isatty() else told, file=sys.stderr)  # after a progress bar
-        sys.exit(128 + stopped.signal)
-    except KeyboardInterrupt:
-        print(f"\nstopped; go on by {again}", file=sys.stderr)
-        sys.exit(130)
-    except Exception as error:
-        if not _out_of_memory(error):
-            raise
-        print(f"error: there is not enough memory ({first_line(error)}): take smaller images, networks or batches, or a machine with more; what was saved before is whole", file=sys.stderr)
-        sys.exit(2)
-
-
-def _out_of_memory(error):
-    """NumPy's, TensorFlow's and JAX's ways to say so, known by name as neither framework may be there."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError" or "RESOURCE_EXHAUSTED" in str(error)
-
-
 def _stage(number, argv):
     changes = vars(stage_parser(number).parse_args(argv))
     options = {name: changes.pop(name) for name in ("preset", "run", "resume")}
@@ -117,7 +80,7 @@ def _export(argv):
     if options.mixture < 0:
         parser.error(f"received --mixture {options.mixture}, expected a number of Gaussians, or 0 for none")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    print(f"wrote {_load('twostage.recipes').export(options.run, options.recalibrate, options.mixture)}")
+    print(f"wrote {_load('twostage.publish').export(options.run, options.recalibrate, options.mixture)}")
 
 
 def _load(module, look=True):

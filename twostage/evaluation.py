@@ -11,6 +11,7 @@ import numpy as np
 
 import callbacks
 from twostage import data, gallery, measures, normalisation, page, runs, sampling, whole
+from twostage.environment import environment, fingerprint
 from twostage.errors import InputError
 from twostage.latents import encode, redraw
 from twostage.lock import held
@@ -52,7 +53,7 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
     models, config = load(run)
     stage1, measured = models["stage1"], digest_of(weight for model in models.values() for weight in model.get_weights())
     images = {split: _split(config, split)[0] for split in ("train", "test")}
-    runs.finished_stage1(run).check_data(runs.fingerprint(images["train"]))
+    runs.finished_stage1(run).check_data(fingerprint(images["train"]))
     mode = {"batch_normalisation": normalisation.MOVING}
     if recalibrated:
         mode = {"batch_normalisation": normalisation.RECALIBRATED, "batch_normalisation_choice": normalisation.better(stage1, config, seed)}
@@ -77,8 +78,8 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
     result = {
         "manifest": {
             "run": str(run), "extractor": extractor.manifest(), "protocol": protocol.manifest(), "reference_images": len(reference),
-            "data": {**{name: getattr(config, name) for name in ("crop", "side", "resize", "jpeg_roundtrip", "pad")}, "source": config.data, **runs.fingerprint(reference)},
-            **mode, "models": measured, "seed": seed, "half_samples": repeats, "bound_images": len(bounded), "importance_samples": importance_samples, **runs.environment(),
+            "data": {**{name: getattr(config, name) for name in ("crop", "side", "resize", "jpeg_roundtrip", "pad")}, "source": config.data, **fingerprint(reference)},
+            **mode, "models": measured, "seed": seed, "half_samples": repeats, "bound_images": len(bounded), "importance_samples": importance_samples, **environment(),
         },
         "distances": distances,
         "copying": {"kind": lookup[0], **measures.copying(lookup[1], of_train, of_test, seed)},

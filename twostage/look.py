@@ -1,6 +1,5 @@
 """`python -m twostage.data`: what is in a data set before training, and what a resize does to it."""
 
-from pathlib import Path
 
 import numpy as np
 

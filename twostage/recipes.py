@@ -2,27 +2,25 @@
 
 import dataclasses
 import math
-import os
-import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import keras
 import numpy as np
 
 import callbacks
-from twostage import assemble, data, distribution, normalisation, pictures, report, samplers, sampling
+from twostage import assemble, data, distribution, pictures, report, sampling
 from twostage.checkpoint import Checkpoint
 from twostage.data import summary
 from twostage.data.batches import Batches, check_count, flip
-from twostage.densities.mixture import Mixture
+from twostage.environment import fingerprint
 from twostage.errors import InputError
 from twostage.latents import LatentNormalizer, SharedPosterior, encode, redraw
 from twostage.models.adam import Adam
 from twostage.models.jit import jit_compile
 from twostage.progress import OneLine, Pace
-from twostage.runs import fingerprint, finished_stage1, finished_stage2
+from twostage.publish import finish, training_images
+from twostage.runs import finished_stage1
 
 WATCHED = 2_000  # examples that the callbacks look at
 MEASURED = 50_000  # latents that the normaliser's statistics come from
@@ -49,7 +47,7 @@ def stage1(config, stage, dry_run=False):
         watched = callbacks.contract.random_subset(images, WATCHED, config.seed)
         rows = _train(config, stage, vae, batches, watched, {"data": watched})
         _save(config, stage, vae, rows, watched)
-    _finish(stage, f"python train_stage2.py --run {stage.run}")
+    finish(stage, f"python train_stage2.py --run {stage.run}")
 
 
 def stage2(config, stage, dry_run=False):
@@ -59,7 +57,7 @@ def stage2(config, stage, dry_run=False):
     """
     first = finished_stage1(stage.run)
     first_config = first.saved_config()
-    images = _images(first)
+    images = training_images(first)
     check_count(len(images), config.batch_size)
     _prepare(config)
     with distribution.spread(config):
@@ -83,59 +81,7 @@ def stage2(config, stage, dry_run=False):
         normalizer.adapt(sampling.many_latents(vae, MEASURED, (config.seed, 15)))  # (seed, 2) are those of an evaluation's samples
         stage.save_model("normalizer.keras", keras.Sequential([keras.Input((width,)), normalizer]))
         _save(config, stage, vae, rows, watched, latents=report.latent_figures(vae, normalizer, (config.seed, 3)))
-    _finish(stage, f"python -m twostage.sample --run {stage.run} --n 64 --seed 1 --out samples.png")
-
-
-def export(run, recalibrate=False, mixture=0):
-    """Writes the SavedModel of a run, sampled as stage 2's config says, and locks the run meanwhile. Returns its path.
-
-    Args:
-        run: The run folder.
-        mixture: Number of Gaussians of a mixture, fitted to stage 1's latents, to sample from instead of stage 2; 0: none.
-        recalibrate: Whether to recalibrate stage 1's batch normalisation and export the better by validation images; which it was is printed and kept in results.json.
-    """
-    first = finished_stage1(run)
-    first.lock()
-    try:
-        if recalibrate:
-            _recalibrate(first)
-        return export_locked(run, _mixture(first, mixture) if mixture else None)
-    finally:
-        first.end()
-
-
-def export_locked(run, mixture=None):
-    """`export` of a run that this process, or the one that started it, has locked; `mixture`: a fitted `Mixture`."""
-    from twostage import export as saved_model
-
-    second = finished_stage2(run)
-    return saved_model.write(run, second.saved_config().sampling if second else "normalised", mixture)
-
-
-def _images(first):
-    """The training images of a stage 1, no others than it was trained on."""
-    images = data.load_for(first.saved_config())[0]
-    first.check_data(fingerprint(images))
-    return images
-
-
-def _recalibrate(first):
-    _images(first)
-    vae = first.load_model()
-    choice = normalisation.better(vae, first.saved_config())
-    if choice["chosen"] == normalisation.RECALIBRATED:
-        first.save_model("recalibrated.keras", vae)
-    else:
-        (first.path / "recalibrated.keras").unlink(missing_ok=True)
-    report.write(first.run, batch_normalisation=choice)
-    print(normalisation.told(choice))
-
-
-def _mixture(first, components):
-    """Of the latents of the training images under the stage 1 that is exported."""
-    from twostage.export import stage1_of
-
-    return Mixture(samplers.drawn_latents(stage1_of(first.run), _images(first)), components)
+    finish(stage, f"python -m twostage.sample --run {stage.run} --n 64 --seed 1 --out samples.png")
 
 
 def _prepare(config):
@@ -223,21 +169,3 @@ def _least_gamma(config, steps):
     """Where a learned gamma comes to if each of Adam's steps lowers its logarithm by the learning rate times its multiplier."""
     rates = sum(config.learning_rate * 0.5 ** (epoch // config.halve_every) for epoch in range(config.epochs))
     return max(config.gamma_start * math.exp(-config.gamma_multiplier * steps * rates), config.gamma_floor)
-
-
-def _finish(stage, following):
-    """Writes the SavedModel, always by a process on TensorFlow so that a seed means the same whatever trained; says what is where."""
-    if not distribution.is_first():
-        return
-    written = [f"wrote {stage.path}: model.keras, history.csv, images, checkpoints", f"wrote {stage.run}: results.json, report.md"]
-    if keras.backend.backend() == "tensorflow":
-        written.append(f"wrote {export_locked(stage.run)}")
-    elif find_spec("tensorflow"):
-        command = [sys.executable, "-c", "import sys; from twostage import cli, recipes; cli.guarded(recipes.export_locked, sys.argv[1], again=cli.RESUME)", str(stage.run)]
-        done = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, stdout=subprocess.DEVNULL, pass_fds=[stage.lock_number()])
-        if done.returncode:
-            raise InputError(f"{stage.run / 'saved_model'} was not written, see above; the rest is. Mend it, then `python -m twostage.export --run {stage.run}`")
-        written.append(f"wrote {stage.run / 'saved_model'}")
-    else:
-        written.append(f"TensorFlow is not installed here; where it is, `python -m twostage.export --run {stage.run}` writes the SavedModel")
-    print("\n".join([*written, f"next: {following}"]))

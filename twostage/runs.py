@@ -3,21 +3,12 @@
 import csv
 import dataclasses
 import fcntl
-import json
-import platform
-import sys
-import time
-import zlib
-from importlib import metadata
 from pathlib import Path
-
-import numpy as np
 
 from twostage import config as configs
 from twostage import whole
+from twostage.environment import environment
 from twostage.errors import InputError
-
-PACKAGES = ("two-stage-vae", "keras", "tensorflow", "jax", "numpy", "pillow", "scikit-learn")
 
 
 def open_stage(number, changes, preset=None, run=None, resume=False):
@@ -200,27 +191,6 @@ def recorded_gammas(run, number):
     if not gammas:
         raise InputError(f"received --gamma-from {run}, but {path} has no gamma: give a run with --likelihood gaussian")
     return gammas
-
-
-def fingerprint(array):
-    """What tells one data set from another: shape and checksum."""
-    return {"shape": list(array.shape), "crc32": zlib.crc32(np.ascontiguousarray(array))}
-
-
-def environment():
-    """What a result depends on beside its config."""
-    import keras
-
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = None
-    return {
-        "backend": keras.backend.backend(), "versions": versions, "python": platform.python_version(),
-        "platform": platform.platform(), "command": " ".join(sys.argv), "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
-    }
 
 
 def _free_name(run):
