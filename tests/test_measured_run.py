@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from twostage import cli, data, evaluation, normalisation, page, protocol, publish, runs, samplers
+from twostage import cli, data, evaluation, normalisation, page, protocol, publish, results, runs, samplers
 from twostage.densities.mixture import Mixture
 from twostage.errors import InputError
 from twostage.latents import encode
@@ -200,6 +200,10 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
     assert len(found["latents"]["posterior"]["kl_per_latent"]) == 4 and set(found["latents"]["normality"]) == {"z of stage 1", "u of stage 2"}
     text = first.with_suffix(".md").read_text()
     assert "FD (random network)" in text and "FID" not in text.replace("fid10k", "") and "200 images against 179 of the test split" in text
+    heart = json.loads(first.read_text())
+    for below, told in ((50, True), (0.5, False)):
+        heart["distances"]["GEN-2 noise"]["latent_nats"] = heart["distances"]["Gaussian"]["latent_nats"] - below
+        assert ("nats where one Gaussian gives" in " ".join(results.sentences(heart))) == told
     anew = json.loads(first.with_name("random_network-fid10k_test-recalibrated.json").read_text())
     assert anew["manifest"]["batch_normalisation"] == normalisation.RECALIBRATED and anew["likelihood"]["distortion"] != nats["distortion"]
     assert manifest["batch_normalisation"] == normalisation.MOVING and set(anew["manifest"]["batch_normalisation_choice"]["evidence"]) == {normalisation.MOVING, normalisation.RECALIBRATED}

@@ -64,9 +64,18 @@ def sentences(result):
         _bounds(manifest, nats),
         f"Copying: {copies['kind']} lie {copies['ratio']:.2f} times as far from the nearest of {copies['training_images']:,} training images as test images do (medians over the "
         f"extractor's features); {copies['closer']:.1%} are nearer than 99 % of the test images (1 % were expected).",
+        *_learned_by_heart(result["distances"]),
         *([f"By {choice['images']:,} of {choice['decided_by']}, the better batch normalisation is: {choice['chosen']} (recalibration changes the evidence bound by {choice['gain']:+.2f} +- "
            f"{choice['gain_error']:.2f} nats an image)."] if choice else []),
     ]  # fmt: skip
+
+
+def _learned_by_heart(distances):
+    """Said where one Gaussian tells more of test latents than stage 2 does, by more than a nat: it has seen too few images too often."""
+    second, gaussian = (distances.get(kind, {}).get("latent_nats") for kind in ("GEN-2 noise", "Gaussian"))
+    if second is None or gaussian is None or second > gaussian - 1:
+        return []
+    return [f"Stage 2 gives test latents {second:.1f} nats where one Gaussian gives {gaussian:.1f}: it knows its training latents by heart. Take fewer epochs, a smaller --width or more images, or a mixture."]
 
 
 def _bounds(manifest, nats):
