@@ -201,9 +201,11 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
     text = first.with_suffix(".md").read_text()
     assert "FD (random network)" in text and "FID" not in text.replace("fid10k", "") and "200 images against 179 of the test split" in text
     heart = json.loads(first.read_text())
-    for below, told in ((50, True), (0.5, False)):
-        heart["distances"]["GEN-2 noise"]["latent_nats"] = heart["distances"]["Gaussian"]["latent_nats"] - below
-        assert ("nats where one Gaussian gives" in " ".join(results.sentences(heart))) == told
+    second, gaussian = (heart["distances"][kind] for kind in ("GEN-2 noise", "Gaussian"))
+    assert gaussian["training_latent_nats"] == pytest.approx(gaussian["latent_nats"], abs=1) and gaussian["training_latent_nats"] != gaussian["latent_nats"]
+    for training, test, told in ((10, -50, True), (10, -0.5, False), (-10, -50, False)):  # the last is trained too little
+        second |= {"training_latent_nats": gaussian["training_latent_nats"] + training, "latent_nats": gaussian["latent_nats"] + test}
+        assert ("knows its training latents by heart" in " ".join(results.sentences(heart))) == told
     anew = json.loads(first.with_name("random_network-fid10k_test-recalibrated.json").read_text())
     assert anew["manifest"]["batch_normalisation"] == normalisation.RECALIBRATED and anew["likelihood"]["distortion"] != nats["distortion"]
     assert manifest["batch_normalisation"] == normalisation.MOVING and set(anew["manifest"]["batch_normalisation_choice"]["evidence"]) == {normalisation.MOVING, normalisation.RECALIBRATED}

@@ -7,9 +7,9 @@ import sys
 import keras
 import numpy as np
 import pytest
+from small_models import linear_vae
 from keras import ops
 from scipy import stats
-from small_models import linear_vae
 
 import callbacks
 import twostage

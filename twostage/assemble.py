@@ -43,7 +43,7 @@ def networks(config, image_shape, heads):
         return dai_wipf.wae_encoder(image_shape, latents), dai_wipf.wae_decoder(image_shape, latents, heads)
     if config.network == "rae":
         wrap = {"wrap": SpectralNormalization} if config.spectral_norm else {}
-        return rae.rae_encoder(image_shape, latents, variational=True, **wrap), rae.rae_decoder(image_shape, latents, heads, l2=config.l2, **wrap)
+        return rae.rae_encoder(image_shape, latents, config.posterior == "gaussian", **wrap), rae.rae_decoder(image_shape, latents, heads, l2=config.l2, **wrap)
     if config.network == "beta_sigma":
         return beta_sigma.beta_sigma_encoder(image_shape, latents), beta_sigma.beta_sigma_decoder(image_shape, latents, linear)
     if config.network == "convolutional":

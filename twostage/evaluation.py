@@ -42,7 +42,7 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
         protocol: A `Protocol`.
         seed: Of all samples.
         repeats: Half-samples that the standard errors come from.
-        bound_images: Test images, a random choice, whose likelihood is bounded, and whose latents' density is.
+        bound_images: Test images, a random choice, whose likelihood is bounded, and whose latents' density is; as many training images for the density alone.
         importance_samples: Draws of z for the importance-weighted bound.
         mixtures: Numbers of Gaussians in the mixtures that are fitted to stage 1's latents.
         recalibrated: Whether stage 1's batch normalisation is measured anew on training images first.
@@ -70,9 +70,10 @@ def evaluate(run, extractor, protocol, seed=0, repeats=10, bound_images=500, imp
         distances[kind] = {**measures.distances(real, features, repeats, seed, paired=bool(errors)), **measures.tone(made, pixels), **errors}
         lookup = (kind, features) if kind in LOOKED_AT else lookup
         print(f"{kind}: {extractor.frechet_name} {distances[kind]['frechet']:.4g} +- {distances[kind]['frechet_error']:.2g}", flush=True)
-    z = redraw(np.stack(encode(stage1, bounded), axis=1), np.random.default_rng((seed, 8)))
-    for sampler in drawing:
-        distances[sampler.name]["latent_nats"] = float(sampler.log_density(z).mean()) if sampler.log_density else None
+    for key, few in (("latent_nats", bounded), ("training_latent_nats", some(images["train"], bound_images))):
+        z = redraw(np.stack(encode(stage1, few), axis=1), np.random.default_rng((seed, 8)))
+        for sampler in drawing:
+            distances[sampler.name][key] = float(sampler.log_density(z).mean()) if sampler.log_density else None
     near = some(images["train"], NEIGHBOURS)
     of_train, of_test = extractor(near, BATCH), real if protocol.split == "test" else extractor(some(images["test"], 1_000), BATCH)
     result = {

@@ -1,6 +1,5 @@
 """`python -m twostage.data`: what is in a data set before training, and what a resize does to it."""
 
-
 import numpy as np
 
 from twostage import data

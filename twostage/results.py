@@ -71,11 +71,16 @@ def sentences(result):
 
 
 def _learned_by_heart(distances):
-    """Said where one Gaussian tells more of test latents than stage 2 does, by more than a nat: it has seen too few images too often."""
-    second, gaussian = (distances.get(kind, {}).get("latent_nats") for kind in ("GEN-2 noise", "Gaussian"))
-    if second is None or gaussian is None or second > gaussian - 1:
+    """Said where stage 2 tells more of training latents than one Gaussian does, and less of test latents by more than a nat: it has seen too few images too often."""
+    second, gaussian = (distances.get(kind, {}) for kind in ("GEN-2 noise", "Gaussian"))
+    if second.get("training_latent_nats") is None or gaussian.get("training_latent_nats") is None:
         return []
-    return [f"Stage 2 gives test latents {second:.1f} nats where one Gaussian gives {gaussian:.1f}: it knows its training latents by heart. Take fewer epochs, a smaller --width or more images, or a mixture."]
+    if second["training_latent_nats"] < gaussian["training_latent_nats"] or second["latent_nats"] > gaussian["latent_nats"] - 1:
+        return []
+    return [
+        f"Stage 2 knows its training latents by heart: it gives them {second['training_latent_nats']:.1f} nats, one Gaussian {gaussian['training_latent_nats']:.1f}; "
+        f"test latents {second['latent_nats']:.1f}, the Gaussian {gaussian['latent_nats']:.1f}. Take fewer epochs, a smaller --width or more images, or a mixture."
+    ]
 
 
 def _bounds(manifest, nats):

@@ -1,6 +1,5 @@
 """Bounds on the likelihood of images under stage 1, in nats an image."""
 
-
 import numpy as np
 from keras import ops
 
