@@ -41,35 +41,62 @@ def main(preset, source, steps, rounds):
     vae = assemble.stage1(settings, images.shape[1:])
     recipes.compile_vae(settings, vae)
     watched = callbacks.contract.random_subset(images, recipes.WATCHED, settings.seed)
-    batches = Batches(images[: steps * settings.batch_size], settings.batch_size, settings.seed)
+    batches = Batches(
+        images[: steps * settings.batch_size], settings.batch_size, settings.seed
+    )
     epoch = len(images) // settings.batch_size
     with tempfile.TemporaryDirectory() as folder:
         stage = Stage(Path(folder) / "run", 1)
         (stage.path / "checkpoints").mkdir(parents=True)
         (stage.path / "images").mkdir()
-        everything = recipes.default_callbacks(settings, stage, batches, watched, {"data": watched})
+        everything = recipes.default_callbacks(
+            settings, stage, batches, watched, {"data": watched}
+        )
         everything.append(Checkpoint(stage, everything, settings.checkpoint_every))
-        variants = {"bare": [], "gamma": [callbacks.ComputedGamma(settings.gamma_rule)], "all": everything}
+        variants = {
+            "bare": [],
+            "gamma": [callbacks.ComputedGamma(settings.gamma_rule)],
+            "all": everything,
+        }
         seconds, ends = {name: [] for name in variants}, {name: [] for name in variants}
         for i in range(rounds + 1):  # the first one compiles
-            for name in sorted(variants, key=lambda name: (list(variants).index(name) + i) % 3):
+            for name in sorted(
+                variants, key=lambda name: (list(variants).index(name) + i) % 3
+            ):
                 first, last = Clock(), Clock()
-                vae.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[first, *variants[name], last])
+                vae.fit(
+                    batches,
+                    epochs=1,
+                    shuffle=False,
+                    verbose=0,
+                    callbacks=[first, *variants[name], last],
+                )
                 if i:
                     seconds[name].append((first.ended - last.begun) / steps)
                     ends[name].append(last.ended - first.ended)
-    print(f"{preset}, {keras.backend.backend()}: {rounds} rounds of {steps} steps each, by turns; an epoch has {epoch} steps")
+    print(
+        f"{preset}, {keras.backend.backend()}: {rounds} rounds of {steps} steps each,"
+        f" by turns; an epoch has {epoch} steps"
+    )
     bare = np.median(seconds["bare"])
     for name in variants:
         more = np.array(seconds[name]) - np.array(seconds["bare"])
         error, end = more.std(ddof=1) / rounds**0.5, np.median(ends[name])
         share = 100 * np.array([np.median(more), error]) / bare
-        text = f"{name:5s} {np.median(seconds[name]):.4f} s a step, {share[0]:+.2f} % (standard error {share[1]:.2f} %); epoch's end {end:.3f} s"
-        print(f"{text}, {100 * end / (epoch * bare):.3f} % of an epoch of {epoch * bare:.0f} s")
+        text = (
+            f"{name:5s} {np.median(seconds[name]):.4f} s a step, {share[0]:+.2f} %"
+            f" (standard error {share[1]:.2f} %); epoch's end {end:.3f} s"
+        )
+        print(
+            f"{text}, {100 * end / (epoch * bare):.3f} % of an epoch of"
+            f" {epoch * bare:.0f} s"
+        )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--preset", default="digits")
     parser.add_argument("--data", default=None)
     parser.add_argument("--steps", type=int, default=20)

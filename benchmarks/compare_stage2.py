@@ -33,26 +33,52 @@ def main(runs):
     for run in map(Path, runs):
         config = Stage(run, 1, resume=True).saved_config()
         images, _ = data.load_for(config)
-        images = images[np.sort(generator.choice(len(images), min(len(images), 3 * N), replace=False))]
+        images = images[
+            np.sort(
+                generator.choice(len(images), min(len(images), 3 * N), replace=False)
+            )
+        ]
         twostage.VAE  # registers the classes
-        stage1, stage2 = (keras.saving.load_model(run / f"stage{i}" / "model.keras") for i in (1, 2))
+        stage1, stage2 = (
+            keras.saving.load_model(run / f"stage{i}" / "model.keras") for i in (1, 2)
+        )
         normalizer = keras.saving.load_model(run / "stage2" / "normalizer.keras")
         z = redraw(np.stack(encode(stage1, images), 1), generator)
         generator.shuffle(z)
         figures = stage2.evaluate(z, batch_size=500, verbose=0, return_dict=True)
         u, noise = generator.standard_normal((2, N, z.shape[1])).astype("float32")
         half = len(z) // 2
-        found = {"posterior against itself": energy_distance(z[:half][:N], z[half:][:N]), "N(0, I)": energy_distance(u, z[:N])}
+        found = {
+            "posterior against itself": energy_distance(z[:half][:N], z[half:][:N]),
+            "N(0, I)": energy_distance(u, z[:N]),
+        }
         for how in sampling.HOW:
-            drawn = keras.ops.convert_to_numpy(sampling.sample_latents(stage2, u, how, normalizer, noise))
+            drawn = keras.ops.convert_to_numpy(
+                sampling.sample_latents(stage2, u, how, normalizer, noise)
+            )
             found[how] = energy_distance(drawn, z[:N])
         results = json.loads((run / "results.json").read_text())
-        rule = json.loads((run / "stage2" / "config.json").read_text())["config"]["gamma_rule"]
-        print(f"{run}: rule {rule}, gamma_z {float(stage2.gamma):.4f}, floor since epoch {results['stage2']['gamma_at_floor_since_epoch']}, "
-              f"negative bound {figures['reconstruction'] + figures['kl']:.3f} nats, mse {figures['mse']:.4f}")  # fmt: skip
-        print("   energy distance to the posterior: " + ", ".join(f"{name} {value:.4f}" for name, value in found.items()))
-        before, after = results["latents"]["deviation_before"], results["latents"]["deviation_after"]
-        print(f"   deviation of the latents (mean, smallest, largest): before {before}, after {after}")
+        rule = json.loads((run / "stage2" / "config.json").read_text())["config"][
+            "gamma_rule"
+        ]
+        print(
+            f"{run}: rule {rule}, gamma_z {float(stage2.gamma):.4f}, floor since epoch"
+            f" {results['stage2']['gamma_at_floor_since_epoch']}, negative bound"
+            f" {figures['reconstruction'] + figures['kl']:.3f} nats, mse"
+            f" {figures['mse']:.4f}"
+        )
+        print(
+            "   energy distance to the posterior: "
+            + ", ".join(f"{name} {value:.4f}" for name, value in found.items())
+        )
+        before, after = (
+            results["latents"]["deviation_before"],
+            results["latents"]["deviation_after"],
+        )
+        print(
+            f"   deviation of the latents (mean, smallest, largest): before {before},"
+            f" after {after}"
+        )
 
 
 if __name__ == "__main__":

@@ -37,13 +37,25 @@ def main(side, epochs, seconds):
     batches = Labelled(np.zeros((4 * steps, 3), "float32"), 4)
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     model.compile("sgd", "mse")
-    model.fit(batches if side == "Keras" else batches.feed(), epochs=epochs, verbose=0, shuffle=False, callbacks=[Clock()])
+    model.fit(
+        batches if side == "Keras" else batches.feed(),
+        epochs=epochs,
+        verbose=0,
+        shuffle=False,
+        callbacks=[Clock()],
+    )
     longest = ", ".join(f"{gap:.2f}" for gap in sorted(gaps)[::-1][:5])
-    print(f"{side}: {sum(gap > 1 for gap in gaps)} of {len(gaps)} gaps above 1 s, the longest {longest} s; {sum(gaps):.1f} s in all", flush=True)
+    print(
+        f"{side}: {sum(gap > 1 for gap in gaps)} of {len(gaps)} gaps above 1 s, the"
+        f" longest {longest} s; {sum(gaps):.1f} s in all",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=4.0, help="of an epoch")
     parser.add_argument("--side", choices=("Keras", "ours"), help=argparse.SUPPRESS)
@@ -51,5 +63,19 @@ if __name__ == "__main__":
     if given.side:
         main(given.side, given.epochs, given.seconds)
     else:
-        for side in [subprocess.Popen([sys.executable, __file__, "--side", name, "--epochs", str(given.epochs), "--seconds", str(given.seconds)]) for name in ("Keras", "ours")]:
+        for side in [
+            subprocess.Popen(
+                [
+                    sys.executable,
+                    __file__,
+                    "--side",
+                    name,
+                    "--epochs",
+                    str(given.epochs),
+                    "--seconds",
+                    str(given.seconds),
+                ]
+            )
+            for name in ("Keras", "ours")
+        ]:
             side.wait()

@@ -23,15 +23,38 @@ def main(preset, source, epochs, out, every):
     vae = assemble.stage1(settings, images.shape[1:])
     recipes.compile_vae(settings, vae)
     batches = Batches(images, settings.batch_size, settings.seed)
-    moments = callbacks.LatentMoments(images, SharedPosterior(), max_samples=1000, every_steps=every, path=f"{out}.npz")
+    moments = callbacks.LatentMoments(
+        images,
+        SharedPosterior(),
+        max_samples=1000,
+        every_steps=every,
+        path=f"{out}.npz",
+    )
     gamma = callbacks.ComputedGamma(settings.gamma_rule)
-    vae.fit(batches, epochs=epochs, shuffle=False, verbose=2, callbacks=[batches.follow_epochs(), gamma, moments])
+    vae.fit(
+        batches,
+        epochs=epochs,
+        shuffle=False,
+        verbose=2,
+        callbacks=[batches.follow_epochs(), gamma, moments],
+    )
     steps, variance = moments.records["step"], moments.records["mean_variance"]
     first = steps <= len(batches)
     name = f"E[sigma^2] of {variance.shape[1]} latents, {preset}"
-    save_png(f"{out}_first_epoch.png", curves(steps[first], variance[first], f"{name}, first epoch"))
-    save_png(f"{out}_first_epochs.png", curves(steps, variance, f"{name}, {epochs} epochs"))
-    print("active (E[sigma^2] < 0.8) at each epoch's end:", [int((variance[steps == (e + 1) * len(batches)][-1] < 0.8).sum()) for e in range(epochs)])
+    save_png(
+        f"{out}_first_epoch.png",
+        curves(steps[first], variance[first], f"{name}, first epoch"),
+    )
+    save_png(
+        f"{out}_first_epochs.png", curves(steps, variance, f"{name}, {epochs} epochs")
+    )
+    print(
+        "active (E[sigma^2] < 0.8) at each epoch's end:",
+        [
+            int((variance[steps == (e + 1) * len(batches)][-1] < 0.8).sum())
+            for e in range(epochs)
+        ],
+    )
     print("mean of E[sigma^2] at the end:", np.round(variance[-1].mean(), 3))
 
 
@@ -41,6 +64,8 @@ if __name__ == "__main__":
     parser.add_argument("--data", default=None)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--out", default="latents")
-    parser.add_argument("--every", type=int, default=20, help="steps from one look to the next")
+    parser.add_argument(
+        "--every", type=int, default=20, help="steps from one look to the next"
+    )
     options = parser.parse_args()
     main(options.preset, options.data, options.epochs, options.out, options.every)

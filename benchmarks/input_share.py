@@ -15,7 +15,9 @@ from twostage.data.batches import Batches, flip
 
 
 def main(preset, source, steps, rounds, options):
-    settings = config.resolve(1, preset, **({"data": source} if source else {}), **options)
+    settings = config.resolve(
+        1, preset, **({"data": source} if source else {}), **options
+    )
     images, _ = data.load_for(settings)
     keras.utils.set_random_seed(settings.seed)
     vae = assemble.stage1(settings, images.shape[1:])
@@ -32,19 +34,36 @@ def main(preset, source, steps, rounds, options):
         for name in list(seconds)[:: (-1) ** i]:
             begun = Begun()
             watch = [begun, batches.follow_epochs()] if name == "real" else [begun]
-            vae.fit(batches if name == "real" else cached(), steps_per_epoch=steps, epochs=1, shuffle=False, verbose=0, callbacks=watch)
+            vae.fit(
+                batches if name == "real" else cached(),
+                steps_per_epoch=steps,
+                epochs=1,
+                shuffle=False,
+                verbose=0,
+                callbacks=watch,
+            )
             if i:
                 seconds[name].append(begun.seconds / steps)
         if i:
-            print(f"round {i}: real {seconds['real'][-1]:.4f}, cached {seconds['cached'][-1]:.4f} s a step", flush=True)
+            print(
+                f"round {i}: real {seconds['real'][-1]:.4f}, cached"
+                f" {seconds['cached'][-1]:.4f} s a step",
+                flush=True,
+            )
     real, ready_made = (np.array(seconds[name]) for name in seconds)
     share = 100 * (real - ready_made) / real
-    print(f"{preset}, {keras.backend.backend()}: input takes {np.median(share):+.2f} % of a step (standard error {share.std(ddof=1) / rounds**0.5:.2f} %)")
+    print(
+        f"{preset}, {keras.backend.backend()}: input takes {np.median(share):+.2f} % of"
+        f" a step (standard error {share.std(ddof=1) / rounds**0.5:.2f} %)"
+    )
     begun = time.perf_counter()
     for index in range(min(200, len(batches))):
         batches[index]
     alone = (time.perf_counter() - begun) / min(200, len(batches))
-    print(f"a batch alone takes {1000 * alone:.3f} ms, {100 * alone / np.median(real):.3f} % of a step")
+    print(
+        f"a batch alone takes {1000 * alone:.3f} ms,"
+        f" {100 * alone / np.median(real):.3f} % of a step"
+    )
 
 
 class Begun(keras.callbacks.Callback):
@@ -58,11 +77,19 @@ class Begun(keras.callbacks.Callback):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--preset", default="digits")
     parser.add_argument("--data", default=None)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--partial", action="store_true")
     given = parser.parse_args()
-    main(given.preset, given.data, given.steps, given.rounds, {"partial": True} if given.partial else {})
+    main(
+        given.preset,
+        given.data,
+        given.steps,
+        given.rounds,
+        {"partial": True} if given.partial else {},
+    )

@@ -20,13 +20,17 @@ def classifier():
 
 
 def flat(images):
-    return images.reshape(len(images), -1) / (255.0 if images.dtype == np.uint8 else 1.0)
+    return images.reshape(len(images), -1) / (
+        255.0 if images.dtype == np.uint8 else 1.0
+    )
 
 
 def verdict(model, images):
     probabilities = model.predict_proba(flat(images))
     shares = np.bincount(probabilities.argmax(1), minlength=10) / len(images)
-    return f"sure of {(probabilities.max(1) > 0.9).mean():6.1%}; classes " + " ".join(f"{share:5.1%}" for share in shares)
+    return f"sure of {(probabilities.max(1) > 0.9).mean():6.1%}; classes " + " ".join(
+        f"{share:5.1%}" for share in shares
+    )
 
 
 if __name__ == "__main__":
@@ -39,4 +43,6 @@ if __name__ == "__main__":
     print(f"classifier: {accuracy:.1%} of held-out digits right")
     print("held-out digits:", verdict(model, held_out))
     print("both stages:    ", verdict(model, saved.sample(1000, options.seed)))
-    print("stage 1 alone:  ", verdict(model, saved.sample_first_stage(1000, options.seed)))
+    print(
+        "stage 1 alone:  ", verdict(model, saved.sample_first_stage(1000, options.seed))
+    )

@@ -30,8 +30,26 @@ from twostage import export
 
 ROOT = Path(__file__).parents[1]
 JOB = {
-    1: ["--preset", "digits", "--epochs", "14", "--watch-every", "4", "--checkpoint-every", "0.3", "--deterministic"],
-    2: ["--epochs", "50", "--watch-every", "20", "--checkpoint-every", "0.3", "--deterministic"],
+    1: [
+        "--preset",
+        "digits",
+        "--epochs",
+        "14",
+        "--watch-every",
+        "4",
+        "--checkpoint-every",
+        "0.3",
+        "--deterministic",
+    ],
+    2: [
+        "--epochs",
+        "50",
+        "--watch-every",
+        "20",
+        "--checkpoint-every",
+        "0.3",
+        "--deterministic",
+    ],
 }
 
 
@@ -48,15 +66,30 @@ class Job:
             if number in self.done:
                 continue
             begun = (self.folder / f"stage{number}" / "config.json").exists()
-            command = [sys.executable, f"train_stage{number}.py", "--run", str(self.folder), *(["--resume"] if begun else JOB[number])]
+            command = [
+                sys.executable,
+                f"train_stage{number}.py",
+                "--run",
+                str(self.folder),
+                *(["--resume"] if begun else JOB[number]),
+            ]
             with self.guard:
                 if self.killed:
                     return False
                 self.stage = number
-                self.log = self.folder.with_name(f"{self.folder.name}.stage{number}.log")
+                self.log = self.folder.with_name(
+                    f"{self.folder.name}.stage{number}.log"
+                )
                 pin = lambda: os.sched_setaffinity(0, {self.core})  # noqa: E731
                 with open(self.log, "w") as log:
-                    self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True, preexec_fn=pin)
+                    self.process = subprocess.Popen(
+                        command,
+                        cwd=ROOT,
+                        stdout=log,
+                        stderr=log,
+                        start_new_session=True,
+                        preexec_fn=pin,
+                    )
             if self.process.wait() != 0:
                 return False
             self.done.add(number)
@@ -89,7 +122,11 @@ def where(job):
     if not list(stage.glob("checkpoints/epoch-*")):
         return f"start of stage {job.stage}"
     epochs = epochs_of(job.stage)
-    return f"training of stage {job.stage}" if f"epoch {epochs}/{epochs}" not in log else f"after training, stage {job.stage}"
+    return (
+        f"training of stage {job.stage}"
+        if f"epoch {epochs}/{epochs}" not in log
+        else f"after training, stage {job.stage}"
+    )
 
 
 def exporting(job):
@@ -106,16 +143,26 @@ def aim(job, what, chance):
     stage, nth, seen = chance.choice((1, 2)), chance.randrange(1, 12), 0
     deadline = time.monotonic() + 600
     while time.monotonic() < deadline and not job.killed:
-        if what == "checkpoint":  # a random one: the nth write of this stage, after a part of the time that a write takes
+        if (
+            what == "checkpoint"
+            # a random one: the nth write of this stage, after a part of the time that a
+            # write takes
+        ):
             if (job.folder / f"stage{stage}" / "checkpoints" / "part.npz").exists():
                 seen += 1
                 if seen == nth:
                     time.sleep(chance.uniform(0, 0.004))
                     return job.kill()
-                while (job.folder / f"stage{stage}" / "checkpoints" / "part.npz").exists():
+                while (
+                    job.folder / f"stage{stage}" / "checkpoints" / "part.npz"
+                ).exists():
                     time.sleep(0.0002)
         elif what == "encoding":
-            if job.stage == 2 and job.log.exists() and "encoding" in job.log.read_text():
+            if (
+                job.stage == 2
+                and job.log.exists()
+                and "encoding" in job.log.read_text()
+            ):
                 time.sleep(chance.uniform(0, 0.15))
                 return job.kill()
         elif what == "start of stage 2":
@@ -134,7 +181,11 @@ def outcome(folder):
     for number in (1, 2):
         name = f"epoch-{epochs_of(number):05d}-step-000000.npz"
         with np.load(folder / f"stage{number}" / "checkpoints" / name) as arrays:
-            found |= {f"stage{number} {name}": arrays[name].tobytes() for name in arrays.files if name != "progress"}
+            found |= {
+                f"stage{number} {name}": arrays[name].tobytes()
+                for name in arrays.files
+                if name != "progress"
+            }
             progress = json.loads(str(arrays["progress"]))
         for row in progress["rows"]:
             row.pop("seconds_per_step")
@@ -146,7 +197,13 @@ def outcome(folder):
 def trial(folder, core, kind, at, chance, expected):
     """(what was hit, whether the resumed job ended like the unbroken one)."""
     job = Job(folder, core)
-    waiter = threading.Thread(target=(lambda: (time.sleep(at), job.kill())) if kind == "random" else (lambda: aim(job, kind, chance)))
+    waiter = threading.Thread(
+        target=(
+            (lambda: (time.sleep(at), job.kill()))
+            if kind == "random"
+            else (lambda: aim(job, kind, chance))
+        )
+    )
     waiter.start()
     job.run()
     if not job.killed and kind != "random":
@@ -154,7 +211,9 @@ def trial(folder, core, kind, at, chance, expected):
     waiter.join()
     hit = where(job) if len(job.done) < 2 else "after the end"
     job.killed = False
-    while not job.run():  # a child that writes the SavedModel may still hold the lock for a moment
+    while (
+        not job.run()
+    ):  # a child that writes the SavedModel may still hold the lock for a moment
         if "in use by another process" not in job.log.read_text():
             return hit, f"LOST: {job.log.read_text()[-400:]}"
         time.sleep(1)
@@ -163,16 +222,37 @@ def trial(folder, core, kind, at, chance, expected):
     if not different and found.keys() == expected.keys():
         shutil.rmtree(folder)
         return hit, "equal"
-    return hit, f"DIFFERENT: {', '.join(different[:4])} and {max(len(different) - 4, 0)} more"
+    return (
+        hit,
+        f"DIFFERENT: {', '.join(different[:4])} and {max(len(different) - 4, 0)} more",
+    )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--random", type=int, default=45, help="kills at times uniform over the job")
-    parser.add_argument("--aimed", type=int, default=5, help="kills at each of the four narrow places; twice as many at checkpoints")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="trials side by side, each on a core of its own")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--random", type=int, default=45, help="kills at times uniform over the job"
+    )
+    parser.add_argument(
+        "--aimed",
+        type=int,
+        default=5,
+        help="kills at each of the four narrow places; twice as many at checkpoints",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count(),
+        help="trials side by side, each on a core of its own",
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", default="kills", help="folder to work in; a trial that went well leaves nothing")
+    parser.add_argument(
+        "--out",
+        default="kills",
+        help="folder to work in; a trial that went well leaves nothing",
+    )
     options = parser.parse_args()
     out = Path(options.out).resolve()
     out.mkdir(parents=True)
@@ -183,7 +263,9 @@ def main():
     whole, expected = time.monotonic() - began, outcome(unbroken.folder)
     print(f"unbroken: {whole:.0f} s, {len(expected)} things to compare", flush=True)
     kinds = ["random"] * options.random
-    kinds += (["checkpoint"] * 2 + ["encoding", "start of stage 2", "export"]) * options.aimed
+    kinds += (
+        ["checkpoint"] * 2 + ["encoding", "start of stage 2", "export"]
+    ) * options.aimed
     cores = list(range(options.workers))
     hits, bad = collections.Counter(), 0
     with concurrent.futures.ThreadPoolExecutor(options.workers) as pool:
@@ -191,7 +273,14 @@ def main():
         def one(i, kind, at, seed):
             core = cores.pop()
             try:
-                return trial(out / f"trial-{i:03d}", core, kind, at, random.Random(seed), expected)
+                return trial(
+                    out / f"trial-{i:03d}",
+                    core,
+                    kind,
+                    at,
+                    random.Random(seed),
+                    expected,
+                )
             finally:
                 cores.append(core)
 
@@ -202,8 +291,20 @@ def main():
             hit, result = future.result()
             hits[hit] += 1
             bad += result != "equal"
-            print(f"{i + 1}/{len(plans)} {f'random at {at:.1f} s' if kind == 'random' else f'aimed at {kind}'}: {hit}: {result}", flush=True)
-    print("\n".join([f"{len(plans)} kills, {bad} lost or different", *(f"{count:4d} {hit}" for hit, count in sorted(hits.items()))]))
+            print(
+                f"{i + 1}/{len(plans)}"
+                f" {f'random at {at:.1f} s' if kind == 'random' else f'aimed at {kind}'}:"
+                f" {hit}: {result}",
+                flush=True,
+            )
+    print(
+        "\n".join(
+            [
+                f"{len(plans)} kills, {bad} lost or different",
+                *(f"{count:4d} {hit}" for hit, count in sorted(hits.items())),
+            ]
+        )
+    )
     sys.exit(bool(bad))
 
 

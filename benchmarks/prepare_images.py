@@ -24,7 +24,11 @@ def plain(paths):
     images = np.empty((len(paths), 64, 64, 3), "uint8")
     for row, path in enumerate(paths):
         with Image.open(path) as image:
-            images[row] = np.asarray(image.convert("RGB").crop((25, 45, 153, 173)).resize((64, 64), Image.Resampling.BILINEAR))
+            images[row] = np.asarray(
+                image.convert("RGB")
+                .crop((25, 45, 153, 173))
+                .resize((64, 64), Image.Resampling.BILINEAR)
+            )
     return images
 
 
@@ -49,9 +53,19 @@ def main():
             theirs = time.perf_counter() - begun
             assert np.array_equal(images, theirs_images)
         ratios.append(theirs / ours)
-        print(f"ours {len(paths) / ours:,.0f} a second, plain loop {len(paths) / theirs:,.0f} a second, ratio {ratios[-1]:.2f}", flush=True)
-    print(f"{len(paths)} pictures: ratio {statistics.median(ratios):.2f} (median of {len(ratios)})")
-    print(f"memory at its highest: {before / 1024:.0f} MiB before, {ours_memory / 1024:.0f} MiB after the first preparation")
+        print(
+            f"ours {len(paths) / ours:,.0f} a second, plain loop"
+            f" {len(paths) / theirs:,.0f} a second, ratio {ratios[-1]:.2f}",
+            flush=True,
+        )
+    print(
+        f"{len(paths)} pictures: ratio {statistics.median(ratios):.2f} (median of"
+        f" {len(ratios)})"
+    )
+    print(
+        f"memory at its highest: {before / 1024:.0f} MiB before,"
+        f" {ours_memory / 1024:.0f} MiB after the first preparation"
+    )
 
 
 if __name__ == "__main__":

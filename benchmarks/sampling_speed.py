@@ -31,7 +31,12 @@ def write_run(run):
     for name, model in (("stage1", stage1), ("stage2", stage2)):
         (run / name).mkdir(parents=True, exist_ok=True)
         model.save(run / name / "model.keras")
-    export.save(run / "saved_model", stage1, stage2, keras.Sequential([keras.Input((LATENTS,)), normalizer]))
+    export.save(
+        run / "saved_model",
+        stage1,
+        stage2,
+        keras.Sequential([keras.Input((LATENTS,)), normalizer]),
+    )
 
 
 def saved_model(run):
@@ -40,8 +45,16 @@ def saved_model(run):
     from twostage.export import load
 
     model = load(f"{run}/saved_model")
-    z = {batch: np.random.default_rng(0).standard_normal((batch, LATENTS), dtype="float32") for batch in BATCHES}
-    return {"decode": lambda batch: model.decode(z[batch]), "sample": lambda batch: model.sample(batch, 0)}
+    z = {
+        batch: (
+            np.random.default_rng(0).standard_normal((batch, LATENTS), dtype="float32")
+        )
+        for batch in BATCHES
+    }
+    return {
+        "decode": lambda batch: model.decode(z[batch]),
+        "sample": lambda batch: model.sample(batch, 0),
+    }
 
 
 def predict(run):
@@ -51,9 +64,18 @@ def predict(run):
     import twostage
 
     twostage.VAE  # registers the classes
-    decoder = keras.saving.load_model(f"{run}/stage1/model.keras", compile=False).decoder
-    z = {batch: np.random.default_rng(0).standard_normal((batch, LATENTS), dtype="float32") for batch in BATCHES}
-    return {"decode": lambda batch: decoder.predict(z[batch], batch_size=batch, verbose=0)}
+    decoder = keras.saving.load_model(
+        f"{run}/stage1/model.keras", compile=False
+    ).decoder
+    z = {
+        batch: (
+            np.random.default_rng(0).standard_normal((batch, LATENTS), dtype="float32")
+        )
+        for batch in BATCHES
+    }
+    return {
+        "decode": lambda batch: decoder.predict(z[batch], batch_size=batch, verbose=0)
+    }
 
 
 def torch_eager(run):
@@ -68,10 +90,17 @@ def torch_eager(run):
         with torch.inference_mode():
             return decoder(z).numpy()
 
-    return {"decode": lambda batch: decode(z[batch]), "sample": lambda batch: decode(second(torch.randn(batch, LATENTS)).detach())}
+    return {
+        "decode": lambda batch: decode(z[batch]),
+        "sample": lambda batch: decode(second(torch.randn(batch, LATENTS)).detach()),
+    }
 
 
-KINDS = {"tensorflow SavedModel": saved_model, "tensorflow predict": predict, "torch": torch_eager}
+KINDS = {
+    "tensorflow SavedModel": saved_model,
+    "tensorflow predict": predict,
+    "torch": torch_eager,
+}
 
 
 def work(options):
@@ -93,39 +122,71 @@ def first_sample(run, python):
     """Seconds from the start of a process to its first sample: the SavedModel, PyTorch."""
     here = str(Path(__file__).parent)
     ours = f"from twostage.export import load; load('{run}/saved_model').sample(1, 0)"
-    theirs = f"import sys; sys.path.insert(0, {here!r}); import sampling_speed; sampling_speed.torch_eager('')['sample'](1)"
-    for name, command in (("SavedModel", [sys.executable, "-c", ours]), ("PyTorch", [python, "-c", theirs])):
+    theirs = (
+        f"import sys; sys.path.insert(0, {here!r}); import sampling_speed;"
+        " sampling_speed.torch_eager('')['sample'](1)"
+    )
+    for name, command in (
+        ("SavedModel", [sys.executable, "-c", ours]),
+        ("PyTorch", [python, "-c", theirs]),
+    ):
         found = []
         for _ in range(3):
             begun = time.perf_counter()
             subprocess.run(command, check=True, capture_output=True)
             found.append(time.perf_counter() - begun)
-        print(f"from start to the first sample, {name}: {statistics.median(found):.2f} s")
+        print(
+            f"from start to the first sample, {name}: {statistics.median(found):.2f} s"
+        )
 
 
 def main(options):
     with tempfile.TemporaryDirectory() as run:
         write_run(Path(run))
-        sides = {name: Side(name, [__file__, "--run", run], options.torch_python) for name in KINDS}
+        sides = {
+            name: Side(name, [__file__, "--run", run], options.torch_python)
+            for name in KINDS
+        }
         for name in ("decode", "sample"):
             for batch in BATCHES:
-                found = {side: [] for side, process in sides.items() if name in process.greeting}
+                found = {
+                    side: []
+                    for side, process in sides.items()
+                    if name in process.greeting
+                }
                 for _ in range(options.rounds):
                     for side in found:
-                        found[side].append(sides[side].ask(f"{name} {batch} {options.seconds}"))
-                medians = {side: statistics.median(each) for side, each in found.items()}
-                best = max(medians[side] for side in medians if side != "tensorflow SavedModel")
-                told = ", ".join(f"{side.removeprefix('tensorflow ')} {each:.1f}" for side, each in medians.items())
-                print(f"{name}, batch {batch}, images a second: {told}; SavedModel {medians['tensorflow SavedModel'] / best:.2f} of the best other", flush=True)
+                        found[side].append(
+                            sides[side].ask(f"{name} {batch} {options.seconds}")
+                        )
+                medians = {
+                    side: statistics.median(each) for side, each in found.items()
+                }
+                best = max(
+                    medians[side] for side in medians if side != "tensorflow SavedModel"
+                )
+                told = ", ".join(
+                    f"{side.removeprefix('tensorflow ')} {each:.1f}"
+                    for side, each in medians.items()
+                )
+                print(
+                    f"{name}, batch {batch}, images a second: {told}; SavedModel"
+                    f" {medians['tensorflow SavedModel'] / best:.2f} of the best other",
+                    flush=True,
+                )
         first_sample(run, options.torch_python)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--side", help=argparse.SUPPRESS)
     parser.add_argument("--run", help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of a turn")
-    parser.add_argument("--torch-python", default=sys.executable, help="an interpreter that has PyTorch")
+    parser.add_argument(
+        "--torch-python", default=sys.executable, help="an interpreter that has PyTorch"
+    )
     given = parser.parse_args()
     work(given) if given.side else main(given)

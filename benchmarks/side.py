@@ -19,10 +19,24 @@ class Side:
     def __init__(self, name, command, torch_python):
         framework = name.split()[0]
         backend = {} if framework == "torch" else {"KERAS_BACKEND": framework}
-        path = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parent)])
-        environment = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", **backend}
+        path = os.pathsep.join(
+            [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
+        )
+        environment = {
+            **os.environ,
+            "PYTHONPATH": path,
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            **backend,
+        }
         python = torch_python if framework == "torch" else sys.executable
-        self.process = subprocess.Popen([python, *command, "--side", name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+        self.process = subprocess.Popen(
+            [python, *command, "--side", name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
         self.greeting = self.answer()
 
     def ask(self, question):
@@ -32,5 +46,7 @@ class Side:
     def answer(self):
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"{' '.join(self.process.args)} ended: run it alone to see why")
+            raise SystemExit(
+                f"{' '.join(self.process.args)} ended: run it alone to see why"
+            )
         return json.loads(line)

@@ -37,11 +37,31 @@ def bare(vae, batch):
     import jax
 
     step, x = jax.jit(vae.train_step, donate_argnums=0), jax.device_put(batch)
-    names = ("trainable_variables", "non_trainable_variables", "optimizer_variables", "metrics_variables")
+    names = (
+        "trainable_variables",
+        "non_trainable_variables",
+        "optimizer_variables",
+        "metrics_variables",
+    )
 
     def run(steps):
-        state = tuple([jax.numpy.array(variable.value, copy=True) for variable in getattr(vae, name)] for name in names[:2])
-        state += ([jax.numpy.array(variable.value, copy=True) for variable in vae.optimizer.variables], [jax.numpy.array(variable.value, copy=True) for variable in vae.metrics_variables])
+        state = tuple(
+            [
+                jax.numpy.array(variable.value, copy=True)
+                for variable in getattr(vae, name)
+            ]
+            for name in names[:2]
+        )
+        state += (
+            [
+                jax.numpy.array(variable.value, copy=True)
+                for variable in vae.optimizer.variables
+            ],
+            [
+                jax.numpy.array(variable.value, copy=True)
+                for variable in vae.metrics_variables
+            ],
+        )
         for _ in range(steps):
             logs, state = step(state, (x,))
         jax.block_until_ready(logs)
@@ -50,10 +70,14 @@ def bare(vae, batch):
 
 
 def main(width, latents, rows, rounds, steps_per_execution):
-    made = config.resolve(2, "cifar10", width=width, steps_per_execution=steps_per_execution)
+    made = config.resolve(
+        2, "cifar10", width=width, steps_per_execution=steps_per_execution
+    )
     vae = assemble.stage2(made, latents)
     recipes.compile_vae(made, vae)
-    moments = np.random.default_rng(0).standard_normal((rows, 2, latents), dtype="float32")
+    moments = np.random.default_rng(0).standard_normal(
+        (rows, 2, latents), dtype="float32"
+    )
     batches = Batches(moments, made.batch_size, 0, transform=redraw)
     steps, ratios = len(batches), []
     with tempfile.TemporaryDirectory() as folder:
@@ -64,8 +88,18 @@ def main(width, latents, rows, rounds, steps_per_execution):
 
         def epoch(number):
             timed = []
-            clock = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: timed.append(time.perf_counter()), on_epoch_end=lambda epoch, logs: timed.append(time.perf_counter()))
-            vae.fit(batches, initial_epoch=number, epochs=number + 1, shuffle=False, verbose=0, callbacks=[batches.follow_epochs(), rule, Checkpoint(stage), clock])
+            clock = keras.callbacks.LambdaCallback(
+                on_epoch_begin=lambda epoch, logs: timed.append(time.perf_counter()),
+                on_epoch_end=lambda epoch, logs: timed.append(time.perf_counter()),
+            )
+            vae.fit(
+                batches,
+                initial_epoch=number,
+                epochs=number + 1,
+                shuffle=False,
+                verbose=0,
+                callbacks=[batches.follow_epochs(), rule, Checkpoint(stage), clock],
+            )
             return (timed[1] - timed[0]) / steps
 
         epoch(0)
@@ -77,13 +111,30 @@ def main(width, latents, rows, rounds, steps_per_execution):
             run(steps)
             alone = (time.perf_counter() - begun) / steps
             ratios.append(whole / alone)
-            print(f"fit {1000 * whole:.2f} ms a step, bare {1000 * alone:.2f} ms, ratio {ratios[-1]:.3f}", flush=True)
-    print(f"stage 2 of width {width}, {keras.backend.backend()}, {steps} steps an epoch: ratio {statistics.median(ratios):.3f} (median of {rounds})")
+            print(
+                f"fit {1000 * whole:.2f} ms a step, bare {1000 * alone:.2f} ms, ratio"
+                f" {ratios[-1]:.3f}",
+                flush=True,
+            )
+    print(
+        f"stage 2 of width {width}, {keras.backend.backend()}, {steps} steps an epoch:"
+        f" ratio {statistics.median(ratios):.3f} (median of {rounds})"
+    )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("width", 2048), ("latents", 64), ("rows", 50_000), ("rounds", 3), ("steps-per-execution", 1)):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, default in (
+        ("width", 2048),
+        ("latents", 64),
+        ("rows", 50_000),
+        ("rounds", 3),
+        ("steps-per-execution", 1),
+    ):
         parser.add_argument(f"--{name}", type=int, default=default)
     given = parser.parse_args()
-    main(given.width, given.latents, given.rows, given.rounds, given.steps_per_execution)
+    main(
+        given.width, given.latents, given.rows, given.rounds, given.steps_per_execution
+    )

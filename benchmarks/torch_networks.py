@@ -14,7 +14,14 @@ class Residual(nn.Module):
         super().__init__()
         convolution = lambda channels: nn.Conv2d(channels, width, 3, padding=1)  # noqa: E731
         normalised = lambda channels: nn.BatchNorm2d(channels, eps=1e-5, momentum=1e-3)  # noqa: E731
-        self.body = nn.Sequential(normalised(before), nn.ReLU(), convolution(before), normalised(width), nn.ReLU(), convolution(width))
+        self.body = nn.Sequential(
+            normalised(before),
+            nn.ReLU(),
+            convolution(before),
+            normalised(width),
+            nn.ReLU(),
+            convolution(width),
+        )
         self.shortcut = convolution(before)
 
     def forward(self, x):
@@ -24,7 +31,9 @@ class Residual(nn.Module):
 class FullyConnected(nn.Module):
     def __init__(self, before, width):
         super().__init__()
-        self.body = nn.Sequential(nn.ReLU(), nn.Linear(before, width), nn.ReLU(), nn.Linear(width, width))
+        self.body = nn.Sequential(
+            nn.ReLU(), nn.Linear(before, width), nn.ReLU(), nn.Linear(width, width)
+        )
         self.shortcut = nn.Linear(before, width)
 
     def forward(self, x):
@@ -40,7 +49,9 @@ class ResNetEncoder(nn.Module):
             if scale < scales - 1:
                 parts.append(nn.Conv2d(now, 2 * now, 3, stride=2, padding=1))
                 now *= 2
-        self.body = nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), FullyConnected(now, width))
+        self.body = nn.Sequential(
+            *parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), FullyConnected(now, width)
+        )
         self.mean, self.log_sd = nn.Linear(width, latents), nn.Linear(width, latents)
 
     def forward(self, x):
@@ -51,11 +62,20 @@ class ResNetEncoder(nn.Module):
 class ResNetDecoder(nn.Module):
     def __init__(self, side, channels, latents, base=32):
         super().__init__()
-        widths = [min(base * 2**i, 1024) for i in range(int(math.log2(side)) - 1, -1, -1)]
+        widths = [
+            min(base * 2**i, 1024) for i in range(int(math.log2(side)) - 1, -1, -1)
+        ]
         parts = [nn.Linear(latents, 4 * widths[0]), nn.Unflatten(1, (widths[0], 2, 2))]
         for before, width in zip(widths, widths[1:]):
-            parts += [nn.ConvTranspose2d(before, width, 3, stride=2, padding=1, output_padding=1), Residual(width, width)]
-        self.body = nn.Sequential(*parts, nn.Conv2d(widths[-1], channels, 3, padding=1), nn.Sigmoid())
+            parts += [
+                nn.ConvTranspose2d(
+                    before, width, 3, stride=2, padding=1, output_padding=1
+                ),
+                Residual(width, width),
+            ]
+        self.body = nn.Sequential(
+            *parts, nn.Conv2d(widths[-1], channels, 3, padding=1), nn.Sigmoid()
+        )
 
     def forward(self, z):
         return self.body(z)
@@ -66,7 +86,14 @@ class Tower(nn.Module):
 
     def __init__(self, latents, width):
         super().__init__()
-        self.body = nn.Sequential(nn.Linear(latents, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+        self.body = nn.Sequential(
+            nn.Linear(latents, width),
+            nn.ReLU(),
+            nn.Linear(width, width),
+            nn.ReLU(),
+            nn.Linear(width, width),
+            nn.ReLU(),
+        )
 
     def forward(self, x):
         return torch.cat([x, self.body(x)], 1)
@@ -75,7 +102,11 @@ class Tower(nn.Module):
 class DenseEncoder(nn.Module):
     def __init__(self, latents, width):
         super().__init__()
-        self.body, self.mean, self.log_sd = Tower(latents, width), nn.Linear(latents + width, latents), nn.Linear(latents + width, latents)
+        self.body, self.mean, self.log_sd = (
+            Tower(latents, width),
+            nn.Linear(latents + width, latents),
+            nn.Linear(latents + width, latents),
+        )
 
     def forward(self, x):
         h = self.body(x)
@@ -94,4 +125,9 @@ def loss(encoder, decoder, x, gamma):
     squared = functional.mse_loss(decoder(z).float(), x, reduction="sum") / len(x)
     dimensions = x[0].numel()
     kl = 0.5 * (mean**2 + torch.exp(2 * log_sd) - 2 * log_sd - 1).sum(1).mean()
-    return squared / (2 * gamma**2) + dimensions * (math.log(gamma) + 0.5 * math.log(2 * math.pi)) + kl, squared / dimensions
+    return (
+        squared / (2 * gamma**2)
+        + dimensions * (math.log(gamma) + 0.5 * math.log(2 * math.pi))
+        + kl,
+        squared / dimensions,
+    )

@@ -14,16 +14,22 @@ from side import Side
 
 SIDES = ("tensorflow", "jax", "torch", "torch channels-last", "torch compile")
 CONFIGURATIONS = {  # side, scales, latents; or latents, width
-    "cifar10": {"side": 32, "scales": 3, "latents": 64}, "celeba": {"side": 64, "scales": 4, "latents": 64},
-    "stage2": {"latents": 64, "width": 2048}, "stage2-large": {"latents": 64, "width": 4096},
-}  # fmt: skip
+    "cifar10": {"side": 32, "scales": 3, "latents": 64},
+    "celeba": {"side": 64, "scales": 4, "latents": 64},
+    "stage2": {"latents": 64, "width": 2048},
+    "stage2-large": {"latents": 64, "width": 4096},
+}
 BATCH = 100
 
 
 def data(configuration, count=10):
     import numpy as np
 
-    shape = (configuration["side"], configuration["side"], 3) if "side" in configuration else (configuration["latents"],)
+    shape = (
+        (configuration["side"], configuration["side"], 3)
+        if "side" in configuration
+        else (configuration["latents"],)
+    )
     generator = np.random.default_rng(0)
     if len(shape) == 1:
         return generator.standard_normal((count * BATCH, *shape), dtype="float32")
@@ -39,13 +45,25 @@ def ours(configuration, precision, steps_per_execution):
     from twostage import assemble, config, recipes
     from twostage.data.batches import Batches
 
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    keras.config.set_dtype_policy(
+        "mixed_bfloat16" if precision == "bfloat16" else "float32"
+    )
     x = data(configuration)
     if "side" in configuration:
-        made = config.resolve(1, "cifar10", num_scale=configuration["scales"], steps_per_execution=steps_per_execution)
+        made = config.resolve(
+            1,
+            "cifar10",
+            num_scale=configuration["scales"],
+            steps_per_execution=steps_per_execution,
+        )
         vae = assemble.stage1(made, x.shape[1:])
     else:
-        made = config.resolve(2, "cifar10", width=configuration["width"], steps_per_execution=steps_per_execution)
+        made = config.resolve(
+            2,
+            "cifar10",
+            width=configuration["width"],
+            steps_per_execution=steps_per_execution,
+        )
         vae = assemble.stage2(made, configuration["latents"])
     recipes.compile_vae(made, vae)
 
@@ -62,7 +80,14 @@ def ours(configuration, precision, steps_per_execution):
         def on_epoch_begin(self, epoch, logs=None):
             self.begun = time.perf_counter()
 
-        def on_epoch_end(self, epoch, logs=None):  # the logs are numbers, so the last step is done; letting go of the data, once a `fit`, may take another second on TensorFlow
+        def on_epoch_end(
+            self,
+            epoch,
+            logs=None,
+            # the logs are numbers, so the last step is done; letting go of the data,
+            # once a
+            # `fit`, may take another second on TensorFlow
+        ):
             self.seconds = time.perf_counter() - self.begun
 
     return train, lambda: None
@@ -77,14 +102,31 @@ def torchs(configuration, precision, variant):
     torch.manual_seed(0)
     x = torch.from_numpy(data(configuration))
     if "side" in configuration:
-        encoder = networks.ResNetEncoder(3, configuration["latents"], configuration["scales"])
-        decoder = networks.ResNetDecoder(configuration["side"], 3, configuration["latents"])
+        encoder = networks.ResNetEncoder(
+            3, configuration["latents"], configuration["scales"]
+        )
+        decoder = networks.ResNetDecoder(
+            configuration["side"], 3, configuration["latents"]
+        )
         x = x.permute(0, 3, 1, 2).contiguous()
     else:
-        encoder, decoder = (kind(configuration["latents"], configuration["width"]) for kind in (networks.DenseEncoder, networks.DenseDecoder))
-    layout = torch.channels_last if variant == "channels-last" and "side" in configuration else torch.contiguous_format
-    encoder, decoder, x = encoder.to(memory_format=layout), decoder.to(memory_format=layout), x.contiguous(memory_format=layout)
-    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], 1e-4, fused=True)
+        encoder, decoder = (
+            kind(configuration["latents"], configuration["width"])
+            for kind in (networks.DenseEncoder, networks.DenseDecoder)
+        )
+    layout = (
+        torch.channels_last
+        if variant == "channels-last" and "side" in configuration
+        else torch.contiguous_format
+    )
+    encoder, decoder, x = (
+        encoder.to(memory_format=layout),
+        decoder.to(memory_format=layout),
+        x.contiguous(memory_format=layout),
+    )
+    optimizer = torch.optim.Adam(
+        [*encoder.parameters(), *decoder.parameters()], 1e-4, fused=True
+    )
     state = {"gamma": 1.0}
 
     def forward(batch, gamma):
@@ -98,10 +140,18 @@ def torchs(configuration, precision, variant):
         batch = x[first : first + BATCH]
         batch = batch.float() / 255 if "side" in configuration else batch
         optimizer.zero_grad()
-        value, mse = forward(batch, 1.0 if variant == "compile" else state["gamma"])  # a new constant would be compiled anew
+        value, mse = forward(
+            batch, 1.0 if variant == "compile" else state["gamma"]
+        )  # a new constant would be compiled anew
         value.backward()
         optimizer.step()
-        state["gamma"] = min(state["gamma"] ** 2, 0.99 * state["gamma"] ** 2 + 0.01 * float(mse.detach())) ** 0.5
+        state["gamma"] = (
+            min(
+                state["gamma"] ** 2,
+                0.99 * state["gamma"] ** 2 + 0.01 * float(mse.detach()),
+            )
+            ** 0.5
+        )
 
     def train(steps):
         begun = time.perf_counter()
@@ -120,22 +170,44 @@ def torchs(configuration, precision, variant):
 def peak_of(side, precision, seconds=2.0):
     """FLOP/s of a large convolution and a large matrix product."""
     size, images, width = 2048, BATCH, 128
-    work = {"matrix": 2 * size**3, "convolution": 2 * images * 32 * 32 * 9 * width * width}
+    work = {
+        "matrix": 2 * size**3,
+        "convolution": 2 * images * 32 * 32 * 9 * width * width,
+    }
     if side.startswith("torch"):
         import torch
 
         kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
-        a, x = torch.randn(size, size, dtype=kind), torch.randn(images, width, 32, 32, dtype=kind).contiguous(memory_format=torch.channels_last)
-        w = torch.randn(width, width, 3, 3, dtype=kind).contiguous(memory_format=torch.channels_last)
-        operations = {"matrix": lambda: a @ a, "convolution": lambda: torch.nn.functional.conv2d(x, w, padding=1)}
+        a, x = (
+            torch.randn(size, size, dtype=kind),
+            torch.randn(images, width, 32, 32, dtype=kind).contiguous(
+                memory_format=torch.channels_last
+            ),
+        )
+        w = torch.randn(width, width, 3, 3, dtype=kind).contiguous(
+            memory_format=torch.channels_last
+        )
+        operations = {
+            "matrix": lambda: a @ a,
+            "convolution": lambda: torch.nn.functional.conv2d(x, w, padding=1),
+        }
     else:
         import keras
 
         kind = "bfloat16" if precision == "bfloat16" else "float32"
         random = lambda *shape: keras.ops.cast(keras.random.normal(shape), kind)  # noqa: E731
-        a, x, w = random(size, size), random(images, 32, 32, width), random(3, 3, width, width)
+        a, x, w = (
+            random(size, size),
+            random(images, 32, 32, width),
+            random(3, 3, width, width),
+        )
         done = lambda number: float(keras.ops.cast(number, "float32"))  # noqa: E731
-        operations = {"matrix": lambda: done(keras.ops.matmul(a, a)[0, 0]), "convolution": lambda: done(keras.ops.conv(x, w, padding="same")[0, 0, 0, 0])}
+        operations = {
+            "matrix": lambda: done(keras.ops.matmul(a, a)[0, 0]),
+            "convolution": lambda: done(
+                keras.ops.conv(x, w, padding="same")[0, 0, 0, 0]
+            ),
+        }
     found = {}
     for name, run in operations.items():
         run()
@@ -152,47 +224,98 @@ def work(options):
     """A side: reads "train N", "flops" or "peak" from standard input, answers in JSON."""
     configuration = CONFIGURATIONS[options.configuration]
     if options.side.startswith("torch"):
-        train, flops = torchs(configuration, options.precision, options.side.removeprefix("torch").strip())
+        train, flops = torchs(
+            configuration, options.precision, options.side.removeprefix("torch").strip()
+        )
     else:
-        train, flops = ours(configuration, options.precision, options.steps_per_execution if options.side == "jax" else 1)
+        train, flops = ours(
+            configuration,
+            options.precision,
+            options.steps_per_execution if options.side == "jax" else 1,
+        )
     train(options.steps)  # compiles
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         word, *number = line.split()
-        answer = train(int(number[0])) / int(number[0]) if word == "train" else flops() if word == "flops" else peak_of(options.side, options.precision)
+        answer = (
+            train(int(number[0])) / int(number[0])
+            if word == "train"
+            else (
+                flops() if word == "flops" else peak_of(options.side, options.precision)
+            )
+        )
         print(json.dumps(answer), flush=True)
 
 
 def main(options):
-    flags = [f"--{flag.replace('_', '-')}={getattr(options, flag)}" for flag in ("configuration", "precision", "steps", "steps_per_execution")]
-    sides = {name: Side(name, [__file__, *flags], options.torch_python) for name in options.sides}
+    flags = [
+        f"--{flag.replace('_', '-')}={getattr(options, flag)}"
+        for flag in ("configuration", "precision", "steps", "steps_per_execution")
+    ]
+    sides = {
+        name: Side(name, [__file__, *flags], options.torch_python)
+        for name in options.sides
+    }
     times = {name: [] for name in sides}
     for _ in range(options.rounds):
         for name, side in sides.items():
             times[name].append(side.ask(f"train {options.steps}"))
-        print(", ".join(f"{name} {1000 * times[name][-1]:.1f} ms" for name in sides), flush=True)
+        print(
+            ", ".join(f"{name} {1000 * times[name][-1]:.1f} ms" for name in sides),
+            flush=True,
+        )
     medians = {name: statistics.median(found) for name, found in times.items()}
-    peaks = {name: max(sides[name].ask("peak").values()) for name in sides if name in ("tensorflow", "torch", "jax")}
-    torch = {name: seconds for name, seconds in medians.items() if name.startswith("torch")}
+    peaks = {
+        name: max(sides[name].ask("peak").values())
+        for name in sides
+        if name in ("tensorflow", "torch", "jax")
+    }
+    torch = {
+        name: seconds for name, seconds in medians.items() if name.startswith("torch")
+    }
     flops = sides[next(iter(torch))].ask("flops") if torch else None
-    print(f"\n{options.configuration}, {options.precision}, batch {BATCH}, medians of {options.rounds} rounds of {options.steps} steps" + (f"; {flops / 1e9:.1f} GFLOP a step" if flops else ""))
+    print(
+        f"\n{options.configuration}, {options.precision}, batch {BATCH}, medians of"
+        f" {options.rounds} rounds of {options.steps} steps"
+        + (f"; {flops / 1e9:.1f} GFLOP a step" if flops else "")
+    )
     peak = max(peaks.values())
     for name, seconds in medians.items():
-        ratio = f", {seconds / min(torch.values()):.3f} of the best PyTorch's" if torch else ""
-        share = f", {flops / seconds / 1e9:.0f} GFLOP/s, {flops / seconds / peak:.0%} of the peak" if flops else ""
+        ratio = (
+            f", {seconds / min(torch.values()):.3f} of the best PyTorch's"
+            if torch
+            else ""
+        )
+        share = (
+            f", {flops / seconds / 1e9:.0f} GFLOP/s, {flops / seconds / peak:.0%} of"
+            " the peak"
+            if flops
+            else ""
+        )
         print(f"{name}: {1000 * seconds:.1f} ms{ratio}{share}")
-    print("peak, GFLOP/s: " + ", ".join(f"{name} {value / 1e9:.0f}" for name, value in peaks.items()))
+    print(
+        "peak, GFLOP/s: "
+        + ", ".join(f"{name} {value / 1e9:.0f}" for name, value in peaks.items())
+    )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--configuration", choices=tuple(CONFIGURATIONS), default="cifar10")
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--configuration", choices=tuple(CONFIGURATIONS), default="cifar10"
+    )
+    parser.add_argument(
+        "--precision", choices=("float32", "bfloat16"), default="float32"
+    )
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
     parser.add_argument("--side", help=argparse.SUPPRESS)
     parser.add_argument("--steps", type=int, default=5, help="steps of a turn")
     parser.add_argument("--steps-per-execution", type=int, default=1, help="of JAX")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--torch-python", default=sys.executable, help="an interpreter that has PyTorch")
+    parser.add_argument(
+        "--torch-python", default=sys.executable, help="an interpreter that has PyTorch"
+    )
     given = parser.parse_args()
     work(given) if given.side else main(given)

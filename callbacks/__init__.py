@@ -33,6 +33,15 @@ from .nan_diagnosis import NaNDiagnosis
 from .variance_law import VarianceLaw
 
 __all__ = [
-    "ActiveLatents", "CollapseAlarm", "ComputedGamma", "FreeBits", "GammaSchedule", "ImageGrid", "KLPerLatent", "KLWarmup",
-    "LatentMoments", "NaNDiagnosis", "VarianceLaw",
-]  # fmt: skip
+    "ActiveLatents",
+    "CollapseAlarm",
+    "ComputedGamma",
+    "FreeBits",
+    "GammaSchedule",
+    "ImageGrid",
+    "KLPerLatent",
+    "KLWarmup",
+    "LatentMoments",
+    "NaNDiagnosis",
+    "VarianceLaw",
+]

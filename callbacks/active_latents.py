@@ -37,11 +37,15 @@ class ActiveLatents(PosteriorWatcher):
     def __init__(self, data, posterior=None, max_samples=10_000, freq=1, threshold=0.8):
         super().__init__(data, posterior, max_samples, freq)
         if not 0 < threshold <= 1:
-            raise ValueError(f"received threshold={threshold}, expected a number in (0, 1]")
+            raise ValueError(
+                f"received threshold={threshold}, expected a number in (0, 1]"
+            )
         self.threshold = threshold
 
     def figures(self, mean, log_var):
-        return dict(zip(self.keys, map(float, count_active(mean, log_var, self.threshold))))
+        return dict(
+            zip(self.keys, map(float, count_active(mean, log_var, self.threshold)))
+        )
 
     def get_config(self):
         return {**super().get_config(), "threshold": self.threshold}

@@ -9,8 +9,14 @@ from .posterior_watcher import PosteriorWatcher
 from .statistics import mean_variance, variance_law
 
 ADVICE = {
-    "died": "a smaller KL weight, a KL warm-up or free bits usually help; a gamma that is too large prunes latents too",
-    "blew up": "a smaller learning rate usually helps, or a floor for gamma; a variance law far above 1 spoils samples from N(0, I)",
+    "died": (
+        "a smaller KL weight, a KL warm-up or free bits usually help; a gamma that is"
+        " too large prunes latents too"
+    ),
+    "blew up": (
+        "a smaller learning rate usually helps, or a floor for gamma; a variance law"
+        " far above 1 spoils samples from N(0, I)"
+    ),
 }
 
 
@@ -43,10 +49,15 @@ class CollapseAlarm(PosteriorWatcher):
 
     keys = ("latents_died", "latents_blown_up")
 
-    def __init__(self, data, posterior=None, max_samples=10_000, freq=1, threshold=0.8, limit=4.0):
+    def __init__(
+        self, data, posterior=None, max_samples=10_000, freq=1, threshold=0.8, limit=4.0
+    ):
         super().__init__(data, posterior, max_samples, freq)
         if not (0 < threshold <= 1 < limit):
-            raise ValueError(f"received threshold={threshold} and limit={limit}, expected a threshold in (0, 1] and a limit above 1")
+            raise ValueError(
+                f"received threshold={threshold} and limit={limit}, expected a"
+                " threshold in (0, 1] and a limit above 1"
+            )
         self.threshold, self.limit = threshold, limit
         self._start()
 
@@ -60,18 +71,33 @@ class CollapseAlarm(PosteriorWatcher):
     def figures(self, mean, log_var):
         variance = mean_variance(log_var)
         self._were_active |= set(np.flatnonzero(variance < self.threshold).tolist())
-        blown_up = set(np.flatnonzero(~(variance_law(mean, log_var) <= self.limit)).tolist())  # NaN is no death
-        now = {"died": {i for i in self._were_active if variance[i] >= self.threshold} - blown_up, "blew up": blown_up}
+        blown_up = set(
+            np.flatnonzero(~(variance_law(mean, log_var) <= self.limit)).tolist()
+        )  # NaN is no death
+        now = {
+            "died": (
+                {i for i in self._were_active if variance[i] >= self.threshold}
+                - blown_up
+            ),
+            "blew up": blown_up,
+        }
         for what, latents in now.items():
             news = sorted(latents - self._told[what])
             if news:
-                logging.getLogger(__name__).warning("latents %s %s: %s", ", ".join(map(str, news)), what, ADVICE[what])
+                logging.getLogger(__name__).warning(
+                    "latents %s %s: %s", ", ".join(map(str, news)), what, ADVICE[what]
+                )
         self._told = now
-        return dict(zip(self.keys, (float(len(now["died"])), float(len(now["blew up"])))))
+        return dict(
+            zip(self.keys, (float(len(now["died"])), float(len(now["blew up"]))))
+        )
 
     def get_state(self):
         """What a later look has to know of the earlier ones, in JSON's types."""
-        return {"were_active": sorted(self._were_active), "told": {what: sorted(latents) for what, latents in self._told.items()}}
+        return {
+            "were_active": sorted(self._were_active),
+            "told": {what: sorted(latents) for what, latents in self._told.items()},
+        }
 
     def set_state(self, state):
         """Goes on from `get_state()`; after `on_train_begin`, which starts afresh."""
@@ -79,4 +105,8 @@ class CollapseAlarm(PosteriorWatcher):
         self._told = {what: set(latents) for what, latents in state["told"].items()}
 
     def get_config(self):
-        return {**super().get_config(), "threshold": self.threshold, "limit": self.limit}
+        return {
+            **super().get_config(),
+            "threshold": self.threshold,
+            "limit": self.limit,
+        }

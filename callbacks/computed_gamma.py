@@ -5,9 +5,22 @@ import math
 
 import keras
 
-from .contract import check_gamma, check_modes, check_variable, find_mse, find_rule, number, set_gamma
+from .contract import (
+    check_gamma,
+    check_modes,
+    check_variable,
+    find_mse,
+    find_rule,
+    number,
+    set_gamma,
+)
 
-RULES = {"minimum": (0.0, True), "ratchet": (0.99, True), "ema": (0.99, False), "batch": (0.0, False)}  # decay, monotone
+RULES = {
+    "minimum": (0.0, True),
+    "ratchet": (0.99, True),
+    "ema": (0.99, False),
+    "batch": (0.0, False),
+}  # decay, monotone
 
 
 @keras.saving.register_keras_serializable("callbacks")
@@ -52,11 +65,19 @@ class ComputedGamma(keras.callbacks.Callback):
     def __init__(self, rule="minimum", decay=None, floor=None):
         super().__init__()
         if rule not in RULES:
-            raise ValueError(f"received rule {rule!r}, expected one of {', '.join(RULES)}")
+            raise ValueError(
+                f"received rule {rule!r}, expected one of {', '.join(RULES)}"
+            )
         if decay is not None and not 0 <= decay < 1:
-            raise ValueError(f"received decay {decay}, expected 0 <= decay < 1 (1 would never move gamma)")
+            raise ValueError(
+                f"received decay {decay}, expected 0 <= decay < 1 (1 would never move"
+                " gamma)"
+            )
         if floor is not None and not 0 < floor < math.inf:
-            raise ValueError(f"received floor {floor}, expected a positive standard deviation, or None")
+            raise ValueError(
+                f"received floor {floor}, expected a positive standard deviation, or"
+                " None"
+            )
         self.rule, self.decay, self.floor = rule, decay, floor
         self._start()
 
@@ -73,15 +94,24 @@ class ComputedGamma(keras.callbacks.Callback):
         check_modes(self.model)
         if likelihood is None:
             if hasattr(self.model, "batch_mse"):
-                check_variable(self.model, "batch_mse", "the training step assigns: each minibatch's mean squared error")
+                check_variable(
+                    self.model,
+                    "batch_mse",
+                    "the training step assigns: each minibatch's mean squared error",
+                )
             else:
                 find_mse(self.model)
             if self.model.steps_per_execution > 1:
                 raise ValueError(
-                    f"received steps_per_execution={self.model.steps_per_execution}, expected 1: this model's batches are seen "
-                    "at their end only, and Keras calls a callback once for them all. Compile with steps_per_execution=1"
+                    f"received steps_per_execution={self.model.steps_per_execution},"
+                    " expected 1: this model's batches are seen at their end only, and"
+                    " Keras calls a callback once for them all. Compile with"
+                    " steps_per_execution=1"
                 )
-            self._step_rule, self._least = (decay, monotone), (self.floor or 0.0011) ** 2
+            self._step_rule, self._least = (
+                (decay, monotone),
+                (self.floor or 0.0011) ** 2,
+            )
             return
         likelihood.floor_squared.assign((self.floor or likelihood.floor) ** 2)
         likelihood.decay.assign(decay)
@@ -89,41 +119,59 @@ class ComputedGamma(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if self._step_rule is None:
-            return  # before any look at the model: on JAX that would bring all its weights back, at every step
+            # before any look at the model: on JAX that would bring all its weights
+            # back, at every step
+            return
         model = self.model
         if hasattr(model, "batch_mse"):
             error = number(model.batch_mse)
-        else:  # batch-end logs are means since the epoch began; the metric's sums give the batch's own value
+        # batch-end logs are means since the epoch began; the metric's sums give the
+        # batch's own value
+        else:
             metric = find_mse(model, trained=True)
             total, count = number(metric.total), number(metric.count)
             if count <= self._count:  # reset by a new epoch
                 self._total = self._count = 0.0
             if not count > self._count:
-                raise ValueError("the metric 'mse' got nothing in this step, expected the minibatch's error: call self.mse.update_state(mse) in it")
+                raise ValueError(
+                    "the metric 'mse' got nothing in this step, expected the"
+                    " minibatch's error: call self.mse.update_state(mse) in it"
+                )
             error = (total - self._total) / (count - self._count)
             self._total, self._count = total, count
         decay, monotone = self._step_rule
         gamma = number(model.gamma)
         if self._set is not None and not math.isclose(gamma, self._set, rel_tol=1e-5):
-            raise ValueError(f"gamma is {gamma:.6g} and was set to {self._set:.6g} a step ago, expected nothing else to move it: drop the other callback that sets it")
+            raise ValueError(
+                f"gamma is {gamma:.6g} and was set to {self._set:.6g} a step ago,"
+                " expected nothing else to move it: drop the other callback that"
+                " sets it"
+            )
         g = gamma**2
         candidate = decay * g + (1 - decay) * error
-        self._set = max(min(g, candidate) if monotone else candidate, self._least) ** 0.5
+        self._set = (
+            max(min(g, candidate) if monotone else candidate, self._least) ** 0.5
+        )
         set_gamma(model, self._set)
 
     def on_epoch_end(self, epoch, logs=None):
         likelihood = find_rule(self.model)
         if likelihood is not None:
-            # The last batch of the epoch waits for a next step that may not come: use it now, and mark it as used.
+            # The last batch of the epoch waits for a next step that may not come: use
+            # it now, and mark it as used.
             likelihood.apply_rule()
-            likelihood.batch_mse.assign(number(likelihood.gamma_squared))  # a copied number: on JAX two weights may not share a buffer
+            likelihood.batch_mse.assign(
+                number(likelihood.gamma_squared)
+            )  # a copied number: on JAX two weights may not share a buffer
             self._least = number(likelihood.floor_squared)
         else:
             self._total = self._count = 0.0
         gamma = number(self.model.gamma)
         if gamma <= self._least**0.5 * (1 + 1e-6) and not self._floor_seen:
             self._floor_seen = True
-            logging.getLogger(__name__).warning("epoch %d: gamma has reached its floor %.4g", epoch + 1, gamma)
+            logging.getLogger(__name__).warning(
+                "epoch %d: gamma has reached its floor %.4g", epoch + 1, gamma
+            )
         if logs is not None:
             logs["gamma"] = gamma
 
@@ -134,11 +182,19 @@ class ComputedGamma(keras.callbacks.Callback):
 
     def get_state(self):
         """What a fit in its midst has to remember beside the model's weights, in JSON's types."""
-        return {"floor_seen": self._floor_seen, "total": self._total, "count": self._count}
+        return {
+            "floor_seen": self._floor_seen,
+            "total": self._total,
+            "count": self._count,
+        }
 
     def set_state(self, state):
         """Goes on from `get_state()`; after `on_train_begin`, which starts afresh."""
-        self._floor_seen, self._total, self._count = state["floor_seen"], state["total"], state["count"]
+        self._floor_seen, self._total, self._count = (
+            state["floor_seen"],
+            state["total"],
+            state["count"],
+        )
 
     def get_config(self):
         return {"rule": self.rule, "decay": self.decay, "floor": self.floor}

@@ -37,7 +37,13 @@ class FreeBits(keras.callbacks.Callback):
         self.nats = nats
 
     def on_train_begin(self, logs=None):
-        check_variable(self.model, "free_bits", "the loss reads: max(KL of a latent, averaged over the minibatch, free_bits)", value="zeros")
+        check_variable(
+            self.model,
+            "free_bits",
+            "the loss reads: max(KL of a latent, averaged over the minibatch,"
+            " free_bits)",
+            value="zeros",
+        )
 
     def on_epoch_begin(self, epoch, logs=None):
         self.model.free_bits.assign(self.nats)
@@ -48,7 +54,9 @@ class FreeBits(keras.callbacks.Callback):
         self.model.free_bits.assign(0.0)
 
     def on_train_end(self, logs=None):
-        self.model.free_bits.assign(0.0)  # weights of an epoch's midst may have been brought back
+        self.model.free_bits.assign(
+            0.0
+        )  # weights of an epoch's midst may have been brought back
 
     def get_config(self):
         return {"nats": self.nats}

@@ -5,7 +5,14 @@ import math
 import keras
 import numpy as np
 
-from .contract import check_counted, check_gamma, find_rule, number, restore_config, set_gamma
+from .contract import (
+    check_counted,
+    check_gamma,
+    find_rule,
+    number,
+    restore_config,
+    set_gamma,
+)
 
 
 @keras.saving.register_keras_serializable("callbacks")
@@ -37,7 +44,10 @@ class GammaSchedule(keras.callbacks.Callback):
         if unit not in ("step", "epoch"):
             raise ValueError(f"received unit {unit!r}, expected 'step' or 'epoch'")
         if not callable(curve) and not _is_sequence(curve):
-            raise ValueError(f"received {curve!r:.80} as curve, expected a function or a sequence of standard deviations")
+            raise ValueError(
+                f"received {curve!r:.80} as curve, expected a function or a sequence of"
+                " standard deviations"
+            )
         self.curve, self.unit = curve, unit
 
     def on_train_begin(self, logs=None):
@@ -45,8 +55,9 @@ class GammaSchedule(keras.callbacks.Callback):
         check_gamma(model)
         if self.unit == "step" and model.steps_per_execution > 1:
             raise ValueError(
-                f"received steps_per_execution={model.steps_per_execution}, expected 1 for a value a step: "
-                "compile with steps_per_execution=1, or give one value an epoch (unit='epoch')"
+                f"received steps_per_execution={model.steps_per_execution}, expected 1"
+                " for a value a step: compile with steps_per_execution=1, or give one"
+                " value an epoch (unit='epoch')"
             )
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -66,14 +77,32 @@ class GammaSchedule(keras.callbacks.Callback):
     def _set(self, position):
         likelihood = find_rule(self.model)
         if likelihood is not None and number(likelihood.decay) < 1:
-            raise ValueError("both ComputedGamma and GammaSchedule set gamma: use one of them")
-        gamma = self.curve(position) if callable(self.curve) else self.curve[min(position, len(self.curve) - 1)]
-        if not (np.ndim(gamma) == 0 and np.asarray(gamma).dtype.kind in "fiu" and 0 < gamma < math.inf):
-            raise ValueError(f"the curve gave {gamma} at {self.unit} {position}, expected a positive standard deviation")
+            raise ValueError(
+                "both ComputedGamma and GammaSchedule set gamma: use one of them"
+            )
+        gamma = (
+            self.curve(position)
+            if callable(self.curve)
+            else self.curve[min(position, len(self.curve) - 1)]
+        )
+        if not (
+            np.ndim(gamma) == 0
+            and np.asarray(gamma).dtype.kind in "fiu"
+            and 0 < gamma < math.inf
+        ):
+            raise ValueError(
+                f"the curve gave {gamma} at {self.unit} {position}, expected a positive"
+                " standard deviation"
+            )
         set_gamma(self.model, float(gamma))
 
     def get_config(self):
-        return {"curve": self.curve if callable(self.curve) else [float(v) for v in self.curve], "unit": self.unit}
+        return {
+            "curve": (
+                self.curve if callable(self.curve) else [float(v) for v in self.curve]
+            ),
+            "unit": self.unit,
+        }
 
     @classmethod
     def from_config(cls, config):
@@ -82,6 +111,10 @@ class GammaSchedule(keras.callbacks.Callback):
 
 def _is_sequence(curve):
     try:
-        return np.ndim(curve) == 1 and np.size(curve) > 0 and np.asarray(curve).dtype.kind in "fiu"
+        return (
+            np.ndim(curve) == 1
+            and np.size(curve) > 0
+            and np.asarray(curve).dtype.kind in "fiu"
+        )
     except ValueError:  # lines of several lengths
         return False

@@ -7,7 +7,15 @@ from importlib.util import find_spec
 import keras
 import numpy as np
 
-from .contract import check_decoder, check_images, check_posterior, find_images, find_posterior, random_subset, restore_config
+from .contract import (
+    check_decoder,
+    check_images,
+    check_posterior,
+    find_images,
+    find_posterior,
+    random_subset,
+    restore_config,
+)
 
 
 @keras.saving.register_keras_serializable("callbacks")
@@ -39,25 +47,60 @@ class ImageGrid(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, folder, data=None, latent_dim=None, posterior=None, decode=None, rows=8, seed=0, freq=1, tensorboard=None
+        self,
+        folder,
+        data=None,
+        latent_dim=None,
+        posterior=None,
+        decode=None,
+        rows=8,
+        seed=0,
+        freq=1,
+        tensorboard=None,
     ):
         super().__init__()
         if rows < 2 or freq < 1:
-            raise ValueError(f"received rows={rows} and freq={freq}, expected at least 2 and 1")
+            raise ValueError(
+                f"received rows={rows} and freq={freq}, expected at least 2 and 1"
+            )
         if data is None and latent_dim is None:
-            raise ValueError("received neither data nor latent_dim: give images to reconstruct, or the width of z")
-        self.folder, self.latent_dim, self.posterior, self.decode = str(folder), latent_dim, posterior, decode
-        self.rows, self.seed, self.freq, self.tensorboard = rows, seed, freq, None if tensorboard is None else str(tensorboard)
-        self.data = None if data is None else random_subset(data, rows * (rows // 2), seed)
+            raise ValueError(
+                "received neither data nor latent_dim: give images to reconstruct, or"
+                " the width of z"
+            )
+        self.folder, self.latent_dim, self.posterior, self.decode = (
+            str(folder),
+            latent_dim,
+            posterior,
+            decode,
+        )
+        self.rows, self.seed, self.freq, self.tensorboard = (
+            rows,
+            seed,
+            freq,
+            None if tensorboard is None else str(tensorboard),
+        )
+        self.data = (
+            None if data is None else random_subset(data, rows * (rows // 2), seed)
+        )
 
     def on_train_begin(self, logs=None):
         if find_spec("PIL") is None:
-            raise ValueError("received no Pillow, which writes the pictures: pip install pillow")
+            raise ValueError(
+                "received no Pillow, which writes the pictures: pip install pillow"
+            )
         check_decoder(self.model, self.decode)
         if self.data is None:
-            check_images(self.model, np.zeros((2, self.latent_dim), "float32"), self.decode)
+            check_images(
+                self.model, np.zeros((2, self.latent_dim), "float32"), self.decode
+            )
         else:
-            check_images(self.model, check_posterior(self.model, self.posterior, self.data), self.decode, self.data.shape[1:])
+            check_images(
+                self.model,
+                check_posterior(self.model, self.posterior, self.data),
+                self.decode,
+                self.data.shape[1:],
+            )
         pathlib.Path(self.folder).mkdir(parents=True, exist_ok=True)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -68,11 +111,21 @@ class ImageGrid(keras.callbacks.Callback):
             mean, _ = find_posterior(self.model, self.data, self.posterior)
             width = mean.shape[1]
             again = find_images(self.model, mean.astype("float32"), self.decode)
-            originals = self.data / np.float32(255) if self.data.dtype == np.uint8 else self.data
-            pairs = np.stack([originals, again], axis=1).reshape(-1, *again.shape[1:])  # (2n, height, width, channels)
+            originals = (
+                self.data / np.float32(255)
+                if self.data.dtype == np.uint8
+                else self.data
+            )
+            pairs = np.stack([originals, again], axis=1).reshape(
+                -1, *again.shape[1:]
+            )  # (2n, height, width, channels)
             self._write("reconstructions", epoch, pairs, self.rows - self.rows % 2)
-        z = np.random.default_rng(self.seed).standard_normal((self.rows**2, width), dtype="float32")
-        self._write("samples", epoch, find_images(self.model, z, self.decode), self.rows)
+        z = np.random.default_rng(self.seed).standard_normal(
+            (self.rows**2, width), dtype="float32"
+        )
+        self._write(
+            "samples", epoch, find_images(self.model, z, self.decode), self.rows
+        )
 
     def _write(self, name, epoch, images, columns):
         grid = tile(images, columns)
@@ -84,7 +137,17 @@ class ImageGrid(keras.callbacks.Callback):
                 tf.summary.image(name, grid[None], step=epoch)
 
     def get_config(self):
-        names = ("folder", "data", "latent_dim", "posterior", "decode", "rows", "seed", "freq", "tensorboard")
+        names = (
+            "folder",
+            "data",
+            "latent_dim",
+            "posterior",
+            "decode",
+            "rows",
+            "seed",
+            "freq",
+            "tensorboard",
+        )
         return {name: getattr(self, name) for name in names}
 
     @classmethod
@@ -100,7 +163,9 @@ def tile(images, columns, gap=1):
     pixels = np.rint(np.clip(np.nan_to_num(images), 0, 1) * 255).astype("uint8")
     for i, image in enumerate(pixels):
         grid[i // columns, i % columns, :height, :width] = image
-    return grid.transpose(0, 2, 1, 3, 4).reshape(rows * (height + gap), columns * (width + gap), channels)
+    return grid.transpose(0, 2, 1, 3, 4).reshape(
+        rows * (height + gap), columns * (width + gap), channels
+    )
 
 
 def save_png(path, picture):
@@ -109,7 +174,9 @@ def save_png(path, picture):
 
     image = Image.fromarray(picture[:, :, 0] if picture.shape[-1] == 1 else picture)
     factor = max(1, 512 // max(image.size))
-    image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    image = image.resize(
+        (image.width * factor, image.height * factor), Image.Resampling.NEAREST
+    )
     aside = f"{path}.part"
     image.save(aside, format="png")
     os.replace(aside, path)

@@ -36,4 +36,6 @@ class KLPerLatent(PosteriorWatcher):
 
     def figures(self, mean, log_var):
         self.values = kl_per_latent(mean, log_var)
-        return dict(zip(self.keys, (float(f(self.values)) for f in (np.min, np.median, np.max))))
+        return dict(
+            zip(self.keys, (float(f(self.values)) for f in (np.min, np.median, np.max)))
+        )

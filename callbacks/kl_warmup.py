@@ -33,14 +33,22 @@ class KLWarmup(keras.callbacks.Callback):
 
     def __init__(self, steps, start=0.0, end=1.0):
         super().__init__()
-        if not (1 <= steps < math.inf and 0 <= start < math.inf and 0 <= end < math.inf):
-            raise ValueError(f"received steps={steps}, start={start}, end={end}, expected numbers of at least 1, 0 and 0")
+        if not (
+            1 <= steps < math.inf and 0 <= start < math.inf and 0 <= end < math.inf
+        ):
+            raise ValueError(
+                f"received steps={steps}, start={start}, end={end}, expected numbers of"
+                " at least 1, 0 and 0"
+            )
         self.steps, self.start, self.end = steps, start, end
 
     def on_train_begin(self, logs=None):
         check_variable(self.model, "kl_weight", "the loss multiplies the KL with")
         if self.model.steps_per_execution > 1:
-            raise ValueError(f"received steps_per_execution={self.model.steps_per_execution}, expected 1, so that every step has its weight")
+            raise ValueError(
+                f"received steps_per_execution={self.model.steps_per_execution},"
+                " expected 1, so that every step has its weight"
+            )
 
     def on_train_batch_begin(self, batch, logs=None):
         model = self.model

@@ -40,13 +40,25 @@ class LatentMoments(PosteriorWatcher):
         ValueError: bad arguments; when training begins, a model without a posterior to look at.
     """
 
-    keys = ("posterior_variance_min", "posterior_variance_mean", "posterior_variance_max")
+    keys = (
+        "posterior_variance_min",
+        "posterior_variance_mean",
+        "posterior_variance_max",
+    )
 
-    def __init__(self, data, posterior=None, max_samples=10_000, freq=1, every_steps=0, path=None):
+    def __init__(
+        self, data, posterior=None, max_samples=10_000, freq=1, every_steps=0, path=None
+    ):
         super().__init__(data, posterior, max_samples, freq)
         if every_steps < 0 or every_steps != int(every_steps):
-            raise ValueError(f"received every_steps={every_steps}, expected 0 (epochs' ends only) or a whole number of more")
-        self.every_steps, self.path = int(every_steps), None if path is None else os.fspath(path)
+            raise ValueError(
+                f"received every_steps={every_steps}, expected 0 (epochs' ends only) or"
+                " a whole number of more"
+            )
+        self.every_steps, self.path = (
+            int(every_steps),
+            None if path is None else os.fspath(path),
+        )
         self.records = {}
 
     def on_train_begin(self, logs=None):
@@ -59,8 +71,14 @@ class LatentMoments(PosteriorWatcher):
         self._steps = 0  # done in this epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        before, self._steps = self._steps, batch + 1  # several at once with steps_per_execution
-        if self.every_steps and self._steps // self.every_steps > before // self.every_steps:
+        before, self._steps = (
+            self._steps,
+            batch + 1,
+        )  # several at once with steps_per_execution
+        if (
+            self.every_steps
+            and self._steps // self.every_steps > before // self.every_steps
+        ):
             self.figures(*find_posterior(self.model, self.data, self.posterior))
 
     def on_epoch_end(self, epoch, logs=None):
@@ -70,18 +88,31 @@ class LatentMoments(PosteriorWatcher):
     def figures(self, mean, log_var):
         variance = mean_variance(log_var)
         row = {
-            "step": number(self.model.optimizer.iterations), "mean": mean.mean(0), "variance_of_mean": mean.var(0), "mean_variance": variance,
-        }  # fmt: skip
-        if len(self.records.get("step", ())) and self.records["step"][-1] == row["step"]:  # the epoch ends with a step that was looked at
+            "step": number(self.model.optimizer.iterations),
+            "mean": mean.mean(0),
+            "variance_of_mean": mean.var(0),
+            "mean_variance": variance,
+        }
+        if (
+            len(self.records.get("step", ()))
+            and self.records["step"][-1] == row["step"]
+        ):  # the epoch ends with a step that was looked at
             self.records = {key: values[:-1] for key, values in self.records.items()}
-        self.records = {key: np.append(self.records.get(key, np.empty((0, *np.shape(v)))), [v], axis=0) for key, v in row.items()}
+        self.records = {
+            key: np.append(
+                self.records.get(key, np.empty((0, *np.shape(v)))), [v], axis=0
+            )
+            for key, v in row.items()
+        }
         if self.path:
             buffer = io.BytesIO()
             np.savez(buffer, **self.records)
             with open(f"{self.path}.part", "wb") as file:
                 file.write(buffer.getbuffer())
             os.replace(f"{self.path}.part", self.path)
-        return dict(zip(self.keys, (float(f(variance)) for f in (np.min, np.mean, np.max))))
+        return dict(
+            zip(self.keys, (float(f(variance)) for f in (np.min, np.mean, np.max)))
+        )
 
     def get_state(self):
         """The records, in JSON's types."""
@@ -92,4 +123,8 @@ class LatentMoments(PosteriorWatcher):
         self.records = {key: np.array(values) for key, values in state.items()}
 
     def get_config(self):
-        return {**super().get_config(), "every_steps": self.every_steps, "path": self.path}
+        return {
+            **super().get_config(),
+            "every_steps": self.every_steps,
+            "path": self.path,
+        }

@@ -43,11 +43,17 @@ class NaNDiagnosis(keras.callbacks.Callback):
 
     def __init__(self, path=None, data=None):
         super().__init__()
-        if path is not None and not (isinstance(path, (str, os.PathLike)) and str(path).endswith(".weights.h5")):
-            raise ValueError(f"received path {path!r:.80}, expected a name that ends in .weights.h5")
+        if path is not None and not (
+            isinstance(path, (str, os.PathLike)) and str(path).endswith(".weights.h5")
+        ):
+            raise ValueError(
+                f"received path {path!r:.80}, expected a name that ends in .weights.h5"
+            )
         self.path, self.data = None if path is None else str(path), data
 
-    async_safe = True  # Keras need not wait for each step's figures; they may come late, from threads and out of order
+    # Keras need not wait for each step's figures; they may come late, from threads and
+    # out of order
+    async_safe = True
 
     def on_train_begin(self, logs=None):
         self.diagnosis, self._trained, self._kept = None, self.model, False
@@ -56,11 +62,17 @@ class NaNDiagnosis(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         optimizer, self._bad, self._last = self.model.optimizer, {}, 0
-        self._before = int(number(optimizer.iterations)) * (optimizer.gradient_accumulation_steps or 1)
+        self._before = int(number(optimizer.iterations)) * (
+            optimizer.gradient_accumulation_steps or 1
+        )
 
     def on_train_batch_end(self, batch, logs=None):
         self._last = max(self._last, batch)
-        bad = [name for name, value in (logs or {}).items() if not math.isfinite(float(value))]
+        bad = [
+            name
+            for name, value in (logs or {}).items()
+            if not math.isfinite(float(value))
+        ]
         if bad:
             self._bad[batch] = bad
             self._trained.stop_training = True
@@ -69,16 +81,27 @@ class NaNDiagnosis(keras.callbacks.Callback):
         broken = [w.path for w in self.model.weights if not _finite(w)]
         if self._bad or broken:
             step = min(self._bad, default=self._last)
-            self.diagnosis = self._diagnose(self._before + step + 1, self._bad.get(step), broken)
+            self.diagnosis = self._diagnose(
+                self._before + step + 1, self._bad.get(step), broken
+            )
             logging.getLogger(__name__).error("%s", self.diagnosis)
             self._trained.stop_training = True
             return
         if (logs or {}).get("kl", 0) > EXPLODED:
-            text = "epoch %d: kl %.3g nats on average: a step exploded, and Adam will hardly move the encoder for many epochs; start anew with a smaller learning rate"
+            text = (
+                "epoch %d: kl %.3g nats on average: a step exploded, and Adam will"
+                " hardly move the encoder for many epochs; start anew with a smaller"
+                " learning rate"
+            )
             logging.getLogger(__name__).warning(text, epoch + 1, logs["kl"])
         if self.path and not self.model.built:
             if not epoch:
-                logging.getLogger(__name__).warning("%s has no weights in Keras's eyes, so %s is not written: give the model a call(), or build it", type(self.model).__name__, self.path)
+                logging.getLogger(__name__).warning(
+                    "%s has no weights in Keras's eyes, so %s is not written: give the"
+                    " model a call(), or build it",
+                    type(self.model).__name__,
+                    self.path,
+                )
         elif self.path:
             aside = self.path.replace(".weights.h5", ".part.weights.h5")
             self.model.save_weights(aside)
@@ -86,11 +109,28 @@ class NaNDiagnosis(keras.callbacks.Callback):
             self._kept = True
 
     def _diagnose(self, step, bad, broken):
-        lines = [f"step {step}: not finite: {', '.join(sorted(bad))}" if bad else f"step {step}: the losses are finite, what the epoch's last steps made of the weights is not"]
-        lines.append(f"weights no longer finite: {', '.join(broken[:5])}{' ...' if len(broken) > 5 else ''}" if broken else "all weights are finite")
+        lines = [
+            (
+                f"step {step}: not finite: {', '.join(sorted(bad))}"
+                if bad
+                else (
+                    f"step {step}: the losses are finite, what the epoch's last steps"
+                    " made of the weights is not"
+                )
+            )
+        ]
+        lines.append(
+            "weights no longer finite:"
+            f" {', '.join(broken[:5])}{' ...' if len(broken) > 5 else ''}"
+            if broken
+            else "all weights are finite"
+        )
         if self.data is not None:
             sample = np.asarray(self.data[: min(len(self.data), 10_000)], "float64")
-            lines.append(f"inputs: {np.asarray(self.data).dtype}, from {np.nanmin(sample):.4g} to {np.nanmax(sample):.4g}, {np.isnan(sample).sum()} NaN")
+            lines.append(
+                f"inputs: {np.asarray(self.data).dtype}, from {np.nanmin(sample):.4g}"
+                f" to {np.nanmax(sample):.4g}, {np.isnan(sample).sum()} NaN"
+            )
         if self.path and self._kept:
             lines.append(f"the last good weights are in {self.path}")
         return "; ".join(lines)
@@ -105,4 +145,8 @@ class NaNDiagnosis(keras.callbacks.Callback):
 
 def _finite(weight):
     values = ops.convert_to_numpy(weight)
-    return bool(np.isfinite(values.astype("float64") if values.dtype.kind not in "fiub" else values).all())  # numpy knows no bfloat16
+    return bool(
+        np.isfinite(
+            values.astype("float64") if values.dtype.kind not in "fiub" else values
+        ).all()
+    )  # numpy knows no bfloat16

@@ -22,21 +22,36 @@ class PosteriorWatcher(keras.callbacks.Callback):
     def __init__(self, data, posterior=None, max_samples=10_000, freq=1):
         super().__init__()
         if max_samples < 2 or freq < 1:
-            raise ValueError(f"received max_samples={max_samples} and freq={freq}, expected at least 2 and 1")
-        self.data, self.posterior, self.max_samples, self.freq = random_subset(data, max_samples), posterior, max_samples, freq
+            raise ValueError(
+                f"received max_samples={max_samples} and freq={freq}, expected at least"
+                " 2 and 1"
+            )
+        self.data, self.posterior, self.max_samples, self.freq = (
+            random_subset(data, max_samples),
+            posterior,
+            max_samples,
+            freq,
+        )
 
     def on_train_begin(self, logs=None):
         check_posterior(self.model, self.posterior, self.data)
 
     def on_epoch_end(self, epoch, logs=None):
         found = dict.fromkeys(self.keys, float("nan"))
-        if epoch == 0 or (epoch + 1) % self.freq == 0:  # a first NaN would stay the best of all that compares with it
+        if (
+            epoch == 0 or (epoch + 1) % self.freq == 0
+        ):  # a first NaN would stay the best of all that compares with it
             found = self.figures(*find_posterior(self.model, self.data, self.posterior))
         if logs is not None:
             logs.update(found)
 
     def get_config(self):
-        return {"data": self.data, "posterior": self.posterior, "max_samples": self.max_samples, "freq": self.freq}
+        return {
+            "data": self.data,
+            "posterior": self.posterior,
+            "max_samples": self.max_samples,
+            "freq": self.freq,
+        }
 
     @classmethod
     def from_config(cls, config):

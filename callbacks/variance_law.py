@@ -31,4 +31,12 @@ class VarianceLaw(PosteriorWatcher):
     keys = ("variance_law", "variance_law_sd")
 
     def figures(self, mean, log_var):
-        return dict(zip(self.keys, (float(variance_law(mean, log_var).mean()), float(variance_law_sd(mean, log_var).mean()))))
+        return dict(
+            zip(
+                self.keys,
+                (
+                    float(variance_law(mean, log_var).mean()),
+                    float(variance_law_sd(mean, log_var).mean()),
+                ),
+            )
+        )

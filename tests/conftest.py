@@ -6,19 +6,29 @@ import tempfile
 
 import pytest
 
-_compiled = tempfile.TemporaryDirectory()  # JAX compiles each program once a session, and not again in the processes that tests start
-os.environ |= {"JAX_COMPILATION_CACHE_DIR": _compiled.name, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.02", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
+# JAX compiles each program once a session, and not again in the processes that tests
+# start
+_compiled = tempfile.TemporaryDirectory()
+os.environ |= {
+    "JAX_COMPILATION_CACHE_DIR": _compiled.name,
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.02",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
 
 import keras  # noqa: E402
 from small_run import train  # noqa: E402
 
 keras.distribution.list_devices()  # loads the backend
-gc.freeze()  # each `clear_session` collects garbage, which takes a third of a second among the frameworks' own objects
+# each `clear_session` collects garbage, which takes a third of a second among the
+# frameworks' own objects
+gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def seeded(monkeypatch, tmp_path_factory):
-    monkeypatch.setenv("KERAS_BACKEND", keras.backend.backend())  # for the processes that a test starts; a command may set it
+    monkeypatch.setenv(
+        "KERAS_BACKEND", keras.backend.backend()
+    )  # for the processes that a test starts; a command may set it
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
     keras.utils.set_random_seed(0)
     yield

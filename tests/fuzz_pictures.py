@@ -26,24 +26,49 @@ HANG = 2.0  # seconds
 def bases(folder=None):
     """{name: bytes} of whole files of every kind."""
     generator = np.random.default_rng(0)
-    noise = Image.fromarray(generator.integers(0, 256, (60, 48, 3), "uint8")).filter(ImageFilter.GaussianBlur(2))
+    noise = Image.fromarray(generator.integers(0, 256, (60, 48, 3), "uint8")).filter(
+        ImageFilter.GaussianBlur(2)
+    )
     alpha = Image.fromarray(generator.integers(0, 256, (60, 48), "uint8"))
     exif = Image.Exif()
     exif[0x0112] = 6
     with_alpha = noise.copy()
     with_alpha.putalpha(alpha)
     made = {
-        "rgb.jpg": (noise, {"quality": 90}), "progressive.jpg": (noise, {"progressive": True}), "grey.jpg": (noise.convert("L"), {}),
-        "cmyk.jpg": (noise.convert("CMYK"), {}), "turned.jpg": (noise, {"exif": exif}), "444.jpg": (noise, {"subsampling": 0}),
-        "rgb.png": (noise, {}), "palette.png": (noise.quantize(40), {}), "alpha.png": (with_alpha, {}), "grey_alpha.png": (with_alpha.convert("LA"), {}),
-        "deep.png": (Image.fromarray(generator.integers(0, 65536, (30, 40), "uint16")), {}), "bit.png": (noise.convert("1"), {}),
-        "lossy.webp": (noise, {}), "lossless.webp": (with_alpha, {"lossless": True}), "still.gif": (noise.quantize(60), {}),
-        "moving.gif": (noise.quantize(60), {"save_all": True, "append_images": [noise.rotate(90, expand=False).quantize(60)]}), "rgb.bmp": (noise, {}), "palette.bmp": (noise.quantize(200), {}),
-    }  # fmt: skip
+        "rgb.jpg": (noise, {"quality": 90}),
+        "progressive.jpg": (noise, {"progressive": True}),
+        "grey.jpg": (noise.convert("L"), {}),
+        "cmyk.jpg": (noise.convert("CMYK"), {}),
+        "turned.jpg": (noise, {"exif": exif}),
+        "444.jpg": (noise, {"subsampling": 0}),
+        "rgb.png": (noise, {}),
+        "palette.png": (noise.quantize(40), {}),
+        "alpha.png": (with_alpha, {}),
+        "grey_alpha.png": (with_alpha.convert("LA"), {}),
+        "deep.png": (
+            Image.fromarray(generator.integers(0, 65536, (30, 40), "uint16")),
+            {},
+        ),
+        "bit.png": (noise.convert("1"), {}),
+        "lossy.webp": (noise, {}),
+        "lossless.webp": (with_alpha, {"lossless": True}),
+        "still.gif": (noise.quantize(60), {}),
+        "moving.gif": (
+            noise.quantize(60),
+            {
+                "save_all": True,
+                "append_images": [noise.rotate(90, expand=False).quantize(60)],
+            },
+        ),
+        "rgb.bmp": (noise, {}),
+        "palette.bmp": (noise.quantize(200), {}),
+    }
     found = {}
     for name, (image, options) in made.items():
         file = io.BytesIO()
-        image.save(file, {"jpg": "jpeg"}.get(name.split(".")[1], name.split(".")[1]), **options)
+        image.save(
+            file, {"jpg": "jpeg"}.get(name.split(".")[1], name.split(".")[1]), **options
+        )
         found[name] = file.getvalue()
     real = sorted(Path(folder).rglob("*.jpg"))[:50] if folder else []
     return {**found, **{path.name: path.read_bytes() for path in real}}
@@ -56,7 +81,10 @@ def mutant(files, seed, number):
     name = names[number % len(names)]
     content = bytearray(files[name])
     for _ in range(generator.integers(1, 5) if number % 20 else 0):
-        at, long = int(generator.integers(len(content) + 1)), int(min(generator.geometric(0.1), len(content)))
+        at, long = (
+            int(generator.integers(len(content) + 1)),
+            int(min(generator.geometric(0.1), len(content))),
+        )
         if generator.random() < 0.4:
             at %= 200  # headers are where decoders trust
         wound = generator.integers(7)
@@ -65,7 +93,9 @@ def mutant(files, seed, number):
         elif wound == 1 and at < len(content):
             content[at] ^= 1 << int(generator.integers(8))
         elif wound == 2:
-            content[at : at + long] = bytes([int(generator.choice([0, 1, 127, 128, 255]))]) * long
+            content[at : at + long] = (
+                bytes([int(generator.choice([0, 1, 127, 128, 255]))]) * long
+            )
         elif wound == 3:
             del content[at : at + long]
         elif wound == 4:
@@ -104,14 +134,31 @@ def judge(name, content):
     seconds, pixels = time.perf_counter() - begun, np.asarray(image).astype("float64")
     expected = pillows(content)
     pixels = pixels if pixels.ndim == 3 else pixels[..., None]
-    return {"seconds": seconds, "difference": float(np.abs(pixels - expected).max()) if pixels.shape == expected.shape else float("inf")}
+    return {
+        "seconds": seconds,
+        "difference": (
+            float(np.abs(pixels - expected).max())
+            if pixels.shape == expected.shape
+            else float("inf")
+        ),
+    }
 
 
 def run(count, seed=0, folder=None):
     """Yields (number, name, what became of it) of each mutant; a crash is {"crash": exit status}."""
     files, number = bases(folder), 0
     while number < count:
-        command = [sys.executable, __file__, "--from", str(number), "--count", str(count), "--seed", str(seed), *(["--folder", str(folder)] if folder else [])]
+        command = [
+            sys.executable,
+            __file__,
+            "--from",
+            str(number),
+            "--count",
+            str(count),
+            "--seed",
+            str(seed),
+            *(["--folder", str(folder)] if folder else []),
+        ]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             for line in process.stdout:
                 yield number, mutant(files, seed, number)[0], json.loads(line)
@@ -122,11 +169,15 @@ def run(count, seed=0, folder=None):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder")
-    parser.add_argument("--from", type=int, default=None, dest="first", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--from", type=int, default=None, dest="first", help=argparse.SUPPRESS
+    )
     options = parser.parse_args()
     if options.first is not None:  # the process that decodes
         warnings.simplefilter("ignore")
@@ -138,11 +189,24 @@ def main():
     for number, name, found in run(options.count, options.seed, options.folder):
         kind = name.rsplit(".")[-1]
         (refused if "refused" in found else read)[kind] += 1
-        worst, longest = max(worst, found.get("difference", 0.0)), max(longest, found.get("seconds", 0.0))
-        if "crash" in found or found["seconds"] > HANG or found.get("difference", 0.0) > 1:
+        worst, longest = (
+            max(worst, found.get("difference", 0.0)),
+            max(longest, found.get("seconds", 0.0)),
+        )
+        if (
+            "crash" in found
+            or found["seconds"] > HANG
+            or found.get("difference", 0.0) > 1
+        ):
             bad.append((number, name, found))
-    print(f"{options.count} mutants, seed {options.seed}: read {sum(read.values())} ({dict(read)}), refused {sum(refused.values())} ({dict(refused)})")
-    print(f"largest difference from Pillow {worst:.2f} grey levels, longest decode {longest:.3f} s; hangs, crashes and differences above 1: {len(bad)}")
+    print(
+        f"{options.count} mutants, seed {options.seed}: read {sum(read.values())}"
+        f" ({dict(read)}), refused {sum(refused.values())} ({dict(refused)})"
+    )
+    print(
+        f"largest difference from Pillow {worst:.2f} grey levels, longest decode"
+        f" {longest:.3f} s; hangs, crashes and differences above 1: {len(bad)}"
+    )
     for case in bad:
         print(*case)
 

@@ -6,13 +6,28 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-SMALL = ["--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4", "--epochs", "2", "--watch-every", "1"]
+SMALL = [
+    "--base-dim",
+    "4",
+    "--fc-dim",
+    "16",
+    "--latent-dim",
+    "4",
+    "--epochs",
+    "2",
+    "--watch-every",
+    "1",
+]
 
 
 def python(*arguments, **environment):
     done = subprocess.run(
-        [sys.executable, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, env={**os.environ, **environment}
-    )  # fmt: skip
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -20,4 +35,18 @@ def python(*arguments, **environment):
 def train(folder):
     """(the run, what stage 1 printed, what stage 2 printed)"""
     first = python("train_stage1.py", "--run", folder, *SMALL)
-    return folder, first, python("train_stage2.py", "--run", folder, "--width", 16, "--epochs", 2, "--watch-every", 1)
+    return (
+        folder,
+        first,
+        python(
+            "train_stage2.py",
+            "--run",
+            folder,
+            "--width",
+            16,
+            "--epochs",
+            2,
+            "--watch-every",
+            1,
+        ),
+    )

@@ -17,9 +17,18 @@ from twostage.models.jit import jit_compile
 def autoencoder(norm=False, **options):
     """Dense, on 6 dimensions and 3 latents; the encoder gives z alone."""
     inputs, z = keras.Input((6,)), keras.Input((3,))
-    h = BatchNormalization()(layers.Dense(5)(z)) if norm else layers.Dense(5, activation="tanh")(z)
+    h = (
+        BatchNormalization()(layers.Dense(5)(z))
+        if norm
+        else layers.Dense(5, activation="tanh")(z)
+    )
     decoder = keras.Model(z, layers.Dense(6)(h))
-    return twostage.VAE(keras.Model(inputs, layers.Dense(3)(inputs)), decoder, twostage.GaussianLikelihood(0.5**0.5), **{"deviation": 0.0, "seed": 0, **options})
+    return twostage.VAE(
+        keras.Model(inputs, layers.Dense(3)(inputs)),
+        decoder,
+        twostage.GaussianLikelihood(0.5**0.5),
+        **{"deviation": 0.0, "seed": 0, **options},
+    )
 
 
 def data(count=40):
@@ -38,11 +47,15 @@ def test_an_autoencoder_has_no_noise_and_raes_loss():
     squared = ((x - numbers(vae.decoder(mean))) ** 2).sum(1)
     expected = squared + 3 * math.log(math.pi) + 0.3 * (mean**2).sum(1)
     results = vae.evaluate(x, batch_size=40, verbose=0, return_dict=True)
-    assert results["loss"] == pytest.approx(expected.mean(), rel=1e-5) and results["kl"] == pytest.approx((mean**2).sum(1).mean(), rel=1e-5)
+    assert results["loss"] == pytest.approx(expected.mean(), rel=1e-5) and results[
+        "kl"
+    ] == pytest.approx((mean**2).sum(1).mean(), rel=1e-5)
     found, log_var = vae.posterior(x)
     np.testing.assert_allclose(found, mean, rtol=1e-5)
     assert np.isneginf(numbers(log_var)).all()
-    np.testing.assert_allclose(vae.predict(x, verbose=0), numbers(vae.decoder(mean)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        vae.predict(x, verbose=0), numbers(vae.decoder(mean)), rtol=1e-4, atol=1e-5
+    )
     assert np.isfinite(vae.fit(x, epochs=3, verbose=0).history["loss"]).all()
 
 
@@ -55,7 +68,9 @@ def test_a_constant_posterior_draws_its_noise():
     np.testing.assert_allclose(z.std(0), 0.7, rtol=0.02)
     vae.compile("sgd")
     kl = vae.evaluate(x[:100], verbose=0, return_dict=True)["kl"]
-    assert kl == pytest.approx(0.5 * (mean**2 + 0.49 - math.log(0.49) - 1).sum(), rel=1e-4)
+    assert kl == pytest.approx(
+        0.5 * (mean**2 + 0.49 - math.log(0.49) - 1).sum(), rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("norm", [False, True])
@@ -68,11 +83,20 @@ def test_the_gradient_penalty_is_the_derivatives(norm):
         return (numbers(vae.decoder(z.astype("float32"))) ** 2).sum(1)
 
     step = 1e-2
-    by_hand = np.stack([(total(z + step * row) - total(z - step * row)) / (2 * step) for row in np.eye(3)], 1)
+    by_hand = np.stack(
+        [
+            (total(z + step * row) - total(z - step * row)) / (2 * step)
+            for row in np.eye(3)
+        ],
+        1,
+    )
     found = float(GradientPenalty(0.5)(vae.decoder, ops.convert_to_tensor(z)))
     assert found == pytest.approx(0.5 * (by_hand**2).mean(), rel=2e-3)
     if norm:
-        plain, penalised = (autoencoder(norm=True, decoder_penalty=penalty) for penalty in (None, GradientPenalty(0.5)))
+        plain, penalised = (
+            autoencoder(norm=True, decoder_penalty=penalty)
+            for penalty in (None, GradientPenalty(0.5))
+        )
         penalised.set_weights(plain.get_weights())
         for model in (plain, penalised):
             model.compile(keras.optimizers.SGD(0.0))
@@ -85,31 +109,60 @@ def test_the_gradient_penalty_trains_and_flattens_the_decoder(tmp_path):
     x, sizes = data(200), {}
     for name, penalty in (("none", None), ("penalty", GradientPenalty(1.0))):
         keras.utils.set_random_seed(1)
-        vae = autoencoder(divergence=squared_length, kl_weight=0.01, decoder_penalty=penalty)
+        vae = autoencoder(
+            divergence=squared_length, kl_weight=0.01, decoder_penalty=penalty
+        )
         vae.compile(keras.optimizers.Adam(1e-2), jit_compile=jit_compile())
-        assert np.isfinite(vae.fit(x, batch_size=50, epochs=15, verbose=0).history["loss"]).all()
+        assert np.isfinite(
+            vae.fit(x, batch_size=50, epochs=15, verbose=0).history["loss"]
+        ).all()
         sizes[name] = float(GradientPenalty(1.0)(vae.decoder, vae.posterior(x)[0]))
     assert sizes["penalty"] < 0.5 * sizes["none"]
     vae.save(tmp_path / "vae.keras")
     again = keras.saving.load_model(tmp_path / "vae.keras")
-    np.testing.assert_allclose(again.predict(x, verbose=0), vae.predict(x, verbose=0), atol=1e-6)
-    assert again.deviation == 0 and again.decoder_penalty.weight == 1 and again.divergence is squared_length
+    np.testing.assert_allclose(
+        again.predict(x, verbose=0), vae.predict(x, verbose=0), atol=1e-6
+    )
+    assert (
+        again.deviation == 0
+        and again.decoder_penalty.weight == 1
+        and again.divergence is squared_length
+    )
 
 
 def test_the_discrepancy_is_unbiased_and_sees_a_shift():
     layer = MaximumMeanDiscrepancy(seed=1)
     generator = np.random.default_rng(0)
-    draws = lambda shift: [float(numbers(layer(None, None, ops.convert_to_tensor((generator.normal(size=(64, 4)) + shift).astype("float32"))))[0, 0]) for _ in range(60)]  # noqa: E731
+    draws = lambda shift: [
+        float(
+            numbers(
+                layer(
+                    None,
+                    None,
+                    ops.convert_to_tensor(
+                        (generator.normal(size=(64, 4)) + shift).astype("float32")
+                    ),
+                )
+            )[0, 0]
+        )
+        for _ in range(60)
+    ]  # noqa: E731
     same, shifted = np.array(draws(0.0)), np.array(draws(1.0))
     assert abs(same.mean()) < 4 * same.std() / 60**0.5 and same.min() < 0 < same.max()
     assert shifted.min() > same.max()
     z = generator.normal(size=(5, 4)).astype("float32")
     c = 2 * 4 * np.array(MaximumMeanDiscrepancy.SCALES)
     squared = ((z[:, None] - z) ** 2).sum(-1)
-    np.testing.assert_allclose(numbers(layer._kernel(ops.convert_to_tensor(z), ops.convert_to_tensor(z))), (c / (c + squared[..., None])).sum(-1), rtol=1e-4)
+    np.testing.assert_allclose(
+        numbers(layer._kernel(ops.convert_to_tensor(z), ops.convert_to_tensor(z))),
+        (c / (c + squared[..., None])).sum(-1),
+        rtol=1e-4,
+    )
     vae = autoencoder(divergence=MaximumMeanDiscrepancy(), kl_weight=10.0)
     vae.compile(keras.optimizers.Adam(1e-2), jit_compile=jit_compile())
-    assert np.isfinite(vae.fit(data(200), batch_size=50, epochs=3, verbose=0).history["loss"]).all()
+    assert np.isfinite(
+        vae.fit(data(200), batch_size=50, epochs=3, verbose=0).history["loss"]
+    ).all()
 
 
 def test_an_autoencoder_goes_through_the_commands(tmp_path, monkeypatch):
@@ -117,48 +170,129 @@ def test_an_autoencoder_goes_through_the_commands(tmp_path, monkeypatch):
     from twostage import cli, protocol, whole
 
     monkeypatch.setitem(protocol.SPLITS, "fid10k_test", ("test", 100))
-    run, small = str(tmp_path / "run"), ["--limit", "200", "--epochs", "1", "--latent-dim", "4"]
-    cli.stage1(["--run", run, "--network", "convolutional", "--posterior", "none", "--divergence", "l2", "--gamma", "fixed", "--kl-weight", "0.01", "--gradient-penalty", "1e-3", *small])
+    run, small = (
+        str(tmp_path / "run"),
+        ["--limit", "200", "--epochs", "1", "--latent-dim", "4"],
+    )
+    cli.stage1(
+        [
+            "--run",
+            run,
+            "--network",
+            "convolutional",
+            "--posterior",
+            "none",
+            "--divergence",
+            "l2",
+            "--gamma",
+            "fixed",
+            "--kl-weight",
+            "0.01",
+            "--gradient-penalty",
+            "1e-3",
+            *small,
+        ]
+    )
     cli.stage2(["--run", run, "--epochs", "1", "--width", "16"])
-    cli.evaluate(["--run", run, "--extractor", "random", "--bound-images", "10", "--half-samples", "2", "--importance-samples", "2"])
-    found = whole.read_json(tmp_path / "run" / "evaluation" / "random_network-fid10k_test.json")
-    normalizer = keras.saving.load_model(tmp_path / "run" / "stage2" / "normalizer.keras").layers[-1]
-    assert normalizer.target == pytest.approx(found["latents"]["posterior"]["variance_law"] ** 0.5, rel=0.05) != 1  # no prior says how far the latents reach
+    cli.evaluate(
+        [
+            "--run",
+            run,
+            "--extractor",
+            "random",
+            "--bound-images",
+            "10",
+            "--half-samples",
+            "2",
+            "--importance-samples",
+            "2",
+        ]
+    )
+    found = whole.read_json(
+        tmp_path / "run" / "evaluation" / "random_network-fid10k_test.json"
+    )
+    normalizer = keras.saving.load_model(
+        tmp_path / "run" / "stage2" / "normalizer.keras"
+    ).layers[-1]
+    assert (
+        normalizer.target
+        == pytest.approx(found["latents"]["posterior"]["variance_law"] ** 0.5, rel=0.05)
+        != 1
+    )  # no prior says how far the latents reach
     with pytest.raises(SystemExit) as ended:
         cli.evaluate(["--run", run, "--extractor", "random", "--recalibrate"])
     assert ended.value.code == 2
     assert list(found["likelihood"]) == ["mse"] and len(found["distances"]) == 7
-    assert found["latents"]["posterior"]["kl_per_latent"] == [None] * 4 and found["latents"]["posterior"]["posterior_variance"] == [0] * 4
-    assert "An autoencoder has no likelihood bound" in (tmp_path / "run" / "evaluation" / "random_network-fid10k_test.md").read_text()
+    assert (
+        found["latents"]["posterior"]["kl_per_latent"] == [None] * 4
+        and found["latents"]["posterior"]["posterior_variance"] == [0] * 4
+    )
+    assert (
+        "An autoencoder has no likelihood bound"
+        in (
+            tmp_path / "run" / "evaluation" / "random_network-fid10k_test.md"
+        ).read_text()
+    )
     if keras.backend.backend() == "tensorflow":
         from twostage import export
 
         z = np.full((1, 4), 1e3, "float32")
-        assert ops.convert_to_numpy(export.stage1_of(tmp_path / "run").decode(z)).max() > 1  # a linear output
+        assert (
+            ops.convert_to_numpy(export.stage1_of(tmp_path / "run").decode(z)).max() > 1
+        )  # a linear output
         images = export.load(tmp_path / "run" / "saved_model").decode(z)
         assert images.min() >= 0 and images.max() == 1
 
 
-@pytest.mark.parametrize("network", ["resnet", "infogan", "beta_sigma", "rae", "wae", "convolutional"])
+@pytest.mark.parametrize(
+    "network", ["resnet", "infogan", "beta_sigma", "rae", "wae", "convolutional"]
+)
 def test_networks_are_chosen_by_name(network):
     from twostage import assemble, config
 
     side = {"beta_sigma": 28, "rae": 32, "wae": 64}.get(network, 8)
-    settings = config.resolve(1, "digits", network=network, likelihood="diagonal", spectral_norm=network == "rae", posterior="constant")
+    settings = config.resolve(
+        1,
+        "digits",
+        network=network,
+        likelihood="diagonal",
+        spectral_norm=network == "rae",
+        posterior="constant",
+    )
     vae = assemble.stage1(settings, (side, side, 1))
     assert vae.decoder.output_shape == (None, side, side, 2) and vae.deviation == 0.7
-    assert vae.encoder.output_shape == (None, settings.latent_dim)  # no head of log_var, which would have no gradient
+    assert vae.encoder.output_shape == (
+        None,
+        settings.latent_dim,
+    )  # no head of log_var, which would have no gradient
     linear = network in ("beta_sigma", "convolutional")
-    assert (np.abs(ops.convert_to_numpy(vae.decode(np.full((1, settings.latent_dim), 100.0, "float32"))) - 0.5).max() > 0.5) == linear
+    assert (
+        np.abs(
+            ops.convert_to_numpy(
+                vae.decode(np.full((1, settings.latent_dim), 100.0, "float32"))
+            )
+            - 0.5
+        ).max()
+        > 0.5
+    ) == linear
     kinds = [type(layer).__name__ for layer in vae._flatten_layers()]
-    assert kinds.count("SpectralNormalization") == {"infogan": 4, "rae": 8}.get(network, 0)
+    assert kinds.count("SpectralNormalization") == {"infogan": 4, "rae": 8}.get(
+        network, 0
+    )
 
 
 def test_settings_that_exclude_each_other_are_refused():
     from twostage import config
 
-    with pytest.raises(twostage.InputError, match="--posterior none with the KL divergence, which is infinite there"):
+    with pytest.raises(
+        twostage.InputError,
+        match="--posterior none with the KL divergence, which is infinite there",
+    ):
         config.resolve(1, "digits", posterior="none")
-    assert config.resolve(1, "digits", posterior="none", kl_weight=0.0).divergence == "kl"
-    with pytest.raises(twostage.InputError, match="--spectral-norm with --network resnet, expected rae"):
+    assert (
+        config.resolve(1, "digits", posterior="none", kl_weight=0.0).divergence == "kl"
+    )
+    with pytest.raises(
+        twostage.InputError, match="--spectral-norm with --network resnet, expected rae"
+    ):
         config.resolve(1, "digits", spectral_norm=True)

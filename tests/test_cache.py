@@ -26,7 +26,9 @@ def faces(folder, count=40):
     generator = np.random.default_rng(0)
     for i in range(count):
         small = Image.fromarray(generator.integers(0, 256, (7, 6, 3), "uint8"))
-        small.resize(celeba.SIZE, Image.Resampling.BICUBIC).save(folder / f"{i:06d}.jpg")
+        small.resize(celeba.SIZE, Image.Resampling.BICUBIC).save(
+            folder / f"{i:06d}.jpg"
+        )
     return folder
 
 
@@ -35,13 +37,24 @@ def plain_loop(folder, names):
     found = []
     for name in names:
         with Image.open(folder / name) as image:
-            found.append(np.asarray(image.convert("RGB").crop((25, 45, 153, 173)).resize((64, 64), Image.Resampling.BILINEAR)))
+            found.append(
+                np.asarray(
+                    image.convert("RGB")
+                    .crop((25, 45, 153, 173))
+                    .resize((64, 64), Image.Resampling.BILINEAR)
+                )
+            )
     return np.stack(found)
 
 
 def prepare(folder, home, **options):
     source = split_of(Folder(folder), "train")
-    return (source, *cache.prepared(source, Preparation(**{"crop": "128", "side": 64, **options}), home))
+    return (
+        source,
+        *cache.prepared(
+            source, Preparation(**{"crop": "128", "side": 64, **options}), home
+        ),
+    )
 
 
 def test_it_holds_what_a_plain_loop_gives_and_says_what_it_is(tmp_path):
@@ -50,24 +63,57 @@ def test_it_holds_what_a_plain_loop_gives_and_says_what_it_is(tmp_path):
     assert isinstance(images, np.memmap) and not images.flags.writeable
     place = next((tmp_path / "cache").iterdir())
     assert place.name.startswith("faces-train-crop128-bilinear64-")
-    assert sorted(path.name for path in place.iterdir()) == [".lock", "images.npy", "manifest.json"]
+    assert sorted(path.name for path in place.iterdir()) == [
+        ".lock",
+        "images.npy",
+        "manifest.json",
+    ]
     np.testing.assert_array_equal(np.load(place / "images.npy"), images)
     assert json.loads((place / "manifest.json").read_text()) == manifest
-    assert manifest["count"] == manifest["key"]["pictures"] == len(images) and manifest["sizes"] == [178, 218, 178, 218] and manifest["broken"] == {}
-    assert manifest["key"]["options"] == {"crop": "128", "side": 64, "resize": "bilinear", "jpeg_roundtrip": False, "pad": 0}
-    assert manifest["key"]["split"].startswith("by a hash of the names: test where the first byte of SHA-256 is below 26") and manifest["key"]["pillow"]
+    assert (
+        manifest["count"] == manifest["key"]["pictures"] == len(images)
+        and manifest["sizes"] == [178, 218, 178, 218]
+        and manifest["broken"] == {}
+    )
+    assert manifest["key"]["options"] == {
+        "crop": "128",
+        "side": 64,
+        "resize": "bilinear",
+        "jpeg_roundtrip": False,
+        "pad": 0,
+    }
+    assert (
+        manifest["key"]["split"].startswith(
+            "by a hash of the names: test where the first byte of SHA-256 is below 26"
+        )
+        and manifest["key"]["pillow"]
+    )
 
 
 def test_a_disk_that_is_too_small_is_told_before_it_is_full(tmp_path, monkeypatch):
     source = split_of(Folder(faces(tmp_path / "faces")), "train")
     room = 64 * 64 * 3 * len(source.names)
-    for free, side in ((room // 3 - 1, 64), (room, None), (room, 10**6)):  # channels are not known yet
-        monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=free))
+    for free, side in (
+        (room // 3 - 1, 64),
+        (room, None),
+        (room, 10**6),
+    ):  # channels are not known yet
+        monkeypatch.setattr(
+            "shutil.disk_usage", lambda path: SimpleNamespace(free=free)
+        )
         preparation = Preparation("128", side or 64)
         if side is None:
-            assert len(cache.prepared(source, preparation, tmp_path / "enough")[0]) == len(source.names)
+            assert len(
+                cache.prepared(source, preparation, tmp_path / "enough")[0]
+            ) == len(source.names)
         else:
-            with pytest.raises(InputError, match=rf"pictures of shape {side}x{side}.* GiB in .* make room, make them smaller with --side"):
+            with pytest.raises(
+                InputError,
+                match=(
+                    rf"pictures of shape {side}x{side}.* GiB in .* make room, make them"
+                    r" smaller with --side"
+                ),
+            ):
                 cache.prepared(source, preparation, tmp_path / f"{side}")
             assert not any((tmp_path / f"{side}").rglob("images.npy"))
 
@@ -85,16 +131,28 @@ def test_it_is_used_again_only_where_the_manifest_matches(tmp_path, monkeypatch)
     folder, home = faces(tmp_path / "faces"), tmp_path / "cache"
     made = []
     make = cache._make
-    monkeypatch.setattr(cache, "_make", lambda *arguments: made.append(arguments[2].name) or make(*arguments))
+    monkeypatch.setattr(
+        cache,
+        "_make",
+        lambda *arguments: made.append(arguments[2].name) or make(*arguments),
+    )
     _, first, _ = prepare(folder, home)
     prepare(folder, home)
     assert len(made) == 1
-    for change in ({"crop": "140"}, {"side": 32}, {"resize": "nearest"}, {"jpeg_roundtrip": True}, {"pad": 70}):
+    for change in (
+        {"crop": "140"},
+        {"side": 32},
+        {"resize": "nearest"},
+        {"jpeg_roundtrip": True},
+        {"pad": 70},
+    ):
         prepare(folder, home, **change)
     assert len(made) == len(set(made)) == 6
     prepare(folder, home, resize="nearest")
     assert len(made) == 6
-    os.utime(folder / split_of(Folder(folder), "train").names[3], (1e9, 1e9))  # a file was written again
+    os.utime(
+        folder / split_of(Folder(folder), "train").names[3], (1e9, 1e9)
+    )  # a file was written again
     prepare(folder, home)
     assert len(made) == 7 and made[-1] != made[0]
     monkeypatch.setattr(cache.PIL, "__version__", "another")
@@ -113,7 +171,9 @@ def test_what_is_damaged_is_made_anew(tmp_path, harm, capsys):
     elif harm == "gone":
         images.unlink()
     else:
-        images.write_bytes(content[:-1] + (b"" if harm == "cut" else bytes([content[-1] ^ 1])))
+        images.write_bytes(
+            content[:-1] + (b"" if harm == "cut" else bytes([content[-1] ^ 1]))
+        )
     np.testing.assert_array_equal(prepare(folder, home)[1], expected)
     assert "it is made anew" in capsys.readouterr().err
 
@@ -122,20 +182,25 @@ def test_a_killed_preparation_goes_on_and_gives_the_same_bytes(tmp_path):
     folder = faces(tmp_path / "faces", 150)
     expected = plain_loop(folder, split_of(Folder(folder), "train").names)
     script = (
-        "import os, signal, sys\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it\n"
-        "from test_cache import prepare, part, Preparation\n"
-        "from pathlib import Path\n"
-        "part.CHUNK, part.NOTED, call, calls = 8, 0, Preparation.__call__, []\n"
-        "Preparation.__call__ = lambda *arguments: len(calls) == 20 and os.kill(os.getpid(), int(sys.argv[3])) or calls.append(1) or call(*arguments)\n"
-        "prepare(Path(sys.argv[1]), Path(sys.argv[2]))\n"
+        "import os, signal, sys\nsignal.signal(signal.SIGINT,"
+        " signal.default_int_handler)  # a shell's background jobs ignore it\nfrom"
+        " test_cache import prepare, part, Preparation\nfrom pathlib import"
+        " Path\npart.CHUNK, part.NOTED, call, calls = 8, 0, Preparation.__call__,"
+        " []\nPreparation.__call__ = lambda *arguments: len(calls) == 20 and"
+        " os.kill(os.getpid(), int(sys.argv[3])) or calls.append(1) or"
+        " call(*arguments)\nprepare(Path(sys.argv[1]), Path(sys.argv[2]))\n"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path])}
     done = []
     for sent in (signal.SIGKILL, signal.SIGKILL, signal.SIGINT):
-        subprocess.run([sys.executable, "-c", script, folder, tmp_path / "cache", str(int(sent))], env=environment)
+        subprocess.run(
+            [sys.executable, "-c", script, folder, tmp_path / "cache", str(int(sent))],
+            env=environment,
+        )
         done.append(_noted(tmp_path / "cache"))
-    assert done == [16, 32, 48] and len(expected) > 68  # two pieces of eight are done each time, and half of a third
+    assert (
+        done == [16, 32, 48] and len(expected) > 68
+    )  # two pieces of eight are done each time, and half of a third
     place = next((tmp_path / "cache").iterdir())
     assert not (place / "images.npy").exists()
     kept = part._prepare
@@ -146,7 +211,11 @@ def test_a_killed_preparation_goes_on_and_gives_the_same_bytes(tmp_path):
     finally:
         part._prepare = kept
     assert min(starts) >= done[2]  # what was done was not done again
-    assert sorted(path.name for path in place.iterdir()) == [".lock", "images.npy", "manifest.json"]
+    assert sorted(path.name for path in place.iterdir()) == [
+        ".lock",
+        "images.npy",
+        "manifest.json",
+    ]
 
 
 def _noted(home):
@@ -155,7 +224,9 @@ def _noted(home):
 
 
 @pytest.mark.parametrize("broken", [False, True])
-def test_one_that_died_between_the_manifest_and_the_images_name(tmp_path, monkeypatch, broken):
+def test_one_that_died_between_the_manifest_and_the_images_name(
+    tmp_path, monkeypatch, broken
+):
     folder, home = faces(tmp_path / "faces"), tmp_path / "cache"
     names = split_of(Folder(folder), "train").names
     if broken:
@@ -173,9 +244,15 @@ def test_one_that_died_between_the_manifest_and_the_images_name(tmp_path, monkey
             prepare(folder, home)
     monkeypatch.setattr(cache, "_make", None)  # nothing is left to make
     _, images, manifest = prepare(folder, home)
-    np.testing.assert_array_equal(images, plain_loop(folder, names[:3] + names[3 + broken :]))
+    np.testing.assert_array_equal(
+        images, plain_loop(folder, names[:3] + names[3 + broken :])
+    )
     assert manifest["broken"] == ({names[3]: "no picture"} if broken else {})
-    assert sorted(path.name for path in next(home.iterdir()).iterdir()) == [".lock", "images.npy", "manifest.json"]  # nothing is left behind
+    assert sorted(path.name for path in next(home.iterdir()).iterdir()) == [
+        ".lock",
+        "images.npy",
+        "manifest.json",
+    ]  # nothing is left behind
 
 
 def test_a_zip_is_as_good_as_a_folder(tmp_path):
@@ -188,27 +265,50 @@ def test_a_zip_is_as_good_as_a_folder(tmp_path):
     files = Zip(tmp_path / "faces.zip")
     assert list(files.files) == list(Folder(folder).files) and files.others == "1 .txt"
     for split in ("train", "test"):
-        zipped, _ = data.load(tmp_path / "faces.zip", split, crop=128, side=64, partial=True)
-        np.testing.assert_array_equal(zipped, data.load(folder, split, crop=128, side=64, partial=True)[0])
+        zipped, _ = data.load(
+            tmp_path / "faces.zip", split, crop=128, side=64, partial=True
+        )
+        np.testing.assert_array_equal(
+            zipped, data.load(folder, split, crop=128, side=64, partial=True)[0]
+        )
 
 
 def test_limit_prepares_no_more_than_it_must(tmp_path):
     folder = faces(tmp_path / "faces")
     every, _ = data.load(folder, crop=128, side=64, partial=True)
-    some, _ = data.load(folder, crop=128, side=64, partial=True, limit=7, cache=tmp_path / "few")
-    assert len(some) == 7 and all(any(np.array_equal(a, b) for b in every) for a in some)
-    assert next((tmp_path / "few").iterdir()).joinpath("images.npy").stat().st_size == 128 + 7 * 64 * 64 * 3
+    some, _ = data.load(
+        folder, crop=128, side=64, partial=True, limit=7, cache=tmp_path / "few"
+    )
+    assert len(some) == 7 and all(
+        any(np.array_equal(a, b) for b in every) for a in some
+    )
+    assert (
+        next((tmp_path / "few").iterdir()).joinpath("images.npy").stat().st_size
+        == 128 + 7 * 64 * 64 * 3
+    )
 
 
 def test_unequal_sizes_and_crops(tmp_path):
     write_images(tmp_path / "mixed", 20, (12, 10))
     write_images(tmp_path / "mixed" / "more", 20, (9, 16))
-    with pytest.raises(InputError, match=r"unequal sizes, 12x10 in 00.* and 9x16 in more/00.*: make them equal with --side 64"):
+    with pytest.raises(
+        InputError,
+        match=(
+            r"unequal sizes, 12x10 in 00.* and 9x16 in more/00.*: make them equal with"
+            r" --side 64"
+        ),
+    ):
         data.load(tmp_path / "mixed")
     images, _ = data.load(tmp_path / "mixed", crop="center", side=8)
-    with Image.open(tmp_path / "mixed" / split_of(Folder(tmp_path / "mixed"), "train").names[0]) as first:
+    with Image.open(
+        tmp_path / "mixed" / split_of(Folder(tmp_path / "mixed"), "train").names[0]
+    ) as first:
         expected = first.crop((1, 0, 11, 10)).resize((8, 8), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(images[0], np.asarray(expected))
     whole, _ = data.load(tmp_path / "mixed", side=8)
-    with Image.open(tmp_path / "mixed" / split_of(Folder(tmp_path / "mixed"), "train").names[0]) as first:
-        np.testing.assert_array_equal(whole[0], np.asarray(first.resize((8, 8), Image.Resampling.BILINEAR)))
+    with Image.open(
+        tmp_path / "mixed" / split_of(Folder(tmp_path / "mixed"), "train").names[0]
+    ) as first:
+        np.testing.assert_array_equal(
+            whole[0], np.asarray(first.resize((8, 8), Image.Resampling.BILINEAR))
+        )

@@ -16,19 +16,47 @@ ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 def test_scripts_train_and_say_what_comes_next(small_run):
     folder, first, second = small_run
-    assert f"next: python train_stage2.py --run {folder}" in first and f"next: python -m twostage.sample --run {folder}" in second
-    assert first.count("\nepoch ") == second.count("\nepoch ") == 2  # one line an epoch where there is no terminal
+    assert (
+        f"next: python train_stage2.py --run {folder}" in first
+        and f"next: python -m twostage.sample --run {folder}" in second
+    )
+    assert (
+        first.count("\nepoch ") == second.count("\nepoch ") == 2
+    )  # one line an epoch where there is no terminal
     for stage in ("stage1", "stage2"):
         found = {path.name for path in (folder / stage).iterdir()}
-        assert {"config.json", "environment.json", "history.csv", "checkpoints", "images", "model.keras"} <= found
+        assert {
+            "config.json",
+            "environment.json",
+            "history.csv",
+            "checkpoints",
+            "images",
+            "model.keras",
+        } <= found
         names, *rows = (folder / stage / "history.csv").read_text().splitlines()
-        wanted = {"epoch", "loss", "reconstruction", "kl", "mse", "gamma", "variance_law", "variance_law_sd", "active_latents"}
+        wanted = {
+            "epoch",
+            "loss",
+            "reconstruction",
+            "kl",
+            "mse",
+            "gamma",
+            "variance_law",
+            "variance_law_sd",
+            "active_latents",
+        }
         assert wanted <= set(names.split(",")) and len(rows) == 2
         pictures = {path.name for path in (folder / stage / "images").iterdir()}
         assert {"samples_0001.png", "samples_0002.png", "latents.png"} <= pictures
-    assert not [path for path in folder.rglob("*") if path.name.startswith("part") or path.suffix == ".part"]
+    assert not [
+        path
+        for path in folder.rglob("*")
+        if path.name.startswith("part") or path.suffix == ".part"
+    ]
     results = json.loads((folder / "results.json").read_text())
-    assert results["stage1"]["epoch"] == 2 and results["latents"]["deviation_after"]["mean"] == pytest.approx(1, rel=0.02)
+    assert results["stage1"]["epoch"] == 2 and results["latents"]["deviation_after"][
+        "mean"
+    ] == pytest.approx(1, rel=0.02)
     assert "## stage2" in (folder / "report.md").read_text()
 
 
@@ -47,21 +75,53 @@ def recorded(folder):
 def test_gamma_of_another_run(small_run, tmp_path, capsys):
     """F*-VAE takes the last gamma, the scheduled F-VAE all of them, and needs the other run no more."""
     gammas = recorded(small_run[0])
-    _, config = runs.open_stage(1, {"gamma": "fixed", "gamma_from": str(small_run[0])}, run=tmp_path / "fixed")
+    _, config = runs.open_stage(
+        1, {"gamma": "fixed", "gamma_from": str(small_run[0])}, run=tmp_path / "fixed"
+    )
     assert config.gamma_start == gammas[-1] < 1
     (tmp_path / "floor" / "stage1").mkdir(parents=True)
-    (tmp_path / "floor" / "stage1" / "history.csv").write_text(f"epoch,gamma\n1,{float(np.float32(0.03))}\n")  # in float32 a floor lies a little below itself
-    _, config = runs.open_stage(1, {"gamma": "fixed", "gamma_from": str(tmp_path / "floor"), "gamma_floor": 0.03}, run=tmp_path / "fixed")
+    (tmp_path / "floor" / "stage1" / "history.csv").write_text(
+        f"epoch,gamma\n1,{float(np.float32(0.03))}\n"
+    )  # in float32 a floor lies a little below itself
+    _, config = runs.open_stage(
+        1,
+        {"gamma": "fixed", "gamma_from": str(tmp_path / "floor"), "gamma_floor": 0.03},
+        run=tmp_path / "fixed",
+    )
     assert config.gamma_start == 0.03
-    cli.stage1(["--run", str(tmp_path / "scheduled"), *SMALL, "--gamma", "scheduled", "--gamma-from", str(small_run[0])])
+    cli.stage1(
+        [
+            "--run",
+            str(tmp_path / "scheduled"),
+            *SMALL,
+            "--gamma",
+            "scheduled",
+            "--gamma-from",
+            str(small_run[0]),
+        ]
+    )
     assert recorded(tmp_path / "scheduled") == pytest.approx(gammas, rel=1e-5)
     stage, config = runs.open_stage(1, {}, run=tmp_path / "scheduled", resume=True)
     assert stage.gamma_curve(dataclasses.replace(config, gamma_from="gone")) == gammas
     for wrong, told in (
-        (["--gamma", "scheduled"], "expected --gamma-from RUN"), (["--gamma-from", str(small_run[0])], "expected no --gamma-from"),
-        (["--gamma", "fixed", "--gamma-from", str(tmp_path)], "give the folder of a run whose stage 1 was trained"),
-        (["--gamma", "scheduled", "--gamma-from", str(small_run[0]), "--likelihood", "bernoulli"], "which has no gamma to set"),
-    ):  # fmt: skip
+        (["--gamma", "scheduled"], "expected --gamma-from RUN"),
+        (["--gamma-from", str(small_run[0])], "expected no --gamma-from"),
+        (
+            ["--gamma", "fixed", "--gamma-from", str(tmp_path)],
+            "give the folder of a run whose stage 1 was trained",
+        ),
+        (
+            [
+                "--gamma",
+                "scheduled",
+                "--gamma-from",
+                str(small_run[0]),
+                "--likelihood",
+                "bernoulli",
+            ],
+            "which has no gamma to set",
+        ),
+    ):
         with pytest.raises(SystemExit):
             cli.stage1(["--run", str(tmp_path / "wrong"), *wrong])
         assert told in capsys.readouterr().err
@@ -70,9 +130,23 @@ def test_gamma_of_another_run(small_run, tmp_path, capsys):
 
 def test_sample_command_draws_a_grid(small_run, tmp_path):
     pytest.importorskip("tensorflow")
-    python("-m", "twostage.sample", "--run", small_run[0], "--n", 10, "--seed", 3, "--out", tmp_path / "new" / "s.png")
+    python(
+        "-m",
+        "twostage.sample",
+        "--run",
+        small_run[0],
+        "--n",
+        10,
+        "--seed",
+        3,
+        "--out",
+        tmp_path / "new" / "s.png",
+    )
     with Image.open(tmp_path / "new" / "s.png") as picture:
-        assert picture.size == (4 * 9 * 14, 3 * 9 * 14)  # 4 x 3 tiles of 8 pixels and a line, enlarged towards 512
+        assert picture.size == (
+            4 * 9 * 14,
+            3 * 9 * 14,
+        )  # 4 x 3 tiles of 8 pixels and a line, enlarged towards 512
 
 
 WITHOUT_TENSORFLOW = """
@@ -92,8 +166,19 @@ assert not any(name.split(".")[0] == "tensorflow" for name in sys.modules)
 @pytest.mark.skipif(ON_TENSORFLOW, reason="asks whether JAX stands alone")
 def test_jax_trains_where_tensorflow_is_not_installed(tmp_path):
     out = python("-c", WITHOUT_TENSORFLOW.format(1), "--run", tmp_path / "run", *SMALL)
-    out += python("-c", WITHOUT_TENSORFLOW.format(2), "--run", tmp_path / "run", "--width", 16, "--epochs", 1)
-    command = f"`python -m twostage.export --run {tmp_path / 'run'}` writes the SavedModel"
+    out += python(
+        "-c",
+        WITHOUT_TENSORFLOW.format(2),
+        "--run",
+        tmp_path / "run",
+        "--width",
+        16,
+        "--epochs",
+        1,
+    )
+    command = (
+        f"`python -m twostage.export --run {tmp_path / 'run'}` writes the SavedModel"
+    )
     assert out.count(command) == 2 and not (tmp_path / "run" / "saved_model").exists()
     python("-m", "twostage.export", "--run", tmp_path / "run")
     assert (tmp_path / "run" / "saved_model" / "saved_model.pb").exists()
@@ -101,6 +186,24 @@ def test_jax_trains_where_tensorflow_is_not_installed(tmp_path):
 
 def test_dry_run_writes_nothing(tmp_path, capsys):
     cli.stage1(["--run", str(tmp_path / "run"), "--dry-run"])
-    assert "trainable parameters" in capsys.readouterr().out and not (tmp_path / "run").exists()
-    cli.stage1(["--run", str(tmp_path / "run"), "--dry-run", "--gamma", "learned", "--epochs", "4", "--halve-every", "2"])
-    assert "from 1 down to 0.95 at most; a larger --gamma-multiplier speeds it up" in capsys.readouterr().out  # 16 steps an epoch, .001 and .0005: exp(-.048)
+    assert (
+        "trainable parameters" in capsys.readouterr().out
+        and not (tmp_path / "run").exists()
+    )
+    cli.stage1(
+        [
+            "--run",
+            str(tmp_path / "run"),
+            "--dry-run",
+            "--gamma",
+            "learned",
+            "--epochs",
+            "4",
+            "--halve-every",
+            "2",
+        ]
+    )
+    assert (
+        "from 1 down to 0.95 at most; a larger --gamma-multiplier speeds it up"
+        in capsys.readouterr().out
+    )  # 16 steps an epoch, .001 and .0005: exp(-.048)

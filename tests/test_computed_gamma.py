@@ -13,7 +13,9 @@ BATCH = 16
 
 def data(rows=70):  # 70 = 4 x 16 + 6: the last batch is ragged
     generator = np.random.default_rng(0)
-    return (generator.normal(size=(rows, 6)) * np.linspace(0.4, 1.6, rows)[::-1, None]).astype("float32")
+    return (
+        generator.normal(size=(rows, 6)) * np.linspace(0.4, 1.6, rows)[::-1, None]
+    ).astype("float32")
 
 
 def test_gamma_of_the_next_step_enters_the_loss():
@@ -22,7 +24,13 @@ def test_gamma_of_the_next_step_enters_the_loss():
     vae = linear_vae(log_var=-60.0)
     vae.compile(keras.optimizers.SGD(0.0))
     first, second = batch_errors(vae, x, 16)
-    found = vae.fit(x, batch_size=16, shuffle=False, verbose=0, callbacks=[callbacks.ComputedGamma("batch")]).history["reconstruction"][0]
+    found = vae.fit(
+        x,
+        batch_size=16,
+        shuffle=False,
+        verbose=0,
+        callbacks=[callbacks.ComputedGamma("batch")],
+    ).history["reconstruction"][0]
     nll = lambda m, g: 6 * (m / (2 * g) + 0.5 * np.log(2 * np.pi * g))  # noqa: E731
     assert found == pytest.approx((nll(first, 1.0) + nll(second, first)) / 2, rel=1e-5)
 
@@ -34,7 +42,14 @@ def test_floor_binds_and_is_told(caplog):
         model.compile(keras.optimizers.SGD(0.0))
         callback = callbacks.ComputedGamma(floor=0.9)
         with caplog.at_level("WARNING", logger="callbacks.computed_gamma"):
-            history = model.fit(x * 0.1, batch_size=BATCH, epochs=3, shuffle=False, verbose=0, callbacks=[callback]).history
+            history = model.fit(
+                x * 0.1,
+                batch_size=BATCH,
+                epochs=3,
+                shuffle=False,
+                verbose=0,
+                callbacks=[callback],
+            ).history
         np.testing.assert_allclose(history["gamma"], 0.9, rtol=1e-6)
         assert told(caplog) == ["epoch 1: gamma has reached its floor 0.9"]
 
@@ -45,7 +60,9 @@ def test_rule_rests_without_the_callback_and_after_it():
     vae.compile(keras.optimizers.SGD(0.0))
     vae.fit(x, batch_size=BATCH, verbose=0)
     assert float(vae.gamma) == 1.0
-    vae.fit(x, batch_size=BATCH, verbose=0, callbacks=[callbacks.ComputedGamma("minimum")])
+    vae.fit(
+        x, batch_size=BATCH, verbose=0, callbacks=[callbacks.ComputedGamma("minimum")]
+    )
     moved = float(vae.gamma)
     vae.fit(0.01 * x, batch_size=BATCH, verbose=0)
     vae.evaluate(0.01 * x, verbose=0)
@@ -56,7 +73,9 @@ def test_linear_vae_reaches_probabilistic_pca():
     """`ema`: gamma^2 within 3 % of the mean of the discarded eigenvalues, active latents exactly; `minimum` ends below."""
     generator = np.random.default_rng(0)
     rotation, _ = np.linalg.qr(generator.normal(size=(20, 20)))
-    scales = np.array([2.0, 1.7, 1.4, 1.2, 1.0] + [0.3] * 15)  # 5 signal directions, noise variance .09
+    scales = np.array(
+        [2.0, 1.7, 1.4, 1.2, 1.0] + [0.3] * 15
+    )  # 5 signal directions, noise variance .09
     x = ((generator.normal(size=(10_000, 20)) * scales) @ rotation).astype("float32")
     eigenvalues = np.sort(np.linalg.eigvalsh(np.cov(x.T)))[::-1]
     pca = eigenvalues[8:].mean()
@@ -66,8 +85,14 @@ def test_linear_vae_reaches_probabilistic_pca():
         vae = linear_vae(20, 8, seed=0)
         rate = keras.optimizers.schedules.CosineDecay(0.01, 4000)
         vae.compile(keras.optimizers.Adam(rate))
-        watch = [callbacks.ComputedGamma(rule), callbacks.ActiveLatents(x, freq=40), callbacks.VarianceLaw(x, freq=40)]
-        histories[rule] = vae.fit(x, batch_size=100, epochs=40, verbose=0, callbacks=watch).history
+        watch = [
+            callbacks.ComputedGamma(rule),
+            callbacks.ActiveLatents(x, freq=40),
+            callbacks.VarianceLaw(x, freq=40),
+        ]
+        histories[rule] = vae.fit(
+            x, batch_size=100, epochs=40, verbose=0, callbacks=watch
+        ).history
         gammas[rule] = float(vae.gamma) ** 2
     assert gammas["ema"] == pytest.approx(pca, rel=0.03)
     assert histories["ema"]["active_latents"][-1] == 5
@@ -76,7 +101,9 @@ def test_linear_vae_reaches_probabilistic_pca():
 
 
 def test_bad_input_is_told_when_it_is_given():
-    with pytest.raises(ValueError, match="received rule 'min', expected one of minimum"):
+    with pytest.raises(
+        ValueError, match="received rule 'min', expected one of minimum"
+    ):
         callbacks.ComputedGamma("min")
     for options in ({"decay": 1.0}, {"floor": 0}):
         with pytest.raises(ValueError, match="received .* expected"):
@@ -85,7 +112,11 @@ def test_bad_input_is_told_when_it_is_given():
 
 def test_models_that_lack_something_are_told_when_training_begins():
     x = data()
-    no_gamma, no_mse, many_steps = StrangersVAE(), StrangersVAE(metric=keras.metrics.Sum), StrangersVAE()
+    no_gamma, no_mse, many_steps = (
+        StrangersVAE(),
+        StrangersVAE(metric=keras.metrics.Sum),
+        StrangersVAE(),
+    )
     no_gamma.gamma, many = 1.0, {"steps_per_execution": 3}
     learned = linear_vae(likelihood=twostage.GaussianLikelihood(learned=True))
     for model, words, options in (
@@ -106,14 +137,21 @@ def test_a_compiled_metric_serves_from_the_first_step():
     class Plain(keras.Model):
         def __init__(self):
             super().__init__()
-            self.decoder, self.gamma = keras.layers.Dense(6), self.add_weight(name="gamma", shape=(), initializer="ones", trainable=False)
+            self.decoder, self.gamma = (
+                keras.layers.Dense(6),
+                self.add_weight(
+                    name="gamma", shape=(), initializer="ones", trainable=False
+                ),
+            )
 
         def call(self, x):
             return self.decoder(x)
 
     x, model = data(32), Plain()
     model.compile(keras.optimizers.SGD(0.0), "mse", metrics=["mse"])
-    history = model.fit(x, x, batch_size=32, verbose=0, callbacks=[callbacks.ComputedGamma("batch")]).history
+    history = model.fit(
+        x, x, batch_size=32, verbose=0, callbacks=[callbacks.ComputedGamma("batch")]
+    ).history
     assert history["gamma"][0] == pytest.approx(history["mse"][0] ** 0.5, rel=1e-5)
     model.compile("sgd", "mse", metrics=["mae"])
     with pytest.raises(ValueError, match="Plain has no metric 'mse', expected"):
@@ -133,5 +171,15 @@ def test_a_metric_that_the_step_does_not_feed_is_told():
 
 def test_config_round_trip():
     callback = callbacks.ComputedGamma("ratchet", decay=0.5, floor=0.1)
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(callback))
-    assert again.get_config() == callback.get_config() == {"rule": "ratchet", "decay": 0.5, "floor": 0.1}
+    again = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(callback)
+    )
+    assert (
+        again.get_config()
+        == callback.get_config()
+        == {
+            "rule": "ratchet",
+            "decay": 0.5,
+            "floor": 0.1,
+        }
+    )

@@ -8,8 +8,22 @@ import pytest
 from twostage import cli, export
 from twostage.errors import InputError
 
-SMALL = ["--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4", "--epochs", "1", "--limit", "300"]
-pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of files, which are the same on each backend")
+SMALL = [
+    "--base-dim",
+    "4",
+    "--fc-dim",
+    "16",
+    "--latent-dim",
+    "4",
+    "--epochs",
+    "1",
+    "--limit",
+    "300",
+]
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="of files, which are the same on each backend",
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +48,30 @@ def told(command, *flags):
 def test_each_damaged_file_is_told_and_written_again(finished, tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
-    weights = lambda number: keras.saving.load_model(run / f"stage{number}" / "model.keras", compile=False).get_weights()  # noqa: E731
+    weights = lambda number: keras.saving.load_model(
+        run / f"stage{number}" / "model.keras", compile=False
+    ).get_weights()  # noqa: E731
     before = weights(1), weights(2)
     for number, name in ((1, "model"), (2, "normalizer")):
         path = cut(run / f"stage{number}" / f"{name}.keras")
         for command in (cli.evaluate, cli.export):
             told(command, "--run", run)
-            again = f"remove it, then `python train_stage{number}.py --run {run} --resume` writes it again"
-            assert (error := capsys.readouterr().err).startswith(f"error: received {path}, which is damaged, or of another version of Keras (no whole archive)") and again in error and error.count("\n") == 1
+            again = (
+                f"remove it, then `python train_stage{number}.py --run {run} --resume`"
+                " writes it again"
+            )
+            assert (
+                (error := capsys.readouterr().err).startswith(
+                    f"error: received {path}, which is damaged, or of another version"
+                    " of Keras (no whole archive)"
+                )
+                and again in error
+                and error.count("\n") == 1
+            )
         path.unlink()
-        (cli.stage1, cli.stage2)[number - 1](["--run", str(run), "--resume"])  # of stage 1 although there is a stage 2: nothing is trained further
+        (cli.stage1, cli.stage2)[number - 1](
+            ["--run", str(run), "--resume"]
+        )  # of stage 1 although there is a stage 2: nothing is trained further
         capsys.readouterr()
     for old, new in zip(before, (weights(1), weights(2))):
         assert all((a == b).all() for a, b in zip(old, new, strict=True))
@@ -57,7 +85,13 @@ def test_a_damaged_config_and_recalibrated_model_are_told(finished, tmp_path, ca
     shutil.copytree(finished, run)
     path = run / "stage1" / "recalibrated.keras"
     path.write_bytes(b"PK")
-    with pytest.raises(InputError, match=r"recalibrated\.keras, which is damaged.*: remove it, or write it again by `python -m twostage\.export --run .*run --recalibrate`"):
+    with pytest.raises(
+        InputError,
+        match=(
+            r"recalibrated\.keras, which is damaged.*: remove it, or write it again by"
+            r" `python -m twostage\.export --run .*run --recalibrate`"
+        ),
+    ):
         export.stage1_of(run)
     for name in ("environment", "config"):
         path = cut(run / "stage1" / f"{name}.json")
@@ -68,12 +102,23 @@ def test_a_damaged_config_and_recalibrated_model_are_told(finished, tmp_path, ca
 def test_a_damaged_savedmodel_is_told_and_written_again(finished, tmp_path, capsys):
     run, out = tmp_path / "run", tmp_path / "samples.png"
     shutil.copytree(finished, run)
-    for name in ("variables/variables.index", "variables/variables.data-00000-of-00001", "saved_model.pb"):
+    for name in (
+        "variables/variables.index",
+        "variables/variables.data-00000-of-00001",
+        "saved_model.pb",
+    ):
         content = (run / "saved_model" / name).read_bytes()
         cut(run / "saved_model" / name)
         told(cli.sample, "--run", run, "--out", out)
-        assert f"received {run / 'saved_model'}, which is damaged" in (error := capsys.readouterr().err) and error.count("\n") == 1
-        assert f"write it again by `python -m twostage.export --run {run}`" in error and not out.exists()
+        assert (
+            f"received {run / 'saved_model'}, which is damaged"
+            in (error := capsys.readouterr().err)
+            and error.count("\n") == 1
+        )
+        assert (
+            f"write it again by `python -m twostage.export --run {run}`" in error
+            and not out.exists()
+        )
         if name != "saved_model.pb":
             (run / "saved_model" / name).write_bytes(content)
     cli.export(["--run", str(run)])
@@ -81,20 +126,33 @@ def test_a_damaged_savedmodel_is_told_and_written_again(finished, tmp_path, caps
     assert out.exists()
 
 
-def test_a_run_that_may_not_be_written_to_is_told_before_it_is_measured(finished, tmp_path, capsys):
+def test_a_run_that_may_not_be_written_to_is_told_before_it_is_measured(
+    finished, tmp_path, capsys
+):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     (run / "evaluation").write_text("no folder")
     told(cli.evaluate, "--run", run, "--extractor", "random")
     out = capsys.readouterr()
-    assert f"{run / 'evaluation'} was not written: File exists" in out.err and "REC" not in out.out
+    assert (
+        f"{run / 'evaluation'} was not written: File exists" in out.err
+        and "REC" not in out.out
+    )
 
 
 def test_too_little_memory_is_told(tmp_path, capsys):
     """More than any machine has, for the images and for the weights."""
     folder = tmp_path / "run"
     told(cli.stage1, "--run", folder, "--pad", 1_000_000)
-    assert "there is not enough memory (Unable to allocate 1.4" in (error := capsys.readouterr().err) and error.count("\n") == 1
+    assert (
+        "there is not enough memory (Unable to allocate 1.4"
+        in (error := capsys.readouterr().err)
+        and error.count("\n") == 1
+    )
     told(cli.stage1, "--run", folder, "--fc-dim", 100_000_000_000)
-    assert "there is not enough memory (OOM when allocating" in (error := capsys.readouterr().err) and error.count("\n") == 1
+    assert (
+        "there is not enough memory (OOM when allocating"
+        in (error := capsys.readouterr().err)
+        and error.count("\n") == 1
+    )
     assert not folder.exists()

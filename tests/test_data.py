@@ -16,41 +16,90 @@ from twostage.data.batches import Batches, flip
 def test_digits_are_scikit_learns_stretched_to_8_bits():
     train, labels = data.load("digits")
     test, _ = data.load("digits", "test")
-    assert train.shape == (1618, 8, 8, 1) and test.shape == (179, 8, 8, 1) and train.dtype == np.uint8
+    assert (
+        train.shape == (1618, 8, 8, 1)
+        and test.shape == (179, 8, 8, 1)
+        and train.dtype == np.uint8
+    )
     everything = np.rint(load_digits().images * 255 / 16)
-    assert np.concatenate([train, test]).sum() == everything.sum() and train.max() == 255
+    assert (
+        np.concatenate([train, test]).sum() == everything.sum() and train.max() == 255
+    )
     assert np.bincount(labels).min() > 140  # no class is missing from the split
 
 
-@pytest.mark.parametrize("name, shape", [("mnist", (28, 28, 1)), ("fashion_mnist", (28, 28, 1)), ("cifar10", (32, 32, 3)), ("svhn", (32, 32, 3))])
+@pytest.mark.parametrize(
+    "name, shape",
+    [
+        ("mnist", (28, 28, 1)),
+        ("fashion_mnist", (28, 28, 1)),
+        ("cifar10", (32, 32, 3)),
+        ("svhn", (32, 32, 3)),
+    ],
+)
 def test_names_go_through_tensorflow_datasets(name, shape, monkeypatch):
     """Against its own stand-in for a download, which makes random examples of the true form."""
     tfds = pytest.importorskip("tensorflow_datasets")
     monkeypatch.setattr(named, "_reach", lambda page: None)
     with tfds.testing.mock_data(num_examples=7):
         images, labels = data.load(name, "test")
-    assert images.shape == (7, *shape) and images.dtype == np.uint8 and labels.shape == (7,)
+    assert (
+        images.shape == (7, *shape)
+        and images.dtype == np.uint8
+        and labels.shape == (7,)
+    )
 
 
 def test_numpy_files(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (50, 9, 9), "uint8")
-    np.savez(tmp_path / "keras.npz", x_train=images, y_train=np.arange(50), x_test=images[:5], y_test=np.arange(5))
+    np.savez(
+        tmp_path / "keras.npz",
+        x_train=images,
+        y_train=np.arange(50),
+        x_test=images[:5],
+        y_test=np.arange(5),
+    )
     np.save(tmp_path / "one.npy", images)
     train, labels = data.load(tmp_path / "keras.npz")
     np.testing.assert_array_equal(train[..., 0], images)
-    assert labels.tolist() == list(range(50)) and len(data.load(tmp_path / "keras.npz", "test")[0]) == 5
-    one, two = data.load(tmp_path / "one.npy")[0], data.load(tmp_path / "one.npy", "test")[0]
-    assert (len(one), len(two)) == (45, 5) and one.sum(dtype=int) + two.sum(dtype=int) == images.sum(dtype=int)
-    np.savez(tmp_path / "half.npz", x_train=images, y_train=np.arange(50))  # no test images: a tenth of these, and not trained on
+    assert (
+        labels.tolist() == list(range(50))
+        and len(data.load(tmp_path / "keras.npz", "test")[0]) == 5
+    )
+    one, two = (
+        data.load(tmp_path / "one.npy")[0],
+        data.load(tmp_path / "one.npy", "test")[0],
+    )
+    assert (len(one), len(two)) == (45, 5) and one.sum(dtype=int) + two.sum(
+        dtype=int
+    ) == images.sum(dtype=int)
+    np.savez(
+        tmp_path / "half.npz", x_train=images, y_train=np.arange(50)
+    )  # no test images: a tenth of these, and not trained on
     halves = [data.load(tmp_path / "half.npz", split) for split in ("train", "test")]
-    assert [len(x) for x, _ in halves] == [45, 5] and sorted(np.concatenate([y for _, y in halves])) == list(range(50))
+    assert [len(x) for x, _ in halves] == [45, 5] and sorted(
+        np.concatenate([y for _, y in halves])
+    ) == list(range(50))
     np.testing.assert_array_equal(halves[1][0][..., 0], images[halves[1][1]])
 
 
 def test_numpy_files_by_another_name_and_labels_of_any_kind(tmp_path):
     x = np.random.default_rng(0).integers(0, 256, (6, 8, 8), "uint8")
-    np.savez(tmp_path / "a.npz", x_train=x, x_test=x[:3], y_train=np.array(list("bcabca")), y_test=np.array(list("cab")))
-    assert data.load(tmp_path / "a.npz")[1].tolist() == [1, 2, 0, 1, 2, 0] and data.load(tmp_path / "a.npz", "test")[1].tolist() == [2, 0, 1]
+    np.savez(
+        tmp_path / "a.npz",
+        x_train=x,
+        x_test=x[:3],
+        y_train=np.array(list("bcabca")),
+        y_test=np.array(list("cab")),
+    )
+    assert data.load(tmp_path / "a.npz")[1].tolist() == [
+        1,
+        2,
+        0,
+        1,
+        2,
+        0,
+    ] and data.load(tmp_path / "a.npz", "test")[1].tolist() == [2, 0, 1]
     (tmp_path / "a.npz").rename(tmp_path / "b.npy")
     assert len(data.load(tmp_path / "b.npy", "test")[0]) == 3
     np.save(tmp_path / "c.npy", x)
@@ -61,8 +110,14 @@ def test_numpy_files_by_another_name_and_labels_of_any_kind(tmp_path):
 def test_padding_centres_the_image(tmp_path):
     np.save(tmp_path / "x.npy", np.full((20, 28, 28), 9, "uint8"))
     padded = data.load(tmp_path / "x.npy", pad=32)[0]
-    assert padded.shape[1:] == (32, 32, 1) and (padded[:, 2:30, 2:30] == 9).all() and padded.sum(dtype=int) == 18 * 28 * 28 * 9
-    with pytest.raises(InputError, match="--pad 16 for images of 28x28, expected at least 28"):
+    assert (
+        padded.shape[1:] == (32, 32, 1)
+        and (padded[:, 2:30, 2:30] == 9).all()
+        and padded.sum(dtype=int) == 18 * 28 * 28 * 9
+    )
+    with pytest.raises(
+        InputError, match="--pad 16 for images of 28x28, expected at least 28"
+    ):
         data.load(tmp_path / "x.npy", pad=16)
 
 
@@ -75,17 +130,27 @@ def test_what_cannot_be_used_is_told_in_one_line(tmp_path):
     (tmp_path / "broken" / "b.png").write_bytes(b"")
     np.save(tmp_path / "float.npy", np.zeros((20, 8, 8)))
     np.save(tmp_path / "flat.npy", np.zeros((20, 8), "uint8"))
-    np.save(tmp_path / "objects.npy", np.array([{}] * 20, dtype=object), allow_pickle=True)
+    np.save(
+        tmp_path / "objects.npy", np.array([{}] * 20, dtype=object), allow_pickle=True
+    )
     np.savez(tmp_path / "odd.npz", a=np.zeros(3), b=np.zeros(3))
     for source, words in {
-        "empty": "holds no picture", "sizes": "unequal sizes, 1[02]x12 in .* and 1[02]x12 in .*--side", "broken": "cannot be read: a.png .no picture.; b.png .empty file.",
-        "float.npy": "float64 images .*expected uint8", "flat.npy": r"shape \(20, 8\)", "objects.npy": "NumPy cannot read",
-        "odd.npz": "arrays a, b, expected x_train", "missing.npy": "check the path", "cifra10": "received data 'cifra10', expected digits, mnist",
-    }.items():  # fmt: skip
+        "empty": "holds no picture",
+        "sizes": "unequal sizes, 1[02]x12 in .* and 1[02]x12 in .*--side",
+        "broken": "cannot be read: a.png .no picture.; b.png .empty file.",
+        "float.npy": "float64 images .*expected uint8",
+        "flat.npy": r"shape \(20, 8\)",
+        "objects.npy": "NumPy cannot read",
+        "odd.npz": "arrays a, b, expected x_train",
+        "missing.npy": "check the path",
+        "cifra10": "received data 'cifra10', expected digits, mnist",
+    }.items():
         with pytest.raises(InputError, match=words) as caught:
             data.load(source if source == "cifra10" else tmp_path / source)
         assert "\n" not in str(caught.value)
-    with pytest.raises(InputError, match="these apply to pictures: use --crop none --side 0"):
+    with pytest.raises(
+        InputError, match="these apply to pictures: use --crop none --side 0"
+    ):
         data.load("digits", side=32)
     with pytest.raises(InputError, match="split 'valid'"):
         data.load("digits", "valid")
@@ -93,18 +158,28 @@ def test_what_cannot_be_used_is_told_in_one_line(tmp_path):
 
 def test_batches_are_a_function_of_seed_epoch_and_index():
     rows = np.arange(103)
-    batches, again, other = Batches(rows, 10, seed=1), Batches(rows, 10, seed=1), Batches(rows, 10, seed=2)
+    batches, again, other = (
+        Batches(rows, 10, seed=1),
+        Batches(rows, 10, seed=1),
+        Batches(rows, 10, seed=2),
+    )
     assert len(batches) == 10  # the remainder is dropped
     orders = []
     for epoch in range(3):
         for each in (batches, again, other):
             each.set_epoch(epoch)
         orders.append(np.concatenate([batches[i][0] for i in range(10)]))
-        np.testing.assert_array_equal(orders[-1], np.concatenate([again[i][0] for i in range(10)]))
+        np.testing.assert_array_equal(
+            orders[-1], np.concatenate([again[i][0] for i in range(10)])
+        )
         assert len(set(orders[-1])) == 100
-        assert not np.array_equal(orders[-1], np.concatenate([other[i][0] for i in range(10)]))
+        assert not np.array_equal(
+            orders[-1], np.concatenate([other[i][0] for i in range(10)])
+        )
     assert not np.array_equal(orders[0], orders[1])
-    with pytest.raises(InputError, match="received 5 examples, expected at least one batch of 10"):
+    with pytest.raises(
+        InputError, match="received 5 examples, expected at least one batch of 10"
+    ):
         Batches(rows[:5], 10)
 
 
@@ -117,7 +192,9 @@ def test_fit_sees_each_epochs_own_order():
         def __init__(self):
             super().__init__()
             self.scale = self.add_weight(shape=(), initializer="ones")
-            self.last = self.add_weight(shape=(8,), initializer="zeros", trainable=False)
+            self.last = self.add_weight(
+                shape=(8,), initializer="zeros", trainable=False
+            )
 
         def call(self, x):
             return x * self.scale
@@ -137,10 +214,19 @@ def test_fit_sees_each_epochs_own_order():
     for first, last in ((0, 2), (2, 4)):
         model = Recorder()
         model.compile(keras.optimizers.SGD(0.0))
-        model.fit(batches.feed(), epochs=last, initial_epoch=first, shuffle=False, verbose=0, callbacks=[batches.follow_epochs(), Watch()])
+        model.fit(
+            batches.feed(),
+            epochs=last,
+            initial_epoch=first,
+            shuffle=False,
+            verbose=0,
+            callbacks=[batches.follow_epochs(), Watch()],
+        )
     for epoch in range(4):
         batches.set_epoch(epoch)
-        np.testing.assert_array_equal(seen[epoch], [batches[i][0][:, 0] for i in range(5)])
+        np.testing.assert_array_equal(
+            seen[epoch], [batches[i][0][:, 0] for i in range(5)]
+        )
 
 
 def test_a_look_before_training_tells_the_truth(tmp_path, capsys):
@@ -152,16 +238,35 @@ def test_a_look_before_training_tells_the_truth(tmp_path, capsys):
     floats = images.reshape(-1, 3) / 255
     np.testing.assert_allclose(found["mean"], floats.mean(0), rtol=1e-12)
     np.testing.assert_allclose(found["deviation"], floats.std(0), rtol=1e-12)
-    assert (found["count"], found["shape"], found["least"], found["greatest"]) == (120, (8, 6, 3), 3, 249)
+    assert (found["count"], found["shape"], found["least"], found["greatest"]) == (
+        120,
+        (8, 6, 3),
+        3,
+        249,
+    )
     assert found["duplicates"] == 3 and found["classes"] == {0: 20, 1: 40, 7: 60}
-    np.savez(tmp_path / "x.npz", x_train=images, y_train=labels, x_test=images[:7], y_test=labels[:7])
+    np.savez(
+        tmp_path / "x.npz",
+        x_train=images,
+        y_train=labels,
+        x_test=images[:7],
+        y_test=labels[:7],
+    )
     cli.data([str(tmp_path / "x.npz"), "--montage", str(tmp_path / "new" / "m.png")])
     out = capsys.readouterr().out.splitlines()
-    assert out[0] == "train: 120 images of 8x6x3, 3 classes of 20 to 60 images" and out[2] == "3 of them equal an earlier one"
-    assert out[1].startswith(f"values 3 to 249; in units of 255: mean {floats.mean(0)[0]:.4f}, ")
+    assert (
+        out[0] == "train: 120 images of 8x6x3, 3 classes of 20 to 60 images"
+        and out[2] == "3 of them equal an earlier one"
+    )
+    assert out[1].startswith(
+        f"values 3 to 249; in units of 255: mean {floats.mean(0)[0]:.4f}, "
+    )
     assert out[3] == "test: 7 images of 8x6x3, 1 classes of 7 to 7 images"
     with Image.open(tmp_path / "new" / "m.png") as montage:
-        assert montage.size == (7 * 8 * 7, 7 * 8 * 9)  # 8 x 8 tiles of 6 x 8 pixels and a line, enlarged 7 times towards 512
+        assert montage.size == (
+            7 * 8 * 7,
+            7 * 8 * 9,
+        )  # 8 x 8 tiles of 6 x 8 pixels and a line, enlarged 7 times towards 512
 
 
 def test_limit_is_a_fixed_choice_and_jpeg_is_pillows(tmp_path):
@@ -179,10 +284,17 @@ def test_limit_is_a_fixed_choice_and_jpeg_is_pillows(tmp_path):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data")
-def test_on_tensorflow_batches_are_fed_without_the_tuning_that_makes_keras_stand_still(monkeypatch):
+def test_on_tensorflow_batches_are_fed_without_the_tuning_that_makes_keras_stand_still(
+    monkeypatch,
+):
     """As a `VAE` gives them to Keras: the rest of an epoch here, in its order."""
-    given, batches = [], Batches(np.arange(84, dtype="float32").reshape(42, 2), 4, seed=3)
-    monkeypatch.setattr(keras.Model, "fit", lambda self, x, *rest, **options: given.append(x))
+    given, batches = (
+        [],
+        Batches(np.arange(84, dtype="float32").reshape(42, 2), 4, seed=3),
+    )
+    monkeypatch.setattr(
+        keras.Model, "fit", lambda self, x, *rest, **options: given.append(x)
+    )
     batches.set_epoch(2)
     batches.first = 7
     linear_vae(2).fit(batches)
@@ -197,7 +309,10 @@ def test_flip_mirrors_half_of_the_images_anew_in_every_epoch():
     for epoch in range(2):
         batches.set_epoch(epoch)
         for index in range(2):
-            (batch,), rows = batches[index], batches.order[index * 200 : (index + 1) * 200]
+            (batch,), rows = (
+                batches[index],
+                batches.order[index * 200 : (index + 1) * 200],
+            )
             mirrored = (batch == images[rows][:, :, ::-1]).all((1, 2, 3))
             assert (mirrored | (batch == images[rows]).all((1, 2, 3))).all()
             shares.append(tuple(mirrored))
@@ -207,12 +322,22 @@ def test_flip_mirrors_half_of_the_images_anew_in_every_epoch():
 
 def test_each_process_gets_its_part_of_every_batch(monkeypatch):
     """What two processes would read, without starting them: tests/gamma_modes.py does."""
+
     class Distribution:
-        num_processes, num_model_replicas, auto_shard_dataset, data_shard_id = 3, 6, False, 0
+        num_processes, num_model_replicas, auto_shard_dataset, data_shard_id = (
+            3,
+            6,
+            False,
+            0,
+        )
 
     x = np.arange(100)
     noisy = lambda batch, generator: batch + generator.random(len(batch))  # noqa: E731
-    whole, distribution, parts = Batches(x, 12, seed=5, transform=noisy), Distribution(), []
+    whole, distribution, parts = (
+        Batches(x, 12, seed=5, transform=noisy),
+        Distribution(),
+        [],
+    )
     monkeypatch.setattr(keras.distribution, "distribution", lambda: distribution)
     for distribution.data_shard_id in range(3):
         parts.append(Batches(x, 12, seed=5, transform=noisy))
@@ -220,8 +345,12 @@ def test_each_process_gets_its_part_of_every_batch(monkeypatch):
         for each in (whole, *parts):
             each.set_epoch(epoch)
         for index in range(len(whole)):
-            np.testing.assert_array_equal(np.concatenate([part[index][0] for part in parts]), whole[index][0])
-    with pytest.raises(InputError, match="received batches of 10 for 3 processes, expected a multiple"):
+            np.testing.assert_array_equal(
+                np.concatenate([part[index][0] for part in parts]), whole[index][0]
+            )
+    with pytest.raises(
+        InputError, match="received batches of 10 for 3 processes, expected a multiple"
+    ):
         Batches(x, 10)
     distribution.auto_shard_dataset = True
     with pytest.raises(InputError, match="give it auto_shard_dataset=False"):

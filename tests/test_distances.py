@@ -16,7 +16,12 @@ def features(count, width, seed=0, decay=3.0, shift=0.0):
     """Correlated, with a spectrum that falls by exp(-2 decay)."""
     generator = np.random.default_rng(seed)
     mix = linalg.qr(generator.standard_normal((width, width)))[0]
-    return generator.standard_normal((count, width)) * np.exp(-np.linspace(0, decay, width)) @ mix + shift
+    return (
+        generator.standard_normal((count, width))
+        * np.exp(-np.linspace(0, decay, width))
+        @ mix
+        + shift
+    )
 
 
 def exact(mean, deviation, count=1_000):
@@ -28,13 +33,23 @@ def exact(mean, deviation, count=1_000):
 
 def sqrtm_distance(x, y):
     a, b = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
-    return ((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(a) + np.trace(b) - 2 * np.trace(linalg.sqrtm(a @ b)).real
+    return (
+        ((x.mean(0) - y.mean(0)) ** 2).sum()
+        + np.trace(a)
+        + np.trace(b)
+        - 2 * np.trace(linalg.sqrtm(a @ b)).real
+    )
 
 
 def test_gaussians_whose_distance_is_known():
-    means, deviations = np.array([[0.0, 1, 2], [3, 1, -2]]), np.array([[1.0, 2, 0.1], [2, 2, 0.4]])
+    means, deviations = (
+        np.array([[0.0, 1, 2], [3, 1, -2]]),
+        np.array([[1.0, 2, 0.1], [2, 2, 0.4]]),
+    )
     expected = 9 + 16 + 1 + 0.09
-    assert frechet_of(exact(means[0], deviations[0]), exact(means[1], deviations[1])) == pytest.approx(expected, rel=1e-12)
+    assert frechet_of(
+        exact(means[0], deviations[0]), exact(means[1], deviations[1])
+    ) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("width", [64, 256, 512])
@@ -51,14 +66,23 @@ def test_it_is_an_independent_svd_where_the_rank_is_deficient(counts):
     _, s, v = linalg.svd(x - x.mean(0), full_matrices=False)
     rows = (y - y.mean(0)) @ v.T * s / np.sqrt((len(x) - 1) * (len(y) - 1))
     root = linalg.svd(rows, compute_uv=False).sum()
-    expected = ((x.mean(0) - y.mean(0)) ** 2).sum() + x.var(0, ddof=1).sum() + y.var(0, ddof=1).sum() - 2 * root
+    expected = (
+        ((x.mean(0) - y.mean(0)) ** 2).sum()
+        + x.var(0, ddof=1).sum()
+        + y.var(0, ddof=1).sum()
+        - 2 * root
+    )
     assert frechet_of(x, y) == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize("count, width, decay", [(50, 300, 3), (2_000, 200, 3), (2_000, 200, 15)])
+@pytest.mark.parametrize(
+    "count, width, decay", [(50, 300, 3), (2_000, 200, 3), (2_000, 200, 15)]
+)
 def test_equal_sets_are_at_no_distance(count, width, decay):
     x = features(count, width, decay=decay)
-    assert abs(frechet_of(x, x[::-1].copy())) < 1e-10 * np.trace(np.cov(x, rowvar=False))
+    assert abs(frechet_of(x, x[::-1].copy())) < 1e-10 * np.trace(
+        np.cov(x, rowvar=False)
+    )
 
 
 def test_features_that_are_dead_or_copies_change_nothing():
@@ -67,9 +91,15 @@ def test_features_that_are_dead_or_copies_change_nothing():
     dead = [np.pad(each, ((0, 0), (0, 30))) for each in (x, y)]
     assert frechet_of(*dead) == pytest.approx(frechet_of(x, y), rel=1e-9)
     turned = linalg.qr(np.random.default_rng(0).standard_normal((50, 50)))[0]
-    assert frechet_of(*(each @ turned for each in dead)) == pytest.approx(frechet_of(x, y), rel=1e-6)
-    fires = dead[1] + np.eye(1, 50, 40) * np.random.default_rng(2).standard_normal((500, 1))  # in one set only
-    assert frechet_of(dead[0], fires) == pytest.approx(frechet_of(x, y) + fires[:, 40].var(ddof=1) + fires[:, 40].mean() ** 2, rel=1e-6)
+    assert frechet_of(*(each @ turned for each in dead)) == pytest.approx(
+        frechet_of(x, y), rel=1e-6
+    )
+    fires = dead[1] + np.eye(1, 50, 40) * np.random.default_rng(2).standard_normal(
+        (500, 1)
+    )  # in one set only
+    assert frechet_of(dead[0], fires) == pytest.approx(
+        frechet_of(x, y) + fires[:, 40].var(ddof=1) + fires[:, 40].mean() ** 2, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("count", [30, 700])
@@ -79,8 +109,12 @@ def test_batches_give_what_the_whole_gives(count, tmp_path):
     for start in range(0, count, 7):
         stream.update(x[start : start + 7].astype("float64"))
     np.testing.assert_allclose(stream.mean, x.mean(0), rtol=1e-13)
-    np.testing.assert_allclose(stream.covariance, np.cov(x, rowvar=False), rtol=1e-6, atol=1e-10)
-    assert frechet_distance(stream, Moments(y)) == pytest.approx(frechet_of(x, y), rel=1e-8)
+    np.testing.assert_allclose(
+        stream.covariance, np.cov(x, rowvar=False), rtol=1e-6, atol=1e-10
+    )
+    assert frechet_distance(stream, Moments(y)) == pytest.approx(
+        frechet_of(x, y), rel=1e-8
+    )
 
 
 def test_moments_are_exchanged_as_mu_and_sigma(tmp_path):
@@ -88,9 +122,16 @@ def test_moments_are_exchanged_as_mu_and_sigma(tmp_path):
     x.save(tmp_path / "x.npz")
     with np.load(tmp_path / "x.npz") as found:
         np.testing.assert_array_equal(found["sigma"], x.covariance)
-    assert frechet_distance(Moments.load(tmp_path / "x.npz"), y) == frechet_distance(x, y) and Moments.load(tmp_path / "x.npz").count == 700
-    np.savez(tmp_path / "others.npz", mu=x.mean, sigma=x.covariance)  # as other tools write it
-    assert frechet_distance(Moments.load(tmp_path / "others.npz"), y) == frechet_distance(x, y)
+    assert (
+        frechet_distance(Moments.load(tmp_path / "x.npz"), y) == frechet_distance(x, y)
+        and Moments.load(tmp_path / "x.npz").count == 700
+    )
+    np.savez(
+        tmp_path / "others.npz", mu=x.mean, sigma=x.covariance
+    )  # as other tools write it
+    assert frechet_distance(
+        Moments.load(tmp_path / "others.npz"), y
+    ) == frechet_distance(x, y)
     np.savez(tmp_path / "odd.npz", mean=x.mean)
     with pytest.raises(InputError, match="arrays mean, expected mu and sigma"):
         Moments.load(tmp_path / "odd.npz")
@@ -98,9 +139,13 @@ def test_moments_are_exchanged_as_mu_and_sigma(tmp_path):
 
 def test_what_has_no_distance_is_told():
     x = features(20, 5)
-    with pytest.raises(InputError, match="features of 5 and 4 numbers, expected the same extractor"):
+    with pytest.raises(
+        InputError, match="features of 5 and 4 numbers, expected the same extractor"
+    ):
         frechet_of(x, x[:, :4])
-    with pytest.raises(InputError, match="20 and 1 rows of features, expected at least 2"):
+    with pytest.raises(
+        InputError, match="20 and 1 rows of features, expected at least 2"
+    ):
         frechet_of(x, x[:1])
     with pytest.raises(InputError, match="infinite or no numbers"):
         Moments(np.where(x > 0, x, np.nan))
@@ -112,9 +157,13 @@ def test_more_images_lower_the_distance_and_the_extrapolation_takes_that_away():
     x, y = np.random.default_rng(0).standard_normal((2, 4_000, 20))
     biased = frechet_of(x, y)
     unbiased, slope = extrapolated(x, y)
-    assert biased > 0.05 and slope > 0 and abs(unbiased) < 0.25 * biased  # both sets are of one distribution
+    assert (
+        biased > 0.05 and slope > 0 and abs(unbiased) < 0.25 * biased
+    )  # both sets are of one distribution
     far = y + 0.5
-    with pytest.raises(InputError, match="received 70 rows of 20 features, expected at least 80"):
+    with pytest.raises(
+        InputError, match="received 70 rows of 20 features, expected at least 80"
+    ):
         extrapolated(x[:70], far)
     assert extrapolated(x, far)[0] == pytest.approx(20 * 0.25, abs=0.25)
 
@@ -124,7 +173,10 @@ def test_kernel_distance_is_the_mean_over_all_pairs(monkeypatch):
 
     x, y = features(13, 6, 0), features(9, 6, 1, shift=0.4)
     k = lambda a, b: (a @ b / 6 + 1) ** 3  # noqa: E731
-    within = [np.mean([k(a, b) for i, a in enumerate(z) for j, b in enumerate(z) if i != j]) for z in (x, y)]
+    within = [
+        np.mean([k(a, b) for i, a in enumerate(z) for j, b in enumerate(z) if i != j])
+        for z in (x, y)
+    ]
     expected = sum(within) - 2 * np.mean([k(a, b) for a in x for b in y])
     assert kernel_distance(x, y) == pytest.approx(expected, rel=1e-12)
     monkeypatch.setattr(kernel, "BLOCK", 4)
@@ -133,7 +185,12 @@ def test_kernel_distance_is_the_mean_over_all_pairs(monkeypatch):
 
 def test_kernel_distance_is_unbiased():
     """Of one distribution: below zero about as often as above; its mean is within its error of zero."""
-    found = np.array([kernel_distance(*np.random.default_rng(seed).standard_normal((2, 40, 5))) for seed in range(400)])
+    found = np.array(
+        [
+            kernel_distance(*np.random.default_rng(seed).standard_normal((2, 40, 5)))
+            for seed in range(400)
+        ]
+    )
     assert abs(found.mean()) < 4 * found.std() / 20 and 0.3 < (found < 0).mean() < 0.75
 
 
@@ -144,8 +201,16 @@ def pairs(seed, count=300, width=5):
 
 
 def test_of_pairs_the_kernel_distance_is_unbiased_too():
-    apart, together = (np.array([kernel_distance(*pairs(seed, 40), paired=paired) for seed in range(400)]) for paired in (False, True))
-    assert abs(together.mean()) < 4 * together.std() / 20 and apart.mean() < -20 * apart.std() / 20
+    apart, together = (
+        np.array(
+            [kernel_distance(*pairs(seed, 40), paired=paired) for seed in range(400)]
+        )
+        for paired in (False, True)
+    )
+    assert (
+        abs(together.mean()) < 4 * together.std() / 20
+        and apart.mean() < -20 * apart.std() / 20
+    )
 
 
 def test_of_pairs_errors_and_extrapolation_are_by_pairs():
@@ -157,10 +222,29 @@ def test_of_pairs_errors_and_extrapolation_are_by_pairs():
 
     true = 5 * (1 - 0.8) ** 2
     spread = np.std([frechet_of(*blurred(seed)) for seed in range(300)])
-    apart, together = (np.mean([interval(frechet_of, *blurred(seed), repeats=20, paired=paired)[1] for seed in range(10)]) for paired in (False, True))
+    apart, together = (
+        np.mean(
+            [
+                interval(frechet_of, *blurred(seed), repeats=20, paired=paired)[1]
+                for seed in range(10)
+            ]
+        )
+        for paired in (False, True)
+    )
     assert together == pytest.approx(spread, rel=0.25) and apart > 2 * spread
-    apart, together = (np.mean([extrapolated(*blurred(seed), seed=seed, paired=paired)[0] for seed in range(20)]) for paired in (False, True))
-    assert together == pytest.approx(true, rel=0.05) and apart < 0.9 * true, (apart, together)
+    apart, together = (
+        np.mean(
+            [
+                extrapolated(*blurred(seed), seed=seed, paired=paired)[0]
+                for seed in range(20)
+            ]
+        )
+        for paired in (False, True)
+    )
+    assert together == pytest.approx(true, rel=0.05) and apart < 0.9 * true, (
+        apart,
+        together,
+    )
 
 
 def test_neighbours_are_those_of_plain_loops(monkeypatch):
@@ -170,30 +254,64 @@ def test_neighbours_are_those_of_plain_loops(monkeypatch):
     distance = lambda a, b: np.sqrt(((a - b) ** 2).sum())  # noqa: E731
 
     def ball(points, i, k):
-        return sorted(distance(points[i], other) for j, other in enumerate(points) if j != i)[k - 1]
+        return sorted(
+            distance(points[i], other) for j, other in enumerate(points) if j != i
+        )[k - 1]
 
     def inside(points, balls, k):
-        return np.array([[distance(point, centre) <= ball(balls, i, k) for i, centre in enumerate(balls)] for point in points])
+        return np.array(
+            [
+                [
+                    distance(point, centre) <= ball(balls, i, k)
+                    for i, centre in enumerate(balls)
+                ]
+                for point in points
+            ]
+        )
 
     expected = {
-        "precision": inside(y, x, 3).any(1).mean(), "recall": inside(x, y, 3).any(1).mean(),
-        "density": inside(y, x, 5).sum() / (5 * len(y)), "coverage": inside(y, x, 5).any(0).mean(),
-    }  # fmt: skip
+        "precision": inside(y, x, 3).any(1).mean(),
+        "recall": inside(x, y, 3).any(1).mean(),
+        "density": inside(y, x, 5).sum() / (5 * len(y)),
+        "coverage": inside(y, x, 5).any(0).mean(),
+    }
     assert neighbour_measures(x, y) == pytest.approx(expected)
     monkeypatch.setattr(neighbours, "BLOCK", 7)
     assert neighbour_measures(x, y) == pytest.approx(expected)
 
 
 def test_perfect_useless_and_duplicated_generators_rank_as_they_must():
-    real, perfect = features(600, 8, 0), features(600, 8, 0)[::-1] + 1e-3 * features(600, 8, 5)
-    sets = {"perfect": perfect, "useless": features(600, 8, 2, shift=9.0), "duplicated": np.repeat(real[:6], 100, axis=0)}
+    real, perfect = (
+        features(600, 8, 0),
+        features(600, 8, 0)[::-1] + 1e-3 * features(600, 8, 5),
+    )
+    sets = {
+        "perfect": perfect,
+        "useless": features(600, 8, 2, shift=9.0),
+        "duplicated": np.repeat(real[:6], 100, axis=0),
+    }
     frechet = {name: frechet_of(real, x) for name, x in sets.items()}
     kernel = {name: kernel_distance(real, x) for name, x in sets.items()}
     found = {name: neighbour_measures(real, x) for name, x in sets.items()}
-    assert frechet["perfect"] < frechet["duplicated"] < frechet["useless"] and kernel["perfect"] < kernel["duplicated"] < kernel["useless"]
-    assert found["perfect"]["precision"] == found["perfect"]["recall"] == 1 and found["perfect"]["coverage"] > 0.99
-    assert found["useless"] == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
-    assert found["duplicated"]["precision"] == 1 and found["duplicated"]["recall"] < 0.05 and found["duplicated"]["coverage"] < 0.2
+    assert (
+        frechet["perfect"] < frechet["duplicated"] < frechet["useless"]
+        and kernel["perfect"] < kernel["duplicated"] < kernel["useless"]
+    )
+    assert (
+        found["perfect"]["precision"] == found["perfect"]["recall"] == 1
+        and found["perfect"]["coverage"] > 0.99
+    )
+    assert found["useless"] == {
+        "precision": 0,
+        "recall": 0,
+        "density": 0,
+        "coverage": 0,
+    }
+    assert (
+        found["duplicated"]["precision"] == 1
+        and found["duplicated"]["recall"] < 0.05
+        and found["duplicated"]["coverage"] < 0.2
+    )
 
 
 def test_the_interval_is_as_wide_as_other_images_make_it():
@@ -202,4 +320,8 @@ def test_the_interval_is_as_wide_as_other_images_make_it():
     draw = lambda seed: np.random.default_rng(seed).standard_normal((2, 400, 1))  # noqa: E731
     spread = np.std([measure(*draw(seed)) for seed in range(300)])
     value, error, low, high = interval(measure, *draw(1), repeats=300)
-    assert value == measure(*draw(1)) and low < value < high and error == pytest.approx(spread, rel=0.2)
+    assert (
+        value == measure(*draw(1))
+        and low < value < high
+        and error == pytest.approx(spread, rel=0.2)
+    )

@@ -18,20 +18,55 @@ from twostage.errors import InputError
 from twostage.latents import redraw
 
 ROOT = Path(__file__).parents[1]
-FLAGS = ["--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4", "--watch-every", "1", "--flip", "--epochs", "2", "--limit", "400"]
-SCRIPT = "from twostage import cli, publish; publish.export_locked = lambda run: run; cli.stage{}()"  # the SavedModel has tests of its own
+FLAGS = [
+    "--base-dim",
+    "4",
+    "--fc-dim",
+    "16",
+    "--latent-dim",
+    "4",
+    "--watch-every",
+    "1",
+    "--flip",
+    "--epochs",
+    "2",
+    "--limit",
+    "400",
+]
+SCRIPT = (  # the SavedModel has tests of its own
+    "from twostage import cli, publish; publish.export_locked = lambda run: run;"
+    " cli.stage{}()"
+)
 BACKEND = keras.backend.backend()
 
 
 def started(script, arguments, environment):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", **environment}
-    return subprocess.Popen([sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "JAX_PLATFORMS": "cpu",
+        **environment,
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
 
 
 def history(run, stage=1):
     with open(run / f"stage{stage}" / "history.csv") as file:
         rows = list(csv.DictReader(file))
-    return [{name: float(value) for name, value in row.items() if name != "seconds_per_step"} for row in rows]
+    return [
+        {
+            name: float(value)
+            for name, value in row.items()
+            if name != "seconds_per_step"
+        }
+        for row in rows
+    ]
 
 
 def by_two(stage, run, arguments, scratch):
@@ -41,9 +76,13 @@ def by_two(stage, run, arguments, scratch):
         address = f"127.0.0.1:{free.getsockname()[1]}"
     names = (distribution.ADDRESSES, distribution.COUNT, distribution.NUMBER)
     processes = [
-        started(SCRIPT.format(stage), ["--run", str(run), "--distribute", *arguments], {"TMPDIR": str(scratch), **dict(zip(names, (address, "2", str(number))))})
+        started(
+            SCRIPT.format(stage),
+            ["--run", str(run), "--distribute", *arguments],
+            {"TMPDIR": str(scratch), **dict(zip(names, (address, "2", str(number))))},
+        )
         for number in (0, 1)
-    ]  # fmt: skip
+    ]
     said = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert "on 2 devices, 50 examples each" in said[0][0] and said[1][0] == ""
@@ -55,7 +94,10 @@ def test_two_processes_train_as_one(tmp_path, monkeypatch):
     """Over the loopback, by the commands of both stages: the same history and output, one run folder, a copy that is gone, one voice."""
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr("twostage.recipes.finish", lambda stage, following: None)
-    images, u = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), "uint8"), np.random.default_rng(0).standard_normal((20, 4), dtype="float32")
+    images, u = (
+        np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), "uint8"),
+        np.random.default_rng(0).standard_normal((20, 4), dtype="float32"),
+    )
     both, one = tmp_path / "both", tmp_path / "one"
     by_two(1, both, FLAGS, tmp_path / "scratch")
     cli.stage1(["--run", str(one), *FLAGS])
@@ -73,20 +115,35 @@ def agree(ours, theirs, stage, x, tolerance):
     for mine, other in zip(history(ours, stage), history(theirs, stage), strict=True):
         assert mine == pytest.approx(other, rel=tolerance, abs=1e-6)
         assert mine["loss"] == pytest.approx(other["loss"], rel=1e-5)
-    outputs = (keras.saving.load_model(run / f"stage{stage}" / "model.keras", compile=False).predict(x, verbose=0) for run in (ours, theirs))
+    outputs = (
+        keras.saving.load_model(
+            run / f"stage{stage}" / "model.keras", compile=False
+        ).predict(x, verbose=0)
+        for run in (ours, theirs)
+    )
     np.testing.assert_allclose(*outputs, rtol=0, atol=tolerance)
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="MirroredStrategy is TensorFlow's")
 def test_two_devices_train_nearly_as_one(tmp_path, monkeypatch):
     """Two logical CPUs. Batch normalisation and noise are each replica's own, so the loss is near, not equal."""
-    devices = "import tensorflow as tf; tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * 2); "
-    process = started(devices + SCRIPT.format(1), ["--run", str(tmp_path / "both"), "--distribute", *FLAGS], {})
+    devices = (
+        "import tensorflow as tf;"
+        " tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0],"
+        " [tf.config.LogicalDeviceConfiguration()] * 2); "
+    )
+    process = started(
+        devices + SCRIPT.format(1),
+        ["--run", str(tmp_path / "both"), "--distribute", *FLAGS],
+        {},
+    )
     monkeypatch.setattr("twostage.recipes.finish", lambda stage, following: None)
     cli.stage1(["--run", str(tmp_path / "one"), *FLAGS])
     out, error = process.communicate(timeout=300)
     assert process.returncode == 0 and "on 2 devices, 50 examples each" in out, error
-    for ours, theirs in zip(history(tmp_path / "both"), history(tmp_path / "one"), strict=True):
+    for ours, theirs in zip(
+        history(tmp_path / "both"), history(tmp_path / "one"), strict=True
+    ):
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=0.1)
 
 
@@ -98,23 +155,38 @@ def test_processes_share_a_batch(monkeypatch):
         whole = Batches(data, 12, 3, transform)
         parts = []
         for number in range(3):
-            monkeypatch.setattr("twostage.data.batches._this_process", lambda number=number: (number, 3))
+            monkeypatch.setattr(
+                "twostage.data.batches._this_process", lambda number=number: (number, 3)
+            )
             parts.append(Batches(data, 12, 3, transform))
         monkeypatch.undo()
         for index in range(3):
-            np.testing.assert_array_equal(np.concatenate([part[index][0] for part in parts]), whole[index][0])
+            np.testing.assert_array_equal(
+                np.concatenate([part[index][0] for part in parts]), whole[index][0]
+            )
 
 
 def test_what_is_missing_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv(distribution.COUNT, "2")
-    with pytest.raises(InputError, match="without KERAS_DISTRIBUTION_PROCESS_ID, KERAS_DISTRIBUTION_JOB_ADDRESSES"):
+    with pytest.raises(
+        InputError,
+        match="without KERAS_DISTRIBUTION_PROCESS_ID, KERAS_DISTRIBUTION_JOB_ADDRESSES",
+    ):
         distribution.join(tmp_path)
     monkeypatch.setenv(distribution.ADDRESSES, "127.0.0.1:1")
     for number in ("a", "2", "-1"):
         monkeypatch.setenv(distribution.NUMBER, number)
-        with pytest.raises(InputError, match=f"PROCESSES=2 and KERAS_DISTRIBUTION_PROCESS_ID={number}, expected a number of processes and one from 0 to below it"):
+        with pytest.raises(
+            InputError,
+            match=(
+                f"PROCESSES=2 and KERAS_DISTRIBUTION_PROCESS_ID={number}, expected a"
+                " number of processes and one from 0 to below it"
+            ),
+        ):
             distribution.join(tmp_path)
     if BACKEND != "jax":
         monkeypatch.setenv(distribution.NUMBER, "0")
-        with pytest.raises(InputError, match="several processes need JAX: set KERAS_BACKEND=jax"):
+        with pytest.raises(
+            InputError, match="several processes need JAX: set KERAS_BACKEND=jax"
+        ):
             distribution.join(tmp_path)

@@ -21,12 +21,19 @@ def test_example(title, code):
     scope = {}
     exec(code, scope)
     history = scope["history"]
-    assert all(len(values) == 3 and np.isfinite(values).all() for values in history.values())
+    assert all(
+        len(values) == 3 and np.isfinite(values).all() for values in history.values()
+    )
     wanted = {
-        "keras.io": "active_latents", "functional": "variance_law", "Heads": "kl_latent_median", "Plain vectors": "posterior_variance_max",
+        "keras.io": "active_latents",
+        "functional": "variance_law",
+        "Heads": "kl_latent_median",
+        "Plain vectors": "posterior_variance_max",
         "this project": "gamma",
-    }  # fmt: skip
-    assert len([line for line in code.splitlines() if line]) < 20 and ("twostage" in code) == ("this project" in title)
+    }
+    assert len([line for line in code.splitlines() if line]) < 20 and (
+        "twostage" in code
+    ) == ("this project" in title)
     assert [key for word, key in wanted.items() if word in title][0] in history
     if "gamma" in history:
         assert 0 < history["gamma"][-1] < 1
@@ -45,7 +52,9 @@ def test_every_link_leads_somewhere():
         for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
             path, _, heading = target.partition("#")
             file = (page.parent / path).resolve() if path else page
-            assert target.startswith("https://") or file.exists(), f"{page.name}: {target}"
+            assert target.startswith("https://") or file.exists(), (
+                f"{page.name}: {target}"
+            )
             assert not heading or heading in _anchors(file), f"{page.name}: {target}"
             linked.add(file)
     kept = {file.resolve() for file in (ROOT / "docs").rglob("*") if file.is_file()}
@@ -54,4 +63,7 @@ def test_every_link_leads_somewhere():
 
 def _anchors(page):
     """Of a page's headings: lower case, without punctuation, hyphens for spaces."""
-    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", page.read_text(), re.M)]
+    return [
+        re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    ]

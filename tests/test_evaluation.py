@@ -19,15 +19,31 @@ TENSORFLOW = keras.backend.backend() == "tensorflow"
 
 def test_protocols_choose_the_reference():
     images = np.arange(60_000)[:, None, None, None]
-    assert len(Protocol().reference(images)) == 10_000 and Protocol().split == "test" and Protocol("fid50k_train").split == "train"
+    assert (
+        len(Protocol().reference(images)) == 10_000
+        and Protocol().split == "test"
+        and Protocol("fid50k_train").split == "train"
+    )
     chosen = Protocol("fid50k_train").reference(images).ravel()
-    assert len(set(chosen.tolist())) == 50_000 and (np.diff(chosen) > 0).all() and chosen[-1] > 59_000
+    assert (
+        len(set(chosen.tolist())) == 50_000
+        and (np.diff(chosen) > 0).all()
+        and chosen[-1] > 59_000
+    )
     first = Protocol("fid50k_train", ("first10k",))
-    assert (first.split, first.count) == ("train", 10_000) and first.reference(images).ravel().tolist() == list(range(10_000))
+    assert (first.split, first.count) == ("train", 10_000) and first.reference(
+        images
+    ).ravel().tolist() == list(range(10_000))
     assert len(Protocol().reference(images[:179])) == 179
-    with pytest.raises(InputError, match="received protocol 'fid', expected one of fid10k_test, fid50k_train"):
+    with pytest.raises(
+        InputError,
+        match="received protocol 'fid', expected one of fid10k_test, fid50k_train",
+    ):
         Protocol("fid")
-    with pytest.raises(InputError, match="received quirk sharpen, expected some of stretch, contrast, first10k"):
+    with pytest.raises(
+        InputError,
+        match="received quirk sharpen, expected some of stretch, contrast, first10k",
+    ):
         Protocol(quirks=("sharpen",))
 
 
@@ -38,14 +54,22 @@ def test_quirks_do_what_the_papers_code_did():
     np.testing.assert_allclose(wide.reshape(50, -1).min(1), 0, atol=1e-6)
     np.testing.assert_allclose(wide.reshape(50, -1).max(1), 1, atol=1e-6)
     assert stretched(np.full((1, 2, 2, 1), 0.7)).max() == 0
-    reference = (255 * np.clip(generator.normal(0.5, 0.1, (80, 4, 4, 3)), 0, 1)).astype("uint8")
+    reference = (255 * np.clip(generator.normal(0.5, 0.1, (80, 4, 4, 3)), 0, 1)).astype(
+        "uint8"
+    )
     matched = contrast_of(images, reference / 255)
-    assert matched.std(0).mean() == pytest.approx((reference / 255).std(0).mean(), rel=0.01)
+    assert matched.std(0).mean() == pytest.approx(
+        (reference / 255).std(0).mean(), rel=0.01
+    )
     np.testing.assert_allclose(matched.mean(0), images.mean(0), atol=0.01)
     plain, both = Protocol(), Protocol(quirks=("contrast", "stretch"))
     np.testing.assert_array_equal(plain.prepared(images), np.rint(images * 255))
-    np.testing.assert_array_equal(both.prepared(images), np.rint(wide * 255))  # a sample has no reference
-    np.testing.assert_array_equal(both.prepared(images, reference), np.rint(stretched(matched) * 255))
+    np.testing.assert_array_equal(
+        both.prepared(images), np.rint(wide * 255)
+    )  # a sample has no reference
+    np.testing.assert_array_equal(
+        both.prepared(images, reference), np.rint(stretched(matched) * 255)
+    )
 
 
 def test_tone_takes_brightness_and_contrast_out_of_a_set():
@@ -54,10 +78,16 @@ def test_tone_takes_brightness_and_contrast_out_of_a_set():
     pixels = measures.pixel_moments(reference)
     paler = 0.2 + [0.3, 0.4, 0.5] * (reference / 255.0).astype("float32")
     even = Protocol(quirks=("tone",)).prepared(paler, None, pixels)
-    np.testing.assert_allclose(even.astype(float), reference, atol=1)  # shifted and scaled alone, so all comes back
-    assert toned(np.full((5, 2, 2, 3), 0.5, "float32"), pixels).std() < 0.1  # flat images stay so
+    np.testing.assert_allclose(
+        even.astype(float), reference, atol=1
+    )  # shifted and scaled alone, so all comes back
+    assert (
+        toned(np.full((5, 2, 2, 3), 0.5, "float32"), pixels).std() < 0.1
+    )  # flat images stay so
     found = measures.tone(measures.pixel_moments(even), pixels)
-    assert abs(found["brightness"]) < 1e-3 and found["contrast"] == pytest.approx(1, abs=3e-3)
+    assert abs(found["brightness"]) < 1e-3 and found["contrast"] == pytest.approx(
+        1, abs=3e-3
+    )
 
 
 @pytest.mark.skipif(not TENSORFLOW, reason="the graph of 2015 is TensorFlow's")
@@ -76,15 +106,27 @@ def test_the_2015_graph_is_fed_and_read_where_it_must_be(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), "uint8")
     extractor = inception_2015(path)
     with tf.device("cpu"):
-        resized = tf.compat.v1.image.resize_bilinear(images.astype("float32"), (299, 299)).numpy()
-    np.testing.assert_allclose(extractor(images, batch_size=2), (resized.astype("float64").mean((1, 2)) - 128) / 128, atol=1e-4)  # sums of 89,401 floats
+        resized = tf.compat.v1.image.resize_bilinear(
+            images.astype("float32"), (299, 299)
+        ).numpy()
+    np.testing.assert_allclose(
+        extractor(images, batch_size=2),
+        (resized.astype("float64").mean((1, 2)) - 128) / 128,
+        atol=1e-4,
+    )  # sums of 89,401 floats
     assert extractor.frechet_name == "FID" and len(extractor.digest) == 16
     grey = images[..., :1]
     np.testing.assert_array_equal(extractor(grey), extractor(np.repeat(grey, 3, -1)))
     smooth = inception_2015(path, "antialiased")
-    assert smooth.frechet_name == "FID, antialiased" and smooth.digest == extractor.digest
-    np.testing.assert_allclose(smooth(np.full((1, 8, 8, 3), 200, "uint8")), (200 - 128) / 128, rtol=1e-5)
-    with pytest.raises(InputError, match="received resize 'nearest', expected one of tf1, antialiased"):
+    assert (
+        smooth.frechet_name == "FID, antialiased" and smooth.digest == extractor.digest
+    )
+    np.testing.assert_allclose(
+        smooth(np.full((1, 8, 8, 3), 200, "uint8")), (200 - 128) / 128, rtol=1e-5
+    )
+    with pytest.raises(
+        InputError, match="received resize 'nearest', expected one of tf1, antialiased"
+    ):
         inception_2015(path, "nearest")
     path.write_bytes(b"hello")
     with pytest.raises(InputError, match="which is not the Inception graph of 2015"):
@@ -92,55 +134,126 @@ def test_the_2015_graph_is_fed_and_read_where_it_must_be(tmp_path):
 
 
 def test_inceptions_that_are_not_there_are_told(tmp_path):
-    with pytest.raises(InputError, match="which does not exist: fetch classify_image_graph_def.pb of http://download"):
+    with pytest.raises(
+        InputError,
+        match=(
+            "which does not exist: fetch classify_image_graph_def.pb of http://download"
+        ),
+    ):
         inception_2015(tmp_path / "none.pb")
-    with pytest.raises(InputError, match="which does not exist: fetch inception_v3_weights"):
+    with pytest.raises(
+        InputError, match="which does not exist: fetch inception_v3_weights"
+    ):
         keras_inception(tmp_path / "none.h5")
     (tmp_path / "odd.h5").write_bytes(b"hello")
-    with pytest.raises(InputError, match="holds no weights of keras.applications.InceptionV3"):
+    with pytest.raises(
+        InputError, match="holds no weights of keras.applications.InceptionV3"
+    ):
         keras_inception(tmp_path / "odd.h5")
-    with pytest.raises(InputError, match="received --extractor keras without --weights"):
+    with pytest.raises(
+        InputError, match="received --extractor keras without --weights"
+    ):
         evaluation.chosen_extractor(None, "keras")
-    with pytest.raises(InputError, match="received --weights graph.pb for --extractor random, which reads none"):
+    with pytest.raises(
+        InputError,
+        match="received --weights graph.pb for --extractor random, which reads none",
+    ):
         evaluation.chosen_extractor(None, "random", "graph.pb")
 
 
 def test_a_small_set_is_measured_by_the_random_network(monkeypatch):
     small = np.zeros((60, 8, 8, 1), "uint8"), np.arange(60) % 2
     monkeypatch.setattr(evaluation, "_split", lambda config, split: small)
-    assert evaluation.chosen_extractor(config.resolve(1, "digits")).name.startswith("random")
-    with pytest.raises(InputError, match="received 60 training images of digits, a classifier needs 128: take --extractor random"):
+    assert evaluation.chosen_extractor(config.resolve(1, "digits")).name.startswith(
+        "random"
+    )
+    with pytest.raises(
+        InputError,
+        match=(
+            "received 60 training images of digits, a classifier needs 128: take"
+            " --extractor random"
+        ),
+    ):
         evaluation.chosen_extractor(config.resolve(1, "digits"), "classifier")
-    with pytest.raises(InputError, match="a mixture of 10 Gaussians for the latents of 9 images"):
+    with pytest.raises(
+        InputError, match="a mixture of 10 Gaussians for the latents of 9 images"
+    ):
         Mixture(np.zeros((9, 2)), 10)
 
 
 def test_results_of_other_extractors_and_data_may_not_be_compared(tmp_path):
     manifest = {
-        "extractor": Extractor("Inception 2015", None, "aa", "FID", {"resize": "tf1"}).manifest(), "protocol": Protocol().manifest(), "reference_images": 10_000,
-        "data": {"crop": "128", "resize": "bilinear", "jpeg_roundtrip": False, "shape": [10_000, 64, 64, 3], "crc32": 1}, "batch_normalisation": "moving",
-    }  # fmt: skip
-    distances = {"REC": {"frechet": 50.0, "frechet_error": 0.3}, "GEN-1": {"frechet": 60.0, "frechet_error": 0.4}}
-    (tmp_path / "a.json").write_text(json.dumps({"manifest": manifest, "distances": distances}))
+        "extractor": (
+            Extractor("Inception 2015", None, "aa", "FID", {"resize": "tf1"}).manifest()
+        ),
+        "protocol": Protocol().manifest(),
+        "reference_images": 10_000,
+        "data": {
+            "crop": "128",
+            "resize": "bilinear",
+            "jpeg_roundtrip": False,
+            "shape": [10_000, 64, 64, 3],
+            "crc32": 1,
+        },
+        "batch_normalisation": "moving",
+    }
+    distances = {
+        "REC": {"frechet": 50.0, "frechet_error": 0.3},
+        "GEN-1": {"frechet": 60.0, "frechet_error": 0.4},
+    }
+    (tmp_path / "a.json").write_text(
+        json.dumps({"manifest": manifest, "distances": distances})
+    )
     changes = {
-        ("extractor", "frechet"): "FD (other)", ("extractor", "digest"): "bb", ("extractor", "resize"): "antialiased", ("protocol", "split"): "train",
-        ("protocol", "count"): 50_000, ("reference_images",): 9_984, ("data", "crop"): "140", ("data", "resize"): "nearest", ("data", "jpeg_roundtrip"): True,
-        ("data", "crc32"): 2, ("batch_normalisation",): "recalibrated",
-    }  # fmt: skip
+        ("extractor", "frechet"): "FD (other)",
+        ("extractor", "digest"): "bb",
+        ("extractor", "resize"): "antialiased",
+        ("protocol", "split"): "train",
+        ("protocol", "count"): 50_000,
+        ("reference_images",): 9_984,
+        ("data", "crop"): "140",
+        ("data", "resize"): "nearest",
+        ("data", "jpeg_roundtrip"): True,
+        ("data", "crc32"): 2,
+        ("batch_normalisation",): "recalibrated",
+    }
     for place, value in changes.items():
-        altered = json.loads(json.dumps({"manifest": manifest, "distances": {"REC": {"frechet": 51.0, "frechet_error": 0.4}}}))
+        altered = json.loads(
+            json.dumps(
+                {
+                    "manifest": manifest,
+                    "distances": {"REC": {"frechet": 51.0, "frechet_error": 0.4}},
+                }
+            )
+        )
         inner = altered["manifest"]
         for name in place[:-1]:
             inner = inner[name]
         inner[place[-1]] = value
         (tmp_path / "b.json").write_text(json.dumps(altered))
         text = results.compare(tmp_path / "a.json", tmp_path / "b.json")
-        assert text.startswith("These may not be compared:\n- ") and results.MUST_AGREE[place] in text and " ".join(place) in text
-    (tmp_path / "b.json").write_text(json.dumps({"manifest": manifest, "distances": {"REC": {"frechet": 51.0, "frechet_error": 0.4}}}))
-    assert "| REC | 50.000 +- 0.300 | 51.000 +- 0.400 | +2.0 |" in results.compare(tmp_path / "a.json", tmp_path / "b.json")
+        assert (
+            text.startswith("These may not be compared:\n- ")
+            and results.MUST_AGREE[place] in text
+            and " ".join(place) in text
+        )
+    (tmp_path / "b.json").write_text(
+        json.dumps(
+            {
+                "manifest": manifest,
+                "distances": {"REC": {"frechet": 51.0, "frechet_error": 0.4}},
+            }
+        )
+    )
+    assert "| REC | 50.000 +- 0.300 | 51.000 +- 0.400 | +2.0 |" in results.compare(
+        tmp_path / "a.json", tmp_path / "b.json"
+    )
     for other in ("{}", "[1]"):
         (tmp_path / "c.json").write_text(other)
-        with pytest.raises(InputError, match="is no result of twostage.evaluate: give RUN/evaluation/NAME.json"):
+        with pytest.raises(
+            InputError,
+            match="is no result of twostage.evaluate: give RUN/evaluation/NAME.json",
+        ):
             results.compare(tmp_path / "a.json", tmp_path / "c.json")
 
 
@@ -152,20 +265,30 @@ def test_a_classifier_learns_is_kept_and_reads_its_features(tmp_path, capsys):
     first = classifier("digits", train, test, epochs=6, width=4, folder=tmp_path)
     assert first.notes["accuracy"] > 0.8 and "epoch 6/6" in capsys.readouterr().out
     again = classifier("digits", train, test, epochs=6, width=4, folder=tmp_path)
-    assert again.digest == first.digest and "epoch" not in capsys.readouterr().out  # not trained again
+    assert (
+        again.digest == first.digest and "epoch" not in capsys.readouterr().out
+    )  # not trained again
     features = first(test[0])
-    assert features.shape == (179, 32) and first.frechet_name == "FD (classifier of digits)"
+    assert (
+        features.shape == (179, 32)
+        and first.frechet_name == "FD (classifier of digits)"
+    )
     centres = np.stack([features[test[1] == digit].mean(0) for digit in range(10)])
     nearest = ((features[:, None] - centres) ** 2).sum(-1).argmin(1)
     assert (nearest == test[1]).mean() > 0.8
-    with pytest.raises(InputError, match="received faces without labels, a classifier needs them"):
+    with pytest.raises(
+        InputError, match="received faces without labels, a classifier needs them"
+    ):
         classifier("faces", (train[0], None), test)
 
 
 def test_two_evaluations_at_once_train_one_classifier(tmp_path, monkeypatch, capsys):
     from twostage.metrics import classifier
 
-    images, trained = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), "uint8"), []
+    images, trained = (
+        np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), "uint8"),
+        [],
+    )
 
     def train(*arguments):
         trained.append(arguments)
@@ -175,5 +298,14 @@ def test_two_evaluations_at_once_train_one_classifier(tmp_path, monkeypatch, cap
     monkeypatch.setattr(classifier, "_trained", train)
     part = images, np.arange(20) % 2
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(lambda _: classifier.classifier("made", part, part, width=1, batch_size=20, folder=tmp_path), range(2))
-    assert len(trained) == 1 and first.digest == second.digest and "waiting for another process" in capsys.readouterr().err
+        first, second = pool.map(
+            lambda _: classifier.classifier(
+                "made", part, part, width=1, batch_size=20, folder=tmp_path
+            ),
+            range(2),
+        )
+    assert (
+        len(trained) == 1
+        and first.digest == second.digest
+        and "waiting for another process" in capsys.readouterr().err
+    )

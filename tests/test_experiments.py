@@ -12,7 +12,17 @@ import pytest
 
 from twostage import assemble, charts, cli, config, results
 from twostage.errors import Diverged
-from twostage.experiments import balancing, balancing_faces, berger_sebag, beta_sigma, dai_wipf, hypersphere, planar, rae, rows
+from twostage.experiments import (
+    balancing,
+    balancing_faces,
+    berger_sebag,
+    beta_sigma,
+    dai_wipf,
+    hypersphere,
+    planar,
+    rae,
+    rows,
+)
 from twostage.experiments.rows import Row, Setting
 
 
@@ -25,16 +35,41 @@ def test_rows_are_run_once_and_set_beside_the_paper(tmp_path, capsys):
             raise KeyboardInterrupt
         return {"elbo": row.settings["x"] + seed, "curve": [1, 2]}
 
-    table, setting = [Row("a", {"x": 1.0}, {"elbo": "1.2 +- .1", "FID": "9"}), Row("b", {"x": 5.0})], Setting(tmp_path, 1)
+    table, setting = (
+        [Row("a", {"x": 1.0}, {"elbo": "1.2 +- .1", "FID": "9"}), Row("b", {"x": 5.0})],
+        Setting(tmp_path, 1),
+    )
     with pytest.raises(KeyboardInterrupt):
         rows.run(table, measure, setting, (0, 1))
     found = rows.run(table, measure, setting, (0, 1))
-    assert asked == [("a", 0, []), ("b", 0, ["a"]), ("a", 1, []), ("b", 1, ["a"]), ("b", 1, ["a"])]  # what was done is not done again
+    assert asked == [
+        ("a", 0, []),
+        ("b", 0, ["a"]),
+        ("a", 1, []),
+        ("b", 1, ["a"]),
+        ("b", 1, ["a"]),
+    ]  # what was done is not done again
     text = results.markdown(*rows.table(table, found)).splitlines()
     assert text[0] == "| row | FID, paper | elbo, paper | elbo, ours | seeds |"
-    assert text[2] == "| a | 9 | 1.2 +- .1 | 1.5 +- 0.71 | 2 |" and text[3] == "| b | - | - | 5.5 +- 0.71 | 2 |"
-    assert len({setting.path(Row(f"F-VAE {sigma}", {}), 0, ".json") for sigma in (0.1, 0.3, 1.0)}) == 3
-    assert rows.spread([]) == "-" and rows.spread([2.0]) == "2" and rows.spread([math.nan, 1.0]) == "nan +- nan" and rows.spread([math.inf, 1.0]) == "inf +- nan"
+    assert (
+        text[2] == "| a | 9 | 1.2 +- .1 | 1.5 +- 0.71 | 2 |"
+        and text[3] == "| b | - | - | 5.5 +- 0.71 | 2 |"
+    )
+    assert (
+        len(
+            {
+                setting.path(Row(f"F-VAE {sigma}", {}), 0, ".json")
+                for sigma in (0.1, 0.3, 1.0)
+            }
+        )
+        == 3
+    )
+    assert (
+        rows.spread([]) == "-"
+        and rows.spread([2.0]) == "2"
+        and rows.spread([math.nan, 1.0]) == "nan +- nan"
+        and rows.spread([math.inf, 1.0]) == "inf +- nan"
+    )
 
 
 def test_a_row_that_diverges_does_not_hold_the_others(tmp_path, capsys):
@@ -47,7 +82,10 @@ def test_a_row_that_diverges_does_not_hold_the_others(tmp_path, capsys):
     found = rows.run(table, measure, setting, (0, 1))
     assert "b, seed 0: the loss of epoch 2 is nan" in capsys.readouterr().out
     assert rows.run(table, None, setting, (0, 1)) == found  # it would diverge again
-    assert [line[1:] for line in rows.table(table, found)[1]] == [["7", "2", "2"], ["-", "1.5 +- 0.71", "2"]]
+    assert [line[1:] for line in rows.table(table, found)[1]] == [
+        ["7", "2", "2"],
+        ["-", "1.5 +- 0.71", "2"],
+    ]
 
 
 def test_points_lie_near_the_curve_with_their_thirds_noise():
@@ -56,9 +94,16 @@ def test_points_lie_near_the_curve_with_their_thirds_noise():
     for low, high, noise in ((-2.3, -1.0, 0.05), (-0.6, 0.6, 0.01), (1.1, 2.3, 0.1)):
         inside = found[(found[:, 0] > low) & (found[:, 0] < high)][:3_000]
         curve = np.stack([t, np.cos(2 * t)], 1)[(t > low - 0.5) & (t < high + 0.5)]
-        distance = np.array([np.sqrt(((point - curve) ** 2).sum(1).min()) for point in inside[:600]])
-        assert np.sqrt((distance**2).mean()) == pytest.approx(noise, rel=0.12)  # across the curve, one of two coordinates
-    assert found.dtype == np.float64 and len(np.unique(np.floor((found[:, 0] + 2.5) / 5 * 3))) >= 3
+        distance = np.array(
+            [np.sqrt(((point - curve) ** 2).sum(1).min()) for point in inside[:600]]
+        )
+        assert np.sqrt((distance**2).mean()) == pytest.approx(
+            noise, rel=0.12
+        )  # across the curve, one of two coordinates
+    assert (
+        found.dtype == np.float64
+        and len(np.unique(np.floor((found[:, 0] + 2.5) / 5 * 3))) >= 3
+    )
 
 
 def test_the_elbo_is_the_papers():
@@ -68,98 +113,212 @@ def test_the_elbo_is_the_papers():
     vae.compile()
     fresh = planar.points(10_000, np.random.default_rng((0, 10)))
     again = vae.evaluate(fresh, verbose=0, return_dict=True)
-    assert found["elbo"] == pytest.approx(-again["reconstruction"] - again["kl"] + math.log(2 * math.pi), abs=0.03)
-    assert found["sigma"] == 1 and len(found["curves"]["loss"]) == 2 and len(found["points"]["sampled"]) == planar.SHOWN
+    assert found["elbo"] == pytest.approx(
+        -again["reconstruction"] - again["kl"] + math.log(2 * math.pi), abs=0.03
+    )
+    assert (
+        found["sigma"] == 1
+        and len(found["curves"]["loss"]) == 2
+        and len(found["points"]["sampled"]) == planar.SHOWN
+    )
 
 
 def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(berger_sebag, "ROWS", [row for row in berger_sebag.ROWS if row.name in ("LS-VAE", "F*-VAE", "LV-VAE", "scheduled F-VAE")])
+    monkeypatch.setattr(
+        berger_sebag,
+        "ROWS",
+        [
+            row
+            for row in berger_sebag.ROWS
+            if row.name in ("LS-VAE", "F*-VAE", "LV-VAE", "scheduled F-VAE")
+        ],
+    )
     monkeypatch.setattr(planar, "STEPS", 4)
-    cli.experiment("berger_sebag", ["--out", str(tmp_path), "--epochs", "2", "--seeds", "1"])
+    cli.experiment(
+        "berger_sebag", ["--out", str(tmp_path), "--epochs", "2", "--seeds", "1"]
+    )
     folder = tmp_path / "2-epochs"
     text = (folder / "results.md").read_text()
-    assert "2 of 200 epochs, 1 of 10 seeds" in text and "| LV-VAE | 1.62 +- .08 |" in text and text.count("\n| ") == 6
-    found = {path.stem: json.loads(path.read_text()) for path in folder.glob("*-0.json")}
-    assert len(found) == 4 and found["F_-VAE-0"]["sigma"] == pytest.approx(found["LS-VAE-0"]["sigma"], rel=1e-5)
-    assert found["scheduled_F-VAE-0"]["curves"]["gamma"] == pytest.approx(found["LS-VAE-0"]["curves"]["gamma"], rel=1e-5)
+    assert (
+        "2 of 200 epochs, 1 of 10 seeds" in text
+        and "| LV-VAE | 1.62 +- .08 |" in text
+        and text.count("\n| ") == 6
+    )
+    found = {
+        path.stem: json.loads(path.read_text()) for path in folder.glob("*-0.json")
+    }
+    assert len(found) == 4 and found["F_-VAE-0"]["sigma"] == pytest.approx(
+        found["LS-VAE-0"]["sigma"], rel=1e-5
+    )
+    assert found["scheduled_F-VAE-0"]["curves"]["gamma"] == pytest.approx(
+        found["LS-VAE-0"]["curves"]["gamma"], rel=1e-5
+    )
     page = (folder / "report.html").read_text()
-    assert page.count("<svg") == len(list(folder.glob("figure-*.svg"))) == 2 * 4 + 3 + 1 and page.count("&plusmn;") + page.count("+-") >= 3
+    assert (
+        page.count("<svg") == len(list(folder.glob("figure-*.svg"))) == 2 * 4 + 3 + 1
+        and page.count("&plusmn;") + page.count("+-") >= 3
+    )
     ElementTree.parse(folder / "figure-1.svg")
     for wrong in (["--seeds", "0"], ["--epochs", "0"], ["--data", "mnist"]):
         with pytest.raises(SystemExit):
             cli.experiment("berger_sebag", wrong)
     assert "makes its own data" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        cli.experiment("likelihoods", ["--out", str(tmp_path / "likelihoods"), "--extractor", "random"])
-    assert "received --extractor random, but likelihoods measures no distance between images: drop it" in capsys.readouterr().err
+        cli.experiment(
+            "likelihoods",
+            ["--out", str(tmp_path / "likelihoods"), "--extractor", "random"],
+        )
+    assert (
+        "received --extractor random, but likelihoods measures no distance between"
+        " images: drop it" in capsys.readouterr().err
+    )
     with pytest.raises(SystemExit):
-        cli.experiment("berger_sebag", ["--out", str(tmp_path), "--precision", "mixed_bfloat16"])
-    assert "received --precision mixed_bfloat16, but berger_sebag has a precision of its own: drop it" in capsys.readouterr().err
+        cli.experiment(
+            "berger_sebag", ["--out", str(tmp_path), "--precision", "mixed_bfloat16"]
+        )
+    assert (
+        "received --precision mixed_bfloat16, but berger_sebag has a precision of its"
+        " own: drop it" in capsys.readouterr().err
+    )
     with pytest.raises(SystemExit):  # before anything is trained
-        cli.experiment("rae", ["--out", str(tmp_path / "rae"), "--extractor", "keras", "--weights", str(tmp_path / "none.h5")])
+        cli.experiment(
+            "rae",
+            [
+                "--out",
+                str(tmp_path / "rae"),
+                "--extractor",
+                "keras",
+                "--weights",
+                str(tmp_path / "none.h5"),
+            ],
+        )
     assert "none.h5, which does not exist: fetch" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         cli.experiment("rae", ["--out", str(tmp_path / "rae"), "--data", "photos"])
-    assert "received --data photos, expected a name that begins with mnist or cifar10" in capsys.readouterr().err
-    with pytest.raises(SystemExit):  # a mistake that kept no row does not hold the folder
-        cli.experiment("beta_sigma", ["--out", str(tmp_path / "rae"), "--epochs", "100", "--data", str(tmp_path / "nothing.npz")])
+    assert (
+        "received --data photos, expected a name that begins with mnist or cifar10"
+        in capsys.readouterr().err
+    )
+    with pytest.raises(
+        SystemExit
+    ):  # a mistake that kept no row does not hold the folder
+        cli.experiment(
+            "beta_sigma",
+            [
+                "--out",
+                str(tmp_path / "rae"),
+                "--epochs",
+                "100",
+                "--data",
+                str(tmp_path / "nothing.npz"),
+            ],
+        )
     assert "nothing.npz', which is no folder" in capsys.readouterr().err
     with pytest.raises(SystemExit):  # its rows are of something else
         cli.experiment("hypersphere", ["--out", str(folder), "--seeds", "1"])
-    assert f"{folder} has rows of berger_sebag, received hypersphere: take another --out" in capsys.readouterr().err
+    assert (
+        f"{folder} has rows of berger_sebag, received hypersphere: take another --out"
+        in capsys.readouterr().err
+    )
 
 
 def test_vaes_on_a_circle_lie_on_their_side_of_the_threshold(tmp_path):
-    rows = {row.settings["side"]: row for row in hypersphere.ROWS if row.settings["dimensions"] == 2}
-    low, high = (hypersphere.measured(rows[side], 0, {}, Setting(tmp_path, 8)) for side in (0.8, 3.0))
-    assert low["radius"] < 0.1 and low["kl"] < 0.02 and high["radius"] > 0.9 and high["kl"] > 0.5
+    rows = {
+        row.settings["side"]: row
+        for row in hypersphere.ROWS
+        if row.settings["dimensions"] == 2
+    }
+    low, high = (
+        hypersphere.measured(rows[side], 0, {}, Setting(tmp_path, 8))
+        for side in (0.8, 3.0)
+    )
+    assert (
+        low["radius"] < 0.1
+        and low["kl"] < 0.02
+        and high["radius"] > 0.9
+        and high["kl"] > 0.5
+    )
     for row, found in ((rows[0.8], low), (rows[3.0], high)):
         best = hypersphere.best_radius(row.settings["side"] * 2**0.5, 2)
         assert row.paper["radius"] == f"{best:.3f} in theory"
-        assert found["evidence"] < hypersphere.log_likelihood(best, row.settings["side"] * 2**0.5, 2) + 0.02
+        assert (
+            found["evidence"]
+            < hypersphere.log_likelihood(best, row.settings["side"] * 2**0.5, 2) + 0.02
+        )
 
 
 def test_the_heat_map_is_lightest_where_the_theorem_says():
     """Figure 2: in each column the lightest cell lies next to the curve, which leaves 0 at sqrt 2."""
     results = {row.name: [{"radius": 0.5}] for row in hypersphere.ROWS}
-    drawn = ElementTree.fromstring(charts.standalone(next(hypersphere.figures(results, None))[0]))
-    cells = [cell.attrib for cell in drawn.iter("{http://www.w3.org/2000/svg}rect") if cell.get("fill", "").startswith("rgb")]
-    level = np.array([int(cell["fill"][4:].split(",")[0]) for cell in cells]).reshape(45, 60)
+    drawn = ElementTree.fromstring(
+        charts.standalone(next(hypersphere.figures(results, None))[0])
+    )
+    cells = [
+        cell.attrib
+        for cell in drawn.iter("{http://www.w3.org/2000/svg}rect")
+        if cell.get("fill", "").startswith("rgb")
+    ]
+    level = np.array([int(cell["fill"][4:].split(",")[0]) for cell in cells]).reshape(
+        45, 60
+    )
     radius, sharpness = np.linspace(0, 4, 45), np.linspace(0.05, 4, 60)
     lightest = radius[level.argmax(0)]
-    assert (lightest[sharpness < 1.3] == 0).all() and lightest[sharpness > 1.7].min() > 0.8
+    assert (lightest[sharpness < 1.3] == 0).all() and lightest[
+        sharpness > 1.7
+    ].min() > 0.8
     best = np.array([hypersphere.best_radius(R, 2) * R for R in sharpness])
     far = (sharpness < 1.2) | (sharpness > 2)
-    np.testing.assert_allclose(lightest[far], best[far], atol=0.35)  # the levels are whole numbers
+    np.testing.assert_allclose(
+        lightest[far], best[far], atol=0.35
+    )  # the levels are whole numbers
     heights = [float(cell["y"]) for cell in cells]
     assert heights[0] > heights[-1]  # the first row is the lowest
 
 
 def test_the_distortions_of_the_rate_distortion_curve():
     """Two curves drawn by hand: at the rates 10 and 20 the second is lower by 5 and 15 nats; 40 is outside the first."""
-    made = {"constant": ((5, 100), (15, 80), (25, 60)), "Beta-Sigma": ((10, 85), (20, 55), (40, 20))}
+    made = {
+        "constant": ((5, 100), (15, 80), (25, 60)),
+        "Beta-Sigma": ((10, 85), (20, 55), (40, 20)),
+    }
     results = {"constant 0.4": [{"rate": 15, "test": -95}]}
     for name, points in made.items():
-        for beta, (rate, distortion) in zip((*beta_sigma.BETAS[:3], 10.0, 100.0), (*points, points[-1], points[-1])):
+        for beta, (rate, distortion) in zip(
+            (*beta_sigma.BETAS[:3], 10.0, 100.0), (*points, points[-1], points[-1])
+        ):
             results[f"{name} {beta:g}"] = [{"rate": rate, "test": -distortion - rate}]
-    assert beta_sigma.gains(results, "test") == [(10.0, pytest.approx(5)), (20.0, pytest.approx(15))]
+    assert beta_sigma.gains(results, "test") == [
+        (10.0, pytest.approx(5)),
+        (20.0, pytest.approx(15)),
+    ]
 
 
 def test_the_page_of_results_knows_the_experiments():
     page = (Path(__file__).parents[1] / "docs" / "results.md").read_text()
     for name, count in re.findall(r"^\| `(\w+)[^|]*\|[^|]*\| (\d+) rows", page, re.M):
-        assert len(import_module(f"twostage.experiments.{name}").ROWS) == int(count), name
+        assert len(import_module(f"twostage.experiments.{name}").ROWS) == int(count), (
+            name
+        )
 
 
 def test_an_experiment_tells_its_defaults(capsys):
     with pytest.raises(SystemExit):
         cli.experiment("balancing", ["--help"])
     told = " ".join(capsys.readouterr().out.split())
-    assert "Tables 1, 2 and 5" in told and "(default: 700, with --quick 7)" in told and "(default: cifar10)" in told and "(default: 10)" in told
+    assert (
+        "Tables 1, 2 and 5" in told
+        and "(default: 700, with --quick 7)" in told
+        and "(default: cifar10)" in told
+        and "(default: 10)" in told
+    )
 
 
 def test_every_row_of_two_stages_is_a_setting_of_the_commands():
-    for preset, paper in (("cifar10", balancing), ("celeba", balancing_faces), ("cifar10", dai_wipf)):
+    for preset, paper in (
+        ("cifar10", balancing),
+        ("celeba", balancing_faces),
+        ("cifar10", dai_wipf),
+    ):
         for i, row in enumerate(paper.ROWS):
             config.resolve(1, preset, **row.settings["stage1"])
             config.resolve(2, preset, **row.settings["stage2"])
@@ -168,19 +327,42 @@ def test_every_row_of_two_stages_is_a_setting_of_the_commands():
         for data in rae.SETTINGS:
             config.resolve(1, "mnist", **rae.stage1(row.name, data))
     assert len(balancing.ROWS) == 14 + 1 + 3 and len(balancing_faces.ROWS) == 1 + 24
-    assert {rae.stage1(name, "cifar10")["epochs"] for name in ("RAE-GP", "CV-VAE", "WAE")} == {70} and rae.stage1("WAE", "mnist")["epochs"] == rae.stage1("RAE", "cifar10")["epochs"] == 100
-    vae = assemble.stage1(config.resolve(1, "cifar10", **dai_wipf.ROWS[0].settings["stage1"]), (32, 32, 3))
-    assert sum(int(np.prod(weight.shape)) for part in (vae.encoder, vae.decoder) for weight in part.trainable_weights) == 2_195_171  # of the authors' default
-    assert rae.stage1("RAE", "cifar10")["kl_weight"] == pytest.approx(0.24) and rae.stage1("RAE", "mnist")["kl_weight"] == pytest.approx(0.032)
-    assert rae.stage1("RAE-L2", "mnist")["l2"] == pytest.approx(1.024e-4) and rae.stage1("VAE", "mnist")["gamma_start"] ** 2 == pytest.approx(0.156)
+    assert {
+        rae.stage1(name, "cifar10")["epochs"] for name in ("RAE-GP", "CV-VAE", "WAE")
+    } == {70} and rae.stage1("WAE", "mnist")["epochs"] == rae.stage1("RAE", "cifar10")[
+        "epochs"
+    ] == 100
+    vae = assemble.stage1(
+        config.resolve(1, "cifar10", **dai_wipf.ROWS[0].settings["stage1"]), (32, 32, 3)
+    )
+    assert (
+        sum(
+            int(np.prod(weight.shape))
+            for part in (vae.encoder, vae.decoder)
+            for weight in part.trainable_weights
+        )
+        == 2_195_171
+    )  # of the authors' default
+    assert rae.stage1("RAE", "cifar10")["kl_weight"] == pytest.approx(
+        0.24
+    ) and rae.stage1("RAE", "mnist")["kl_weight"] == pytest.approx(0.032)
+    assert rae.stage1("RAE-L2", "mnist")["l2"] == pytest.approx(
+        1.024e-4
+    ) and rae.stage1("VAE", "mnist")["gamma_start"] ** 2 == pytest.approx(0.156)
 
 
 def test_the_ill_posed_likelihood_grows_and_its_bound_holds(tmp_path):
     from twostage.experiments import ill_posed
 
     free, bound = ill_posed.ROWS[0], ill_posed.ROWS[2]
-    found = {row.name: ill_posed.measured(row, 0, {}, Setting(tmp_path, 12)) for row in (free, bound)}
+    found = {
+        row.name: ill_posed.measured(row, 0, {}, Setting(tmp_path, 12))
+        for row in (free, bound)
+    }
     cap = -5 * math.log(2 * math.pi * 1e-4)
-    assert ill_posed.cap(1e-4) == pytest.approx(cap) and bound.paper["log_likelihood"] == f"at most {cap:.2f}"
+    assert (
+        ill_posed.cap(1e-4) == pytest.approx(cap)
+        and bound.paper["log_likelihood"] == f"at most {cap:.2f}"
+    )
     assert cap - 3 < found[bound.name]["log_likelihood"] <= cap + 1e-3
     assert found[free.name]["log_likelihood"] > cap + 5

@@ -22,7 +22,9 @@ def write_images(folder, count, size=(12, 12), seed=0):
     folder.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(seed)
     for i in range(count):
-        Image.fromarray(generator.integers(0, 256, (size[1], size[0], 3), "uint8")).save(folder / f"{i:04d}.png")
+        Image.fromarray(
+            generator.integers(0, 256, (size[1], size[0], 3), "uint8")
+        ).save(folder / f"{i:04d}.png")
 
 
 def test_celeba_crop_and_resize_are_pillows_to_the_bit(tmp_path):
@@ -32,26 +34,44 @@ def test_celeba_crop_and_resize_are_pillows_to_the_bit(tmp_path):
     names = sorted(tmp_path.iterdir())
     assert images.shape[1:] == (64, 64, 3) and labels is None and 20 <= len(images) < 30
     decoded = {p.name: np.asarray(Image.open(p)) for p in names}
-    resized = {name: np.asarray(Image.fromarray(p[45:173, 25:153]).resize((64, 64), Image.Resampling.BILINEAR)) for name, p in decoded.items()}
-    assert all(any(np.array_equal(image, other) for other in resized.values()) for image in images)
+    resized = {
+        name: np.asarray(
+            Image.fromarray(p[45:173, 25:153]).resize(
+                (64, 64), Image.Resampling.BILINEAR
+            )
+        )
+        for name, p in decoded.items()
+    }
+    assert all(
+        any(np.array_equal(image, other) for other in resized.values())
+        for image in images
+    )
     face = decoded["0000.png"][45:173, 25:153].astype(float)
     taps = np.array([1, 3, 3, 1]) / 8
     padded = np.pad(face, ((1, 1), (1, 1), (0, 0)), "edge")
     rows = sum(t * padded[i : i + 128 : 2] for i, t in enumerate(taps))
     both = sum(t * rows[:, i : i + 128 : 2] for i, t in enumerate(taps))
-    assert np.abs(both - resized["0000.png"])[1:-1, 1:-1].max() <= 1  # the border has fewer taps
+    assert (
+        np.abs(both - resized["0000.png"])[1:-1, 1:-1].max() <= 1
+    )  # the border has fewer taps
 
 
 def test_celeba_crop_refuses_other_pictures(tmp_path):
     write_images(tmp_path, 3, (100, 100))
-    with pytest.raises(InputError, match="100x100, --crop 128 is for CelebA's 178x218: use --crop center --side"):
+    with pytest.raises(
+        InputError,
+        match="100x100, --crop 128 is for CelebA's 178x218: use --crop center --side",
+    ):
         data.load(tmp_path, crop=128, partial=True)
 
 
 def test_a_folders_split_depends_on_names_alone(tmp_path):
     write_images(tmp_path / "a", 200)
     before = data.load(tmp_path / "a", "test")[0]
-    assert 8 <= len(before) <= 36 and len(before) + len(data.load(tmp_path / "a")[0]) == 200
+    assert (
+        8 <= len(before) <= 36
+        and len(before) + len(data.load(tmp_path / "a")[0]) == 200
+    )
     write_images(tmp_path / "a" / "more", 50, seed=1)
     after = data.load(tmp_path / "a", "test")[0]
     assert all(any(np.array_equal(image, other) for other in after) for image in before)
@@ -63,20 +83,29 @@ def test_own_train_and_test_folders_are_the_splits(tmp_path):
     assert len(data.load(tmp_path)[0]) == 7 and len(data.load(tmp_path, "test")[0]) == 3
 
 
-@pytest.mark.parametrize("crop, rows, columns", [(140, (39, 179), (19, 159)), (148, (35, 183), (15, 163))])
+@pytest.mark.parametrize(
+    "crop, rows, columns", [(140, (39, 179), (19, 159)), (148, (35, 183), (15, 163))]
+)
 @pytest.mark.parametrize("kind", ["bilinear", "nearest", "bicubic"])
 def test_the_other_papers_crops_and_filters(tmp_path, crop, rows, columns, kind):
     write_images(tmp_path, 30, celeba.SIZE)
-    images, _ = data.load(tmp_path, "train", crop=crop, side=32, resize=kind, partial=True)
+    images, _ = data.load(
+        tmp_path, "train", crop=crop, side=32, resize=kind, partial=True
+    )
     with Image.open(tmp_path / split_of(Folder(tmp_path), "train").names[0]) as first:
         face = np.asarray(first)[slice(*rows), slice(*columns)]
-    expected = Image.fromarray(face).resize((32, 32), getattr(Image.Resampling, kind.upper()))
+    expected = Image.fromarray(face).resize(
+        (32, 32), getattr(Image.Resampling, kind.upper())
+    )
     np.testing.assert_array_equal(images[0], np.asarray(expected))
 
 
 def test_pictures_of_every_kind_become_what_a_viewer_shows(tmp_path):
     generator = np.random.default_rng(0)
-    colours, grey = generator.integers(0, 256, (6, 4, 3), "uint8"), generator.integers(0, 256, (6, 4), "uint8")
+    colours, grey = (
+        generator.integers(0, 256, (6, 4, 3), "uint8"),
+        generator.integers(0, 256, (6, 4), "uint8"),
+    )
     alpha = np.where(grey > 128, 255, 0).astype("uint8")
     on_white = np.where(alpha[..., None] > 0, colours, 255)
     exif = Image.Exif()
@@ -84,10 +113,22 @@ def test_pictures_of_every_kind_become_what_a_viewer_shows(tmp_path):
     cases = {
         "rgb.png": (Image.fromarray(colours), {}, colours),
         "grey.png": (Image.fromarray(grey), {}, grey[..., None]),
-        "palette.gif": (Image.fromarray(grey).convert("P"), {}, np.repeat(grey[..., None], 3, 2)),
+        "palette.gif": (
+            Image.fromarray(grey).convert("P"),
+            {},
+            np.repeat(grey[..., None], 3, 2),
+        ),
         "alpha.png": (Image.fromarray(np.dstack([colours, alpha])), {}, on_white),
-        "alpha.webp": (Image.fromarray(np.dstack([colours, alpha])), {"lossless": True, "exact": True}, on_white),
-        "grey_alpha.png": (Image.fromarray(np.dstack([grey, alpha]), "LA"), {}, np.where(alpha > 0, grey, 255)[..., None]),
+        "alpha.webp": (
+            Image.fromarray(np.dstack([colours, alpha])),
+            {"lossless": True, "exact": True},
+            on_white,
+        ),
+        "grey_alpha.png": (
+            Image.fromarray(np.dstack([grey, alpha]), "LA"),
+            {},
+            np.where(alpha > 0, grey, 255)[..., None],
+        ),
         "deep.png": (Image.fromarray(grey.astype("uint16") * 257), {}, grey[..., None]),
         "colours.bmp": (Image.fromarray(colours), {}, colours),
         "turned.png": (Image.fromarray(colours), {"exif": exif}, np.rot90(colours, -1)),
@@ -95,15 +136,26 @@ def test_pictures_of_every_kind_become_what_a_viewer_shows(tmp_path):
     for name, (image, options, expected) in cases.items():
         image.save(tmp_path / name, **options)
         np.testing.assert_array_equal(decoded(tmp_path / name), expected, err_msg=name)
-    smooth = Image.fromarray(np.tile(np.arange(0, 256, 8, "uint8")[:, None, None], (1, 32, 3)))
+    smooth = Image.fromarray(
+        np.tile(np.arange(0, 256, 8, "uint8")[:, None, None], (1, 32, 3))
+    )
     smooth.convert("CMYK").save(tmp_path / "print.jpg", quality=95)
-    assert np.abs(decoded(tmp_path / "print.jpg").astype(int) - np.asarray(smooth)).max() <= 4
+    assert (
+        np.abs(decoded(tmp_path / "print.jpg").astype(int) - np.asarray(smooth)).max()
+        <= 4
+    )
 
 
 def test_resize_comparison_draws_a_row_a_filter(tmp_path, capsys):
     write_images(tmp_path / "faces", 30, celeba.SIZE)
-    cli.data(["resize-comparison", str(tmp_path / "faces"), "--out", str(tmp_path / "r.png")])
-    rough = {line.split(":")[0]: float(line.split()[-1]) for line in capsys.readouterr().out.splitlines() if "roughness" in line}
+    cli.data(
+        ["resize-comparison", str(tmp_path / "faces"), "--out", str(tmp_path / "r.png")]
+    )
+    rough = {
+        line.split(":")[0]: float(line.split()[-1])
+        for line in capsys.readouterr().out.splitlines()
+        if "roughness" in line
+    }
     assert rough["nearest"] > rough["bicubic"] > rough["bilinear"]
     with Image.open(tmp_path / "r.png") as picture:
         assert picture.size == (8 * 65, 3 * 65)
@@ -111,9 +163,13 @@ def test_resize_comparison_draws_a_row_a_filter(tmp_path, capsys):
 
 def test_grey_and_coloured_pictures_are_compared_too(tmp_path):
     write_images(tmp_path / "faces", 4, celeba.SIZE)
-    with Image.open(tmp_path / "faces" / min(path.name for path in (tmp_path / "faces").iterdir())) as picture:
+    with Image.open(
+        tmp_path / "faces" / min(path.name for path in (tmp_path / "faces").iterdir())
+    ) as picture:
         picture.convert("L").save(tmp_path / "faces" / "grey.png")
-    cli.data(["resize-comparison", str(tmp_path / "faces"), "--out", str(tmp_path / "r.png")])
+    cli.data(
+        ["resize-comparison", str(tmp_path / "faces"), "--out", str(tmp_path / "r.png")]
+    )
 
 
 def test_what_may_not_be_read_is_told_as_input(tmp_path, capsys, monkeypatch):
@@ -121,13 +177,29 @@ def test_what_may_not_be_read_is_told_as_input(tmp_path, capsys, monkeypatch):
     write_images(tmp_path / "train", 12)
     write_images(tmp_path / "test", 2)
     np.save(tmp_path / "x.npy", np.zeros((20, 8, 8), "uint8"))
-    closed = lambda path, *more, **options: (_ for _ in ()).throw(PermissionError(13, "Permission denied", str(path)))  # noqa: E731
+    closed = lambda path, *more, **options: (_ for _ in ()).throw(
+        PermissionError(13, "Permission denied", str(path))
+    )  # noqa: E731
     for name, source in (("os.scandir", tmp_path), ("numpy.load", tmp_path / "x.npy")):
-        with monkeypatch.context() as patch, pytest.raises(InputError, match=f"received {source}, which cannot be read .Permission denied.: make it readable"):
+        with (
+            monkeypatch.context() as patch,
+            pytest.raises(
+                InputError,
+                match=(
+                    f"received {source}, which cannot be read .Permission denied.: make"
+                    " it readable"
+                ),
+            ),
+        ):
             patch.setattr(name, closed)
             data.load(source)
     item = str(tmp_path / "train" / "0003.png")
-    monkeypatch.setattr("builtins.open", lambda path, *more, _open=open, **options: closed(path) if str(path) == item else _open(path, *more, **options))
+    monkeypatch.setattr(
+        "builtins.open",
+        lambda path, *more, _open=open, **options: (
+            closed(path) if str(path) == item else _open(path, *more, **options)
+        ),
+    )
     with pytest.raises(Broken, match="it cannot be read: Permission denied"):
         Folder.read(item)
 
@@ -143,8 +215,17 @@ def test_broken_pictures_are_listed_with_their_reasons_or_left_out(tmp_path, cap
     with pytest.raises(InputError) as told:
         data.load(tmp_path)
     text = str(told.value)
-    assert "\n" not in text and f"4 of 16 pictures in the train split of {tmp_path} cannot be read: train/a.png (" in text and "--skip-broken" in text
-    assert "b.jpg (empty file)" in text and "c.gif (no picture)" in text and "d.png (Image size (400000000 pixels) exceeds limit" in text
+    assert (
+        "\n" not in text
+        and f"4 of 16 pictures in the train split of {tmp_path} cannot be read: train/a.png ("
+        in text
+        and "--skip-broken" in text
+    )
+    assert (
+        "b.jpg (empty file)" in text
+        and "c.gif (no picture)" in text
+        and "d.png (Image size (400000000 pixels) exceeds limit" in text
+    )
     images, _ = data.load(tmp_path, skip_broken=True)
     assert len(images) == 12 and "left out" in capsys.readouterr().err
     for name in range(12):
@@ -158,18 +239,32 @@ def _bomb():
     import struct
     import zlib
 
-    chunk = lambda kind, body: struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))  # noqa: E731
+    chunk = lambda kind, body: (
+        struct.pack(">I", len(body))
+        + kind
+        + body
+        + struct.pack(">I", zlib.crc32(kind + body))
+    )  # noqa: E731
     header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
 
 
-def test_a_folder_a_class_gives_labels_and_hidden_files_and_outward_links_do_not_count(tmp_path):
+def test_a_folder_a_class_gives_labels_and_hidden_files_and_outward_links_do_not_count(
+    tmp_path,
+):
     for split, count in (("train", 5), ("test", 2)):
         write_images(tmp_path / "set" / split / "cats", count)
         write_images(tmp_path / "set" / split / "apes", count + 1)
     write_images(tmp_path / "elsewhere", 3)
     write_images(tmp_path / "set" / "train" / ".cache", 2)
-    (tmp_path / "set" / "train" / "cats" / "link.png").symlink_to(tmp_path / "elsewhere" / "0000.png")
+    (tmp_path / "set" / "train" / "cats" / "link.png").symlink_to(
+        tmp_path / "elsewhere" / "0000.png"
+    )
     (tmp_path / "set" / "train" / "cats" / "._0000.png").write_bytes(b"left by a Mac")
     write_images(tmp_path / "set" / "train" / "bats", 1)  # which the test split has not
     images, labels = data.load(tmp_path / "set")
@@ -181,7 +276,13 @@ def test_names_that_are_no_utf_8_and_files_that_cannot_be_read(tmp_path):
     write_images(tmp_path, 40)
     os.rename(tmp_path / "0001.png", os.fsencode(tmp_path) + b"/caf\xe9.png")
     assert sum(len(data.load(tmp_path, split)[0]) for split in ("train", "test")) == 40
-    with pytest.raises(InputError, match="gone.png, which cannot be read .No such file or directory.: make it readable, or remove it"):
+    with pytest.raises(
+        InputError,
+        match=(
+            "gone.png, which cannot be read .No such file or directory.: make it"
+            " readable, or remove it"
+        ),
+    ):
         Folder.read(str(tmp_path / "gone.png"))
 
 
@@ -197,29 +298,54 @@ def test_grey_pictures_among_coloured_ones_become_coloured(tmp_path):
         np.testing.assert_array_equal(images[row], np.repeat(grey[..., None], 3, 2))
 
 
-def test_celebas_partition_is_the_official_one_and_a_part_is_refused(tmp_path, monkeypatch):
+def test_celebas_partition_is_the_official_one_and_a_part_is_refused(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(celeba, "COUNTS", {"train": 7, "validation": 2, "test": 3})
     folder = tmp_path / "img_align_celeba"
     write_images(folder, 11, celeba.SIZE)
-    with pytest.raises(InputError, match=r"received 11 pictures in .*img_align_celeba, CelebA has 12: complete them, take a part with --partial"):
+    with pytest.raises(
+        InputError,
+        match=(
+            r"received 11 pictures in .*img_align_celeba, CelebA has 12: complete them,"
+            r" take a part with --partial"
+        ),
+    ):
         data.load(folder, crop=128)
     write_images(folder, 12, celeba.SIZE)
 
     def found(split):
-        every = [data.load(folder, name, crop=128, side=32)[0] for name in celeba.COUNTS]
+        every = [
+            data.load(folder, name, crop=128, side=32)[0] for name in celeba.COUNTS
+        ]
         assert [len(images) for images in every] == [7, 2, 3]
         names = split_of(Folder(folder), split, official=True).names
-        face = decode((folder / names[0]).read_bytes(), names[0]).crop((25, 45, 153, 173)).resize((32, 32), Image.Resampling.BILINEAR)
-        np.testing.assert_array_equal(every[list(celeba.COUNTS).index(split)][0], np.asarray(face))
+        face = (
+            decode((folder / names[0]).read_bytes(), names[0])
+            .crop((25, 45, 153, 173))
+            .resize((32, 32), Image.Resampling.BILINEAR)
+        )
+        np.testing.assert_array_equal(
+            every[list(celeba.COUNTS).index(split)][0], np.asarray(face)
+        )
         return [int(name.removesuffix(".png")) for name in names]
 
-    assert (found("train"), found("validation"), found("test")) == ([*range(7)], [7, 8], [9, 10, 11])
+    assert (found("train"), found("validation"), found("test")) == (
+        [*range(7)],
+        [7, 8],
+        [9, 10, 11],
+    )
     listing = tmp_path / "list_eval_partition.txt"
     splits = [2, 0, 0, 0, 1, 0, 0, 1, 0, 0, 2, 2]
-    listing.write_text("\n".join(f"{i:04d}.jpg {number}" for i, number in enumerate(splits)))
+    listing.write_text(
+        "\n".join(f"{i:04d}.jpg {number}" for i, number in enumerate(splits))
+    )
     assert (found("validation"), found("test")) == ([4, 7], [0, 10, 11])
     listing.write_text("0000.jpg 0\n")
-    with pytest.raises(InputError, match="names 1 of the pictures in .* as train, expected 7: fetch it again"):
+    with pytest.raises(
+        InputError,
+        match="names 1 of the pictures in .* as train, expected 7: fetch it again",
+    ):
         data.load(folder, crop=128)
 
 
@@ -227,8 +353,15 @@ def test_validation_is_a_folder_or_refused(tmp_path):
     for split in ("train", "test", "validation"):
         write_images(tmp_path / "a" / split, len(split))
     write_images(tmp_path / "b", 30)
-    assert [len(data.load(tmp_path / "a", split)[0]) for split in data.SPLITS] == [5, 10, 4]
-    with pytest.raises(InputError, match="has no validation split: make folders train, validation and test"):
+    assert [len(data.load(tmp_path / "a", split)[0]) for split in data.SPLITS] == [
+        5,
+        10,
+        4,
+    ]
+    with pytest.raises(
+        InputError,
+        match="has no validation split: make folders train, validation and test",
+    ):
         data.load(tmp_path / "b", "validation")
     with pytest.raises(InputError, match="'digits' has no validation split"):
         data.load("digits", "validation")

@@ -5,16 +5,27 @@ import fuzz_pictures
 
 def test_mutated_pictures_are_refused_or_read_as_pillow_reads_them():
     found = [case for _, _, case in fuzz_pictures.run(600)]
-    read, refused = [case for case in found if "difference" in case], [case for case in found if "refused" in case]
+    read, refused = (
+        [case for case in found if "difference" in case],
+        [case for case in found if "refused" in case],
+    )
     assert len(found) == 600 == len(read) + len(refused)  # no crash
-    assert len(read) > 100 and len(refused) > 100 and all(case["difference"] <= 1 for case in read)
+    assert (
+        len(read) > 100
+        and len(refused) > 100
+        and all(case["difference"] <= 1 for case in read)
+    )
 
 
 def test_the_judge_sees_a_difference_and_a_crash(monkeypatch):
     """A check that could not fail would be none."""
     name, content = "rgb.png", fuzz_pictures.bases()["rgb.png"]
     decode = fuzz_pictures.decode
-    monkeypatch.setattr(fuzz_pictures, "decode", lambda *arguments: decode(*arguments).point(lambda level: min(level + 2, 255)))
+    monkeypatch.setattr(
+        fuzz_pictures,
+        "decode",
+        lambda *arguments: decode(*arguments).point(lambda level: min(level + 2, 255)),
+    )
     assert fuzz_pictures.judge(name, content)["difference"] == 2
     monkeypatch.setattr(fuzz_pictures.sys, "executable", "false")
     assert [case for _, _, case in fuzz_pictures.run(2)] == [{"crash": 1}] * 2

@@ -21,10 +21,17 @@ BACKEND = keras.backend.backend()
 
 
 def start(*arguments):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)]),
+    }
     return subprocess.Popen(
-        [sys.executable, str(HERE / "gamma_modes.py"), *map(str, arguments)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )  # fmt: skip
+        [sys.executable, str(HERE / "gamma_modes.py"), *map(str, arguments)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -49,16 +56,28 @@ def test_two_processes_are_the_numpy_loop_and_equal_one(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    processes = {rank: start("process", rank, port, tmp_path / f"{rank}.json") for rank in (0, 1, -1)}
+    processes = {
+        rank: start("process", rank, port, tmp_path / f"{rank}.json")
+        for rank in (0, 1, -1)
+    }
     errors = {rank: process.communicate()[1] for rank, process in processes.items()}
     for rank, process in processes.items():
-        assert process.returncode == 0, f"process {rank} ended with {process.returncode}:\n{errors[rank][-6000:]}"
-    found = {rank: json.loads((tmp_path / f"{rank}.json").read_text()) for rank in processes}
+        assert process.returncode == 0, (
+            f"process {rank} ended with {process.returncode}:\n{errors[rank][-6000:]}"
+        )
+    found = {
+        rank: json.loads((tmp_path / f"{rank}.json").read_text()) for rank in processes
+    }
     assert max(one.pop("deviation") for one in found.values()) <= 1e-5
-    assert max(one.pop("stranger's deviation") for one in found.values()) <= STRANGERS_TOLERANCE
+    assert (
+        max(one.pop("stranger's deviation") for one in found.values())
+        <= STRANGERS_TOLERANCE
+    )
     for rank in (0, 1):
         for name, expected in found[-1].items():
-            np.testing.assert_allclose(found[rank][name], expected, rtol=1e-5, atol=1e-6, err_msg=name)
+            np.testing.assert_allclose(
+                found[rank][name], expected, rtol=1e-5, atol=1e-6, err_msg=name
+            )
 
 
 class Replicas:  # what check_replicas asks of a strategy
@@ -68,12 +87,24 @@ class Replicas:  # what check_replicas asks of a strategy
 
 def test_batches_that_do_not_divide_by_the_replicas_are_refused():
     x = np.zeros((86, 6), "float32")
-    for data, options in ((x, {"batch_size": 16}), (x[:64], {}), (Batches(x, 20), {}), (x, {"batch_size": 20, "validation_split": 0.5})):
+    for data, options in (
+        (x, {"batch_size": 16}),
+        (x[:64], {}),
+        (Batches(x, 20), {}),
+        (x, {"batch_size": 20, "validation_split": 0.5}),
+    ):
         check_replicas(Replicas(1), data, **options)
     check_replicas(Replicas(2), x, 16)
     check_replicas(Replicas(2), Batches(x, 20))
     for data, options, shown in (
-        (x, {"batch_size": 17}, "batches of 17, 1 examples on 2 replicas, expected each to divide by 2: choose such a batch_size"),
+        (
+            x,
+            {"batch_size": 17},
+            (
+                "batches of 17, 1 examples on 2 replicas, expected each to divide by 2:"
+                " choose such a batch_size"
+            ),
+        ),
         (x[:65], {}, "batches of 32, 1 examples"),
         (x, {"batch_size": 20, "validation_split": 0.5}, "batches of 20, 3 examples"),
         (Batches(x, 17), {}, "batches of 17 examples"),
@@ -93,7 +124,10 @@ def test_tf_data_must_drop_its_remainder_on_replicas():
         check_replicas(Replicas(2), rows.batch(16))
 
 
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="on JAX an exception inside fit costs the model its weights")
+@pytest.mark.skipif(
+    BACKEND != "tensorflow",
+    reason="on JAX an exception inside fit costs the model its weights",
+)
 def test_an_interrupted_fit_leaves_no_rule_at_work():
     class Interrupt(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -118,11 +152,26 @@ def test_the_weights_of_a_fit_leave_nothing_at_work(kept, tmp_path):
     vae, x = linear_vae(log_var=-60.0), np.ones((32, 6), "float32")
     vae.compile(keras.optimizers.SGD(0.0))
     path = tmp_path / "vae.keras"
-    keeper = keras.callbacks.EarlyStopping("loss", patience=1, restore_best_weights=True) if kept == "restored" else keras.callbacks.ModelCheckpoint(path)
-    vae.fit(x, epochs=4, verbose=0, callbacks=[callbacks.ComputedGamma("batch"), callbacks.FreeBits(0.5), keeper])
+    keeper = (
+        keras.callbacks.EarlyStopping("loss", patience=1, restore_best_weights=True)
+        if kept == "restored"
+        else keras.callbacks.ModelCheckpoint(path)
+    )
+    vae.fit(
+        x,
+        epochs=4,
+        verbose=0,
+        callbacks=[callbacks.ComputedGamma("batch"), callbacks.FreeBits(0.5), keeper],
+    )
     if kept == "saved":
         vae = keras.saving.load_model(path)
     before = float(vae.gamma)
     for others in ([], [callbacks.GammaSchedule(lambda t: before, unit="epoch")]):
-        free = vae.fit(x, epochs=2, verbose=0, callbacks=[callbacks.FreeBits(0.25), *others]).history["free_bits"]
-        assert float(vae.gamma) == pytest.approx(before) and free == [0.25] * 2 and float(vae.free_bits) == 0.0
+        free = vae.fit(
+            x, epochs=2, verbose=0, callbacks=[callbacks.FreeBits(0.25), *others]
+        ).history["free_bits"]
+        assert (
+            float(vae.gamma) == pytest.approx(before)
+            and free == [0.25] * 2
+            and float(vae.free_bits) == 0.0
+        )

@@ -11,16 +11,35 @@ from twostage.experiments import beta_sigma, gamma_rules, two_stages
 from twostage.experiments.rows import Row, Setting
 from twostage.metrics.random_network import random_network
 
-SMALL = {"network": "resnet", "num_scale": 2, "base_dim": 4, "fc_dim": 16, "latent_dim": 4, "pad": 0, "batch_size": 30}  # the papers' have tests of their own
+SMALL = {
+    "network": "resnet",
+    "num_scale": 2,
+    "base_dim": 4,
+    "fc_dim": 16,
+    "latent_dim": 4,
+    "pad": 0,
+    "batch_size": 30,
+}  # the papers' have tests of their own
 
 
 @pytest.fixture
 def made(tmp_path, monkeypatch):
     """A file of 60 images, looked at by the random network; no SavedModels."""
     generator = np.random.default_rng(0)
-    images, labels = generator.integers(0, 256, (60, 8, 8, 1), "uint8"), np.arange(60) % 2
-    np.savez(tmp_path / "made.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
-    monkeypatch.setattr(evaluation, "chosen_extractor", lambda config, *named: random_network())
+    images, labels = (
+        generator.integers(0, 256, (60, 8, 8, 1), "uint8"),
+        np.arange(60) % 2,
+    )
+    np.savez(
+        tmp_path / "made.npz",
+        x_train=images,
+        y_train=labels,
+        x_test=images,
+        y_test=labels,
+    )
+    monkeypatch.setattr(
+        evaluation, "chosen_extractor", lambda config, *named: random_network()
+    )
     monkeypatch.setattr(protocol, "SPLITS", {"fid10k_test": ("test", 60)})
     monkeypatch.setattr(recipes, "finish", lambda stage, following: None)
     return str(tmp_path / "made.npz")
@@ -28,16 +47,43 @@ def made(tmp_path, monkeypatch):
 
 def test_images_rows_train_measure_and_draw(tmp_path, made, monkeypatch):
     """Both families, an epoch each."""
-    monkeypatch.setattr(beta_sigma, "ROWS", [row for row in beta_sigma.ROWS if row.name.endswith(" 1")])
+    monkeypatch.setattr(
+        beta_sigma, "ROWS", [row for row in beta_sigma.ROWS if row.name.endswith(" 1")]
+    )
     monkeypatch.setattr(beta_sigma, "BETAS", (1.0,))
     monkeypatch.setattr(beta_sigma, "COMMON", SMALL)
-    cli.experiment("beta_sigma", ["--out", str(tmp_path / "out"), "--epochs", "1", "--seeds", "1", "--data", made])
+    cli.experiment(
+        "beta_sigma",
+        [
+            "--out",
+            str(tmp_path / "out"),
+            "--epochs",
+            "1",
+            "--seeds",
+            "1",
+            "--data",
+            made,
+        ],
+    )
     folder = tmp_path / "out" / "1-epochs"
     found = json.loads((folder / "constant_1-0.json").read_text())
-    assert found["test"] >= found["one optimum"] >= found["beta / 2"] == found["1 / 2"] and found["test"] == found["train"]
+    assert (
+        found["test"] >= found["one optimum"] >= found["beta / 2"] == found["1 / 2"]
+        and found["test"] == found["train"]
+    )
     assert "beta / 2" not in json.loads((folder / "Beta-Sigma_1-0.json").read_text())
     with pytest.raises(SystemExit):  # rows of other data would be taken as they are
-        cli.experiment("beta_sigma", ["--out", str(tmp_path / "out"), "--epochs", "1", "--data", str(tmp_path / "others.npz")])
+        cli.experiment(
+            "beta_sigma",
+            [
+                "--out",
+                str(tmp_path / "out"),
+                "--epochs",
+                "1",
+                "--data",
+                str(tmp_path / "others.npz"),
+            ],
+        )
     page = (folder / "report.html").read_text()
     assert page.count("data:image/png") == 2 and "225.8" in page and "Model B" in page
 
@@ -46,42 +92,119 @@ def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypa
     """Lengths of 10 and 20 epochs at a tenth: the longer row's history begins with the shorter one's; what is finished is not trained again."""
     second = {"width": 8, "depth": 1, "batch_size": 30, "epochs": 20, "halve_every": 10}
     first = Row("a, 10", {"stage1": {**SMALL, "epochs": 10}, "stage2": second})
-    longer = Row("a, 20", {"stage1": {**SMALL, "epochs": 20}, "stage2": second, "grown": first})
+    longer = Row(
+        "a, 20", {"stage1": {**SMALL, "epochs": 20}, "stage2": second, "grown": first}
+    )
     setting = Setting(tmp_path, 1, made, partial=True)
-    told = [two_stages.measured(row, 0, setting, 10, "digits") for row in (first, longer)]
-    histories = [(setting.path(row, 0) / "stage1" / "history.csv").read_text().splitlines() for row in (first, longer)]
+    told = [
+        two_stages.measured(row, 0, setting, 10, "digits") for row in (first, longer)
+    ]
+    histories = [
+        (setting.path(row, 0) / "stage1" / "history.csv").read_text().splitlines()
+        for row in (first, longer)
+    ]
     assert [len(history) for history in histories] == [2, 3]
-    dated = lambda line: [value for name, value in zip(histories[0][0].split(","), line.split(",")) if "second" not in name]  # noqa: E731
+    dated = lambda line: [
+        value
+        for name, value in zip(histories[0][0].split(","), line.split(","))
+        if "second" not in name
+    ]  # noqa: E731
     assert dated(histories[1][1]) == dated(histories[0][1])
-    assert len((setting.path(longer, 0) / "stage2" / "history.csv").read_text().splitlines()) == 3
-    assert {"REC", "GEN-1", "GEN-2 mean", "GEN-2 noise", "GEN-2 normalised", "mse", "variance law", "variance law, E[sigma]", "inactive", "inactive, E[sigma]"} == set(told[0]) and told[0] != told[1]
+    assert (
+        len(
+            (setting.path(longer, 0) / "stage2" / "history.csv")
+            .read_text()
+            .splitlines()
+        )
+        == 3
+    )
+    assert {
+        "REC",
+        "GEN-1",
+        "GEN-2 mean",
+        "GEN-2 noise",
+        "GEN-2 normalised",
+        "mse",
+        "variance law",
+        "variance law, E[sigma]",
+        "inactive",
+        "inactive, E[sigma]",
+    } == set(told[0]) and told[0] != told[1]
     assert told[0]["variance law, E[sigma]"] != told[0]["variance law"]
-    assert json.loads((setting.path(first, 0) / "stage1" / "config.json").read_text())["config"]["partial"]
+    assert json.loads((setting.path(first, 0) / "stage1" / "config.json").read_text())[
+        "config"
+    ]["partial"]
     monkeypatch.setattr(recipes, "stage1", None)
     monkeypatch.setattr(recipes, "stage2", None)
     assert two_stages.measured(longer, 0, setting, 10, "digits") == told[1]
 
 
-def test_every_rule_of_gamma_is_a_row_with_one_second_stage(tmp_path, made, monkeypatch, capsys):
+def test_every_rule_of_gamma_is_a_row_with_one_second_stage(
+    tmp_path, made, monkeypatch, capsys
+):
     for row in gamma_rules.ROWS:
         config.resolve(1, "cifar10", **row.settings)
-    monkeypatch.setattr(gamma_rules, "ROWS", [Row(row.name, {**row.settings, **SMALL}) for row in gamma_rules.ROWS if row.name in ("ema", "learned, rate times 10")])
+    monkeypatch.setattr(
+        gamma_rules,
+        "ROWS",
+        [
+            Row(row.name, {**row.settings, **SMALL})
+            for row in gamma_rules.ROWS
+            if row.name in ("ema", "learned, rate times 10")
+        ],
+    )
     data, few = tmp_path / "digits-few.npz", np.load(made)
-    np.savez(data, **{name: np.concatenate([few[name]] * 2) for name in few})  # a batch of the second stage's
+    np.savez(
+        data, **{name: np.concatenate([few[name]] * 2) for name in few}
+    )  # a batch of the second stage's
     with pytest.raises(SystemExit):
-        cli.experiment("gamma_rules", ["--out", str(tmp_path / "out"), "--data", made])  # of no preset
-    arguments = ["--out", str(tmp_path / "out"), "--epochs", "2", "--seeds", "1", "--data", str(data)]
+        cli.experiment(
+            "gamma_rules", ["--out", str(tmp_path / "out"), "--data", made]
+        )  # of no preset
+    arguments = [
+        "--out",
+        str(tmp_path / "out"),
+        "--epochs",
+        "2",
+        "--seeds",
+        "1",
+        "--data",
+        str(data),
+    ]
     cli.experiment("gamma_rules", [*arguments, "--precision", "mixed_bfloat16"])
     assert keras.config.dtype_policy().name == "float32"  # of what measures
     capsys.readouterr()
-    with pytest.raises(SystemExit):  # rows of another precision would be taken as they are
+    with pytest.raises(
+        SystemExit
+    ):  # rows of another precision would be taken as they are
         cli.experiment("gamma_rules", arguments)
-    assert f"has rows of gamma_rules on {data}, mixed_bfloat16, received gamma_rules on {data}: take another" in capsys.readouterr().err
+    assert (
+        f"has rows of gamma_rules on {data}, mixed_bfloat16, received gamma_rules on"
+        f" {data}: take another" in capsys.readouterr().err
+    )
     folder = tmp_path / "out" / "2-epochs"
-    ema, learned = (json.loads((folder / f"{name}-0.json").read_text()) for name in ("ema", "learned_rate_times_10"))
-    assert ema.keys() == learned.keys() and {"GEN-2 normalised", "mixture of 10", "evidence", "KL"} < ema.keys()
+    ema, learned = (
+        json.loads((folder / f"{name}-0.json").read_text())
+        for name in ("ema", "learned_rate_times_10")
+    )
+    assert (
+        ema.keys() == learned.keys()
+        and {"GEN-2 normalised", "mixture of 10", "evidence", "KL"} < ema.keys()
+    )
     told = json.loads((folder / "ema-0" / "results.json").read_text())["stage1"]
-    assert ema["gamma^2 over training mse"] == pytest.approx(told["gamma"] ** 2 / told["mse"])
-    settings = [json.loads((folder / name / "stage2" / "config.json").read_text())["config"] for name in ("ema-0", "learned_rate_times_10-0")]
-    assert settings[0] == settings[1] and settings[0]["precision"] == "mixed_bfloat16" and "1 of 5 seeds, mixed_bfloat16" in (folder / "results.md").read_text()
-    assert settings[0]["epochs"] == round(400 * 2 / 120) and len(list(folder.glob("figure-*.svg"))) == 4
+    assert ema["gamma^2 over training mse"] == pytest.approx(
+        told["gamma"] ** 2 / told["mse"]
+    )
+    settings = [
+        json.loads((folder / name / "stage2" / "config.json").read_text())["config"]
+        for name in ("ema-0", "learned_rate_times_10-0")
+    ]
+    assert (
+        settings[0] == settings[1]
+        and settings[0]["precision"] == "mixed_bfloat16"
+        and "1 of 5 seeds, mixed_bfloat16" in (folder / "results.md").read_text()
+    )
+    assert (
+        settings[0]["epochs"] == round(400 * 2 / 120)
+        and len(list(folder.glob("figure-*.svg"))) == 4
+    )

@@ -15,7 +15,9 @@ def images_vae(images):
     flat = keras.layers.Flatten()(inputs)
     model = StrangersVAE()
     model.encoder = keras.Model(inputs, [flat, keras.layers.Rescaling(0.0)(flat)])
-    model.decoder = keras.Sequential([keras.Input((flat.shape[1],)), keras.layers.Reshape(images.shape[1:])])
+    model.decoder = keras.Sequential(
+        [keras.Input((flat.shape[1],)), keras.layers.Reshape(images.shape[1:])]
+    )
     return model
 
 
@@ -27,18 +29,33 @@ def test_image_grid_shows_originals_beside_reconstructions_and_the_same_z(tmp_pa
     grid.on_train_begin()
     for epoch in range(4):
         grid.on_epoch_end(epoch, {})
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{kind}_000{e}.png" for kind in ("reconstructions", "samples") for e in (2, 4)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"{kind}_000{e}.png" for kind in ("reconstructions", "samples") for e in (2, 4)
+    ]
     with Image.open(tmp_path / "reconstructions_0002.png") as file:
         picture = np.asarray(file)
     factor = 512 // 20
     picture = picture[::factor, ::factor]
     assert picture.shape == (20, 20, 3)
-    np.testing.assert_array_equal(picture[:4, :4], picture[:4, 5:9])  # an original and, right of it, its reconstruction
-    np.testing.assert_array_equal(picture[:4, :4], np.rint(callbacks.contract.random_subset(images, 8)[0] * 255))
-    assert (tmp_path / "samples_0002.png").read_bytes() == (tmp_path / "samples_0004.png").read_bytes()
-    z = np.random.default_rng(0).standard_normal((16, 48), dtype="float32")[0].reshape(4, 4, 3)
+    np.testing.assert_array_equal(
+        picture[:4, :4], picture[:4, 5:9]
+    )  # an original and, right of it, its reconstruction
+    np.testing.assert_array_equal(
+        picture[:4, :4], np.rint(callbacks.contract.random_subset(images, 8)[0] * 255)
+    )
+    assert (tmp_path / "samples_0002.png").read_bytes() == (
+        tmp_path / "samples_0004.png"
+    ).read_bytes()
+    z = (
+        np.random.default_rng(0)
+        .standard_normal((16, 48), dtype="float32")[0]
+        .reshape(4, 4, 3)
+    )
     with Image.open(tmp_path / "samples_0002.png") as file:
-        np.testing.assert_array_equal(np.asarray(file)[::factor, ::factor][:4, :4], np.rint(np.clip(z, 0, 1) * 255))
+        np.testing.assert_array_equal(
+            np.asarray(file)[::factor, ::factor][:4, :4],
+            np.rint(np.clip(z, 0, 1) * 255),
+        )
 
 
 def test_image_grid_needs_pillow(tmp_path, monkeypatch):
@@ -49,5 +66,7 @@ def test_image_grid_needs_pillow(tmp_path, monkeypatch):
 
 def test_image_grid_config_round_trip():
     callback = callbacks.ImageGrid("folder", latent_dim=3, rows=5, seed=2)
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(callback))
+    again = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(callback)
+    )
     assert again.get_config() == callback.get_config()

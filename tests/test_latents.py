@@ -15,15 +15,21 @@ def test_encode_is_the_posterior_row_by_row():
     x = np.random.default_rng(0).normal(size=(37, 6)).astype("float32")
     vae = linear_vae(log_var=-0.5)
     mean, log_var = encode(vae, x, batch_size=10)
-    np.testing.assert_allclose(mean, x @ vae.encoder.get_weights()[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        mean, x @ vae.encoder.get_weights()[0], rtol=1e-4, atol=1e-5
+    )
     np.testing.assert_allclose(log_var, -0.5)
 
 
 def test_redrawn_latents_follow_the_posterior_and_change_every_epoch():
-    moments = np.stack([np.full((50_000, 2), 3.0), np.full((50_000, 2), np.log(0.25))], axis=1).astype("float32")
+    moments = np.stack(
+        [np.full((50_000, 2), 3.0), np.full((50_000, 2), np.log(0.25))], axis=1
+    ).astype("float32")
     z = redraw(moments, np.random.default_rng(0))
     assert z.dtype == np.float32 and z.shape == (50_000, 2)
-    assert z.mean() == pytest.approx(3, abs=0.01) and z.std() == pytest.approx(0.5, abs=0.01)
+    assert z.mean() == pytest.approx(3, abs=0.01) and z.std() == pytest.approx(
+        0.5, abs=0.01
+    )
     batches = twostage_batches(moments)
     first = batches[0][0]
     np.testing.assert_array_equal(first, batches[0][0])
@@ -49,16 +55,22 @@ def test_normalizer_brings_the_deviation_to_its_target():
         normalizer.adapt(z)
         after = ops.convert_to_numpy(normalizer(fresh.astype("float32")))
         assert after.std(0).mean() == pytest.approx(target, rel=0.02)
-        np.testing.assert_allclose(after / fresh, target / z.std(0).mean(), rtol=1e-4)  # one scale, no centring
+        np.testing.assert_allclose(
+            after / fresh, target / z.std(0).mean(), rtol=1e-4
+        )  # one scale, no centring
     each = twostage.LatentNormalizer(per_latent=True)
     each.adapt(z)
-    np.testing.assert_allclose(ops.convert_to_numpy(each(fresh.astype("float32"))).std(0), 1, rtol=0.02)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(each(fresh.astype("float32"))).std(0), 1, rtol=0.02
+    )
 
 
 def test_a_dead_latent_is_not_blown_up():
     normalizer = twostage.LatentNormalizer(per_latent=True)
     normalizer.adapt(draws([1, 1e-6, 1]))
-    np.testing.assert_allclose(ops.convert_to_numpy(normalizer(np.ones((1, 3), "float32")))[0, 1], 1)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(normalizer(np.ones((1, 3), "float32")))[0, 1], 1
+    )
 
 
 def test_normalizer_wants_enough_finite_draws():
@@ -73,26 +85,43 @@ def test_normalizer_keeps_its_statistics_in_a_file(tmp_path):
     keras.Sequential([keras.Input((3,)), normalizer]).save(tmp_path / "n.keras")
     again = keras.saving.load_model(tmp_path / "n.keras")
     z = np.ones((2, 3), "float32")
-    np.testing.assert_array_equal(ops.convert_to_numpy(again(z)), ops.convert_to_numpy(normalizer(z)))
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(again(z)), ops.convert_to_numpy(normalizer(z))
+    )
     assert float(again.layers[-1].count) == 20_000
 
 
 def test_sampling_chain():
     """mean: the decoder's; noise: variance gamma^2 more; normalised: deviation 1; then stage 1 decodes."""
-    stage1, stage2 = linear_vae(6, 3), linear_vae(3, 3, likelihood=twostage.GaussianLikelihood(gamma=0.5))
+    stage1, stage2 = (
+        linear_vae(6, 3),
+        linear_vae(3, 3, likelihood=twostage.GaussianLikelihood(gamma=0.5)),
+    )
     u, noise = np.random.default_rng(0).normal(size=(2, 20_000, 3)).astype("float32")
     kernel = stage2.decoder.get_weights()[0]
     mean = ops.convert_to_numpy(sampling.sample_latents(stage2, u, "mean"))
     np.testing.assert_allclose(mean, u @ kernel, rtol=1e-4, atol=1e-5)
-    noisy = ops.convert_to_numpy(sampling.sample_latents(stage2, u, "noise", noise=noise))
+    noisy = ops.convert_to_numpy(
+        sampling.sample_latents(stage2, u, "noise", noise=noise)
+    )
     np.testing.assert_allclose(noisy, mean + 0.5 * noise, rtol=1e-4, atol=1e-5)
     normalizer = twostage.LatentNormalizer()
     normalizer.adapt(mean)
-    normalised = ops.convert_to_numpy(sampling.sample_latents(stage2, u, "normalised", normalizer))
+    normalised = ops.convert_to_numpy(
+        sampling.sample_latents(stage2, u, "normalised", normalizer)
+    )
     assert normalised.std(0).mean() == pytest.approx(1, rel=1e-4)
-    images = ops.convert_to_numpy(sampling.sample(stage1, stage2, u, "normalised", normalizer))
-    np.testing.assert_allclose(images, normalised @ stage1.decoder.get_weights()[0], rtol=1e-4, atol=1e-4)
-    for how, words in (("means", "expected one of mean"), ("noise", "no noise"), ("normalised", "no normalizer")):
+    images = ops.convert_to_numpy(
+        sampling.sample(stage1, stage2, u, "normalised", normalizer)
+    )
+    np.testing.assert_allclose(
+        images, normalised @ stage1.decoder.get_weights()[0], rtol=1e-4, atol=1e-4
+    )
+    for how, words in (
+        ("means", "expected one of mean"),
+        ("noise", "no noise"),
+        ("normalised", "no normalizer"),
+    ):
         with pytest.raises(ValueError, match=words):
             sampling.sample_latents(stage2, u, how)
 
@@ -102,11 +131,16 @@ def test_picture_of_latents_draws_any_variance():
     from twostage.pictures import latent_variances
 
     generator = np.random.default_rng(0)
-    mean, log_var = generator.normal(0, [0, 1, 9], (500, 3)), np.log(np.tile([1.0, 1e-6, 40.0], (500, 1)))
+    mean, log_var = (
+        generator.normal(0, [0, 1, 9], (500, 3)),
+        np.log(np.tile([1.0, 1e-6, 40.0], (500, 1))),
+    )
     picture = latent_variances(mean, log_var)
     blue = (picture == (70, 110, 170)).all(-1)
     assert picture.shape == (280, 640, 3)
-    heights = [int(blue[:, column].sum()) for column in (100, 200, 400)]  # bars sorted by E[sigma^2], 168 pixels a unit, cut at 1.3
+    heights = [
+        int(blue[:, column].sum()) for column in (100, 200, 400)
+    ]  # bars sorted by E[sigma^2], 168 pixels a unit, cut at 1.3
     np.testing.assert_allclose(heights, [0, 168, 1.3 * 168], atol=4)
 
 

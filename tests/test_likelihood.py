@@ -31,7 +31,11 @@ def test_losses_are_tensorflow_probabilitys():
     np.testing.assert_allclose(nats, -normal.log_prob(x).numpy(), rtol=1e-5)
     posterior = tfp.distributions.MultivariateNormalDiag(mean, np.exp(0.5 * log_var))
     prior = tfp.distributions.MultivariateNormalDiag(np.zeros(10, "float32"))
-    np.testing.assert_allclose(ops.convert_to_numpy(gaussian_kl(mean, log_var)).sum(-1), posterior.kl_divergence(prior).numpy(), rtol=1e-5)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(gaussian_kl(mean, log_var)).sum(-1),
+        posterior.kl_divergence(prior).numpy(),
+        rtol=1e-5,
+    )
 
 
 def test_reconstruction_term_at_its_optimum():
@@ -51,32 +55,47 @@ def test_mixed_precision_keeps_the_loss_in_float32():
     assert keras.backend.standardize_dtype(likelihood.gamma.dtype) == "float32"
     x = np.random.default_rng(3).random((4, 6)).astype("float32")
     nats = likelihood(x, np.zeros((4, 6), "float32"))
-    np.testing.assert_allclose(ops.convert_to_numpy(nats), -stats.norm(0, 0.1).logpdf(x).sum(1), rtol=1e-5)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(nats), -stats.norm(0, 0.1).logpdf(x).sum(1), rtol=1e-5
+    )
 
 
 def test_samples_have_the_mean_and_gamma():
     likelihood = twostage.GaussianLikelihood(gamma=0.5)
-    draws = ops.convert_to_numpy(likelihood.sample(np.full((50_000, 2), 3.0, "float32"), seed=1))
-    assert draws.mean() == pytest.approx(3, abs=0.01) and draws.std() == pytest.approx(0.5, abs=0.01)
+    draws = ops.convert_to_numpy(
+        likelihood.sample(np.full((50_000, 2), 3.0, "float32"), seed=1)
+    )
+    assert draws.mean() == pytest.approx(3, abs=0.01) and draws.std() == pytest.approx(
+        0.5, abs=0.01
+    )
 
 
 @pytest.mark.parametrize("multiplier", [1.0, 5.0])
-def test_learned_gamma_finds_the_error_and_its_multiplier_is_a_learning_rate(multiplier):
+def test_learned_gamma_finds_the_error_and_its_multiplier_is_a_learning_rate(
+    multiplier,
+):
     """Adam's first step moves a weight by the learning rate, so log gamma by multiplier times it."""
     likelihood = twostage.GaussianLikelihood(learned=True, multiplier=multiplier)
     x = np.random.default_rng(4).normal(0, 0.1, (64, 5)).astype("float32")
     model = only_gamma(likelihood, 0.01)
     model.fit(x, x[:, :1], batch_size=64, epochs=1, verbose=0)
-    assert float(likelihood.gamma) == pytest.approx(math.exp(-0.01 * multiplier), rel=1e-4)
+    assert float(likelihood.gamma) == pytest.approx(
+        math.exp(-0.01 * multiplier), rel=1e-4
+    )
     many = np.tile(x, (600, 1))
     model.fit(many, many[:, :1], batch_size=64, shuffle=False, verbose=0)
-    assert float(likelihood.gamma) == pytest.approx(float(np.sqrt((x**2).mean())), rel=0.02)
+    assert float(likelihood.gamma) == pytest.approx(
+        float(np.sqrt((x**2).mean())), rel=0.02
+    )
 
 
 def test_learned_gamma_stops_at_its_floor_and_comes_back():
     likelihood = twostage.GaussianLikelihood(gamma=0.5, learned=True, floor=0.4)
     model = only_gamma(likelihood, 0.05)
-    still, noisy = np.zeros((1600, 5), "float32"), np.random.default_rng(5).normal(0, 2, (9600, 5)).astype("float32")
+    still, noisy = (
+        np.zeros((1600, 5), "float32"),
+        np.random.default_rng(5).normal(0, 2, (9600, 5)).astype("float32"),
+    )
     model.fit(still, still[:, :1], verbose=0)
     assert float(likelihood.gamma) == pytest.approx(0.4, rel=1e-5)
     model.fit(noisy, noisy[:, :1], verbose=0)

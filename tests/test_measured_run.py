@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from twostage import cli, data, evaluation, normalisation, page, protocol, publish, results, runs, samplers
+from twostage import (
+    cli,
+    data,
+    evaluation,
+    normalisation,
+    page,
+    protocol,
+    publish,
+    results,
+    runs,
+    samplers,
+)
 from twostage.densities.mixture import Mixture
 from twostage.errors import InputError
 from twostage.latents import encode
@@ -21,7 +32,18 @@ TENSORFLOW = keras.backend.backend() == "tensorflow"
 def run(tmp_path_factory):
     """Both stages on a few digits, hardly trained."""
     folder = tmp_path_factory.mktemp("evaluation") / "run"
-    small = ["--limit", "300", "--epochs", "2", "--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4"]
+    small = [
+        "--limit",
+        "300",
+        "--epochs",
+        "2",
+        "--base-dim",
+        "4",
+        "--fc-dim",
+        "16",
+        "--latent-dim",
+        "4",
+    ]
     cli.stage1(["--run", str(folder), *small])
     cli.stage2(["--run", str(folder), "--epochs", "2", "--width", "16"])
     return folder
@@ -33,8 +55,22 @@ def few_images(monkeypatch):
 
 
 def evaluated(run, *flags):
-    cli.evaluate(["--run", str(run), "--bound-images", "20", "--importance-samples", "5", "--half-samples", "3", *flags])
-    return max((run / "evaluation").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    cli.evaluate(
+        [
+            "--run",
+            str(run),
+            "--bound-images",
+            "20",
+            "--importance-samples",
+            "5",
+            "--half-samples",
+            "3",
+            *flags,
+        ]
+    )
+    return max(
+        (run / "evaluation").glob("*.json"), key=lambda path: path.stat().st_mtime_ns
+    )
 
 
 @pytest.mark.skipif(not TENSORFLOW, reason="a SavedModel is TensorFlow's")
@@ -48,19 +84,46 @@ def test_a_mixture_is_sampled_inside_the_savedmodel_by_tensorflow_alone(run, tmp
     shutil.copytree(run, folder)
     cli.export(["--run", str(folder), "--mixture", "10"])
     script = (
-        "import sys, numpy, tensorflow as tf; m = tf.saved_model.load(sys.argv[1]); a, b = m.sample(2000, 5).numpy(), m.sample(2000, 5).numpy()\n"
-        "assert (a == b).all() and not {'tensorflow_probability', 'twostage'} & set(sys.modules)\nnumpy.save(sys.argv[2], a)"
+        "import sys, numpy, tensorflow as tf; m = tf.saved_model.load(sys.argv[1]); a,"
+        " b = m.sample(2000, 5).numpy(), m.sample(2000, 5).numpy()\nassert (a =="
+        " b).all() and not {'tensorflow_probability', 'twostage'} &"
+        " set(sys.modules)\nnumpy.save(sys.argv[2], a)"
     )
-    subprocess.run([sys.executable, "-c", script, str(folder / "saved_model"), str(tmp_path / "drawn.npy")], check=True, cwd=tmp_path, capture_output=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            script,
+            str(folder / "saved_model"),
+            str(tmp_path / "drawn.npy"),
+        ],
+        check=True,
+        cwd=tmp_path,
+        capture_output=True,
+    )
     models, config = evaluation.load(folder)
-    mixture = {one.name: one for one in samplers.samplers(models, data.load_for(config)[0], (10,))}["mixture of 10"]
-    expected = keras.ops.convert_to_numpy(models["stage1"].decode(mixture.draw(20_000, 0)))
+    mixture = {
+        one.name: one
+        for one in samplers.samplers(models, data.load_for(config)[0], (10,))
+    }["mixture of 10"]
+    expected = keras.ops.convert_to_numpy(
+        models["stage1"].decode(mixture.draw(20_000, 0))
+    )
     drawn = np.load(tmp_path / "drawn.npy")
-    np.testing.assert_allclose(drawn.mean(0), expected.mean(0), atol=5 * expected.std(0).max() / 2000**0.5)
+    np.testing.assert_allclose(
+        drawn.mean(0), expected.mean(0), atol=5 * expected.std(0).max() / 2000**0.5
+    )
     np.testing.assert_allclose(drawn.std(0).mean(), expected.std(0).mean(), rtol=0.06)
     z = mixture.draw(500, 1)
-    fitted = Mixture(samplers.drawn_latents(models["stage1"], data.load_for(config)[0]), 10)
-    np.testing.assert_allclose(fitted.as_distribution().log_prob(z).numpy(), mixture.log_density(z), rtol=1e-3, atol=1e-3)
+    fitted = Mixture(
+        samplers.drawn_latents(models["stage1"], data.load_for(config)[0]), 10
+    )
+    np.testing.assert_allclose(
+        fitted.as_distribution().log_prob(z).numpy(),
+        mixture.log_density(z),
+        rtol=1e-3,
+        atol=1e-3,
+    )
 
 
 class Page(HTMLParser):
@@ -76,7 +139,11 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
-        self.loaded += [value for key, value in attributes if key in ("src", "href", "srcset", "data", "poster")]
+        self.loaded += [
+            value
+            for key, value in attributes
+            if key in ("src", "href", "srcset", "data", "poster")
+        ]
         if tag not in self.alone:
             self.open.append(tag)
         assert tag != "img" or dict(attributes)["alt"]
@@ -96,16 +163,29 @@ def check_page(run, found, names):
     """The report holds the tables of all results, seven charts a stage and more, and every picture; it loads nothing."""
     text = (run / "report.html").read_text()
     seen = Page(text)
-    assert seen.open == [] and not {"script", "link", "iframe", "object"} & set(seen.tags) and "@import" not in text and "url(" not in text
+    assert (
+        seen.open == []
+        and not {"script", "link", "iframe", "object"} & set(seen.tags)
+        and "@import" not in text
+        and "url(" not in text
+    )
     assert all(address.startswith("data:image/png;base64,") for address in seen.loaded)
     pictures = sorted((run / "evaluation" / names[0]).glob("*.png"))
-    assert sorted(path.read_bytes() for path in pictures) == sorted(base64.b64decode(address.split(",")[1]) for address in seen.loaded)
+    assert sorted(path.read_bytes() for path in pictures) == sorted(
+        base64.b64decode(address.split(",")[1]) for address in seen.loaded
+    )
     assert len(pictures) == len(found["distances"]) - 1 + 4
     for name in names:
-        for one in json.loads((run / "evaluation" / f"{name}.json").read_text())["distances"].values():
-            assert f"{one['frechet']:.3f} \u00b1 {one['frechet_error']:.3f}" in seen.cells
+        for one in json.loads((run / "evaluation" / f"{name}.json").read_text())[
+            "distances"
+        ].values():
+            assert (
+                f"{one['frechet']:.3f} \u00b1 {one['frechet_error']:.3f}" in seen.cells
+            )
         assert f"<h3>{name}</h3>" in text
-    assert seen.tags.count("svg") == 2 * 2 + 4 + 2 * 8  # of each stage two histograms, of four latents, of each stage's training
+    assert (
+        seen.tags.count("svg") == 2 * 2 + 4 + 2 * 8
+    )  # of each stage two histograms, of four latents, of each stage's training
 
 
 def check_odd_name(run, found, name, folder):
@@ -114,28 +194,50 @@ def check_odd_name(run, found, name, folder):
 
     shutil.copytree(run, folder / "a<b>&c")
     other = folder / "a<b>&c" / "evaluation" / f"{name}-recalibrated.json"
-    other.write_text(other.read_text().replace(found["manifest"]["models"], "0123456789abcdef"))
+    other.write_text(
+        other.read_text().replace(found["manifest"]["models"], "0123456789abcdef")
+    )
     page.write(folder / "a<b>&c", name)
     text = (folder / "a<b>&c" / "report.html").read_text()
-    assert f"<h3>{name}</h3>" in text and f"<h3>{name}-recalibrated, of an earlier model</h3>" in text
+    assert (
+        f"<h3>{name}</h3>" in text
+        and f"<h3>{name}-recalibrated, of an earlier model</h3>" in text
+    )
     assert "<h1>a&lt;b&gt;&amp;c</h1>" in text and Page(text).open == []
 
 
 def test_densities_of_latents_are_densities(run):
     models, config = evaluation.load(run)
     train = data.load_for(config)[0]
-    found = {sampler.name: sampler for sampler in samplers.samplers(models, train, (1,), importance_samples=200)}
+    found = {
+        sampler.name: sampler
+        for sampler in samplers.samplers(models, train, (1,), importance_samples=200)
+    }
     z = np.stack(encode(models["stage1"], train), 1)[:, 0]
-    np.testing.assert_allclose(found["GEN-1"].log_density(z), stats.multivariate_normal(np.zeros(4)).logpdf(z), rtol=1e-6)
+    np.testing.assert_allclose(
+        found["GEN-1"].log_density(z),
+        stats.multivariate_normal(np.zeros(4)).logpdf(z),
+        rtol=1e-6,
+    )
     drawn = found["Gaussian"].draw(20_000, 0)
     by_hand = stats.multivariate_normal(drawn.mean(0), np.cov(drawn.T)).logpdf(z)
     np.testing.assert_allclose(found["Gaussian"].log_density(z), by_hand, atol=0.3)
     noise = found["GEN-2 noise"]
-    drawn = noise.draw(4_000, 1)  # stage 2 has hardly learned, so that one Gaussian of its draws has about its density
+    drawn = noise.draw(
+        4_000,
+        1,
+        # stage 2 has hardly learned, so that one Gaussian of its draws has about its
+        # density
+    )
     by_hand = stats.multivariate_normal(drawn.mean(0), np.cov(drawn.T)).logpdf(z)
     assert noise.log_density(z).mean() == pytest.approx(by_hand.mean(), abs=0.2)
-    assert found["GEN-2 mean"].log_density is None and found["GEN-2 normalised"].log_density is None
-    np.testing.assert_array_equal(found["GEN-1"].draw(5, 3), found["GEN-1"].draw(9, 3)[:5])
+    assert (
+        found["GEN-2 mean"].log_density is None
+        and found["GEN-2 normalised"].log_density is None
+    )
+    np.testing.assert_array_equal(
+        found["GEN-1"].draw(5, 3), found["GEN-1"].draw(9, 3)[:5]
+    )
 
 
 def spoiled(models):
@@ -146,14 +248,24 @@ def spoiled(models):
     return models["stage1"]
 
 
-def test_the_better_batch_normalisation_is_chosen_and_the_worse_put_back(run, monkeypatch):
+def test_the_better_batch_normalisation_is_chosen_and_the_worse_put_back(
+    run, monkeypatch
+):
     models, config = evaluation.load(run)
     choice = normalisation.better(spoiled(models), config)
-    assert choice["chosen"] == normalisation.RECALIBRATED and choice["gain"] > 5 * choice["gain_error"] > 0 and choice["images"] == 30
-    assert choice["evidence"][normalisation.RECALIBRATED] - choice["evidence"][normalisation.MOVING] == pytest.approx(choice["gain"])
+    assert (
+        choice["chosen"] == normalisation.RECALIBRATED
+        and choice["gain"] > 5 * choice["gain_error"] > 0
+        and choice["images"] == 30
+    )
+    assert choice["evidence"][normalisation.RECALIBRATED] - choice["evidence"][
+        normalisation.MOVING
+    ] == pytest.approx(choice["gain"])
     assert "no validation split" in choice["decided_by"]
     weights = [weight.copy() for weight in models["stage1"].get_weights()]
-    monkeypatch.setattr(normalisation, "recalibrate", lambda vae, images, seed: spoiled({"stage1": vae}))
+    monkeypatch.setattr(
+        normalisation, "recalibrate", lambda vae, images, seed: spoiled({"stage1": vae})
+    )
     choice = normalisation.better(models["stage1"], config)
     assert choice["chosen"] == normalisation.MOVING and choice["gain"] < 0
     for old, new in zip(weights, models["stage1"].get_weights()):
@@ -176,49 +288,145 @@ def test_the_better_batch_normalisation_is_exported(run, tmp_path, capsys):
         publish.export(folder)
     stage.end()
     cli.export(["--run", str(folder), "--recalibrate"])
-    assert "batch normalisation: recalibrated on training images; recalibration changes the evidence bound by +" in capsys.readouterr().out
+    assert (
+        "batch normalisation: recalibrated on training images; recalibration changes"
+        " the evidence bound by +" in capsys.readouterr().out
+    )
     images = data.load_for(config, "test")[0][:8]
     kept = keras.saving.load_model(stage.path / "recalibrated.keras", compile=False)
-    np.testing.assert_allclose(export.load(folder / "saved_model").encode(images)[0], kept.posterior(images)[0], atol=1e-5)
-    assert json.loads((folder / "results.json").read_text())["batch_normalisation"]["chosen"] == normalisation.RECALIBRATED
-    assert "The SavedModel has the batch normalisation recalibrated on training images" in (folder / "report.md").read_text()
+    np.testing.assert_allclose(
+        export.load(folder / "saved_model").encode(images)[0],
+        kept.posterior(images)[0],
+        atol=1e-5,
+    )
+    assert (
+        json.loads((folder / "results.json").read_text())["batch_normalisation"][
+            "chosen"
+        ]
+        == normalisation.RECALIBRATED
+    )
+    assert (
+        "The SavedModel has the batch normalisation recalibrated on training images"
+        in (folder / "report.md").read_text()
+    )
 
 
 def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
-    first = evaluated(run, "--extractor", "random", "--recalibrate", "--mixtures", "1", "3")
+    first = evaluated(
+        run, "--extractor", "random", "--recalibrate", "--mixtures", "1", "3"
+    )
     found = json.loads(first.read_text())
-    kinds = ["REC", "GEN-1", "GEN-2 mean", "GEN-2 noise", "GEN-2 normalised", "Gaussian", "mixture of 3"]
-    assert list(found["distances"]) == kinds and all(one["images"] in (200, 179) for one in found["distances"].values())
+    kinds = [
+        "REC",
+        "GEN-1",
+        "GEN-2 mean",
+        "GEN-2 noise",
+        "GEN-2 normalised",
+        "Gaussian",
+        "mixture of 3",
+    ]
+    assert list(found["distances"]) == kinds and all(
+        one["images"] in (200, 179) for one in found["distances"].values()
+    )
     for one in found["distances"].values():
-        assert one["frechet"] > 0 and one["frechet_error"] > 0 and 0 <= one["precision"] <= 1 and abs(one["brightness"]) < 0.5 and 0 < one["contrast"] < 1.5
+        assert (
+            one["frechet"] > 0
+            and one["frechet_error"] > 0
+            and 0 <= one["precision"] <= 1
+            and abs(one["brightness"]) < 0.5
+            and 0 < one["contrast"] < 1.5
+        )
     manifest = found["manifest"]
-    assert manifest["extractor"] == {"name": "random network", "digest": manifest["extractor"]["digest"], "frechet": "FD (random network)", "seed": 0, "width": 32}
-    assert manifest["protocol"] == {"name": "fid10k_test", "split": "test", "count": 200, "quirks": [], "quantisation": "uint8, rounded"}
-    assert manifest["data"]["source"] == "digits" and manifest["reference_images"] == 179 and manifest["versions"]["numpy"] and manifest["backend"] == keras.backend.backend()
+    assert manifest["extractor"] == {
+        "name": "random network",
+        "digest": manifest["extractor"]["digest"],
+        "frechet": "FD (random network)",
+        "seed": 0,
+        "width": 32,
+    }
+    assert manifest["protocol"] == {
+        "name": "fid10k_test",
+        "split": "test",
+        "count": 200,
+        "quirks": [],
+        "quantisation": "uint8, rounded",
+    }
+    assert (
+        manifest["data"]["source"] == "digits"
+        and manifest["reference_images"] == 179
+        and manifest["versions"]["numpy"]
+        and manifest["backend"] == keras.backend.backend()
+    )
     nats = found["likelihood"]
-    assert nats["evidence"] == pytest.approx(-nats["distortion"] - nats["rate"]) and nats["importance"] > nats["evidence"] and 0 < nats["bits_per_dimension"] < 9
-    assert len(found["latents"]["posterior"]["kl_per_latent"]) == 4 and set(found["latents"]["normality"]) == {"z of stage 1", "u of stage 2"}
+    assert (
+        nats["evidence"] == pytest.approx(-nats["distortion"] - nats["rate"])
+        and nats["importance"] > nats["evidence"]
+        and 0 < nats["bits_per_dimension"] < 9
+    )
+    assert len(found["latents"]["posterior"]["kl_per_latent"]) == 4 and set(
+        found["latents"]["normality"]
+    ) == {"z of stage 1", "u of stage 2"}
     text = first.with_suffix(".md").read_text()
-    assert "FD (random network)" in text and "FID" not in text.replace("fid10k", "") and "200 images against 179 of the test split" in text
+    assert (
+        "FD (random network)" in text
+        and "FID" not in text.replace("fid10k", "")
+        and "200 images against 179 of the test split" in text
+    )
     heart = json.loads(first.read_text())
-    second, gaussian = (heart["distances"][kind] for kind in ("GEN-2 noise", "Gaussian"))
-    assert gaussian["training_latent_nats"] == pytest.approx(gaussian["latent_nats"], abs=1) and gaussian["training_latent_nats"] != gaussian["latent_nats"]
-    for training, test, told in ((10, -50, True), (10, -0.5, False), (-10, -50, False)):  # the last is trained too little
-        second |= {"training_latent_nats": gaussian["training_latent_nats"] + training, "latent_nats": gaussian["latent_nats"] + test}
-        assert ("knows its training latents by heart" in " ".join(results.sentences(heart))) == told
-    anew = json.loads(first.with_name("random_network-fid10k_test-recalibrated.json").read_text())
-    assert anew["manifest"]["batch_normalisation"] == normalisation.RECALIBRATED and anew["likelihood"]["distortion"] != nats["distortion"]
-    assert manifest["batch_normalisation"] == normalisation.MOVING and set(anew["manifest"]["batch_normalisation_choice"]["evidence"]) == {normalisation.MOVING, normalisation.RECALIBRATED}
-    check_page(run, found, ["random_network-fid10k_test", "random_network-fid10k_test-recalibrated"])
+    second, gaussian = (
+        heart["distances"][kind] for kind in ("GEN-2 noise", "Gaussian")
+    )
+    assert (
+        gaussian["training_latent_nats"]
+        == pytest.approx(gaussian["latent_nats"], abs=1)
+        and gaussian["training_latent_nats"] != gaussian["latent_nats"]
+    )
+    for training, test, told in (
+        (10, -50, True),
+        (10, -0.5, False),
+        (-10, -50, False),
+    ):  # the last is trained too little
+        second |= {
+            "training_latent_nats": gaussian["training_latent_nats"] + training,
+            "latent_nats": gaussian["latent_nats"] + test,
+        }
+        assert (
+            "knows its training latents by heart" in " ".join(results.sentences(heart))
+        ) == told
+    anew = json.loads(
+        first.with_name("random_network-fid10k_test-recalibrated.json").read_text()
+    )
+    assert (
+        anew["manifest"]["batch_normalisation"] == normalisation.RECALIBRATED
+        and anew["likelihood"]["distortion"] != nats["distortion"]
+    )
+    assert manifest["batch_normalisation"] == normalisation.MOVING and set(
+        anew["manifest"]["batch_normalisation_choice"]["evidence"]
+    ) == {normalisation.MOVING, normalisation.RECALIBRATED}
+    check_page(
+        run,
+        found,
+        ["random_network-fid10k_test", "random_network-fid10k_test-recalibrated"],
+    )
     check_odd_name(run, found, "random_network-fid10k_test", tmp_path)
-    again = json.loads(evaluated(run, "--extractor", "random", "--mixtures", "1", "3").read_text())
-    assert again["distances"] == found["distances"] and again["likelihood"] == found["likelihood"]  # the same seed, the same figures
-    other = evaluated(run, "--extractor", "random", "--quirk", "stretch", "--seed", "1", "--mixtures")
+    again = json.loads(
+        evaluated(run, "--extractor", "random", "--mixtures", "1", "3").read_text()
+    )
+    assert (
+        again["distances"] == found["distances"]
+        and again["likelihood"] == found["likelihood"]
+    )  # the same seed, the same figures
+    other = evaluated(
+        run, "--extractor", "random", "--quirk", "stretch", "--seed", "1", "--mixtures"
+    )
     capsys.readouterr()
     cli.evaluate(["--compare", str(first), str(first)])
     assert "These may be compared" in capsys.readouterr().out
     cli.evaluate(["--compare", str(first), str(other)])
     out = capsys.readouterr().out
-    assert "These may not be compared:" in out and "protocol quirks: [] and ['stretch']: the images were altered before they were measured" in out and "| - |" in out
-
-
+    assert (
+        "These may not be compared:" in out
+        and "protocol quirks: [] and ['stretch']: the images were altered before they were measured"
+        in out
+        and "| - |" in out
+    )

@@ -16,11 +16,15 @@ from twostage.metrics.normality import energy_distance, normality
 
 def linear_gaussian(gamma=0.6, exact=False):
     """A linear VAE, and the log density of its x; `exact` gives it the true posterior, else a wider one around it."""
-    w = np.array([[2.0, 0.0, 0.0], [0.0, 0.5, 0.0]], "float32")  # orthogonal rows, so that the true posterior is diagonal
+    w = np.array(
+        [[2.0, 0.0, 0.0], [0.0, 0.5, 0.0]], "float32"
+    )  # orthogonal rows, so that the true posterior is diagonal
     vae = linear_vae(3, 2, likelihood=twostage.GaussianLikelihood(gamma=gamma), seed=0)
     variance = 1 / ((w**2).sum(1) / gamma**2 + 1)
     a = (w * variance[:, None] / gamma**2).T * (1 if exact else 0.9)
-    vae.encoder.set_weights([a, np.zeros(2), np.zeros((3, 2)), np.log(variance) + (0 if exact else 0.4)])
+    vae.encoder.set_weights(
+        [a, np.zeros(2), np.zeros((3, 2)), np.log(variance) + (0 if exact else 0.4)]
+    )
     vae.decoder.set_weights([w, np.zeros(3)])
     covariance = w.T @ w + gamma**2 * np.eye(3)
     return vae, stats.multivariate_normal(np.zeros(3), covariance).logpdf
@@ -33,7 +37,9 @@ def test_the_importance_weighted_bound_of_a_linear_gaussian_is_its_likelihood():
     few = bounds(vae, x, samples=5)
     errors = found["importance"] - truth
     assert abs(errors.mean()) < 4 * errors.std() / 20 + 2e-3
-    assert found["evidence"].mean() < few["importance"].mean() < truth.mean()  # K lifts the bound towards the likelihood
+    assert (
+        found["evidence"].mean() < few["importance"].mean() < truth.mean()
+    )  # K lifts the bound towards the likelihood
     assert (truth - found["evidence"]).mean() > 0.02
 
 
@@ -41,7 +47,9 @@ def test_both_bounds_are_exact_with_the_true_posterior():
     vae, log_density = linear_gaussian(exact=True)
     x = np.random.default_rng(1).normal(size=(50, 3)).astype("float32")
     found = bounds(vae, x, samples=7)
-    np.testing.assert_allclose(found["importance"], log_density(x), atol=2e-5)  # every weight is the same
+    np.testing.assert_allclose(
+        found["importance"], log_density(x), atol=2e-5
+    )  # every weight is the same
     many = bounds(vae, x, samples=4_000, batch_rows=40_000)
     assert many["evidence"].mean() == pytest.approx(log_density(x).mean(), abs=0.01)
 
@@ -53,65 +61,148 @@ def test_evidence_is_what_the_model_evaluates_with_kappa_1():
     x = np.random.default_rng(2).normal(size=(20_000, 3)).astype("float32")
     logs = vae.evaluate(x, batch_size=1_000, verbose=0, return_dict=True)
     found = bounds(vae, x, samples=1, batch_rows=1_000)
-    assert found["rate"].mean() == pytest.approx(logs["kl"], rel=1e-5) and found["distortion"].mean() == pytest.approx(logs["reconstruction"], rel=0.01)
-    np.testing.assert_array_equal(found["evidence"], -found["distortion"] - found["rate"])
+    assert found["rate"].mean() == pytest.approx(logs["kl"], rel=1e-5) and found[
+        "distortion"
+    ].mean() == pytest.approx(logs["reconstruction"], rel=0.01)
+    np.testing.assert_array_equal(
+        found["evidence"], -found["distortion"] - found["rate"]
+    )
 
 
 def test_bits_per_dimension_are_of_dequantised_images_only():
     images = np.random.default_rng(0).integers(0, 256, (200, 4, 4, 1), "uint8")
     floats = dequantised(images)
-    assert floats.dtype == np.float32 and (np.floor(floats.astype("float64") * 256) == images).mean() > 0.9999 and 0 <= floats.min() and floats.max() <= 1
+    assert (
+        floats.dtype == np.float32
+        and (np.floor(floats.astype("float64") * 256) == images).mean() > 0.9999
+        and 0 <= floats.min()
+        and floats.max() <= 1
+    )
     density = twostage.GaussianLikelihood()
-    assert bits_per_dimension(density, 0.0, floats) == pytest.approx(8)  # the uniform density on [0, 1]
+    assert bits_per_dimension(density, 0.0, floats) == pytest.approx(
+        8
+    )  # the uniform density on [0, 1]
     assert bits_per_dimension(density, 16 * np.log(2), floats) == pytest.approx(7)
-    assert bits_per_dimension(twostage.DiscretisedLogisticLikelihood(), -16 * np.log(2), images) == pytest.approx(1)
+    assert bits_per_dimension(
+        twostage.DiscretisedLogisticLikelihood(), -16 * np.log(2), images
+    ) == pytest.approx(1)
     for wrong in (images, (images / 255).astype("float32"), floats * 255):
-        with pytest.raises(InputError, match="not dequantised, for which bits per dimension mean nothing"):
+        with pytest.raises(
+            InputError,
+            match="not dequantised, for which bits per dimension mean nothing",
+        ):
             bits_per_dimension(density, 0.0, wrong)
 
 
 def test_normality_of_normal_and_other_latents():
     generator = np.random.default_rng(0)
-    normal, narrow, heavy = generator.standard_normal((4_000, 5)), 0.5 * generator.standard_normal((4_000, 5)), generator.laplace(size=(4_000, 5)) / np.sqrt(2)
-    found = {name: normality(z) for name, z in {"normal": normal, "narrow": narrow, "heavy": heavy, "joined": np.repeat(normal[:, :1], 5, 1)}.items()}
-    assert abs(found["normal"]["energy_distance"]) < 0.01 and found["normal"]["kolmogorov_smirnov"] < 0.02 and found["normal"]["off_diagonal"] < 0.04
-    assert found["narrow"]["deviation"] == pytest.approx(0.5, rel=0.02) and found["narrow"]["energy_distance"] > 0.2
-    assert found["narrow"]["kolmogorov_smirnov"] == pytest.approx(0.161, abs=0.02)  # greatest of |Phi(2 x) - Phi(x)|
-    assert found["heavy"]["excess_kurtosis"] == pytest.approx(3, abs=1) and abs(found["normal"]["excess_kurtosis"]) < 0.25
-    assert found["joined"]["off_diagonal"] == pytest.approx(1) and found["joined"]["energy_distance"] > 0.05
+    normal, narrow, heavy = (
+        generator.standard_normal((4_000, 5)),
+        0.5 * generator.standard_normal((4_000, 5)),
+        generator.laplace(size=(4_000, 5)) / np.sqrt(2),
+    )
+    found = {
+        name: normality(z)
+        for name, z in {
+            "normal": normal,
+            "narrow": narrow,
+            "heavy": heavy,
+            "joined": np.repeat(normal[:, :1], 5, 1),
+        }.items()
+    }
+    assert (
+        abs(found["normal"]["energy_distance"]) < 0.01
+        and found["normal"]["kolmogorov_smirnov"] < 0.02
+        and found["normal"]["off_diagonal"] < 0.04
+    )
+    assert (
+        found["narrow"]["deviation"] == pytest.approx(0.5, rel=0.02)
+        and found["narrow"]["energy_distance"] > 0.2
+    )
+    assert found["narrow"]["kolmogorov_smirnov"] == pytest.approx(
+        0.161, abs=0.02
+    )  # greatest of |Phi(2 x) - Phi(x)|
+    assert (
+        found["heavy"]["excess_kurtosis"] == pytest.approx(3, abs=1)
+        and abs(found["normal"]["excess_kurtosis"]) < 0.25
+    )
+    assert (
+        found["joined"]["off_diagonal"] == pytest.approx(1)
+        and found["joined"]["energy_distance"] > 0.05
+    )
 
 
 def test_energy_distance_is_that_of_plain_loops():
     x, y = np.random.default_rng(0).standard_normal((2, 12, 3))
     x = x[:9] + 0.3
     d = lambda a, b: np.sqrt(((a - b) ** 2).sum())  # noqa: E731
-    within = [np.mean([d(a, b) for i, a in enumerate(z) for j, b in enumerate(z) if i != j]) for z in (x, y)]
-    assert energy_distance(x, y) == pytest.approx(2 * np.mean([d(a, b) for a in x for b in y]) - sum(within), rel=1e-9)
+    within = [
+        np.mean([d(a, b) for i, a in enumerate(z) for j, b in enumerate(z) if i != j])
+        for z in (x, y)
+    ]
+    assert energy_distance(x, y) == pytest.approx(
+        2 * np.mean([d(a, b) for a in x for b in y]) - sum(within), rel=1e-9
+    )
 
 
 def test_a_mixture_finds_and_draws_its_components():
     generator = np.random.default_rng(0)
-    centres, factor = np.array([[0.0, 0], [6, 0], [0, 6]]), np.array([[1.0, 0], [0.8, 0.6]])
-    latents = centres[generator.integers(0, 3, 6_000)] + generator.standard_normal((6_000, 2)) @ factor.T
+    centres, factor = (
+        np.array([[0.0, 0], [6, 0], [0, 6]]),
+        np.array([[1.0, 0], [0.8, 0.6]]),
+    )
+    latents = (
+        centres[generator.integers(0, 3, 6_000)]
+        + generator.standard_normal((6_000, 2)) @ factor.T
+    )
     density = Mixture(latents, 3)
     drawn = density.draw(6_000, seed=1)
-    np.testing.assert_allclose(np.cov(drawn, rowvar=False), np.cov(latents, rowvar=False), rtol=0.1, atol=0.3)
-    truth = np.log(np.mean([stats.multivariate_normal(centre, factor @ factor.T).pdf(latents[:500]) for centre in centres], axis=0))
-    assert density.log_density(latents[:500]).mean() == pytest.approx(truth.mean(), abs=0.02)
+    np.testing.assert_allclose(
+        np.cov(drawn, rowvar=False), np.cov(latents, rowvar=False), rtol=0.1, atol=0.3
+    )
+    truth = np.log(
+        np.mean(
+            [
+                stats.multivariate_normal(centre, factor @ factor.T).pdf(latents[:500])
+                for centre in centres
+            ],
+            axis=0,
+        )
+    )
+    assert density.log_density(latents[:500]).mean() == pytest.approx(
+        truth.mean(), abs=0.02
+    )
     np.testing.assert_array_equal(drawn, density.draw(6_000, seed=1))
     one = Mixture(latents, 1)
-    np.testing.assert_allclose(one.mixture.covariances_[0], np.cov(latents, rowvar=False, ddof=0), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        one.mixture.covariances_[0],
+        np.cov(latents, rowvar=False, ddof=0),
+        rtol=1e-3,
+        atol=1e-3,
+    )
 
 
 def test_images_are_rounded_to_8_bits_before_any_extractor():
     seen = []
-    extractor = Extractor("plain", lambda images: seen.append(images) or images.reshape(len(images), -1), "0")
-    floats = np.array([0.0, 0.5, 1.0, 1.004, 0.0019]).reshape(1, 5, 1, 1).astype("float32")
+    extractor = Extractor(
+        "plain",
+        lambda images: seen.append(images) or images.reshape(len(images), -1),
+        "0",
+    )
+    floats = (
+        np.array([0.0, 0.5, 1.0, 1.004, 0.0019]).reshape(1, 5, 1, 1).astype("float32")
+    )
     found = extractor(np.repeat(floats, 3, 0), batch_size=2)
     assert [part.dtype for part in seen] == ["uint8"] * 2 and found.dtype == np.float64
     assert found[0].tolist() == [0, 128, 255, 255, 0]
-    assert extractor.frechet_name == "FD (plain)" and Extractor("i", None, "0", "FID").manifest()["frechet"] == "FID"
-    with pytest.raises(InputError, match="received images of type float64, 0 to 255, expected uint8, or floats in"):
+    assert (
+        extractor.frechet_name == "FD (plain)"
+        and Extractor("i", None, "0", "FID").manifest()["frechet"] == "FID"
+    )
+    with pytest.raises(
+        InputError,
+        match="received images of type float64, 0 to 255, expected uint8, or floats in",
+    ):
         quantised(floats.astype("float64") * 254)
     with pytest.raises(InputError, match="type int64"):
         quantised(np.zeros((1, 2, 2, 1), "int64"))
@@ -125,43 +216,92 @@ def test_the_random_network_is_the_same_everywhere():
     image = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), "uint8")
     x, generator, channels = image[0] / 127.5 - 1, np.random.default_rng(3), 3
     for wide in (4, 8, 16, 16):
-        kernel = generator.standard_normal((3, 3, channels, wide)).astype("float32") * np.float32(np.sqrt(2 / (9 * channels)))
+        kernel = generator.standard_normal((3, 3, channels, wide)).astype(
+            "float32"
+        ) * np.float32(np.sqrt(2 / (9 * channels)))
         side = len(x)
         padded = np.pad(x, ((0, 1), (0, 1), (0, 0)))  # as "same" pads at stride 2
-        x = np.array([[(padded[i : i + 3, j : j + 3, :, None] * kernel).sum((0, 1, 2)) for j in range(0, side, 2)] for i in range(0, side, 2)])
+        x = np.array(
+            [
+                [
+                    (padded[i : i + 3, j : j + 3, :, None] * kernel).sum((0, 1, 2))
+                    for j in range(0, side, 2)
+                ]
+                for i in range(0, side, 2)
+            ]
+        )
         x, channels = np.where(x > 0, x, 0.1 * x), wide
-    np.testing.assert_allclose(extractor(image)[0], np.concatenate([x.mean((0, 1)), x.std((0, 1))]), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        extractor(image)[0],
+        np.concatenate([x.mean((0, 1)), x.std((0, 1))]),
+        rtol=1e-4,
+        atol=1e-5,
+    )
     grey = image[..., :1]
     np.testing.assert_array_equal(extractor(grey), extractor(np.repeat(grey, 3, -1)))
-    assert random_network(seed=3, width=4).digest == extractor.digest != random_network(seed=4, width=4).digest
+    assert (
+        random_network(seed=3, width=4).digest
+        == extractor.digest
+        != random_network(seed=4, width=4).digest
+    )
     assert ops.shape(extractor(np.repeat(image, 7, 0), batch_size=3)) == (7, 32)
 
 
 def test_latents_are_counted_by_the_papers_definition_and_by_the_codes():
     """Sigmas of .7, .85 and .95: variances of .49, .72 and .90, so the middle one is active by E[sigma^2] < .8 and not by E[sigma] < .8."""
-    found = measures._summary(np.zeros((10, 3)), np.tile(2 * np.log([0.7, 0.85, 0.95]), (10, 1)))
+    found = measures._summary(
+        np.zeros((10, 3)), np.tile(2 * np.log([0.7, 0.85, 0.95]), (10, 1))
+    )
     assert (found["latents"], found["active"], found["active_sd"]) == (3, 2, 1)
-    assert found["variance_law_sd"] == pytest.approx(2.5 / 3) and found["variance_law"] == pytest.approx((0.49 + 0.7225 + 0.9025) / 3)
+    assert found["variance_law_sd"] == pytest.approx(2.5 / 3) and found[
+        "variance_law"
+    ] == pytest.approx((0.49 + 0.7225 + 0.9025) / 3)
 
 
 def test_tone_is_the_pixels_mean_and_deviation_beside_the_references():
     generator = np.random.default_rng(0)
     reference = generator.integers(100, 160, (600, 4, 4, 3)).astype("uint8")
     paler = np.rint((reference - 130.0) * 0.5 + [135, 140, 145]).astype("uint8")
-    found = measures.tone(measures.pixel_moments(paler), measures.pixel_moments(reference))
+    found = measures.tone(
+        measures.pixel_moments(paler), measures.pixel_moments(reference)
+    )
     plain = [images.astype(float).reshape(-1, 3) for images in (paler, reference)]
-    assert found["brightness"] == pytest.approx(np.mean(plain[0].mean(0) - plain[1].mean(0)) / 255, abs=1e-9) == pytest.approx(10 / 255, abs=2e-3)
-    assert found["contrast"] == pytest.approx((plain[0].var(0).sum() / plain[1].var(0).sum()) ** 0.5, abs=1e-5) == pytest.approx(0.5, abs=2e-3)
-    assert measures.tone(*[measures.pixel_moments(reference)] * 2) == {"brightness": 0.0, "contrast": 1.0}
+    assert (
+        found["brightness"]
+        == pytest.approx(np.mean(plain[0].mean(0) - plain[1].mean(0)) / 255, abs=1e-9)
+        == pytest.approx(10 / 255, abs=2e-3)
+    )
+    assert (
+        found["contrast"]
+        == pytest.approx(
+            (plain[0].var(0).sum() / plain[1].var(0).sum()) ** 0.5, abs=1e-5
+        )
+        == pytest.approx(0.5, abs=2e-3)
+    )
+    assert measures.tone(*[measures.pixel_moments(reference)] * 2) == {
+        "brightness": 0.0,
+        "contrast": 1.0,
+    }
 
 
 def test_means_lose_the_contrast_of_their_error():
     """Columns of an orthogonal map of which the best linear decoder keeps some: Var[E[x | z]] = Var[x] - mse (law of total variance)."""
     generator = np.random.default_rng(1)
-    x = np.clip(generator.normal(128, 30, (2_000, 2, 2, 1)) + 20 * generator.standard_normal((2_000, 1, 1, 1)), 0, 255).astype("uint8")
+    x = np.clip(
+        generator.normal(128, 30, (2_000, 2, 2, 1))
+        + 20 * generator.standard_normal((2_000, 1, 1, 1)),
+        0,
+        255,
+    ).astype("uint8")
     flat = x.reshape(2_000, 4) - x.reshape(2_000, 4).mean(0)
     u, s, v = np.linalg.svd(flat, full_matrices=False)
-    kept = np.rint(x.reshape(2_000, 4).mean(0) + (u[:, :2] * s[:2]) @ v[:2]).astype("uint8").reshape(x.shape)
+    kept = (
+        np.rint(x.reshape(2_000, 4).mean(0) + (u[:, :2] * s[:2]) @ v[:2])
+        .astype("uint8")
+        .reshape(x.shape)
+    )
     mse, variance = ((x.astype(float) - kept) ** 2).mean(), x.astype(float).var()
     found = measures.tone(measures.pixel_moments(kept), measures.pixel_moments(x))
-    assert 0.6 < found["contrast"] < 0.9 and found["contrast"] == pytest.approx((1 - mse / variance) ** 0.5, abs=2e-3)
+    assert 0.6 < found["contrast"] < 0.9 and found["contrast"] == pytest.approx(
+        (1 - mse / variance) ** 0.5, abs=2e-3
+    )

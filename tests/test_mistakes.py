@@ -18,7 +18,9 @@ def mistake(capsys, command, *arguments):
     with pytest.raises(SystemExit) as stopped:
         command([str(a) for a in arguments])
     lines = capsys.readouterr().err.strip().splitlines()
-    assert stopped.value.code == 2 and len(lines) == 1 and lines[0].startswith("error: "), lines
+    assert (
+        stopped.value.code == 2 and len(lines) == 1 and lines[0].startswith("error: ")
+    ), lines
     return lines[0]
 
 
@@ -29,40 +31,166 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, small_run):
     for i in range(40):
         Image.new("RGB", (16, 16 + i % 2)).save(sizes / f"{i}.png")
     np.save(tmp_path / "x.npy", np.zeros((200, 28, 28), "uint8"))
-    np.savez(tmp_path / "unequal.npz", x_train=np.zeros((200, 32, 32, 3), "uint8"), x_test=np.zeros((20, 28, 28), "uint8"))
+    np.savez(
+        tmp_path / "unequal.npz",
+        x_train=np.zeros((200, 32, 32, 3), "uint8"),
+        x_test=np.zeros((20, 28, 28), "uint8"),
+    )
     new = ["--run", tmp_path / "run"]
     for command, arguments, words in (
-        (cli.stage1, ["--preset", "minst", *new], "received preset 'minst', expected one of digits, mnist"),
+        (
+            cli.stage1,
+            ["--preset", "minst", *new],
+            "received preset 'minst', expected one of digits, mnist",
+        ),
         (cli.stage1, ["--data", empty, *new], "holds no picture"),
         (cli.stage1, ["--data", sizes, *new], "unequal sizes"),
-        (cli.stage1, ["--data", tmp_path / "x.npy", *new], "28x28, the ResNet takes squares of side 8, 16, 32, 64, 128: pad them with --pad 32"),
+        (
+            cli.stage1,
+            ["--data", tmp_path / "x.npy", *new],
+            (
+                "28x28, the ResNet takes squares of side 8, 16, 32, 64, 128: pad them"
+                " with --pad 32"
+            ),
+        ),
         (cli.stage1, ["--data", tmp_path / "nowhere", *new], "check the path"),
         (cli.stage1, ["--batch-size", "5000", *new], "at least one batch of 5000"),
-        (cli.stage1, ["--gamma", "magic", *new], "received --gamma magic, expected one of computed, learned, fixed, scheduled"),
-        (cli.stage1, ["--epochs", "0", *new], "received --epochs 0, expected more than 0"),
+        (
+            cli.stage1,
+            ["--gamma", "magic", *new],
+            (
+                "received --gamma magic, expected one of computed, learned, fixed,"
+                " scheduled"
+            ),
+        ),
+        (
+            cli.stage1,
+            ["--epochs", "0", *new],
+            "received --epochs 0, expected more than 0",
+        ),
         (cli.stage1, ["--epochs", "ten", *new], "invalid int value: 'ten'"),
         (cli.stage1, ["--epoch", "3", *new], "unrecognized arguments: --epoch 3"),
         (cli.stage1, ["--resume", *new], "does not exist: start it by"),
-        (cli.stage2, new, "a finished stage 1 is needed: check --run, or run `python train_stage1.py --run"),
-        (cli.stage1, ["--run", small_run[0]], f"go on with it by `python train_stage1.py --run {small_run[0]} --resume`, or start another run by"),
-        (cli.stage2, ["--run", small_run[0]], f"`python train_stage2.py --run {small_run[0]} --resume`, remove {small_run[0]}/stage2 to begin it anew, or start another run by `python train_stage1.py"),
-        (cli.stage1, ["--run", small_run[0], "--resume", "--epochs", "9"], "stage2 was trained on this stage 1 as it is: remove"),
-        (cli.stage1, ["--run", small_run[0], "--resume", "--kl-weight", "2"], "other settings (kl_weight 1.0 -> 2.0)"),
-        (cli.stage2, ["--run", small_run[0], "--preset", "mnist"], "was started with preset digits, received mnist"),
-        (cli.stage1, ["--seed", 2**32, *new], "received --seed 4294967296, expected less than 2**32"),
-        (cli.stage1, ["--run", tmp_path / "x.npy" / "run", "--limit", "200"], "Not a directory: choose a folder that is there, or can be made"),
-        (cli.evaluate, ["--run", small_run[0], "--seed", "-1"], "received --seed -1, expected at least 0"),
+        (
+            cli.stage2,
+            new,
+            (
+                "a finished stage 1 is needed: check --run, or run `python"
+                " train_stage1.py --run"
+            ),
+        ),
+        (
+            cli.stage1,
+            ["--run", small_run[0]],
+            (
+                f"go on with it by `python train_stage1.py --run {small_run[0]}"
+                " --resume`, or start another run by"
+            ),
+        ),
+        (
+            cli.stage2,
+            ["--run", small_run[0]],
+            (
+                f"`python train_stage2.py --run {small_run[0]} --resume`, remove"
+                f" {small_run[0]}/stage2 to begin it anew, or start another run by"
+                " `python train_stage1.py"
+            ),
+        ),
+        (
+            cli.stage1,
+            ["--run", small_run[0], "--resume", "--epochs", "9"],
+            "stage2 was trained on this stage 1 as it is: remove",
+        ),
+        (
+            cli.stage1,
+            ["--run", small_run[0], "--resume", "--kl-weight", "2"],
+            "other settings (kl_weight 1.0 -> 2.0)",
+        ),
+        (
+            cli.stage2,
+            ["--run", small_run[0], "--preset", "mnist"],
+            "was started with preset digits, received mnist",
+        ),
+        (
+            cli.stage1,
+            ["--seed", 2**32, *new],
+            "received --seed 4294967296, expected less than 2**32",
+        ),
+        (
+            cli.stage1,
+            ["--run", tmp_path / "x.npy" / "run", "--limit", "200"],
+            "Not a directory: choose a folder that is there, or can be made",
+        ),
+        (
+            cli.evaluate,
+            ["--run", small_run[0], "--seed", "-1"],
+            "received --seed -1, expected at least 0",
+        ),
         (cli.sample, new, "holds no SavedModel"),
         (cli.sample, [*new, "--n", 2**32 + 1], "expected numbers below 2147483648"),
         (cli.sample, [*new, "--seed", 2**31], "expected numbers below 2147483648"),
-        (cli.stage1, ["--run", tmp_path / ("x" * 300)], "File name too long: choose a folder"),
-        (cli.stage1, ["--data", tmp_path / "x.npy", "--network", "beta_sigma", "--pad", "32", *new], "resize pictures with --side 64, pad other images with --pad 64"),
-        (cli.stage1, ["--gamma", "fixed", "--gamma-start", ".1", "--gamma-from", small_run[0], *new], "received --gamma-start 0.1 with --gamma-from"),
-        (cli.sample, ["--run", small_run[0], "--out", tmp_path], "a folder, expected a file to write"),
-        (cli.evaluate, ["--compare", small_run[0], small_run[0]], "which is no result of twostage.evaluate"),
-        (cli.evaluate, ["--run", small_run[0], "--weights", "graph.pb"], "received --weights graph.pb for no --extractor, which reads none: add --extractor inception2015 or keras"),
-        (cli.stage1, ["--data", tmp_path / "unequal.npz", *new], "unequal shapes, 32x32x3 in train, 28x28x1 in test"),
-        (cli.export, new, "a finished stage 1 is needed: check --run, or run `python train_stage1.py --run"),
+        (
+            cli.stage1,
+            ["--run", tmp_path / ("x" * 300)],
+            "File name too long: choose a folder",
+        ),
+        (
+            cli.stage1,
+            [
+                "--data",
+                tmp_path / "x.npy",
+                "--network",
+                "beta_sigma",
+                "--pad",
+                "32",
+                *new,
+            ],
+            "resize pictures with --side 64, pad other images with --pad 64",
+        ),
+        (
+            cli.stage1,
+            [
+                "--gamma",
+                "fixed",
+                "--gamma-start",
+                ".1",
+                "--gamma-from",
+                small_run[0],
+                *new,
+            ],
+            "received --gamma-start 0.1 with --gamma-from",
+        ),
+        (
+            cli.sample,
+            ["--run", small_run[0], "--out", tmp_path],
+            "a folder, expected a file to write",
+        ),
+        (
+            cli.evaluate,
+            ["--compare", small_run[0], small_run[0]],
+            "which is no result of twostage.evaluate",
+        ),
+        (
+            cli.evaluate,
+            ["--run", small_run[0], "--weights", "graph.pb"],
+            (
+                "received --weights graph.pb for no --extractor, which reads none: add"
+                " --extractor inception2015 or keras"
+            ),
+        ),
+        (
+            cli.stage1,
+            ["--data", tmp_path / "unequal.npz", *new],
+            "unequal shapes, 32x32x3 in train, 28x28x1 in test",
+        ),
+        (
+            cli.export,
+            new,
+            (
+                "a finished stage 1 is needed: check --run, or run `python"
+                " train_stage1.py --run"
+            ),
+        ),
     ):
         assert words in mistake(capsys, command, *arguments)
     assert not (tmp_path / "run").exists()  # nothing half-written
@@ -79,6 +207,21 @@ def test_a_broken_test_picture_is_told_before_training(tmp_path, capsys):
 
 def test_another_backend_is_told():
     done = subprocess.run(
-        [sys.executable, "-c", "import keras, sys; keras.backend.backend = lambda: 'torch'; from twostage import cli; cli.stage1(['--dry-run'])"], cwd=ROOT, capture_output=True, text=True
+        [
+            sys.executable,
+            "-c",
+            (
+                "import keras, sys; keras.backend.backend = lambda: 'torch'; from"
+                " twostage import cli; cli.stage1(['--dry-run'])"
+            ),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
-    assert done.returncode == 2 and done.stderr.strip().splitlines()[-1] == "error: received the backend torch, expected tensorflow or jax: set KERAS_BACKEND to one of them"
+    assert (
+        done.returncode == 2
+        and done.stderr.strip().splitlines()[-1]
+        == "error: received the backend torch, expected tensorflow or jax: set"
+        " KERAS_BACKEND to one of them"
+    )

@@ -10,7 +10,10 @@ from twostage import cli
 
 def test_images_may_move_and_not_change(tmp_path, capsys, monkeypatch):
     """A relative path is found from elsewhere; a new place is told by --resume --data; other images are refused by all that looks at them."""
-    here, images = tmp_path / "here", np.random.default_rng(0).integers(0, 256, (120, 8, 8, 1), "uint8")
+    here, images = (
+        tmp_path / "here",
+        np.random.default_rng(0).integers(0, 256, (120, 8, 8, 1), "uint8"),
+    )
     here.mkdir()
     np.save(here / "x.npy", images)
     monkeypatch.chdir(here)
@@ -22,8 +25,21 @@ def test_images_may_move_and_not_change(tmp_path, capsys, monkeypatch):
     cli.stage1([*run, "--resume", "--data", "moved.npy"])
     np.save(tmp_path / "moved.npy", images ^ 1)
     capsys.readouterr()
-    evaluate = [*run, "--extractor", "random", "--bound-images", "2", "--half-samples", "2"]
-    for command, arguments in ((cli.stage1, [*run, "--resume"]), (cli.stage2, run), (cli.evaluate, evaluate), (cli.export, [*run, "--mixture", "2"])):
+    evaluate = [
+        *run,
+        "--extractor",
+        "random",
+        "--bound-images",
+        "2",
+        "--half-samples",
+        "2",
+    ]
+    for command, arguments in (
+        (cli.stage1, [*run, "--resume"]),
+        (cli.stage2, run),
+        (cli.evaluate, evaluate),
+        (cli.export, [*run, "--mixture", "2"]),
+    ):
         if command is cli.export and keras.backend.backend() != "tensorflow":
             continue
         with pytest.raises(SystemExit):

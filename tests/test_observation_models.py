@@ -13,9 +13,13 @@ from twostage.models.jit import jit_compile
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 MODELS = {
-    "gaussian": lambda: twostage.GaussianLikelihood(0.2), "diagonal": twostage.DiagonalGaussianLikelihood, "image": twostage.OptimalGaussianLikelihood,
-    "batch": lambda: twostage.OptimalGaussianLikelihood("batch"), "bernoulli": twostage.BernoulliLikelihood, "logistic": twostage.DiscretisedLogisticLikelihood,
-}  # fmt: skip
+    "gaussian": lambda: twostage.GaussianLikelihood(0.2),
+    "diagonal": twostage.DiagonalGaussianLikelihood,
+    "image": twostage.OptimalGaussianLikelihood,
+    "batch": lambda: twostage.OptimalGaussianLikelihood("batch"),
+    "bernoulli": twostage.BernoulliLikelihood,
+    "logistic": twostage.DiscretisedLogisticLikelihood,
+}
 
 
 def case(likelihood, shape=(5, 4, 4, 3), seed=0):
@@ -23,12 +27,25 @@ def case(likelihood, shape=(5, 4, 4, 3), seed=0):
     generator = np.random.default_rng(seed)
     x = (generator.integers(0, 256, shape) / 255).astype("float32")
     x.flat[:4] = (0, 1, 0, 1)
-    blocks = [generator.random(shape) if head == "sigmoid" else generator.normal(-1.5, 1, shape) for head in likelihood.heads]
-    return x, np.concatenate(blocks, -1).astype("float32"), [block.astype("float64") for block in blocks]
+    blocks = [
+        (
+            generator.random(shape)
+            if head == "sigmoid"
+            else generator.normal(-1.5, 1, shape)
+        )
+        for head in likelihood.heads
+    ]
+    return (
+        x,
+        np.concatenate(blocks, -1).astype("float32"),
+        [block.astype("float64") for block in blocks],
+    )
 
 
 def nats(likelihood, x, parameters):
-    return ops.convert_to_numpy(likelihood(ops.convert_to_tensor(x), ops.convert_to_tensor(parameters))).astype("float64")
+    return ops.convert_to_numpy(
+        likelihood(ops.convert_to_tensor(x), ops.convert_to_tensor(parameters))
+    ).astype("float64")
 
 
 @pytest.mark.skipif(not TENSORFLOW, reason="TensorFlow Probability is TensorFlow's")
@@ -36,7 +53,9 @@ def nats(likelihood, x, parameters):
 def test_nats_are_tensorflow_probabilitys(name):
     likelihood = MODELS[name]()
     x, parameters, _ = case(likelihood)
-    levels = {"logistic": np.rint(x * 255), "bernoulli": np.rint(x)}.get(name, x).astype("float32")
+    levels = {"logistic": np.rint(x * 255), "bernoulli": np.rint(x)}.get(
+        name, x
+    ).astype("float32")
     found = nats(likelihood, np.rint(x) if name == "bernoulli" else x, parameters)
     distribution = likelihood.as_distribution(ops.convert_to_tensor(parameters))
     assert distribution.event_shape == (4, 4, 3)
@@ -47,9 +66,15 @@ def test_the_diagonal_gaussian_is_scipys():
     likelihood = twostage.DiagonalGaussianLikelihood(floor=0.05)
     x, parameters, (mean, s) = case(likelihood)
     sigma = np.sqrt(0.05**2 + np.exp(2 * s))
-    np.testing.assert_allclose(nats(likelihood, x, parameters), -stats.norm(mean, sigma).logpdf(x).sum((1, 2, 3)), rtol=1e-4)
+    np.testing.assert_allclose(
+        nats(likelihood, x, parameters),
+        -stats.norm(mean, sigma).logpdf(x).sum((1, 2, 3)),
+        rtol=1e-4,
+    )
     free = nats(twostage.DiagonalGaussianLikelihood(floor=0), x, parameters)
-    np.testing.assert_allclose(free, -stats.norm(mean, np.exp(s)).logpdf(x).sum((1, 2, 3)), rtol=1e-4)
+    np.testing.assert_allclose(
+        free, -stats.norm(mean, np.exp(s)).logpdf(x).sum((1, 2, 3)), rtol=1e-4
+    )
 
 
 def test_the_bound_of_the_diagonal_gaussian_is_reached_and_not_passed():
@@ -61,7 +86,9 @@ def test_the_bound_of_the_diagonal_gaussian_is_reached_and_not_passed():
         found = nats(twostage.DiagonalGaussianLikelihood(floor=0.01), x, parameters)[0]
         assert found >= bound - 1e-3
         free = nats(twostage.DiagonalGaussianLikelihood(floor=0), x, parameters)[0]
-        assert free == pytest.approx(10 * (s + 0.5 * math.log(2 * math.pi)), rel=1e-5)  # without bound
+        assert free == pytest.approx(
+            10 * (s + 0.5 * math.log(2 * math.pi)), rel=1e-5
+        )  # without bound
     assert found == pytest.approx(bound, rel=1e-5)
 
 
@@ -69,9 +96,17 @@ def test_the_variance_per_image_is_at_its_optimum():
     x, parameters, (mean,) = case(twostage.OptimalGaussianLikelihood(), seed=1)
     m = ((x - mean) ** 2).mean((1, 2, 3))
     expected = 48 / 2 * (np.log(2 * np.pi * m + 1e-5) + 1)
-    np.testing.assert_allclose(nats(twostage.OptimalGaussianLikelihood(), x, parameters), expected, rtol=1e-5)
-    for i in range(5):  # the best fixed gamma of each image gives the same, up to the floor
-        fixed = nats(twostage.GaussianLikelihood(float(m[i] ** 0.5)), x[i : i + 1], parameters[i : i + 1])[0]
+    np.testing.assert_allclose(
+        nats(twostage.OptimalGaussianLikelihood(), x, parameters), expected, rtol=1e-5
+    )
+    for i in range(
+        5
+    ):  # the best fixed gamma of each image gives the same, up to the floor
+        fixed = nats(
+            twostage.GaussianLikelihood(float(m[i] ** 0.5)),
+            x[i : i + 1],
+            parameters[i : i + 1],
+        )[0]
         assert fixed == pytest.approx(expected[i], abs=1e-3)
     perfect = nats(twostage.OptimalGaussianLikelihood(), x, x)
     np.testing.assert_allclose(perfect, 48 / 2 * (math.log(1e-5) + 1), rtol=1e-5)
@@ -84,7 +119,11 @@ def test_the_variance_per_batch_has_a_soft_floor():
     x = np.full((3, 100), math.exp(-2.748), "float32")
     log_sigma = -6 + math.log1p(math.exp(-2.748 + 6))
     assert log_sigma == pytest.approx(-2.710, abs=1e-3)
-    expected = 100 * (0.5 * math.exp(2 * (-2.748 - log_sigma)) + log_sigma + 0.5 * math.log(2 * math.pi))
+    expected = 100 * (
+        0.5 * math.exp(2 * (-2.748 - log_sigma))
+        + log_sigma
+        + 0.5 * math.log(2 * math.pi)
+    )
     np.testing.assert_allclose(nats(likelihood, x, mean), expected, rtol=1e-5)
     assert np.isfinite(nats(likelihood, mean + 1e-6, mean)).all()
 
@@ -98,11 +137,19 @@ def test_levels_of_the_discretised_logistic_share_all_the_mass():
         assert np.exp(-found).sum() == pytest.approx(1, abs=1e-4)
         scale = 1e-4 + math.exp(log_scale)
         middle = x[1:-1, 0].astype("float64")
-        mass = special.expit((middle + 1 / 510 - location) / scale) - special.expit((middle - 1 / 510 - location) / scale)
+        mass = special.expit((middle + 1 / 510 - location) / scale) - special.expit(
+            (middle - 1 / 510 - location) / scale
+        )
         likely = mass > 1e-10
-        np.testing.assert_allclose(found[1:-1][likely], -np.log(mass[likely]), rtol=1e-3)
-    far = nats(likelihood, np.array([[0.5]], "float32"), np.array([[0.0, -8.0]], "float32"))
-    assert np.isfinite(far).all() and far > 500  # in the tail, where a difference of two sigmoids is 0
+        np.testing.assert_allclose(
+            found[1:-1][likely], -np.log(mass[likely]), rtol=1e-3
+        )
+    far = nats(
+        likelihood, np.array([[0.5]], "float32"), np.array([[0.0, -8.0]], "float32")
+    )
+    assert (
+        np.isfinite(far).all() and far > 500
+    )  # in the tail, where a difference of two sigmoids is 0
 
 
 def test_the_bernoulli_is_scipys_and_takes_grey_levels():
@@ -111,22 +158,37 @@ def test_the_bernoulli_is_scipys_and_takes_grey_levels():
     p = special.expit(logits)
     expected = -(special.xlogy(x, p) + special.xlog1py(1 - x, -p)).sum((1, 2, 3))
     np.testing.assert_allclose(nats(likelihood, x, parameters), expected, rtol=1e-5)
-    np.testing.assert_allclose(ops.convert_to_numpy(likelihood.mean(parameters)), p, atol=1e-6)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(likelihood.mean(parameters)), p, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_samples_have_the_moments_of_the_model(name):
     likelihood = MODELS[name]()
-    blocks = {"diagonal": [0.4, -1.0], "bernoulli": [0.8], "logistic": [0.5, -3.5]}.get(name, [0.4])
+    blocks = {"diagonal": [0.4, -1.0], "bernoulli": [0.8], "logistic": [0.5, -3.5]}.get(
+        name, [0.4]
+    )
     parameters = np.tile(np.array([blocks], "float32"), (40_000, 1))
-    draws = ops.convert_to_numpy(likelihood.sample(parameters, seed=3)).astype("float64")
+    draws = ops.convert_to_numpy(likelihood.sample(parameters, seed=3)).astype(
+        "float64"
+    )
     deviation = {
-        "gaussian": 0.2, "diagonal": math.hypot(math.exp(-1), 1 / (255 * math.sqrt(12))), "image": 1.0, "batch": 1.0,
-        "bernoulli": math.sqrt(special.expit(0.8) * special.expit(-0.8)), "logistic": (1e-4 + math.exp(-3.5)) * math.pi / math.sqrt(3),
-    }[name]  # fmt: skip
-    assert draws.mean() == pytest.approx(float(ops.convert_to_numpy(likelihood.mean(parameters))[0, 0]), abs=5 * deviation / 200)
+        "gaussian": 0.2,
+        "diagonal": math.hypot(math.exp(-1), 1 / (255 * math.sqrt(12))),
+        "image": 1.0,
+        "batch": 1.0,
+        "bernoulli": math.sqrt(special.expit(0.8) * special.expit(-0.8)),
+        "logistic": (1e-4 + math.exp(-3.5)) * math.pi / math.sqrt(3),
+    }[name]
+    assert draws.mean() == pytest.approx(
+        float(ops.convert_to_numpy(likelihood.mean(parameters))[0, 0]),
+        abs=5 * deviation / 200,
+    )
     assert draws.std() == pytest.approx(deviation, rel=0.02)
-    assert name != "logistic" or np.allclose(draws * 255, np.rint(draws * 255), atol=1e-3)
+    assert name != "logistic" or np.allclose(
+        draws * 255, np.rint(draws * 255), atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
@@ -137,18 +199,33 @@ def test_each_trains_is_saved_and_comes_back(name, precision, tmp_path):
     images, z = keras.Input((8, 8, 1)), keras.Input((4,))
     x = layers.Dense(16, activation="relu")(layers.Flatten()(images))
     heads = [layers.Dense(4, dtype="float32")(x), layers.Dense(4, dtype="float32")(x)]
-    y = layers.Reshape((8, 8, len(likelihood.heads)))(layers.Dense(64 * len(likelihood.heads), dtype="float32")(layers.Dense(16, activation="relu")(z)))
+    y = layers.Reshape((8, 8, len(likelihood.heads)))(
+        layers.Dense(64 * len(likelihood.heads), dtype="float32")(
+            layers.Dense(16, activation="relu")(z)
+        )
+    )
     from twostage.models.resnet import activated
 
-    vae = twostage.VAE(keras.Model(images, heads), keras.Model(z, activated(y, likelihood.heads)), likelihood, seed=0)
+    vae = twostage.VAE(
+        keras.Model(images, heads),
+        keras.Model(z, activated(y, likelihood.heads)),
+        likelihood,
+        seed=0,
+    )
     data = twostage_digits()
     vae.compile(keras.optimizers.Adam(3e-3), jit_compile=jit_compile())
     history = vae.fit(data, batch_size=100, epochs=6, verbose=0).history
-    assert np.isfinite(history["loss"]).all() and history["loss"][-1] < history["loss"][0] and ("gamma" in history) == hasattr(likelihood, "gamma")
+    assert (
+        np.isfinite(history["loss"]).all()
+        and history["loss"][-1] < history["loss"][0]
+        and ("gamma" in history) == hasattr(likelihood, "gamma")
+    )
     assert history["mse"][-1] < 0.9 * history["mse"][0]
     vae.save(tmp_path / "vae.keras")
     again = keras.saving.load_model(tmp_path / "vae.keras")
-    np.testing.assert_allclose(again.predict(data[:7], verbose=0), vae.predict(data[:7], verbose=0), atol=1e-6)
+    np.testing.assert_allclose(
+        again.predict(data[:7], verbose=0), vae.predict(data[:7], verbose=0), atol=1e-6
+    )
     assert again.predict(data[:7], verbose=0).shape == (7, 8, 8, 1)
     assert {**again.likelihood.get_config()} == {**likelihood.get_config()}
 
@@ -160,16 +237,35 @@ def twostage_digits():
 
 
 def test_bits_are_nats_of_levels():
-    discrete, density = twostage.DiscretisedLogisticLikelihood(), twostage.GaussianLikelihood()
+    discrete, density = (
+        twostage.DiscretisedLogisticLikelihood(),
+        twostage.GaussianLikelihood(),
+    )
     assert discrete.bits_per_dimension(100 * math.log(2), 50) == pytest.approx(2)
-    assert density.bits_per_dimension(0.0, 50) == pytest.approx(8)  # a density of 1 on [0, 1) is 1/256 a level
+    assert density.bits_per_dimension(0.0, 50) == pytest.approx(
+        8
+    )  # a density of 1 on [0, 1) is 1/256 a level
 
 
 def test_bad_arguments_are_told():
     for make, words in (
-        (lambda: twostage.DiagonalGaussianLikelihood(floor=-1), "floor=-1, expected at least 0"), (lambda: twostage.OptimalGaussianLikelihood("pixel"), "per='pixel', expected 'image' or 'batch'"),
-        (lambda: twostage.OptimalGaussianLikelihood(floor=0), "floor=0, expected a positive number"), (lambda: twostage.DiscretisedLogisticLikelihood(0), "floor=0, expected a positive number"),
-    ):  # fmt: skip
+        (
+            lambda: twostage.DiagonalGaussianLikelihood(floor=-1),
+            "floor=-1, expected at least 0",
+        ),
+        (
+            lambda: twostage.OptimalGaussianLikelihood("pixel"),
+            "per='pixel', expected 'image' or 'batch'",
+        ),
+        (
+            lambda: twostage.OptimalGaussianLikelihood(floor=0),
+            "floor=0, expected a positive number",
+        ),
+        (
+            lambda: twostage.DiscretisedLogisticLikelihood(0),
+            "floor=0, expected a positive number",
+        ),
+    ):
         with pytest.raises(ValueError, match=words):
             make()
 
@@ -180,10 +276,39 @@ def test_each_goes_through_the_commands(name, tmp_path, monkeypatch):
     from twostage import cli, protocol, whole
 
     monkeypatch.setitem(protocol.SPLITS, "fid10k_test", ("test", 100))
-    small = ["--limit", "200", "--epochs", "1", "--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4", "--precision", "mixed_bfloat16"]
+    small = [
+        "--limit",
+        "200",
+        "--epochs",
+        "1",
+        "--base-dim",
+        "4",
+        "--fc-dim",
+        "16",
+        "--latent-dim",
+        "4",
+        "--precision",
+        "mixed_bfloat16",
+    ]
     cli.stage1(["--run", str(tmp_path / "run"), "--likelihood", name, *small])
-    cli.evaluate(["--run", str(tmp_path / "run"), "--extractor", "random", "--bound-images", "10", "--importance-samples", "3", "--half-samples", "2", "--mixtures"])
-    found = whole.read_json(tmp_path / "run" / "evaluation" / "random_network-fid10k_test.json")
+    cli.evaluate(
+        [
+            "--run",
+            str(tmp_path / "run"),
+            "--extractor",
+            "random",
+            "--bound-images",
+            "10",
+            "--importance-samples",
+            "3",
+            "--half-samples",
+            "2",
+            "--mixtures",
+        ]
+    )
+    found = whole.read_json(
+        tmp_path / "run" / "evaluation" / "random_network-fid10k_test.json"
+    )
     bits = found["likelihood"]["bits_per_dimension"]
     assert 2 < bits < 20 if name in ("diagonal", "logistic") else bits is None
     assert np.isfinite(found["likelihood"]["importance"])

@@ -23,10 +23,18 @@ def write_idx(folder, labels_of=lambda count: np.arange(count) % 10, packed=True
     found = {}
     for split, (images_name, labels_name) in originals.IDX.items():
         generator = np.random.default_rng(len(split))
-        images, labels = generator.integers(0, 256, (COUNT[split], 28, 28), "uint8"), labels_of(COUNT[split]).astype("uint8")
+        images, labels = (
+            generator.integers(0, 256, (COUNT[split], 28, 28), "uint8"),
+            labels_of(COUNT[split]).astype("uint8"),
+        )
         for name, array in ((images_name, images), (labels_name, labels)):
-            content = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
-            (folder / (f"{name}.gz" if packed else name)).write_bytes(gzip.compress(content) if packed else content)
+            content = (
+                struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+                + array.tobytes()
+            )
+            (folder / (f"{name}.gz" if packed else name)).write_bytes(
+                gzip.compress(content) if packed else content
+            )
         found[split] = images[..., None], labels
     return found
 
@@ -37,19 +45,39 @@ def write_cifar(path, kind="python", old=False):
     with tarfile.open(path, "w:gz") as archive:
         for split, names in originals.BATCHES.items():
             for name in names:
-                images, labels = generator.integers(0, 256, (4, 32, 32, 3), "uint8"), generator.integers(0, 10, 4)
+                images, labels = (
+                    generator.integers(0, 256, (4, 32, 32, 3), "uint8"),
+                    generator.integers(0, 10, 4),
+                )
                 rows = images.transpose(0, 3, 1, 2).reshape(4, 3072)
                 if kind == "binary":
-                    content = np.concatenate([labels[:, None].astype("uint8"), rows], axis=1).tobytes()
+                    content = np.concatenate(
+                        [labels[:, None].astype("uint8"), rows], axis=1
+                    ).tobytes()
                 else:
-                    content = pickle.dumps({b"batch_label": b"a batch", b"labels": labels.tolist(), b"data": rows, b"filenames": [b"x.png"] * 4}, protocol=2)
+                    content = pickle.dumps(
+                        {
+                            b"batch_label": b"a batch",
+                            b"labels": labels.tolist(),
+                            b"data": rows,
+                            b"filenames": [b"x.png"] * 4,
+                        },
+                        protocol=2,
+                    )
                     if old:  # as NumPy 1 wrote it
-                        content = content.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
-                entry = tarfile.TarInfo(f"cifar-10-batches-{'py' if kind == 'python' else 'bin'}/{name}{'.bin' * (kind == 'binary')}")
+                        content = content.replace(
+                            b"numpy._core.multiarray", b"numpy.core.multiarray"
+                        )
+                entry = tarfile.TarInfo(
+                    f"cifar-10-batches-{'py' if kind == 'python' else 'bin'}/{name}{'.bin' * (kind == 'binary')}"
+                )
                 entry.size = len(content)
                 archive.addfile(entry, io.BytesIO(content))
                 parts[split].append((images, labels))
-    return {split: tuple(np.concatenate(each) for each in zip(*found)) for split, found in parts.items()}
+    return {
+        split: tuple(np.concatenate(each) for each in zip(*found))
+        for split, found in parts.items()
+    }
 
 
 def same(loaded, expected):
@@ -62,7 +90,12 @@ def test_mnists_idx_files(tmp_path, packed):
     found = write_idx(tmp_path / "raw", packed=packed)
     for split in found:
         same(data.load(tmp_path / "raw", split), found[split])
-        same(data.load(tmp_path / "raw" / (originals.IDX[split][0] + ".gz" * packed), split), found[split])
+        same(
+            data.load(
+                tmp_path / "raw" / (originals.IDX[split][0] + ".gz" * packed), split
+            ),
+            found[split],
+        )
 
 
 def test_a_file_may_be_there_packed_and_unpacked(tmp_path):
@@ -79,16 +112,28 @@ def test_fashion_is_not_taken_for_mnist_nor_mnist_for_fashion(tmp_path, monkeypa
     mnist = write_idx(tmp_path / "mnist", lambda count: np.arange(count) % 7)
     same(data.load("fashion_mnist", data_dir=tmp_path), fashion["train"])
     same(data.load("mnist", "test", data_dir=tmp_path), mnist["test"])
-    with pytest.raises(InputError, match="received 60 train images in .*fashion_mnist, which look like Fashion-MNIST's, expected 60 of mnist: check the folder"):
+    with pytest.raises(
+        InputError,
+        match=(
+            "received 60 train images in .*fashion_mnist, which look like"
+            " Fashion-MNIST's, expected 60 of mnist: check the folder"
+        ),
+    ):
         data.load("mnist", data_dir=tmp_path / "fashion_mnist")
-    with pytest.raises(InputError, match="which look like MNIST's, expected 60 of fashion_mnist"):
+    with pytest.raises(
+        InputError, match="which look like MNIST's, expected 60 of fashion_mnist"
+    ):
         data.load("fashion_mnist", data_dir=tmp_path / "mnist")
     monkeypatch.setattr(originals, "COUNTS", {"train": 61, "test": 20})
-    with pytest.raises(InputError, match="received 60 train images .* expected 61 of mnist"):
+    with pytest.raises(
+        InputError, match="received 60 train images .* expected 61 of mnist"
+    ):
         data.load("mnist", data_dir=tmp_path)
 
 
-@pytest.mark.parametrize("kind, old", [("python", False), ("python", True), ("binary", False)])
+@pytest.mark.parametrize(
+    "kind, old", [("python", False), ("python", True), ("binary", False)]
+)
 def test_cifar10s_archives_packed_and_unpacked(tmp_path, kind, old):
     path = tmp_path / f"cifar-10-{kind}.tar.gz"
     found = write_cifar(path, kind, old)
@@ -103,7 +148,10 @@ def test_cifar10s_archives_packed_and_unpacked(tmp_path, kind, old):
 
 def test_several_sets_in_one_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(originals, "COUNTS", COUNT)
-    mnist, cifar = write_idx(tmp_path, lambda count: np.arange(count) % 7), write_cifar(tmp_path / "cifar-10-binary.tar.gz", "binary")
+    mnist, cifar = (
+        write_idx(tmp_path, lambda count: np.arange(count) % 7),
+        write_cifar(tmp_path / "cifar-10-binary.tar.gz", "binary"),
+    )
     same(data.load("mnist", data_dir=tmp_path), mnist["train"])
     same(data.load("cifar10", data_dir=tmp_path), cifar["train"])
 
@@ -111,7 +159,10 @@ def test_several_sets_in_one_folder(tmp_path, monkeypatch):
 def test_svhns_files(tmp_path):
     from scipy.io import savemat
 
-    images, labels = np.random.default_rng(0).integers(0, 256, (32, 32, 3, 12), "uint8"), np.arange(1, 13)[:, None] % 11
+    images, labels = (
+        np.random.default_rng(0).integers(0, 256, (32, 32, 3, 12), "uint8"),
+        np.arange(1, 13)[:, None] % 11,
+    )
     savemat(tmp_path / "train_32x32.mat", {"X": images, "y": labels})
     expected = images.transpose(3, 0, 1, 2), labels[:, 0] % 10
     same(data.load("svhn", data_dir=tmp_path), expected)
@@ -126,8 +177,13 @@ def test_a_pickle_that_is_no_array_is_not_run(tmp_path):
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
     for name in originals.BATCHES["train"]:
-        (folder / name).write_bytes(pickle.dumps({b"data": Harm(), b"labels": [1]}, protocol=2))
-    with pytest.raises(InputError, match="a pickle that wants __builtin__.print, which CIFAR-10 does not"):
+        (folder / name).write_bytes(
+            pickle.dumps({b"data": Harm(), b"labels": [1]}, protocol=2)
+        )
+    with pytest.raises(
+        InputError,
+        match="a pickle that wants __builtin__.print, which CIFAR-10 does not",
+    ):
         data.load(folder)
 
 
@@ -135,36 +191,65 @@ def test_tensorflow_datasets_prepared_celeba(tmp_path):
     """A copy as TFDS prepares it, from its own writer, of our own pictures: each JPEG reaches the cache as its authors coded it."""
     tfds = pytest.importorskip("tensorflow_datasets")
     folder = faces(tmp_path / "faces", 30)
-    names = {"train": [f"{i:06d}.jpg" for i in range(18)], "validation": [f"{i:06d}.jpg" for i in range(18, 23)], "test": [f"{i:06d}.jpg" for i in range(23, 30)]}
+    names = {
+        "train": [f"{i:06d}.jpg" for i in range(18)],
+        "validation": [f"{i:06d}.jpg" for i in range(18, 23)],
+        "test": [f"{i:06d}.jpg" for i in range(23, 30)],
+    }
     builder = tfds.builder("celeb_a", data_dir=str(tmp_path / "tfds"))
-    numbers = {part: {key: 0 for key in builder.info.features[part]} for part in ("landmarks", "identity")}
+    numbers = {
+        part: {key: 0 for key in builder.info.features[part]}
+        for part in ("landmarks", "identity")
+    }
     flags = {key: False for key in builder.info.features["attributes"]}
 
     def examples(split):
-        return ((name, {"image": str(folder / name), "attributes": flags, **numbers}) for name in names[split])
+        return (
+            (name, {"image": str(folder / name), "attributes": flags, **numbers})
+            for name in names[split]
+        )
 
-    builder._split_generators = lambda downloads: {split: examples(split) for split in names}
+    builder._split_generators = lambda downloads: {
+        split: examples(split) for split in names
+    }
     builder.download_and_prepare()
     for split in names:
-        images, _ = data.load("celeba", split, crop=128, side=64, data_dir=tmp_path / "tfds")
+        images, _ = data.load(
+            "celeba", split, crop=128, side=64, data_dir=tmp_path / "tfds"
+        )
         expected = plain_loop(folder, names[split])
-        assert sorted(image.tobytes() for image in images) == sorted(image.tobytes() for image in expected)
-    some, _ = data.load("celeba", crop=128, side=64, data_dir=tmp_path / "tfds", limit=5)
+        assert sorted(image.tobytes() for image in images) == sorted(
+            image.tobytes() for image in expected
+        )
+    some, _ = data.load(
+        "celeba", crop=128, side=64, data_dir=tmp_path / "tfds", limit=5
+    )
     train, _ = data.load("celeba", crop=128, side=64, data_dir=tmp_path / "tfds")
-    rows = [next(row for row, image in enumerate(train) if np.array_equal(image, one)) for one in some]
+    rows = [
+        next(row for row, image in enumerate(train) if np.array_equal(image, one))
+        for one in some
+    ]
     assert len(set(rows)) == 5 and rows == sorted(rows)
 
 
 def test_celeba_by_name_from_a_folder(tmp_path):
     faces(tmp_path / "img_align_celeba", 30)
-    with pytest.raises(InputError, match="received 30 pictures in .*img_align_celeba, CelebA has 202599"):
+    with pytest.raises(
+        InputError,
+        match="received 30 pictures in .*img_align_celeba, CelebA has 202599",
+    ):
         data.load("celeba", crop=128, side=64, data_dir=tmp_path)
     by_name = data.load("celeba", crop=128, side=64, data_dir=tmp_path, partial=True)[0]
-    np.testing.assert_array_equal(by_name, data.load(tmp_path / "img_align_celeba", crop=128, side=64, partial=True)[0])
+    np.testing.assert_array_equal(
+        by_name,
+        data.load(tmp_path / "img_align_celeba", crop=128, side=64, partial=True)[0],
+    )
 
 
 @pytest.mark.parametrize("name", sorted(named.FETCHED))
-def test_without_a_network_it_says_where_the_files_are_and_what_to_type(name, tmp_path, monkeypatch):
+def test_without_a_network_it_says_where_the_files_are_and_what_to_type(
+    name, tmp_path, monkeypatch
+):
     pytest.importorskip("tensorflow_datasets")
 
     def unreachable(page):
@@ -172,7 +257,17 @@ def test_without_a_network_it_says_where_the_files_are_and_what_to_type(name, tm
 
     monkeypatch.setattr(named, "_reach", unreachable)
     with pytest.raises(InputError) as told:
-        data.load(name, data_dir=tmp_path, **({"crop": 128, "side": 64} if name == "celeba" else {}))
+        data.load(
+            name,
+            data_dir=tmp_path,
+            **({"crop": 128, "side": 64} if name == "celeba" else {}),
+        )
     text, found = str(told.value), named.FETCHED[name]
-    assert text.startswith(f"could not get {name} through TensorFlow Datasets (no network): fetch {found.files} from {found.page} ")
-    assert text.endswith(f"into a folder and type --data {name} --data-dir {tmp_path}") and "\n" not in text
+    assert text.startswith(
+        f"could not get {name} through TensorFlow Datasets (no network): fetch"
+        f" {found.files} from {found.page} "
+    )
+    assert (
+        text.endswith(f"into a folder and type --data {name} --data-dir {tmp_path}")
+        and "\n" not in text
+    )

@@ -28,12 +28,24 @@ class Full(StrangersVAE):
     def __init__(self, **options):
         super().__init__(**options)
         for name, start in (("kl_weight", "ones"), ("free_bits", "zeros")):
-            setattr(self, name, self.add_weight(name=name, shape=(), initializer=start, trainable=False))
+            setattr(
+                self,
+                name,
+                self.add_weight(
+                    name=name, shape=(), initializer=start, trainable=False
+                ),
+            )
 
 
 def fitted(model, watch, x=None, **options):
     model.compile(keras.optimizers.SGD(1e-3))
-    return model.fit(data() if x is None else x, batch_size=10, verbose=0, callbacks=watch, **{"epochs": 2, **options}).history
+    return model.fit(
+        data() if x is None else x,
+        batch_size=10,
+        verbose=0,
+        callbacks=watch,
+        **{"epochs": 2, **options},
+    ).history
 
 
 class Interrupting(keras.callbacks.Callback):
@@ -47,12 +59,23 @@ def test_free_bits_are_at_rest_whoever_brings_weights_back(first):
     model, free = Full(), callbacks.FreeBits(0.05)
     best = keras.callbacks.EarlyStopping("loss", restore_best_weights=True)
     history = fitted(model, [free, best] if first else [best, free])
-    assert history["free_bits"] == [pytest.approx(0.05)] * 2 and value(model.free_bits) == 0
+    assert (
+        history["free_bits"] == [pytest.approx(0.05)] * 2
+        and value(model.free_bits) == 0
+    )
 
 
 def test_free_bits_are_at_rest_in_saved_weights_and_after_an_interrupted_fit(tmp_path):
     model = Full()
-    fitted(model, [callbacks.FreeBits(0.05), keras.callbacks.ModelCheckpoint(tmp_path / "a.weights.h5", save_weights_only=True)])
+    fitted(
+        model,
+        [
+            callbacks.FreeBits(0.05),
+            keras.callbacks.ModelCheckpoint(
+                tmp_path / "a.weights.h5", save_weights_only=True
+            ),
+        ],
+    )
     model.free_bits.assign(9.0)
     model.load_weights(tmp_path / "a.weights.h5")
     assert value(model.free_bits) == 0
@@ -67,12 +90,16 @@ class NaNGradient(StrangersVAE):
 
     def __init__(self):
         super().__init__()
-        self.steps = self.add_weight(name="steps", shape=(), initializer="zeros", trainable=False)
+        self.steps = self.add_weight(
+            name="steps", shape=(), initializer="zeros", trainable=False
+        )
 
     def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
         self.steps.assign_add(1.0)
         late = ops.where(self.steps > 3, 0.0, 1.0)
-        return super().compute_loss(x, y, y_pred) + ops.sqrt(ops.sum(late * y_pred["x"] ** 2))
+        return super().compute_loss(x, y, y_pred) + ops.sqrt(
+            ops.sum(late * y_pred["x"] ** 2)
+        )
 
 
 def test_weights_that_are_not_finite_are_no_good_weights(tmp_path):
@@ -80,7 +107,11 @@ def test_weights_that_are_not_finite_are_no_good_weights(tmp_path):
     path = tmp_path / "folder" / "good.weights.h5"
     watch = callbacks.NaNDiagnosis(path)
     assert len(fitted(NaNGradient(), [watch])["loss"]) == 1
-    assert watch.diagnosis.startswith("step 4: the losses are finite") and "weights no longer finite" in watch.diagnosis and not path.exists()
+    assert (
+        watch.diagnosis.startswith("step 4: the losses are finite")
+        and "weights no longer finite" in watch.diagnosis
+        and not path.exists()
+    )
     fitted(StrangersVAE(), [watch])
     assert watch.diagnosis is None and path.exists()
     fitted(NaNGradient(), [watch])
@@ -89,11 +120,20 @@ def test_weights_that_are_not_finite_are_no_good_weights(tmp_path):
 
 def test_a_checkpoint_of_weights_that_are_not_finite_is_not_written(tmp_path):
     (tmp_path / "checkpoints").mkdir()
-    checkpoint = Checkpoint(SimpleNamespace(path=tmp_path, command="python train_stage1.py"))
+    checkpoint = Checkpoint(
+        SimpleNamespace(path=tmp_path, command="python train_stage1.py")
+    )
     model = NaNGradient()
-    with pytest.raises(Diverged, match="the weights of epoch 2 are not finite; .* keeps the last good checkpoint"):
+    with pytest.raises(
+        Diverged,
+        match=(
+            "the weights of epoch 2 are not finite; .* keeps the last good checkpoint"
+        ),
+    ):
         fitted(model, [checkpoint], data(20))
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["epoch-00001-step-000000.npz"]
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [
+        "epoch-00001-step-000000.npz"
+    ]
 
 
 class Unbuilt(StrangersVAE):
@@ -102,10 +142,19 @@ class Unbuilt(StrangersVAE):
     built = property(lambda self: False, lambda self, told: None)
 
 
-@pytest.mark.skipif(keras.backend.backend() == "jax", reason="Keras does not train such a model on JAX")
+@pytest.mark.skipif(
+    keras.backend.backend() == "jax", reason="Keras does not train such a model on JAX"
+)
 def test_a_model_that_keras_has_not_built_loses_no_epoch(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
-        assert len(fitted(Unbuilt(), [callbacks.NaNDiagnosis(tmp_path / "a.weights.h5")])["loss"]) == 2
+        assert (
+            len(
+                fitted(Unbuilt(), [callbacks.NaNDiagnosis(tmp_path / "a.weights.h5")])[
+                    "loss"
+                ]
+            )
+            == 2
+        )
     assert caplog.text.count("give the model a call()") == 1
 
 
@@ -118,7 +167,9 @@ class TrainableGamma(StrangersVAE):
 class WrongShape(StrangersVAE):
     def __init__(self):
         super().__init__()
-        self.gamma = self.add_weight(name="gamma", shape=(1,), initializer="ones", trainable=False)
+        self.gamma = self.add_weight(
+            name="gamma", shape=(1,), initializer="ones", trainable=False
+        )
 
 
 class OwnMetrics(StrangersVAE):
@@ -137,21 +188,63 @@ class OneHead(StrangersVAE):
 @pytest.mark.parametrize(
     "make, watch, words",
     [
-        (TrainableGamma, lambda: [callbacks.ComputedGamma()], "gamma is a trainable weight"),
-        (TrainableGamma, lambda: [callbacks.GammaSchedule([0.5])], "gamma is a trainable weight"),
-        (WrongShape, lambda: [callbacks.ComputedGamma()], r"gamma has shape \(1,\), expected one number"),
-        (OwnMetrics, lambda: [callbacks.ComputedGamma()], "add self.mse to what the property returns"),
-        (NumberAsError, lambda: [callbacks.ComputedGamma()], "batch_mse is a float, expected a variable"),
-        (StrangersVAE, lambda: [callbacks.ComputedGamma("batch"), callbacks.GammaSchedule([0.5])], "expected nothing else to move it"),
-        (OneHead, lambda: [callbacks.VarianceLaw(data())], "the posterior gave a.*Tensor|the posterior gave an ArrayImpl"),
-        (StrangersVAE, lambda: [callbacks.VarianceLaw(data(), posterior=3)], "received posterior=3, expected a function"),
-        (StrangersVAE, lambda: [callbacks.LatentMoments(data(), lambda model, x: (x[0], x[0]))], r"the posterior gave shapes \(6,\)"),
-        (StrangersVAE, lambda: [callbacks.ImageGrid("never-made", data())], r"the decoder gave shape \(2, 6\)"),
+        (
+            TrainableGamma,
+            lambda: [callbacks.ComputedGamma()],
+            "gamma is a trainable weight",
+        ),
+        (
+            TrainableGamma,
+            lambda: [callbacks.GammaSchedule([0.5])],
+            "gamma is a trainable weight",
+        ),
+        (
+            WrongShape,
+            lambda: [callbacks.ComputedGamma()],
+            r"gamma has shape \(1,\), expected one number",
+        ),
+        (
+            OwnMetrics,
+            lambda: [callbacks.ComputedGamma()],
+            "add self.mse to what the property returns",
+        ),
+        (
+            NumberAsError,
+            lambda: [callbacks.ComputedGamma()],
+            "batch_mse is a float, expected a variable",
+        ),
+        (
+            StrangersVAE,
+            lambda: [callbacks.ComputedGamma("batch"), callbacks.GammaSchedule([0.5])],
+            "expected nothing else to move it",
+        ),
+        (
+            OneHead,
+            lambda: [callbacks.VarianceLaw(data())],
+            "the posterior gave a.*Tensor|the posterior gave an ArrayImpl",
+        ),
+        (
+            StrangersVAE,
+            lambda: [callbacks.VarianceLaw(data(), posterior=3)],
+            "received posterior=3, expected a function",
+        ),
+        (
+            StrangersVAE,
+            lambda: [callbacks.LatentMoments(data(), lambda model, x: (x[0], x[0]))],
+            r"the posterior gave shapes \(6,\)",
+        ),
+        (
+            StrangersVAE,
+            lambda: [callbacks.ImageGrid("never-made", data())],
+            r"the decoder gave shape \(2, 6\)",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_before_the_first_step_or_at_its_end(make, watch, words):
     steps = []
-    count = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: steps.append(batch))
+    count = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: steps.append(batch)
+    )
     with pytest.raises(ValueError, match=words):
         fitted(make(), [*watch(), count])
     assert len(steps) <= 1
@@ -159,17 +252,40 @@ def test_what_is_wrong_is_told_before_the_first_step_or_at_its_end(make, watch, 
 
 def test_pictures_of_another_shape_than_the_data_are_told(tmp_path):
     decode = lambda model, z: np.zeros((len(z), 8, 8, 1))  # noqa: E731
-    posterior = lambda model, x: (np.zeros((len(x), 3)), np.zeros((len(x), 3)))  # noqa: E731
-    with pytest.raises(ValueError, match=r"\(8, 8, 1\), expected that of the data, \(8, 8\)"):
-        fitted(StrangersVAE(), [callbacks.ImageGrid(tmp_path, np.zeros((9, 8, 8)), posterior=posterior, decode=decode)])
-    callbacks.ImageGrid(tmp_path, np.zeros((9, 8, 8, 1)), posterior=posterior, decode=decode, rows=3)
+    posterior = lambda model, x: (
+        np.zeros((len(x), 3)),
+        np.zeros((len(x), 3)),
+    )  # noqa: E731
+    with pytest.raises(
+        ValueError, match=r"\(8, 8, 1\), expected that of the data, \(8, 8\)"
+    ):
+        fitted(
+            StrangersVAE(),
+            [
+                callbacks.ImageGrid(
+                    tmp_path, np.zeros((9, 8, 8)), posterior=posterior, decode=decode
+                )
+            ],
+        )
+    callbacks.ImageGrid(
+        tmp_path, np.zeros((9, 8, 8, 1)), posterior=posterior, decode=decode, rows=3
+    )
 
 
-@pytest.mark.parametrize("watch", [lambda: callbacks.KLWarmup(5), lambda: callbacks.GammaSchedule([0.9, 0.8]), lambda: callbacks.LatentMoments(data())])
+@pytest.mark.parametrize(
+    "watch",
+    [
+        lambda: callbacks.KLWarmup(5),
+        lambda: callbacks.GammaSchedule([0.9, 0.8]),
+        lambda: callbacks.LatentMoments(data()),
+    ],
+)
 def test_an_optimizer_that_counts_nothing_is_told_after_an_epoch(watch):
     class Resetting(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            self.model.optimizer.iterations.assign(0)  # as where the training step applies others
+            self.model.optimizer.iterations.assign(
+                0
+            )  # as where the training step applies others
 
     with pytest.raises(ValueError, match="has counted no step in this epoch"):
         fitted(Full(), [Resetting(), watch()])
@@ -178,11 +294,18 @@ def test_an_optimizer_that_counts_nothing_is_told_after_an_epoch(watch):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: callbacks.GammaSchedule(0.5), lambda: callbacks.GammaSchedule("abc"), lambda: callbacks.GammaSchedule([[0.5, 0.4], [0.3]]), lambda: callbacks.KLWarmup(float("nan")),
-        lambda: callbacks.KLWarmup(5, 0, float("inf")), lambda: callbacks.FreeBits(float("inf")), lambda: callbacks.ComputedGamma(floor=float("inf")),
-        lambda: callbacks.LatentMoments(data(), every_steps=0.5), lambda: callbacks.NaNDiagnosis(data()), lambda: callbacks.VarianceLaw(data() * np.float32("nan")),
+        lambda: callbacks.GammaSchedule(0.5),
+        lambda: callbacks.GammaSchedule("abc"),
+        lambda: callbacks.GammaSchedule([[0.5, 0.4], [0.3]]),
+        lambda: callbacks.KLWarmup(float("nan")),
+        lambda: callbacks.KLWarmup(5, 0, float("inf")),
+        lambda: callbacks.FreeBits(float("inf")),
+        lambda: callbacks.ComputedGamma(floor=float("inf")),
+        lambda: callbacks.LatentMoments(data(), every_steps=0.5),
+        lambda: callbacks.NaNDiagnosis(data()),
+        lambda: callbacks.VarianceLaw(data() * np.float32("nan")),
     ],
-)  # fmt: skip
+)
 def test_values_that_slip_through_are_told(make):
     with pytest.raises(ValueError, match="received") as told:
         make()
@@ -190,15 +313,24 @@ def test_values_that_slip_through_are_told(make):
 
 
 def test_tensors_are_data_too():
-    np.testing.assert_array_equal(callbacks.VarianceLaw(ops.convert_to_tensor(data()), max_samples=10).data, callbacks.VarianceLaw(data(), max_samples=10).data)
+    np.testing.assert_array_equal(
+        callbacks.VarianceLaw(ops.convert_to_tensor(data()), max_samples=10).data,
+        callbacks.VarianceLaw(data(), max_samples=10).data,
+    )
 
 
 def test_a_posterior_of_nan_is_no_death(caplog):
-    seen = iter([np.zeros((2, 2)), np.log([[0.1, 0.1]] * 40), [[np.nan, np.log(0.1)]] * 40])
+    seen = iter(
+        [np.zeros((2, 2)), np.log([[0.1, 0.1]] * 40), [[np.nan, np.log(0.1)]] * 40]
+    )
 
     def posterior(model, x):
         log_var = np.array(next(seen))
         return np.zeros_like(log_var), log_var
 
     history = fitted(StrangersVAE(), [callbacks.CollapseAlarm(data(), posterior)])
-    assert history["latents_died"] == [0, 0] and history["latents_blown_up"] == [0, 1] and "died" not in caplog.text
+    assert (
+        history["latents_died"] == [0, 0]
+        and history["latents_blown_up"] == [0, 1]
+        and "died" not in caplog.text
+    )

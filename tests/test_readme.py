@@ -14,30 +14,56 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
 
 def test_callback_in_your_own_vae_runs_in_fifteen_lines(capsys):
     code = next(block for block in BLOCKS if "ComputedGamma" in block)
-    lines = [line for line in code.splitlines() if line.strip() and not line.startswith(("import", "from"))]
+    lines = [
+        line
+        for line in code.splitlines()
+        if line.strip() and not line.startswith(("import", "from"))
+    ]
     assert len(lines) <= 15
     names = {}
     exec(code, names)
     gamma = ast.literal_eval(capsys.readouterr().out)
-    assert len(gamma) == 5 and all(b <= a for a, b in zip(gamma, gamma[1:])) and gamma[-1] < 0.9
+    assert (
+        len(gamma) == 5
+        and all(b <= a for a, b in zip(gamma, gamma[1:]))
+        and gamma[-1] < 0.9
+    )
     vae, images = names["vae"], keras.ops.ones((2, 5, 3, 1))
     vae.gamma.assign(0.5)
     loss = vae.compute_loss(images, None, (0.0 * images, keras.ops.zeros((2,))))
-    assert float(loss) == pytest.approx(15 * (1 / (2 * 0.25) + math.log(0.5)))  # of all pixels
+    assert float(loss) == pytest.approx(
+        15 * (1 / (2 * 0.25) + math.log(0.5))
+    )  # of all pixels
 
 
 def test_commands_of_the_readme_exist():
-    assert README.count("pip install . && python train_stage1.py && python train_stage2.py") == 1
+    assert (
+        README.count(
+            "pip install . && python train_stage1.py && python train_stage2.py"
+        )
+        == 1
+    )
     assert README.count('pip install ".[test,jax]" && python -m pytest') == 1
     for name in re.findall(r"docs/[\w.]+", README):
         assert (Path(__file__).parents[1] / name).exists(), name
 
 
-@pytest.mark.parametrize("preset", ["digits", "mnist", "fashion_mnist", "cifar10", "celeba"])
+@pytest.mark.parametrize(
+    "preset", ["digits", "mnist", "fashion_mnist", "cifar10", "celeba"]
+)
 def test_table_of_presets_tells_the_truth(preset):
     from twostage import config
 
-    row = next(line for line in README.splitlines() if line.startswith("|") and f"`{preset}`" in line)
+    row = next(
+        line
+        for line in README.splitlines()
+        if line.startswith("|") and f"`{preset}`" in line
+    )
     one, two = config.resolve(1, preset), config.resolve(2, preset)
     cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert cells[2:6] == [str(one.latent_dim), f"{one.epochs}, {two.epochs}", str(two.width), f"{one.kl_weight:g}"]
+    assert cells[2:6] == [
+        str(one.latent_dim),
+        f"{one.epochs}, {two.epochs}",
+        str(two.width),
+        f"{one.kl_weight:g}",
+    ]

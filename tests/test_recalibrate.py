@@ -21,7 +21,11 @@ def test_spectral_normalisation_stays_as_it_is():
     assert recalibrate(vae, images, batch_size=50) == 5
     for weight, old, new in zip(vae.weights, before, vae.get_weights()):
         assert np.array_equal(old, new) != ("moving" in weight.path), weight.path
-    assert {layer.iterations for layer in vae._flatten_layers() if isinstance(layer, SpectralNormalization)} == {1}
+    assert {
+        layer.iterations
+        for layer in vae._flatten_layers()
+        if isinstance(layer, SpectralNormalization)
+    } == {1}
 
 
 @pytest.mark.parametrize("kind", [BatchNormalization, layers.BatchNormalization])
@@ -30,11 +34,19 @@ def test_the_statistics_become_those_of_the_data(kind):
     x = kind(name="first")(inputs)
     heads = [layers.Dense(2)(x), layers.Dense(2)(x)]
     decoder = keras.Sequential([keras.Input((2,)), layers.Dense(5), kind(name="last")])
-    vae = twostage.VAE(keras.Model(inputs, heads), decoder, twostage.GaussianLikelihood(), seed=0)
-    data = (np.random.default_rng(0).normal(size=(1_000, 5)) * [1, 2, 3, 4, 5] + 7).astype("float32")
+    vae = twostage.VAE(
+        keras.Model(inputs, heads), decoder, twostage.GaussianLikelihood(), seed=0
+    )
+    data = (
+        np.random.default_rng(0).normal(size=(1_000, 5)) * [1, 2, 3, 4, 5] + 7
+    ).astype("float32")
     layer, last = vae.encoder.get_layer("first"), vae.decoder.get_layer("last")
     before = [weight.copy() for weight in vae.get_weights()]
-    others = [i for i, weight in enumerate(vae.weights) if "moving" not in weight.path and "seed" not in weight.path]
+    others = [
+        i
+        for i, weight in enumerate(vae.weights)
+        if "moving" not in weight.path and "seed" not in weight.path
+    ]
     momentum = layer.momentum
     assert recalibrate(vae, data, batch_size=100) == 2
     np.testing.assert_allclose(layer.moving_mean, data.mean(0), rtol=1e-4)

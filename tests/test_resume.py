@@ -17,12 +17,31 @@ from twostage.errors import InputError, Stopped
 from twostage.runs import finished_stage1
 
 ROOT = Path(__file__).parents[1]
-SMALL = ["--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4", "--watch-every", "1", "--deterministic"]
+SMALL = [
+    "--base-dim",
+    "4",
+    "--fc-dim",
+    "16",
+    "--latent-dim",
+    "4",
+    "--watch-every",
+    "1",
+    "--deterministic",
+]
 
 
 def in_a_process(script, *arguments):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
-    return subprocess.run([sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, env=environment)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+    }
+    return subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+    )
 
 
 def stop_within(epoch, number):
@@ -42,7 +61,9 @@ def last_state(folder):
     """What the newest checkpoint holds: arrays as bytes, and the progress without times."""
     with np.load(sorted((folder / "checkpoints").glob("epoch-*"))[-1]) as arrays:
         progress = json.loads(str(arrays["progress"]))
-        found = {name: arrays[name].tobytes() for name in arrays.files if name != "progress"}
+        found = {
+            name: arrays[name].tobytes() for name in arrays.files if name != "progress"
+        }
     for row in progress["rows"]:
         del row["seconds_per_step"]
     return {**found, "progress": progress}
@@ -74,16 +95,37 @@ print("equal")
 def test_stopped_by_signals_and_resumed_a_run_is_the_unbroken_one_bit_for_bit(tmp_path):
     """Three stops in each stage: weights, optimiser, seeds, metrics, history and callbacks' state of both."""
     done = in_a_process(BOTH, tmp_path)
-    assert done.stdout.strip().endswith("equal"), done.stdout[-1000:] + done.stderr[-3000:]
-    assert done.stdout.count("step-000000.npz") == 0 and done.stdout.count("\nepoch-0000") == 6  # all within epochs
-    assert done.stderr.count("stopped by SIGTERM after") == 4 and done.stderr.count("stopped by SIGINT after") == 2
-    assert f"go on by `python train_stage1.py --run {tmp_path / 'parts'} --resume`" in done.stderr
+    assert done.stdout.strip().endswith("equal"), (
+        done.stdout[-1000:] + done.stderr[-3000:]
+    )
+    assert (
+        done.stdout.count("step-000000.npz") == 0
+        and done.stdout.count("\nepoch-0000") == 6
+    )  # all within epochs
+    assert (
+        done.stderr.count("stopped by SIGTERM after") == 4
+        and done.stderr.count("stopped by SIGINT after") == 2
+    )
+    assert (
+        f"go on by `python train_stage1.py --run {tmp_path / 'parts'} --resume`"
+        in done.stderr
+    )
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
-    cli.stage1(["--run", str(folder), *SMALL[:-1], "--epochs", "2", "--checkpoint-every", "0.000001"])
+    cli.stage1(
+        [
+            "--run",
+            str(folder),
+            *SMALL[:-1],
+            "--epochs",
+            "2",
+            "--checkpoint-every",
+            "0.000001",
+        ]
+    )
     return folder
 
 
@@ -107,29 +149,46 @@ def refused(capsys, *arguments):
 
 
 def test_checkpoints_within_an_epoch_and_the_two_newest_stay(run):
-    assert checkpoints(run) == ["epoch-00001-step-000015.npz", "epoch-00002-step-000000.npz"]  # of 16 steps; the last is the epoch's end
+    assert checkpoints(run) == [
+        "epoch-00001-step-000015.npz",
+        "epoch-00002-step-000000.npz",
+    ]  # of 16 steps; the last is the epoch's end
 
 
 def test_damaged_checkpoints_are_named_and_kept_and_the_one_before_is_used(run, capsys):
-    newest, before = ((run / "stage1" / "checkpoints" / name) for name in reversed(checkpoints(run)))
+    newest, before = (
+        (run / "stage1" / "checkpoints" / name) for name in reversed(checkpoints(run))
+    )
     half = newest.read_bytes()[: newest.stat().st_size // 2]
     newest.write_bytes(half)
     cli.stage1(["--run", str(run), "--resume"])
     out = capsys.readouterr()
-    assert "epoch-00002-step-000000.npz is damaged" in out.err and "epoch 2/2" in out.out and "epoch 1/2" not in out.out
-    assert (newest.parent / f"damaged-{newest.name}").read_bytes() == half and newest.exists()
+    assert (
+        "epoch-00002-step-000000.npz is damaged" in out.err
+        and "epoch 2/2" in out.out
+        and "epoch 1/2" not in out.out
+    )
+    assert (
+        newest.parent / f"damaged-{newest.name}"
+    ).read_bytes() == half and newest.exists()
     for path in newest.parent.glob("epoch-*"):
         path.write_bytes(b"")
     cli.stage1(["--run", str(run), "--resume"])
     out = capsys.readouterr()
-    assert "no whole checkpoint is left: training starts from the beginning" in out.err and "epoch 1/2" in out.out
+    assert (
+        "no whole checkpoint is left: training starts from the beginning" in out.err
+        and "epoch 1/2" in out.out
+    )
 
 
 def test_full_disk_is_told_and_the_checkpoint_before_it_goes_on(run, capsys):
     was, aside = checkpoints(run), run / "stage1" / "checkpoints" / "part.npz"
     aside.symlink_to("/dev/full")  # every write to it: no space left on device
     line = refused(capsys, "--run", run, "--resume", "--epochs", "3")
-    assert "epoch-00002-step-000001.npz was not written: No space left on device: make room; what was saved before is whole" in line
+    assert (
+        "epoch-00002-step-000001.npz was not written: No space left on device: make"
+        " room; what was saved before is whole" in line
+    )
     aside.unlink()
     assert checkpoints(run) == was
     cli.stage1(["--run", str(run), "--resume", "--epochs", "3"])
@@ -144,38 +203,61 @@ def test_a_stage_1_that_is_trained_on_is_unfinished_until_its_end(run, capsys):
     with pytest.raises(InputError, match="stage1 is not finished: run .*--resume"):
         finished_stage1(run)
     (run / "stage2").mkdir()
-    assert "stage2 was trained on this stage 1 as it is: remove" in refused(capsys, "--run", run, "--resume")
+    assert "stage2 was trained on this stage 1 as it is: remove" in refused(
+        capsys, "--run", run, "--resume"
+    )
     (run / "stage2").rmdir()
     report.write(run, stage2={"loss": 1.0})
     cli.stage1(["--run", str(run), "--resume"])
-    assert set(whole.read_json(run / "results.json")) == {"stage1"}  # of a stage 2 that was removed nothing stays
+    assert set(whole.read_json(run / "results.json")) == {
+        "stage1"
+    }  # of a stage 2 that was removed nothing stays
     assert finished_stage1(run).saved_config().epochs == 3
-    assert "was trained for 3 epochs already, received --epochs 2: give at least as many" in refused(capsys, "--run", run, "--resume", "--epochs", "2")
+    assert (
+        "was trained for 3 epochs already, received --epochs 2: give at least as many"
+        in refused(capsys, "--run", run, "--resume", "--epochs", "2")
+    )
     assert finished_stage1(run).saved_config().epochs == 3
 
 
 def test_a_stage_2_that_cannot_begin_leaves_nothing_behind(run, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         cli.stage2(["--run", str(run), "--batch-size", "5000"])
-    assert "expected at least one batch of 5000: lower --batch-size" in capsys.readouterr().err and not (run / "stage2").exists()
+    assert (
+        "expected at least one batch of 5000: lower --batch-size"
+        in capsys.readouterr().err
+        and not (run / "stage2").exists()
+    )
     monkeypatch.chdir(run)
     assert "stage1 exists: go on with it" in refused(capsys, "--run", ".")
 
 
 def test_folder_that_cannot_be_written_is_told(capsys, tmp_path):
-    locked = Path("/sys/nobody-may-write-here") if os.geteuid() == 0 else tmp_path / "locked"  # rights do not stop root
+    locked = (
+        Path("/sys/nobody-may-write-here") if os.geteuid() == 0 else tmp_path / "locked"
+    )  # rights do not stop root
     if os.geteuid():
         tmp_path.chmod(0o500)
-    assert "make the folder writable, or choose another" in refused(capsys, "--run", locked, *SMALL[:-1], "--epochs", "1")
+    assert "make the folder writable, or choose another" in refused(
+        capsys, "--run", locked, *SMALL[:-1], "--epochs", "1"
+    )
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_checkpoint(run, capsys, caplog):
+def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_checkpoint(
+    run, capsys, caplog
+):
     changed = json.loads((run / "stage1" / "config.json").read_text())
     changed["config"]["learning_rate"] = 1e30
     (run / "stage1" / "config.json").write_text(json.dumps(changed))
     was = checkpoints(run)
-    line = refused(capsys, "--run", run, "--resume", "--epochs", "3", "--checkpoint-every", "0")
-    assert "the loss of epoch 3 is" in line and "keeps the last good checkpoint: start another run, with a smaller --learning-rate" in line
+    line = refused(
+        capsys, "--run", run, "--resume", "--epochs", "3", "--checkpoint-every", "0"
+    )
+    assert (
+        "the loss of epoch 3 is" in line
+        and "keeps the last good checkpoint: start another run, with a smaller --learning-rate"
+        in line
+    )
     assert checkpoints(run) == was and "not finite" in caplog.text
 
 
@@ -197,7 +279,9 @@ def test_processes_but_the_first_pass_over_a_signal(tmp_path):
 
     with Checkpoint(Stage(tmp_path / "run", 1), obeys=False).signals():
         os.kill(os.getpid(), signal.SIGTERM)
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # a second one ends it
+        assert (
+            signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        )  # a second one ends it
 
 
 def test_saved_model_killed_between_its_two_renames_comes_back(tmp_path):
@@ -217,20 +301,40 @@ def test_a_disk_that_tensorflow_finds_full_is_told(tmp_path):
     class FullDisk:
         def write_out(self, path, **options):
             os.mkdir(path)
-            raise tf.errors.ResourceExhaustedError(None, None, "variables.data; No space left on device")
+            raise tf.errors.ResourceExhaustedError(
+                None, None, "variables.data; No space left on device"
+            )
 
-    with pytest.raises(InputError, match=r"saved_model was not written .*No space left on device.*: make room, then `python -m twostage.export --run"):
+    with pytest.raises(
+        InputError,
+        match=(
+            r"saved_model was not written .*No space left on device.*: make room, then"
+            r" `python -m twostage.export --run"
+        ),
+    ):
         export._place(FullDisk(), tmp_path / "saved_model")
     assert not list(tmp_path.iterdir())
 
 
 def test_second_process_on_one_run_is_refused(run, capsys):
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); input()",
-         str(run / ".lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            (
+                "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f,"
+                " fcntl.LOCK_EX); print('held', flush=True); input()"
+            ),
+            str(run / ".lock"),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     holder.stdout.readline()
     try:
-        assert "is in use by another process" in refused(capsys, "--run", run, "--resume")
+        assert "is in use by another process" in refused(
+            capsys, "--run", run, "--resume"
+        )
     finally:
         holder.communicate("\n")

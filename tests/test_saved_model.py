@@ -35,7 +35,12 @@ def test_saved_model_samples_with_tensorflow_alone(small_run, tmp_path):
     for name in one.files:
         np.testing.assert_array_equal(one[name], two[name])
     images = one["one"]
-    assert images.shape == (300, 8, 8, 1) and images.dtype == np.float32 and 0 <= images.min() and images.max() <= 1
+    assert (
+        images.shape == (300, 8, 8, 1)
+        and images.dtype == np.float32
+        and 0 <= images.min()
+        and images.max() <= 1
+    )
     np.testing.assert_array_equal(images, one["again"])
     np.testing.assert_array_equal(images, one["by_signature"])
     assert np.abs(images - one["other"]).max() > 0.01
@@ -46,22 +51,43 @@ def test_saved_model_samples_with_tensorflow_alone(small_run, tmp_path):
 def test_saved_model_is_the_keras_models_chain(small_run):
     """The SavedModel's encode, decode and reconstruct against the `.keras` file, on the backend under test."""
     tf = pytest.importorskip("tensorflow")
-    from twostage import VAE, export, sampling  # any public name registers the classes of the files
+    from twostage import (
+        VAE,
+        export,
+        sampling,
+    )  # any public name registers the classes of the files
 
-    model, vae = export.load(small_run[0] / "saved_model"), keras.saving.load_model(small_run[0] / "stage1" / "model.keras")
+    model, vae = (
+        export.load(small_run[0] / "saved_model"),
+        keras.saving.load_model(small_run[0] / "stage1" / "model.keras"),
+    )
     assert isinstance(vae, VAE)
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), "uint8")
-    np.testing.assert_allclose(model.reconstruct(images), keras.ops.convert_to_numpy(sampling.reconstruct(vae, images)), atol=1e-5)
+    np.testing.assert_allclose(
+        model.reconstruct(images),
+        keras.ops.convert_to_numpy(sampling.reconstruct(vae, images)),
+        atol=1e-5,
+    )
     stage2 = keras.saving.load_model(small_run[0] / "stage2" / "model.keras")
     normalizer = keras.saving.load_model(small_run[0] / "stage2" / "normalizer.keras")
     u = tf.random.stateless_normal((7, 4), [1, 0], alg="philox").numpy()
-    expected = keras.ops.convert_to_numpy(sampling.sample(vae, stage2, u, "normalised", normalizer))
+    expected = keras.ops.convert_to_numpy(
+        sampling.sample(vae, stage2, u, "normalised", normalizer)
+    )
     np.testing.assert_allclose(model.sample(7, 1), expected, atol=1e-5)
     for sample in (model.sample, model.sample_first_stage):
-        with pytest.raises(tf.errors.InvalidArgumentError, match="received n below 1, expected at least 1 sample"):
+        with pytest.raises(
+            tf.errors.InvalidArgumentError,
+            match="received n below 1, expected at least 1 sample",
+        ):
             sample(0, 1)
     for wrong in (images // 255, images[:0]):
-        with pytest.raises(tf.errors.InvalidArgumentError, match="no images, or all of them black: were they floats"):
+        with pytest.raises(
+            tf.errors.InvalidArgumentError,
+            match="no images, or all of them black: were they floats",
+        ):
             model.encode(wrong)
-    with pytest.raises(ValueError, match="received images of type float64, expected uint8"):
+    with pytest.raises(
+        ValueError, match="received images of type float64, expected uint8"
+    ):
         model.encode(images / 255.0)

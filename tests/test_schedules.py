@@ -31,7 +31,9 @@ def fixed_terms(model, x):
     """(mean squared error, KL) of a model that neither learns nor draws noise."""
     mean, log_var = (ops.convert_to_numpy(part) for part in model.encoder(x)[:2])
     again = ops.convert_to_numpy(model.decoder(mean))
-    return ((x - again) ** 2).mean(), 0.5 * (mean**2 + np.exp(log_var) - log_var - 1).mean(0)
+    return ((x - again) ** 2).mean(), 0.5 * (
+        mean**2 + np.exp(log_var) - log_var - 1
+    ).mean(0)
 
 
 def gaussian_nll(error, gamma, constant):
@@ -41,7 +43,9 @@ def gaussian_nll(error, gamma, constant):
 CURVE = [1.0, 0.8, 0.5, 0.4, 0.3]
 
 
-@pytest.mark.parametrize("make, constant", [(StrangersVAE, 0.0), (linear_vae, 0.5 * np.log(2 * np.pi))])
+@pytest.mark.parametrize(
+    "make, constant", [(StrangersVAE, 0.0), (linear_vae, 0.5 * np.log(2 * np.pi))]
+)
 @pytest.mark.parametrize("curve", [CURVE, lambda step: CURVE[min(step, 4)]])
 def test_each_step_uses_the_curves_gamma(make, constant, curve):
     x = data(10)
@@ -49,16 +53,33 @@ def test_each_step_uses_the_curves_gamma(make, constant, curve):
     model.compile(keras.optimizers.SGD(0.0))
     error, kl = fixed_terms(model, x)
     watch = [callbacks.GammaSchedule(curve), recorder]
-    history = model.fit(np.tile(x, (4, 1)), batch_size=10, epochs=2, shuffle=False, verbose=0, callbacks=watch).history
+    history = model.fit(
+        np.tile(x, (4, 1)),
+        batch_size=10,
+        epochs=2,
+        shuffle=False,
+        verbose=0,
+        callbacks=watch,
+    ).history
     gammas = [*CURVE, CURVE[-1], CURVE[-1], CURVE[-1]]
-    np.testing.assert_allclose(recorder.losses, [gaussian_nll(error, g, constant) + kl.sum() for g in gammas], rtol=1e-4)
+    np.testing.assert_allclose(
+        recorder.losses,
+        [gaussian_nll(error, g, constant) + kl.sum() for g in gammas],
+        rtol=1e-4,
+    )
     np.testing.assert_allclose(history["gamma"], [0.4, 0.3], rtol=1e-6)
 
 
 def test_a_recorded_history_is_replayed_epoch_by_epoch_at_any_steps_per_execution():
     vae = linear_vae()
     vae.compile(keras.optimizers.SGD(0.0), steps_per_execution=3)
-    history = vae.fit(data(), batch_size=8, epochs=4, verbose=0, callbacks=[callbacks.GammaSchedule([0.9, 0.7, 0.6], unit="epoch")]).history
+    history = vae.fit(
+        data(),
+        batch_size=8,
+        epochs=4,
+        verbose=0,
+        callbacks=[callbacks.GammaSchedule([0.9, 0.7, 0.6], unit="epoch")],
+    ).history
     np.testing.assert_allclose(history["gamma"], [0.9, 0.7, 0.6, 0.6], rtol=1e-6)
 
 
@@ -68,26 +89,45 @@ def test_warmup_ramps_the_weight_step_by_step():
     vae.compile(keras.optimizers.SGD(0.0))
     error, kl = fixed_terms(vae, x)
     watch = [callbacks.KLWarmup(steps=4, start=0.0, end=2.0), recorder]
-    history = vae.fit(np.tile(x, (3, 1)), batch_size=10, epochs=2, shuffle=False, verbose=0, callbacks=watch).history
+    history = vae.fit(
+        np.tile(x, (3, 1)),
+        batch_size=10,
+        epochs=2,
+        shuffle=False,
+        verbose=0,
+        callbacks=watch,
+    ).history
     nll = gaussian_nll(error, 1.0, 0.5 * np.log(2 * np.pi))
-    np.testing.assert_allclose(recorder.losses, [nll + w * kl.sum() for w in (0, 0.5, 1, 1.5, 2, 2)], rtol=1e-4)
+    np.testing.assert_allclose(
+        recorder.losses, [nll + w * kl.sum() for w in (0, 0.5, 1, 1.5, 2, 2)], rtol=1e-4
+    )
     np.testing.assert_allclose(history["kl_weight"], [1.0, 2.0], rtol=1e-6)
 
 
 def test_free_bits_enter_as_the_larger_of_kl_and_nats():
     x = data(10)
     vae = linear_vae(log_var=-1.0)
-    vae.encoder.set_weights([w * s for w, s in zip(vae.encoder.get_weights(), (0.3, 1, 1, 1))])
+    vae.encoder.set_weights(
+        [w * s for w, s in zip(vae.encoder.get_weights(), (0.3, 1, 1, 1))]
+    )
     vae.compile(keras.optimizers.SGD(0.0))
     _, kl = fixed_terms(vae, x)
     nats = float(np.sort(kl)[1] + 0.01)  # two of the three latents lie below it
     plain, free = (
-        vae.fit(x, batch_size=10, verbose=0, callbacks=watch).history for watch in ([], [callbacks.FreeBits(nats)])
-    )  # fmt: skip
-    extra = (free["loss"][0] - free["reconstruction"][0]) - (plain["loss"][0] - plain["reconstruction"][0])
+        vae.fit(x, batch_size=10, verbose=0, callbacks=watch).history
+        for watch in ([], [callbacks.FreeBits(nats)])
+    )
+    extra = (free["loss"][0] - free["reconstruction"][0]) - (
+        plain["loss"][0] - plain["reconstruction"][0]
+    )
     assert extra == pytest.approx(np.maximum(nats - kl, 0).sum(), rel=1e-3)
-    assert free["kl"][0] == pytest.approx(kl.sum(), rel=1e-4)  # the logged KL stays the true one
-    assert free["free_bits"] == [pytest.approx(nats)] and float(ops.convert_to_numpy(vae.free_bits)) == 0
+    assert free["kl"][0] == pytest.approx(
+        kl.sum(), rel=1e-4
+    )  # the logged KL stays the true one
+    assert (
+        free["free_bits"] == [pytest.approx(nats)]
+        and float(ops.convert_to_numpy(vae.free_bits)) == 0
+    )
 
 
 def test_free_bits_keep_latents_from_being_pruned():
@@ -108,7 +148,9 @@ class Exploding(StrangersVAE):
 
     def __init__(self):
         super().__init__()
-        self.steps = self.add_weight(name="steps", shape=(), initializer="zeros", trainable=False)
+        self.steps = self.add_weight(
+            name="steps", shape=(), initializer="zeros", trainable=False
+        )
 
     def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
         loss = super().compute_loss(x, y, y_pred)
@@ -120,33 +162,64 @@ def test_nan_is_told_with_step_term_inputs_and_the_last_good_weights(tmp_path, c
     x, model = data(40), Exploding()
     model.compile(keras.optimizers.SGD(0.01))
     watch = callbacks.NaNDiagnosis(str(tmp_path / "good.weights.h5"), x)
-    history = model.fit(x, batch_size=10, epochs=5, verbose=0, callbacks=[watch]).history
+    history = model.fit(
+        x, batch_size=10, epochs=5, verbose=0, callbacks=[watch]
+    ).history
     assert len(history["loss"]) == 2  # stopped in the second epoch
-    assert watch.diagnosis.startswith("step 7: not finite: loss;") and "weights no longer finite" in watch.diagnosis
-    assert f"inputs: float32, from {x.min():.4g} to {x.max():.4g}, 0 NaN" in watch.diagnosis
+    assert (
+        watch.diagnosis.startswith("step 7: not finite: loss;")
+        and "weights no longer finite" in watch.diagnosis
+    )
+    assert (
+        f"inputs: float32, from {x.min():.4g} to {x.max():.4g}, 0 NaN"
+        in watch.diagnosis
+    )
     assert watch.diagnosis in caplog.text
     again = Exploding()
     again.build((None, 6))
     again.load_weights(tmp_path / "good.weights.h5")
-    assert all(np.isfinite(w).all() for w in again.get_weights()) and float(ops.convert_to_numpy(again.steps)) == 4
+    assert (
+        all(np.isfinite(w).all() for w in again.get_weights())
+        and float(ops.convert_to_numpy(again.steps)) == 4
+    )
 
 
 def test_an_exploded_step_is_told(caplog):
     x = data(40)
-    for log_var, words in ((18.0, "epoch 1: kl 9.85e+07 nats on average: a step exploded"), (0.0, None)):
+    for log_var, words in (
+        (18.0, "epoch 1: kl 9.85e+07 nats on average: a step exploded"),
+        (0.0, None),
+    ):
         caplog.clear()
         vae = linear_vae(log_var=log_var)
         vae.compile(keras.optimizers.SGD(0.0))
         vae.fit(x, batch_size=10, verbose=0, callbacks=[callbacks.NaNDiagnosis()])
-        assert words in caplog.text if words else "exploded" not in caplog.text  # 3 latents, each exp(18) / 2 nats
+        assert (
+            words in caplog.text if words else "exploded" not in caplog.text
+        )  # 3 latents, each exp(18) / 2 nats
 
 
 def test_missing_parts_and_bad_arguments_are_told():
     x, stranger = data(), StrangersVAE
     for callback, words, options in (
-        (callbacks.KLWarmup(10), r"kl_weight is missing, expected a variable that the loss multiplies.*self\.add_weight", {}),
-        (callbacks.FreeBits(0.1), r"free_bits is missing, expected a variable that the loss reads", {}),
-        (callbacks.GammaSchedule(CURVE), "steps_per_execution=3, expected 1", {"steps_per_execution": 3}),
+        (
+            callbacks.KLWarmup(10),
+            (
+                r"kl_weight is missing, expected a variable that the loss"
+                r" multiplies.*self\.add_weight"
+            ),
+            {},
+        ),
+        (
+            callbacks.FreeBits(0.1),
+            r"free_bits is missing, expected a variable that the loss reads",
+            {},
+        ),
+        (
+            callbacks.GammaSchedule(CURVE),
+            "steps_per_execution=3, expected 1",
+            {"steps_per_execution": 3},
+        ),
         (callbacks.GammaSchedule([0.5, -1.0]), "the curve gave -1.0 at step 1", {}),
     ):
         model = stranger()
@@ -156,7 +229,11 @@ def test_missing_parts_and_bad_arguments_are_told():
     vae = linear_vae()
     vae.compile("sgd")
     with pytest.raises(ValueError, match="both ComputedGamma and GammaSchedule"):
-        vae.fit(x, verbose=0, callbacks=[callbacks.GammaSchedule(CURVE), callbacks.ComputedGamma()])
+        vae.fit(
+            x,
+            verbose=0,
+            callbacks=[callbacks.GammaSchedule(CURVE), callbacks.ComputedGamma()],
+        )
     for make in (
         lambda: callbacks.GammaSchedule([]),
         lambda: callbacks.GammaSchedule(CURVE, unit="batch"),
@@ -170,9 +247,16 @@ def test_missing_parts_and_bad_arguments_are_told():
 
 @pytest.mark.parametrize(
     "callback",
-    [callbacks.GammaSchedule(CURVE, "epoch"), callbacks.KLWarmup(5, 0.1, 2.0), callbacks.FreeBits(0.3), callbacks.NaNDiagnosis("a.weights.h5")],
+    [
+        callbacks.GammaSchedule(CURVE, "epoch"),
+        callbacks.KLWarmup(5, 0.1, 2.0),
+        callbacks.FreeBits(0.3),
+        callbacks.NaNDiagnosis("a.weights.h5"),
+    ],
     ids=lambda callback: type(callback).__name__,
 )
 def test_config_round_trip(callback):
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(callback))
+    again = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(callback)
+    )
     assert type(again) is type(callback) and again.get_config() == callback.get_config()

@@ -25,11 +25,25 @@ def posteriors():
 
 def test_statistics_of_known_posteriors():
     mean, log_var = posteriors()
-    np.testing.assert_allclose(statistics.variance_law(mean, log_var), [1, 1, 1, 3], rtol=0.01)  # 1 of the prior, and wherever it is matched
-    np.testing.assert_allclose(statistics.variance_law_sd(mean, log_var), [1, 1, 0.5 + 0.5**0.5, 3**0.5], rtol=0.01)
-    np.testing.assert_allclose(statistics.mean_variance(log_var), [1, 0, 0.5, 3], atol=1e-6)
-    np.testing.assert_allclose(statistics.kl_per_latent(mean, log_var)[[0, 3]], [0, 0.5 * (3 - np.log(3) - 1)], atol=1e-9)
-    np.testing.assert_allclose(statistics.kl_per_latent(mean, log_var)[2], 0.5 * np.log(2), rtol=0.01)
+    np.testing.assert_allclose(
+        statistics.variance_law(mean, log_var), [1, 1, 1, 3], rtol=0.01
+    )  # 1 of the prior, and wherever it is matched
+    np.testing.assert_allclose(
+        statistics.variance_law_sd(mean, log_var),
+        [1, 1, 0.5 + 0.5**0.5, 3**0.5],
+        rtol=0.01,
+    )
+    np.testing.assert_allclose(
+        statistics.mean_variance(log_var), [1, 0, 0.5, 3], atol=1e-6
+    )
+    np.testing.assert_allclose(
+        statistics.kl_per_latent(mean, log_var)[[0, 3]],
+        [0, 0.5 * (3 - np.log(3) - 1)],
+        atol=1e-9,
+    )
+    np.testing.assert_allclose(
+        statistics.kl_per_latent(mean, log_var)[2], 0.5 * np.log(2), rtol=0.01
+    )
     assert statistics.count_active(mean, log_var) == (2, 2, 3)
     assert statistics.count_active(mean, log_var, threshold=0.4)[0] == 1
 
@@ -39,8 +53,13 @@ def fitted():
     def fit(epochs=2, **options):
         x = np.random.default_rng(0).normal(size=(120, 6)).astype("float32")
         model = StrangersVAE(log_var=-1.0)
-        model.compile(keras.optimizers.SGD(0.0))  # nothing moves: every figure is known beforehand
-        watch = [callbacks.VarianceLaw(x, **options), callbacks.ActiveLatents(x, **options)]
+        model.compile(
+            keras.optimizers.SGD(0.0)
+        )  # nothing moves: every figure is known beforehand
+        watch = [
+            callbacks.VarianceLaw(x, **options),
+            callbacks.ActiveLatents(x, **options),
+        ]
         history = model.fit(x, epochs=epochs, verbose=0, callbacks=watch).history
         kernel, bias = model.encoder.get_weights()[:2]
         return x, x @ kernel + bias, history
@@ -52,20 +71,37 @@ def test_figures_of_a_strangers_vae(fitted):
     _, mean, history = fitted()
     law = mean.var(0) + np.exp(-1.0)
     np.testing.assert_allclose(history["variance_law"], [law.mean()] * 2, rtol=1e-4)
-    np.testing.assert_allclose(history["variance_law_sd"], [(mean.var(0) + np.exp(-0.5)).mean()] * 2, rtol=1e-4)
-    assert history["active_latents"] == history["active_latents_mu"] == history["active_latents_kl"] == [3, 3]
+    np.testing.assert_allclose(
+        history["variance_law_sd"], [(mean.var(0) + np.exp(-0.5)).mean()] * 2, rtol=1e-4
+    )
+    assert (
+        history["active_latents"]
+        == history["active_latents_mu"]
+        == history["active_latents_kl"]
+        == [3, 3]
+    )
 
 
 def test_skipped_epochs_hold_nan_under_the_same_keys(fitted):
     """But the first, which EarlyStopping would take for the best for good."""
     _, _, history = fitted(epochs=4, freq=2)
-    for key in ("variance_law", "variance_law_sd", "active_latents", "active_latents_mu", "active_latents_kl"):
+    for key in (
+        "variance_law",
+        "variance_law_sd",
+        "active_latents",
+        "active_latents_mu",
+        "active_latents_kl",
+    ):
         assert np.isnan(history[key]).tolist() == [False, False, True, False]
 
 
 def test_posterior_argument_and_random_subset():
     """Sorted data: the first rows would give another variance than a random few."""
-    x = np.sort(np.random.default_rng(0).normal(size=(5_000, 1)), 0).repeat(6, 1).astype("float32")
+    x = (
+        np.sort(np.random.default_rng(0).normal(size=(5_000, 1)), 0)
+        .repeat(6, 1)
+        .astype("float32")
+    )
     model = StrangersVAE()
     model.compile(keras.optimizers.SGD(0.0))
     seen = []
@@ -74,7 +110,11 @@ def test_posterior_argument_and_random_subset():
         seen.append(len(batch))
         return batch[:, :2], np.zeros((len(batch), 2))
 
-    history = model.fit(x[:64], verbose=0, callbacks=[callbacks.VarianceLaw(x, posterior, max_samples=1000)]).history
+    history = model.fit(
+        x[:64],
+        verbose=0,
+        callbacks=[callbacks.VarianceLaw(x, posterior, max_samples=1000)],
+    ).history
     assert seen[0] == 2 and sum(seen[1:]) == 1000  # two examples when training begins
     assert history["variance_law"][0] == pytest.approx(2.0, abs=0.15)
 
@@ -83,8 +123,15 @@ def test_keys_reach_the_csv_file_and_early_stopping(tmp_path):
     x = np.random.default_rng(0).normal(size=(64, 6)).astype("float32")
     model = StrangersVAE()
     model.compile(keras.optimizers.SGD(0.0))
-    readers = [keras.callbacks.CSVLogger(tmp_path / "log.csv"), keras.callbacks.EarlyStopping("variance_law", patience=1, mode="max")]
-    watch = [callbacks.ComputedGamma(), callbacks.VarianceLaw(x), callbacks.ActiveLatents(x)]
+    readers = [
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+        keras.callbacks.EarlyStopping("variance_law", patience=1, mode="max"),
+    ]
+    watch = [
+        callbacks.ComputedGamma(),
+        callbacks.VarianceLaw(x),
+        callbacks.ActiveLatents(x),
+    ]
     model.fit(x, epochs=9, verbose=0, callbacks=[*watch, *readers])
     lines = (tmp_path / "log.csv").read_text().splitlines()
     assert {"gamma", "variance_law", "active_latents"} <= set(lines[0].split(","))
@@ -102,7 +149,10 @@ def test_missing_parts_are_told_when_training_begins():
     for callback, words in (
         (callbacks.VarianceLaw(x), "no encoder to look at.*posterior=lambda"),
         (callbacks.ActiveLatents(x), "no encoder to look at.*posterior=lambda"),
-        (callbacks.ImageGrid("never-made", x), "no decoder to draw with.*decode=lambda"),
+        (
+            callbacks.ImageGrid("never-made", x),
+            "no decoder to draw with.*decode=lambda",
+        ),
     ):
         with pytest.raises(ValueError, match=words):
             plain().fit(x, x, verbose=0, callbacks=[callback])
@@ -126,36 +176,59 @@ def test_bad_arguments_are_told():
 def test_watchers_config_round_trip(kind):
     x = np.arange(12.0).reshape(4, 3)
     callback = getattr(callbacks, kind)(x, max_samples=10, freq=3)
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(callback))
+    again = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(callback)
+    )
     np.testing.assert_array_equal(again.data, x)
     assert (again.freq, again.max_samples) == (3, 10)
 
 
 def test_kl_per_latent_in_a_fit():
-    x, model = np.random.default_rng(0).normal(size=(120, 6)).astype("float32"), StrangersVAE(log_var=-1.0)
+    x, model = (
+        np.random.default_rng(0).normal(size=(120, 6)).astype("float32"),
+        StrangersVAE(log_var=-1.0),
+    )
     model.compile(keras.optimizers.SGD(0.0))
     watch = callbacks.KLPerLatent(x)
     history = model.fit(x, verbose=0, callbacks=[watch]).history
     kernel, bias = model.encoder.get_weights()[:2]
     kl = 0.5 * (((x @ kernel + bias) ** 2).mean(0) + np.exp(-1.0) + 1.0 - 1.0)
     np.testing.assert_allclose(watch.values, kl, rtol=1e-4)
-    found = [history[key][0] for key in ("kl_latent_min", "kl_latent_median", "kl_latent_max")]
+    found = [
+        history[key][0]
+        for key in ("kl_latent_min", "kl_latent_median", "kl_latent_max")
+    ]
     np.testing.assert_allclose(found, np.sort(kl), rtol=1e-4)
 
 
 def test_latent_moments_are_recorded_within_and_after_epochs(tmp_path):
-    x, model = np.random.default_rng(0).normal(size=(60, 6)).astype("float32"), StrangersVAE(log_var=-1.0)
+    x, model = (
+        np.random.default_rng(0).normal(size=(60, 6)).astype("float32"),
+        StrangersVAE(log_var=-1.0),
+    )
     model.compile(keras.optimizers.SGD(0.0))
-    watch = callbacks.LatentMoments(x, every_steps=2, path=str(tmp_path / "moments.npz"))
-    history = model.fit(x, batch_size=12, epochs=2, verbose=0, callbacks=[watch]).history
+    watch = callbacks.LatentMoments(
+        x, every_steps=2, path=str(tmp_path / "moments.npz")
+    )
+    history = model.fit(
+        x, batch_size=12, epochs=2, verbose=0, callbacks=[watch]
+    ).history
     kernel, bias = model.encoder.get_weights()[:2]
     mean = x @ kernel + bias
     with np.load(tmp_path / "moments.npz") as records:
         assert records["step"].tolist() == [2, 4, 5, 7, 9, 10]
-        np.testing.assert_allclose(records["mean"], np.tile(mean.mean(0), (6, 1)), rtol=1e-3, atol=1e-5)
-        np.testing.assert_allclose(records["variance_of_mean"], np.tile(mean.var(0), (6, 1)), rtol=1e-4)
-        np.testing.assert_allclose(records["mean_variance"], np.full((6, 3), np.exp(-1.0)), rtol=1e-5)
-    assert history["posterior_variance_max"] == pytest.approx([np.exp(-1.0)] * 2, rel=1e-5)
+        np.testing.assert_allclose(
+            records["mean"], np.tile(mean.mean(0), (6, 1)), rtol=1e-3, atol=1e-5
+        )
+        np.testing.assert_allclose(
+            records["variance_of_mean"], np.tile(mean.var(0), (6, 1)), rtol=1e-4
+        )
+        np.testing.assert_allclose(
+            records["mean_variance"], np.full((6, 3), np.exp(-1.0)), rtol=1e-5
+        )
+    assert history["posterior_variance_max"] == pytest.approx(
+        [np.exp(-1.0)] * 2, rel=1e-5
+    )
     model.fit(x, batch_size=12, epochs=1, verbose=0, callbacks=[watch])
     assert watch.records["step"].tolist() == [12, 14, 15]  # of the latest fit
 
@@ -163,14 +236,33 @@ def test_latent_moments_are_recorded_within_and_after_epochs(tmp_path):
 def test_collapse_alarm_names_the_latents(caplog):
     """Latent 1 dies in epoch 2, latent 2 blows up in epoch 3, latent 0 never lived: each is told once."""
     variances = [[1.0, 0.2, 0.5], [1.0, 0.9, 0.5], [1.0, 0.9, 9.0], [1.0, 0.9, 9.0]]
-    x, model, epoch = np.zeros((40, 6), "float32"), StrangersVAE(), iter([0, *range(4)])  # and when training begins
+    x, model, epoch = (
+        np.zeros((40, 6), "float32"),
+        StrangersVAE(),
+        iter([0, *range(4)]),
+    )  # and when training begins
     model.compile(keras.optimizers.SGD(0.0))
-    watch = callbacks.CollapseAlarm(x, lambda model, x: (np.zeros((len(x), 3)), np.log([variances[next(epoch)]] * len(x))))
+    watch = callbacks.CollapseAlarm(
+        x,
+        lambda model, x: (
+            np.zeros((len(x), 3)),
+            np.log([variances[next(epoch)]] * len(x)),
+        ),
+    )
     with caplog.at_level("WARNING", logger="callbacks.collapse_alarm"):
         history = model.fit(x, epochs=4, verbose=0, callbacks=[watch]).history
     found = told(caplog)
-    assert len(found) == 2 and found[0].startswith("latents 1 died: a smaller KL weight") and found[1].startswith("latents 2 blew up: ")
-    assert history["latents_died"] == [0, 1, 1, 1] and history["latents_blown_up"] == [0, 0, 1, 1]
+    assert (
+        len(found) == 2
+        and found[0].startswith("latents 1 died: a smaller KL weight")
+        and found[1].startswith("latents 2 blew up: ")
+    )
+    assert history["latents_died"] == [0, 1, 1, 1] and history["latents_blown_up"] == [
+        0,
+        0,
+        1,
+        1,
+    ]
 
 
 class SetState(keras.callbacks.Callback):
@@ -186,7 +278,10 @@ class SetState(keras.callbacks.Callback):
 
 def test_callbacks_go_on_in_another_process_where_they_were(caplog):
     """A state that went through JSON: nothing is told twice, no record is lost."""
-    x, model = np.random.default_rng(0).normal(size=(60, 6)).astype("float32"), StrangersVAE(log_var=-1.0)
+    x, model = (
+        np.random.default_rng(0).normal(size=(60, 6)).astype("float32"),
+        StrangersVAE(log_var=-1.0),
+    )
     model.compile(keras.optimizers.SGD(0.0))
     variances = iter([[1.0, 0.2, 0.5], [1.0, 0.9, 9.0], [1.0, 0.9, 9.0]])
 
@@ -196,15 +291,23 @@ def test_callbacks_go_on_in_another_process_where_they_were(caplog):
         return np.zeros((len(x), 3)), np.log([next(variances)] * len(x))
 
     def make():
-        return [callbacks.ComputedGamma(floor=5.0), callbacks.CollapseAlarm(x, posterior), callbacks.LatentMoments(x)]
+        return [
+            callbacks.ComputedGamma(floor=5.0),
+            callbacks.CollapseAlarm(x, posterior),
+            callbacks.LatentMoments(x),
+        ]
 
     with caplog.at_level("WARNING"):
         first, second = make(), make()
         model.fit(x, epochs=2, verbose=0, callbacks=first)
-        assert [len(text.split("latents")) for text in told(caplog)].count(1) == 1 and len(told(caplog)) == 3
+        assert [len(text.split("latents")) for text in told(caplog)].count(
+            1
+        ) == 1 and len(told(caplog)) == 3
         caplog.clear()
         states = [callback.get_state() for callback in first]
-        model.fit(x, epochs=1, verbose=0, callbacks=[*second, *map(SetState, second, states)])
+        model.fit(
+            x, epochs=1, verbose=0, callbacks=[*second, *map(SetState, second, states)]
+        )
     assert not told(caplog)
     assert second[2].records["step"].tolist() == [2, 4, 6]
 
@@ -215,4 +318,7 @@ def test_latent_moments_see_several_steps_at_once():
     model.compile(keras.optimizers.SGD(0.0), steps_per_execution=4)
     watch = callbacks.LatentMoments(x, every_steps=3)
     model.fit(x, batch_size=10, epochs=1, verbose=0, callbacks=[watch])
-    assert watch.records["step"].tolist() == [4, 6]  # 3 is in the execution that ends with 4; the epoch ends with 6
+    assert watch.records["step"].tolist() == [
+        4,
+        6,
+    ]  # 3 is in the execution that ends with 4; the epoch ends with 6

@@ -20,7 +20,9 @@ _HOME = {
     "DiagonalGaussianLikelihood": "twostage.likelihoods.diagonal_gaussian_likelihood",
     "OptimalGaussianLikelihood": "twostage.likelihoods.optimal_gaussian_likelihood",
     "BernoulliLikelihood": "twostage.likelihoods.bernoulli_likelihood",
-    "DiscretisedLogisticLikelihood": "twostage.likelihoods.discretised_logistic_likelihood",
+    "DiscretisedLogisticLikelihood": (
+        "twostage.likelihoods.discretised_logistic_likelihood"
+    ),
     "LatentNormalizer": "twostage.latents",
     "InputError": "twostage.errors",
 }
@@ -29,7 +31,9 @@ __all__ = sorted(_HOME)
 
 def __getattr__(name):
     if name not in _HOME:
-        raise AttributeError(f"module 'twostage' has no attribute {name!r}; it has {', '.join(__all__)}")
+        raise AttributeError(
+            f"module 'twostage' has no attribute {name!r}; it has {', '.join(__all__)}"
+        )
     for module in set(_HOME.values()):
         import_module(module)
     return getattr(import_module(_HOME[name]), name)

@@ -16,7 +16,8 @@ from twostage import whole
 from twostage.errors import Diverged, InputError, Stopped
 
 KEPT = 2  # the newest checkpoints stay
-NAME = "epoch-{epoch:05d}-step-{step:06d}.npz"  # epochs done, and steps done of the next one: the order of names is that of time
+# epochs done, and steps done of the next one: the order of names is that of time
+NAME = "epoch-{epoch:05d}-step-{step:06d}.npz"
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -38,7 +39,11 @@ class Checkpoint(keras.callbacks.Callback):
     def __init__(self, stage, others=(), every=0.0, obeys=True):
         super().__init__()
         self.stage, self.every, self.folder = stage, every, stage.path / "checkpoints"
-        self.others = {type(other).__name__: other for other in others if hasattr(other, "get_state")}
+        self.others = {
+            type(other).__name__: other
+            for other in others
+            if hasattr(other, "get_state")
+        }
         self.epoch, self.step, self.rows, self.states, self.metrics = 0, 0, [], {}, []
         self.obeys, self._signal = obeys, None
 
@@ -49,23 +54,47 @@ class Checkpoint(keras.callbacks.Callback):
         for path in sorted(self.folder.glob("epoch-*.npz"), reverse=True):
             try:
                 with np.load(path, allow_pickle=False) as arrays:
-                    state = {name: arrays[name] for name in arrays.files}  # reading checks each array's checksum
+                    state = {
+                        name: arrays[name] for name in arrays.files
+                    }  # reading checks each array's checksum
                 progress = json.loads(str(state.pop("progress")))
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            except (
+                OSError,
+                ValueError,
+                KeyError,
+                EOFError,
+                zipfile.BadZipFile,
+            ) as error:
                 aside = path.rename(path.with_name(f"damaged-{path.name}"))
-                print(f"{path} is damaged ({error}): kept as {aside.name}, the checkpoint before it is used", file=sys.stderr)
+                print(
+                    f"{path} is damaged ({error}): kept as {aside.name}, the checkpoint"
+                    " before it is used",
+                    file=sys.stderr,
+                )
                 damaged += 1
                 continue
             variables = _variables(model)
-            if {name: v.shape for name, v in variables.items()} != {name: a.shape for name, a in state.items()}:
-                raise InputError(f"{path} holds the weights of another network: it was written by another version; start another run")
+            if {name: v.shape for name, v in variables.items()} != {
+                name: a.shape for name, a in state.items()
+            }:
+                raise InputError(
+                    f"{path} holds the weights of another network: it was written by"
+                    " another version; start another run"
+                )
             for name, variable in variables.items():
                 variable.assign(state[name])
-            self.epoch, self.step, self.rows, self.states = (progress[name] for name in ("epoch", "step", "rows", "callbacks"))
-            self.metrics = [state[name] for name, _ in _numbered("metric", model.metrics_variables)]
+            self.epoch, self.step, self.rows, self.states = (
+                progress[name] for name in ("epoch", "step", "rows", "callbacks")
+            )
+            self.metrics = [
+                state[name] for name, _ in _numbered("metric", model.metrics_variables)
+            ]
             return
         if damaged:
-            print("no whole checkpoint is left: training starts from the beginning", file=sys.stderr)
+            print(
+                "no whole checkpoint is left: training starts from the beginning",
+                file=sys.stderr,
+            )
 
     @contextlib.contextmanager
     def signals(self):
@@ -97,9 +126,13 @@ class Checkpoint(keras.callbacks.Callback):
             for variable, value in zip(self.model.metrics_variables, self.metrics):
                 variable.assign(value)
 
-    def on_train_batch_begin(self, batch, logs=None):  # not `_end`: on JAX that would make every step wait for its figures
+    def on_train_batch_begin(
+        self, batch, logs=None
+    ):  # not `_end`: on JAX that would make every step wait for its figures
         due = self._signal or self.every and time.monotonic() >= self._due
-        if due and batch and math.isfinite(self.model.get_metrics_result()["loss"]):  # a broken state is not worth it
+        if (
+            due and batch and math.isfinite(self.model.get_metrics_result()["loss"])
+        ):  # a broken state is not worth it
             self.step = self._first + batch
             self._save()
 
@@ -107,15 +140,34 @@ class Checkpoint(keras.callbacks.Callback):
         if not math.isfinite(logs["loss"]):
             raise self._diverged(f"the loss of epoch {epoch + 1} is {logs['loss']}")
         self.epoch, self.step = epoch + 1, 0
-        self.rows.append({"epoch": epoch + 1, **{name: float(value) for name, value in (logs or {}).items()}})
+        self.rows.append(
+            {
+                "epoch": epoch + 1,
+                **{name: float(value) for name, value in (logs or {}).items()},
+            }
+        )
         self._save()
 
     def _save(self):
         self.states = {name: other.get_state() for name, other in self.others.items()}
-        progress = {"epoch": self.epoch, "step": self.step, "rows": self.rows, "callbacks": self.states}
-        state = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(self.model).items()}
-        if not all(np.isfinite(values).all() for name, values in state.items() if name.startswith("model") and values.dtype.kind == "f"):
-            raise self._diverged(f"the weights of epoch {self.epoch + bool(self.step)} are not finite")
+        progress = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "rows": self.rows,
+            "callbacks": self.states,
+        }
+        state = {
+            name: keras.ops.convert_to_numpy(variable)
+            for name, variable in _variables(self.model).items()
+        }
+        if not all(
+            np.isfinite(values).all()
+            for name, values in state.items()
+            if name.startswith("model") and values.dtype.kind == "f"
+        ):
+            raise self._diverged(
+                f"the weights of epoch {self.epoch + bool(self.step)} are not finite"
+            )
         buffer = io.BytesIO()
         np.savez(buffer, progress=json.dumps(progress), **state)
         path = self.folder / NAME.format(epoch=self.epoch, step=self.step)
@@ -129,22 +181,36 @@ class Checkpoint(keras.callbacks.Callback):
         self._due = time.monotonic() + self.every
 
     def _diverged(self, what):
-        kept = f"{self.folder} keeps the last good checkpoint" if any(self.folder.glob("epoch-*.npz")) else "there is no checkpoint yet"
-        return Diverged(f"{what}; {kept}: start another run, with a smaller --learning-rate or a larger --gamma-floor")
+        kept = (
+            f"{self.folder} keeps the last good checkpoint"
+            if any(self.folder.glob("epoch-*.npz"))
+            else "there is no checkpoint yet"
+        )
+        return Diverged(
+            f"{what}; {kept}: start another run, with a smaller --learning-rate or a"
+            " larger --gamma-floor"
+        )
 
     def _stopped(self):
-        where = f"{self.epoch} epochs" + (f" and {self.step} steps of the next" if self.step else "")
-        text = f"stopped by {signal.Signals(self._signal).name} after {where}; all is saved in {self.folder}"
+        where = f"{self.epoch} epochs" + (
+            f" and {self.step} steps of the next" if self.step else ""
+        )
+        text = (
+            f"stopped by {signal.Signals(self._signal).name} after {where}; all is"
+            f" saved in {self.folder}"
+        )
         return Stopped(text, self._signal, f"`{self.stage.command} --resume`")
 
 
 def _variables(model):
     """All state of a training run, numbered: Keras's names depend on the process. Seeds are among the model's variables."""
-    return dict([
-        *_numbered("model", model.variables),
-        *_numbered("metric", model.metrics_variables),
-        *_numbered("optimizer", model.optimizer.variables),
-    ])  # fmt: skip
+    return dict(
+        [
+            *_numbered("model", model.variables),
+            *_numbered("metric", model.metrics_variables),
+            *_numbered("optimizer", model.optimizer.variables),
+        ]
+    )
 
 
 def _numbered(kind, variables):
@@ -153,4 +219,12 @@ def _numbered(kind, variables):
 
 def _csv(rows):
     names = list(rows[-1])
-    return "\n".join([",".join(names), *(",".join(str(row.get(name, "")) for name in names) for row in rows)]) + "\n"
+    return (
+        "\n".join(
+            [
+                ",".join(names),
+                *(",".join(str(row.get(name, "")) for name in names) for row in rows),
+            ]
+        )
+        + "\n"
+    )

@@ -12,7 +12,10 @@ import keras
 from twostage.errors import InputError
 from twostage.quiet import quiet, silence
 
-COUNT, NUMBER, ADDRESSES = (f"KERAS_DISTRIBUTION_{name}" for name in ("NUM_PROCESSES", "PROCESS_ID", "JOB_ADDRESSES"))  # Keras's own
+COUNT, NUMBER, ADDRESSES = (
+    f"KERAS_DISTRIBUTION_{name}"
+    for name in ("NUM_PROCESSES", "PROCESS_ID", "JOB_ADDRESSES")
+)  # Keras's own
 _joined = False
 
 
@@ -35,12 +38,21 @@ def join(run):
         return run
     missing = [name for name in (NUMBER, ADDRESSES) if not os.environ.get(name)]
     if missing:
-        raise InputError(f"received {COUNT} without {', '.join(missing)}: set all three for each process (docs/scaling.md)")
+        raise InputError(
+            f"received {COUNT} without {', '.join(missing)}: set all three for each"
+            " process (docs/scaling.md)"
+        )
     count, number = os.environ[COUNT], os.environ[NUMBER]
     if not (count.isdecimal() and number.isdecimal() and int(number) < int(count)):
-        raise InputError(f"received {COUNT}={count} and {NUMBER}={number}, expected a number of processes and one from 0 to below it")
+        raise InputError(
+            f"received {COUNT}={count} and {NUMBER}={number}, expected a number of"
+            " processes and one from 0 to below it"
+        )
     if keras.backend.backend() != "jax":
-        raise InputError(f"received {COUNT} on the backend {keras.backend.backend()}, several processes need JAX: set KERAS_BACKEND=jax")
+        raise InputError(
+            f"received {COUNT} on the backend {keras.backend.backend()}, several"
+            " processes need JAX: set KERAS_BACKEND=jax"
+        )
     if int(number):
         run = _copy(Path(run))
     with quiet(1):
@@ -69,17 +81,32 @@ def spread(config):
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        devices = [device.name for device in tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")]
+        devices = [
+            device.name
+            for device in tf.config.list_logical_devices("GPU")
+            or tf.config.list_logical_devices("CPU")
+        ]
         if len(devices) > 1 and config.steps_per_execution > 1:
-            raise InputError(f"received --steps-per-execution {config.steps_per_execution} on {len(devices)} devices, expected 1: Keras fails there on TensorFlow")
+            raise InputError(
+                f"received --steps-per-execution {config.steps_per_execution} on"
+                f" {len(devices)} devices, expected 1: Keras fails there on TensorFlow"
+            )
         context = tf.distribute.MirroredStrategy(devices).scope()
     else:
         devices = keras.distribution.list_devices()
-        context = keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False).scope()
+        context = keras.distribution.DataParallel(
+            devices=devices, auto_shard_dataset=False
+        ).scope()
     if config.batch_size % len(devices):
-        raise InputError(f"received --batch-size {config.batch_size} for {len(devices)} devices, expected a multiple: choose such a batch size")
+        raise InputError(
+            f"received --batch-size {config.batch_size} for {len(devices)} devices,"
+            " expected a multiple: choose such a batch size"
+        )
     with context:
-        print(f"on {len(devices)} devices, {config.batch_size // len(devices)} examples each")
+        print(
+            f"on {len(devices)} devices, {config.batch_size // len(devices)} examples"
+            " each"
+        )
         yield
 
 
@@ -89,5 +116,9 @@ def _copy(run):
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     for stage in ("stage1", "stage2"):
         if (run / stage).exists():
-            shutil.copytree(run / stage, scratch / stage, ignore=shutil.ignore_patterns("images", "tensorboard"))
+            shutil.copytree(
+                run / stage,
+                scratch / stage,
+                ignore=shutil.ignore_patterns("images", "tensorboard"),
+            )
     return scratch

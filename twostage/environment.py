@@ -8,12 +8,23 @@ from importlib import metadata
 
 import numpy as np
 
-PACKAGES = ("two-stage-vae", "keras", "tensorflow", "jax", "numpy", "pillow", "scikit-learn")
+PACKAGES = (
+    "two-stage-vae",
+    "keras",
+    "tensorflow",
+    "jax",
+    "numpy",
+    "pillow",
+    "scikit-learn",
+)
 
 
 def fingerprint(array):
     """What tells one data set from another: shape and checksum."""
-    return {"shape": list(array.shape), "crc32": zlib.crc32(np.ascontiguousarray(array))}
+    return {
+        "shape": list(array.shape),
+        "crc32": zlib.crc32(np.ascontiguousarray(array)),
+    }
 
 
 def environment():
@@ -27,6 +38,10 @@ def environment():
         except metadata.PackageNotFoundError:
             versions[package] = None
     return {
-        "backend": keras.backend.backend(), "versions": versions, "python": platform.python_version(),
-        "platform": platform.platform(), "command": " ".join(sys.argv), "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "backend": keras.backend.backend(),
+        "versions": versions,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "command": " ".join(sys.argv),
+        "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
     }

@@ -21,7 +21,9 @@ class Stopped(Exception):
 
 def first_line(error):
     """What a library's error says, short enough to stand within a line of ours; the name of its kind where it says nothing."""
-    said = str(error).split("}} ", 1)[-1].strip()  # TensorFlow names a node in double braces first
+    said = (
+        str(error).split("}} ", 1)[-1].strip()
+    )  # TensorFlow names a node in double braces first
     return (said or type(error).__name__).splitlines()[0][:120]
 
 
@@ -31,4 +33,7 @@ def reading():
     try:
         yield
     except PermissionError as error:
-        raise InputError(f"received {error.filename}, which cannot be read ({error.strerror}): make it readable, or remove it") from error
+        raise InputError(
+            f"received {error.filename}, which cannot be read ({error.strerror}): make"
+            " it readable, or remove it"
+        ) from error

@@ -11,7 +11,9 @@ from twostage import whole
 from twostage.errors import InputError, first_line
 from twostage.runs import finished_stage1, finished_stage2
 
-CHUNK = 256  # images that go through a network at once, so that sample(10_000, seed) needs little memory
+# images that go through a network at once, so that sample(10_000, seed) needs little
+# memory
+CHUNK = 256
 
 
 def write(run, how="normalised", mixture=None):
@@ -22,7 +24,10 @@ def write(run, how="normalised", mixture=None):
         how, mixture: As `save` takes them.
     """
     run, second = Path(run), finished_stage2(run)
-    stage2, normalizer = (second.load_model(name) if second else None for name in ("model.keras", "normalizer.keras"))
+    stage2, normalizer = (
+        second.load_model(name) if second else None
+        for name in ("model.keras", "normalizer.keras")
+    )
     return save(run / "saved_model", stage1_of(run), stage2, normalizer, how, mixture)
 
 
@@ -45,9 +50,15 @@ def save(path, stage1, stage2=None, normalizer=None, how="normalised", mixture=N
     from twostage import sampling
 
     if keras.backend.backend() != "tensorflow":
-        raise InputError(f"received the backend {keras.backend.backend()}, a SavedModel needs TensorFlow's: set KERAS_BACKEND=tensorflow")
+        raise InputError(
+            f"received the backend {keras.backend.backend()}, a SavedModel needs"
+            " TensorFlow's: set KERAS_BACKEND=tensorflow"
+        )
     width = stage1.decoder.input_shape[-1]
-    scalar, images = tf.TensorSpec((), tf.int32), tf.TensorSpec((None, *stage1.encoder.input_shape[1:]), stage1.data_dtype)
+    scalar, images = (
+        tf.TensorSpec((), tf.int32),
+        tf.TensorSpec((None, *stage1.encoder.input_shape[1:]), stage1.data_dtype),
+    )
     decode = functools.partial(sampling.decode, stage1)
 
     def normal(n, seed, stream):
@@ -63,11 +74,20 @@ def save(path, stage1, stage2=None, normalizer=None, how="normalised", mixture=N
             return in_chunks(decode, density.sample(n, seed=tf.stack([seed, 2])))
         if stage2 is None:
             return sample_first_stage(n, seed)
-        z = sampling.sample_latents(stage2, normal(n, seed, 0), how, normalizer, normal(n, seed, 1))
+        z = sampling.sample_latents(
+            stage2, normal(n, seed, 0), how, normalizer, normal(n, seed, 1)
+        )
         return in_chunks(decode, z)
 
-    def checked(images):  # TensorFlow turns floats in [0, 1] into the whole numbers 0 and 1 without a word
-        told = "no images, or all of them black: were they floats? Give uint8, 0 to 255; black ones in a batch with others"
+    def checked(
+        images,
+        # TensorFlow turns floats in [0, 1] into the whole numbers 0 and 1 without a
+        # word
+    ):
+        told = (
+            "no images, or all of them black: were they floats? Give uint8, 0 to 255;"
+            " black ones in a batch with others"
+        )
         enough = tf.debugging.Assert(tf.reduce_any(images > 1), [told])
         with tf.control_dependencies([enough]):
             return tf.identity(images)
@@ -77,14 +97,24 @@ def save(path, stage1, stage2=None, normalizer=None, how="normalised", mixture=N
         return {"mean": mean, "log_var": log_var}
 
     archive = keras.export.ExportArchive()
-    for name, model in {"stage1": stage1, "stage2": stage2, "normalizer": normalizer}.items():
+    for name, model in {
+        "stage1": stage1,
+        "stage2": stage2,
+        "normalizer": normalizer,
+    }.items():
         if model is not None:
-            archive.add_variable_collection(name, model.weights)  # not track(model): it traces a call of its own on floats
+            archive.add_variable_collection(
+                name, model.weights
+            )  # not track(model): it traces a call of its own on floats
     archive.add_endpoint("sample", sample, [scalar, scalar])
     archive.add_endpoint("sample_first_stage", sample_first_stage, [scalar, scalar])
     archive.add_endpoint("encode", encode, [images])
     archive.add_endpoint("decode", decode, [tf.TensorSpec((None, width), tf.float32)])
-    archive.add_endpoint("reconstruct", lambda images: sampling.reconstruct(stage1, checked(images)), [images])
+    archive.add_endpoint(
+        "reconstruct",
+        lambda images: sampling.reconstruct(stage1, checked(images)),
+        [images],
+    )
     return _place(archive, Path(path))
 
 
@@ -93,7 +123,11 @@ def stage1_of(run):
     stage = finished_stage1(run)
     recalibrated = stage.path / "recalibrated.keras"
     if recalibrated.exists():
-        return whole.load_model(recalibrated, f"remove it, or write it again by `python -m twostage.export --run {run} --recalibrate`")
+        return whole.load_model(
+            recalibrated,
+            f"remove it, or write it again by `python -m twostage.export --run {run}"
+            " --recalibrate`",
+        )
     return stage.load_model()
 
 
@@ -109,15 +143,24 @@ class SavedVAE:
 
     def __init__(self, path):
         if not (Path(path) / "saved_model.pb").exists():
-            raise InputError(f"received {path}, which holds no SavedModel: give RUN/saved_model of a trained run")
+            raise InputError(
+                f"received {path}, which holds no SavedModel: give RUN/saved_model of a"
+                " trained run"
+            )
         try:
             import tensorflow as tf
         except ImportError as error:
-            raise InputError("a SavedModel needs TensorFlow, which is not installed: pip install tensorflow") from error
+            raise InputError(
+                "a SavedModel needs TensorFlow, which is not installed: pip install"
+                " tensorflow"
+            ) from error
         try:
             self.model = tf.saved_model.load(str(path))
         except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
-            raise InputError(f"received {path}, which is damaged ({first_line(error)}): write it again by `python -m twostage.export --run {Path(path).parent}`") from error
+            raise InputError(
+                f"received {path}, which is damaged ({first_line(error)}): write it"
+                f" again by `python -m twostage.export --run {Path(path).parent}`"
+            ) from error
 
     def sample(self, n, seed):
         """`n` images of both stages (of stage 1 until stage 2 is trained); the same seed gives the same images."""
@@ -149,7 +192,9 @@ def load(path):
 def _uint8(images):
     images = np.asarray(images)
     if images.dtype != np.uint8:
-        raise ValueError(f"received images of type {images.dtype}, expected uint8, 0 to 255")
+        raise ValueError(
+            f"received images of type {images.dtype}, expected uint8, 0 to 255"
+        )
     return images
 
 
@@ -158,12 +203,26 @@ def in_chunks(function, z):
     import tensorflow as tf
 
     count = tf.shape(z)[0]
-    with tf.control_dependencies([tf.debugging.Assert(count > 0, ["received n below 1, expected at least 1 sample"])]):
+    with tf.control_dependencies(
+        [
+            tf.debugging.Assert(
+                count > 0, ["received n below 1, expected at least 1 sample"]
+            )
+        ]
+    ):
         count = tf.identity(count)
-    pieces = tf.TensorArray(tf.float32, size=(count + CHUNK - 1) // CHUNK, infer_shape=False, element_shape=None)
+    pieces = tf.TensorArray(
+        tf.float32,
+        size=(count + CHUNK - 1) // CHUNK,
+        infer_shape=False,
+        element_shape=None,
+    )
     _, pieces = tf.while_loop(
         lambda i, _: i * CHUNK < count,
-        lambda i, pieces: (i + 1, pieces.write(i, function(z[i * CHUNK : (i + 1) * CHUNK]))),
+        lambda i, pieces: (
+            i + 1,
+            pieces.write(i, function(z[i * CHUNK : (i + 1) * CHUNK])),
+        ),
         (0, pieces),
         parallel_iterations=1,
     )
@@ -181,12 +240,18 @@ def _place(archive, path):
         shutil.rmtree(leftover, ignore_errors=True)
     try:
         archive.write_out(str(aside), verbose=False)
-    except (OSError, tf.errors.OpError) as error:  # the second is how TensorFlow tells of a full disk
+    except (
+        OSError,
+        tf.errors.OpError,
+    ) as error:  # the second is how TensorFlow tells of a full disk
         shutil.rmtree(aside, ignore_errors=True)
         if isinstance(error, OSError):
             raise
         reason = (error.message or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path} was not written ({reason}), the run is whole: make room, then `python -m twostage.export --run {path.parent}`") from error
+        raise InputError(
+            f"{path} was not written ({reason}), the run is whole: make room, then"
+            f" `python -m twostage.export --run {path.parent}`"
+        ) from error
     if path.exists():
         os.rename(path, old)
     os.rename(aside, path)

@@ -17,18 +17,45 @@ def stage_parser(number):
     """The parser of `train_stage1.py` or `train_stage2.py`."""
     kind = (configs.Stage1Config, configs.Stage2Config)[number - 1]
     parser = Parser(
-        prog=f"train_stage{number}.py", allow_abbrev=False, description=f"{kind.__doc__} Any flag overrides its preset.",
+        prog=f"train_stage{number}.py",
+        allow_abbrev=False,
+        description=f"{kind.__doc__} Any flag overrides its preset.",
         argument_default=argparse.SUPPRESS,
     )
     group = parser.add_argument_group("run")
-    group.add_argument("--preset", default=None, metavar="NAME", help=f"{', '.join(configs.PRESETS)} (default: digits)")
-    group.add_argument("--run", default=None, metavar="FOLDER", help="run folder (default: runs/PRESET)")
-    group.add_argument("--resume", action="store_true", default=False, help="go on with a run that stopped")
-    group.add_argument("--dry-run", action="store_true", default=False, help="print the settings and the networks, and stop")
+    group.add_argument(
+        "--preset",
+        default=None,
+        metavar="NAME",
+        help=f"{', '.join(configs.PRESETS)} (default: digits)",
+    )
+    group.add_argument(
+        "--run",
+        default=None,
+        metavar="FOLDER",
+        help="run folder (default: runs/PRESET)",
+    )
+    group.add_argument(
+        "--resume",
+        action="store_true",
+        default=False,
+        help="go on with a run that stopped",
+    )
+    group.add_argument(
+        "--dry-run",
+        action="store_true",
+        default=False,
+        help="print the settings and the networks, and stop",
+    )
     groups = {"run": group}
-    for field in sorted(dataclasses.fields(kind), key=lambda field: configs.GROUPS.index(field.metadata["group"])):
+    for field in sorted(
+        dataclasses.fields(kind),
+        key=lambda field: configs.GROUPS.index(field.metadata["group"]),
+    ):
         name = field.metadata["group"]
-        group = groups.get(name) or groups.setdefault(name, parser.add_argument_group(name))
+        group = groups.get(name) or groups.setdefault(
+            name, parser.add_argument_group(name)
+        )
         add_flag(group, field, _defaults(number, field))
     return parser
 
@@ -40,11 +67,28 @@ def add_flag(group, field, default):
     if isinstance(field.default, bool):
         group.add_argument(flag, action="store_true", help=text)
         return
-    shown = "{" + ",".join(map(str, choices)) + "}" if choices else type(field.default).__name__.upper()
+    shown = (
+        "{" + ",".join(map(str, choices)) + "}"
+        if choices
+        else type(field.default).__name__.upper()
+    )
     group.add_argument(flag, type=type(field.default), metavar=shown, help=text)
 
 
 def _defaults(number, field):
     """The default, then the presets that have another."""
-    others = {name: preset[number - 1][field.name] for name, preset in configs.PRESETS.items() if field.name in preset[number - 1]}
-    return "; ".join([str(field.default), *(f"{name} {value}" for name, value in others.items() if value != field.default)])
+    others = {
+        name: preset[number - 1][field.name]
+        for name, preset in configs.PRESETS.items()
+        if field.name in preset[number - 1]
+    }
+    return "; ".join(
+        [
+            str(field.default),
+            *(
+                f"{name} {value}"
+                for name, value in others.items()
+                if value != field.default
+            ),
+        ]
+    )

@@ -29,8 +29,17 @@ def write(folder, stage1, images, samples, nearby):
     """
     folder.mkdir(parents=True, exist_ok=True)
     walk, latents = traversals(stage1, images)
-    drawn = {f"samples-{kind.replace(' ', '_')}": tile(some) for kind, some in samples.items() if kind != "REC"}
-    drawn |= {"reconstructions": reconstructions(stage1, images), "interpolations": interpolations(stage1, images), "traversals": walk, "neighbours": nearby}
+    drawn = {
+        f"samples-{kind.replace(' ', '_')}": tile(some)
+        for kind, some in samples.items()
+        if kind != "REC"
+    }
+    drawn |= {
+        "reconstructions": reconstructions(stage1, images),
+        "interpolations": interpolations(stage1, images),
+        "traversals": walk,
+        "neighbours": nearby,
+    }
     for name, picture in drawn.items():
         save_png(folder / f"{name}.png", picture)
     return latents
@@ -38,9 +47,13 @@ def write(folder, stage1, images, samples, nearby):
 
 def reconstructions(stage1, images, rows=4):
     """Images, uint8, above what stage 1 makes of them, in `rows` double rows of 8."""
-    originals = images[np.arange(rows * ROWS) % len(images)]  # a set of fewer is shown again
+    originals = images[
+        np.arange(rows * ROWS) % len(images)
+    ]  # a set of fewer is shown again
     again = ops.convert_to_numpy(sampling.reconstruct(stage1, originals))
-    pairs = np.stack([originals / np.float32(255), again]).reshape(2, rows, ROWS, *again.shape[1:])
+    pairs = np.stack([originals / np.float32(255), again]).reshape(
+        2, rows, ROWS, *again.shape[1:]
+    )
     return tile(pairs.swapaxes(0, 1).reshape(-1, *again.shape[1:]), columns=ROWS)
 
 
@@ -49,10 +62,19 @@ def interpolations(stage1, images, rows=6):
     images = images[np.arange(2 * rows) % len(images)]
     means, _ = encode(stage1, images)
     share = np.linspace(0, 1, STEPS, dtype="float32")[:, None]
-    z = np.concatenate([(1 - share) * a + share * b for a, b in zip(means[::2], means[1::2])])
-    between = ops.convert_to_numpy(sampling.decode(stage1, z)).reshape(rows, STEPS, *images.shape[1:])
+    z = np.concatenate(
+        [(1 - share) * a + share * b for a, b in zip(means[::2], means[1::2])]
+    )
+    between = ops.convert_to_numpy(sampling.decode(stage1, z)).reshape(
+        rows, STEPS, *images.shape[1:]
+    )
     ends = (images / np.float32(255)).reshape(rows, 2, *images.shape[1:])
-    return tile(np.concatenate([ends[:, :1], between, ends[:, 1:]], 1).reshape(-1, *images.shape[1:]), columns=STEPS + 2)
+    return tile(
+        np.concatenate([ends[:, :1], between, ends[:, 1:]], 1).reshape(
+            -1, *images.shape[1:]
+        ),
+        columns=STEPS + 2,
+    )
 
 
 def traversals(stage1, images, span=3.0):
@@ -62,14 +84,22 @@ def traversals(stage1, images, span=3.0):
     z = np.repeat(mean[:1], len(latents) * STEPS, 0)
     for row, latent in enumerate(latents):
         z[row * STEPS : (row + 1) * STEPS, latent] = np.linspace(-span, span, STEPS)
-    return tile(ops.convert_to_numpy(sampling.decode(stage1, z)), columns=STEPS), latents.tolist()
+    return (
+        tile(ops.convert_to_numpy(sampling.decode(stage1, z)), columns=STEPS),
+        latents.tolist(),
+    )
 
 
 def neighbours(samples, features, train, train_features, count=8, k=5):
     """Each row a sample, then the k training images nearest to it by their features, all where there are fewer. `samples`: floats in [0, 1]; `train`: uint8."""
     k = min(k, len(train))
     rows, _ = nearest(features[:count], train_features, k)
-    found = train[np.sort(np.unique(rows))] / np.float32(255)  # in order, as a memory map is read
+    found = train[np.sort(np.unique(rows))] / np.float32(
+        255
+    )  # in order, as a memory map is read
     place = {row: i for i, row in enumerate(np.unique(rows).tolist())}
-    lines = [np.concatenate([sample[None], np.stack([found[place[row]] for row in line])]) for sample, line in zip(samples, rows.tolist())]
+    lines = [
+        np.concatenate([sample[None], np.stack([found[place[row]] for row in line])])
+        for sample, line in zip(samples, rows.tolist())
+    ]
     return tile(np.concatenate(lines), columns=k + 1)

@@ -7,15 +7,22 @@ from keras import ops
 
 def encode(vae, data, batch_size=250):
     """(mean, log_var) of q(z | x) for every row of `data`, float32, each (N, k). The data may be memory-mapped."""
-    batches = [vae.posterior(data[i : i + batch_size]) for i in range(0, len(data), batch_size)]
+    batches = [
+        vae.posterior(data[i : i + batch_size]) for i in range(0, len(data), batch_size)
+    ]
     means, log_vars = zip(*batches)
-    return tuple(np.concatenate([ops.convert_to_numpy(part) for part in parts]) for parts in (means, log_vars))
+    return tuple(
+        np.concatenate([ops.convert_to_numpy(part) for part in parts])
+        for parts in (means, log_vars)
+    )
 
 
 def redraw(moments, generator):
     """z drawn afresh from N(mean, exp(log_var)): moments (batch, 2, k), mean first -> (batch, k). A transform for `Batches`."""
     mean, log_var = moments[:, 0], moments[:, 1]
-    return mean + np.exp(0.5 * log_var) * generator.standard_normal(mean.shape, dtype=np.float32)
+    return mean + np.exp(0.5 * log_var) * generator.standard_normal(
+        mean.shape, dtype=np.float32
+    )
 
 
 @keras.saving.register_keras_serializable("twostage")
@@ -39,14 +46,25 @@ class LatentNormalizer(keras.layers.Layer):
 
     def build(self, input_shape):
         scalar = {"trainable": False, "autocast": False}
-        self.deviation = self.add_weight(name="deviation", shape=(input_shape[-1],), initializer="ones", **scalar)
-        self.count = self.add_weight(name="count", shape=(), initializer="zeros", **scalar)
+        self.deviation = self.add_weight(
+            name="deviation", shape=(input_shape[-1],), initializer="ones", **scalar
+        )
+        self.count = self.add_weight(
+            name="count", shape=(), initializer="zeros", **scalar
+        )
 
     def adapt(self, latents):
         """Measures the deviations of latents (N, k), N at least 10,000, drawn from stage 2."""
         latents = np.asarray(latents, "float64")
-        if latents.ndim != 2 or len(latents) < self.LEAST or not np.isfinite(latents).all():
-            raise ValueError(f"received latents of shape {latents.shape}, expected at least {self.LEAST} finite vectors: draw more")
+        if (
+            latents.ndim != 2
+            or len(latents) < self.LEAST
+            or not np.isfinite(latents).all()
+        ):
+            raise ValueError(
+                f"received latents of shape {latents.shape}, expected at least"
+                f" {self.LEAST} finite vectors: draw more"
+            )
         if not self.built:
             self.build(latents.shape)
             self.built = True
@@ -70,7 +88,12 @@ class SharedPosterior:
         self.step, self.seen = None, {}
 
     def __call__(self, model, x):
-        step, key = int(ops.convert_to_numpy(ops.convert_to_tensor(model.optimizer.iterations))), x.tobytes()
+        step, key = (
+            int(
+                ops.convert_to_numpy(ops.convert_to_tensor(model.optimizer.iterations))
+            ),
+            x.tobytes(),
+        )
         if step != self.step:
             self.step, self.seen = step, {}
         if key not in self.seen:

@@ -23,7 +23,9 @@ def show(config, montage):
 
 
 def _coloured(image):
-    return np.broadcast_to(image, (*image.shape[:2], 3))  # a folder may hold grey ones too
+    return np.broadcast_to(
+        image, (*image.shape[:2], 3)
+    )  # a folder may hold grey ones too
 
 
 def compare_resizing(folder, out, crop="128", side=64, count=8):
@@ -32,7 +34,9 @@ def compare_resizing(folder, out, crop="128", side=64, count=8):
     Roughness: the mean absolute difference of neighbouring pixels, in grey levels. Nearest neighbours' staircases make it the largest.
     """
     if not side:
-        raise InputError("received --side 0, expected the side to resize to, such as 64")
+        raise InputError(
+            "received --side 0, expected the side to resize to, such as 64"
+        )
     pictures = data.pictures_of(folder)
     if pictures is None:
         raise InputError(f"received {folder}, expected a folder or a zip of pictures")
@@ -40,10 +44,28 @@ def compare_resizing(folder, out, crop="128", side=64, count=8):
     chosen = [names[row] for row in limited(len(names), min(count, len(names)))]
     contents = [pictures.read(item) for item in pictures.items(chosen)]
     prepare = {kind: Preparation(crop, side, kind) for kind in celeba.FILTERS}
-    rows = {kind: np.stack([_coloured(prepare[kind](content, name)[0]) for name, content in zip(chosen, contents)]) for kind in prepare}
+    rows = {
+        kind: np.stack(
+            [
+                _coloured(prepare[kind](content, name)[0])
+                for name, content in zip(chosen, contents)
+            ]
+        )
+        for kind in prepare
+    }
     for kind, images in rows.items():
         floats = images.astype("float64")
-        roughness = (np.abs(np.diff(floats, axis=1)).mean() + np.abs(np.diff(floats, axis=2)).mean()) / 2
+        roughness = (
+            np.abs(np.diff(floats, axis=1)).mean()
+            + np.abs(np.diff(floats, axis=2)).mean()
+        ) / 2
         print(f"{kind}: roughness {roughness:.2f}")
-    save_png(out, tile(np.concatenate([rows[kind] for kind in ("nearest", "bilinear", "bicubic")]) / 255, columns=len(chosen)))
+    save_png(
+        out,
+        tile(
+            np.concatenate([rows[kind] for kind in ("nearest", "bilinear", "bicubic")])
+            / 255,
+            columns=len(chosen),
+        ),
+    )
     print(f"wrote {out}: rows nearest, bilinear, bicubic")

@@ -24,18 +24,34 @@ def better(vae, config, seed=0):
         images; `images`, their number; `decided_by`, which they are.
     """
     if vae.deviation == 0:
-        raise InputError("received an autoencoder, which has no evidence bound to choose the batch normalisation by: drop --recalibrate")
+        raise InputError(
+            "received an autoencoder, which has no evidence bound to choose the batch"
+            " normalisation by: drop --recalibrate"
+        )
     train, _ = data.load_for(config)
     generator = np.random.default_rng((seed, 7))
     if "validation" in data.splits_for(config):
-        held, decided_by = data.load_for(config, "validation")[0], "the validation split"
+        held, decided_by = (
+            data.load_for(config, "validation")[0],
+            "the validation split",
+        )
         held = held[np.sort(generator.permutation(len(held))[:MOST])]
     else:
         order = generator.permutation(len(train))
         count = min(MOST, len(train) // 10)
-        held, train, decided_by = train[np.sort(order[:count])], train[np.sort(order[count:])], "training images that the recalibration left out: the data have no validation split"
+        held, train, decided_by = (
+            train[np.sort(order[:count])],
+            train[np.sort(order[count:])],
+            (
+                "training images that the recalibration left out: the data have no"
+                " validation split"
+            ),
+        )
     if len(held) < 2:
-        raise InputError(f"received {len(held)} images to choose the batch normalisation by, expected at least 2: give more training images")
+        raise InputError(
+            f"received {len(held)} images to choose the batch normalisation by,"
+            " expected at least 2: give more training images"
+        )
     before = [weight.copy() for weight in vae.get_weights()]
     old = bounds(vae, held, 1, seed)["evidence"]
     recalibrate(vae, train, seed=seed)
@@ -43,11 +59,22 @@ def better(vae, config, seed=0):
     if not gains.mean() > 0:
         vae.set_weights(before)
     return {
-        "chosen": RECALIBRATED if gains.mean() > 0 else MOVING, "evidence": {MOVING: float(old.mean()), RECALIBRATED: float((old + gains).mean())},
-        "gain": float(gains.mean()), "gain_error": float(gains.std(ddof=1) / len(gains) ** 0.5), "images": len(held), "decided_by": decided_by,
-    }  # fmt: skip
+        "chosen": RECALIBRATED if gains.mean() > 0 else MOVING,
+        "evidence": {
+            MOVING: float(old.mean()),
+            RECALIBRATED: float((old + gains).mean()),
+        },
+        "gain": float(gains.mean()),
+        "gain_error": float(gains.std(ddof=1) / len(gains) ** 0.5),
+        "images": len(held),
+        "decided_by": decided_by,
+    }
 
 
 def told(choice):
     """One line about what `better` returned."""
-    return f"batch normalisation: {choice['chosen']}; recalibration changes the evidence bound by {choice['gain']:+.2f} +- {choice['gain_error']:.2f} nats an image on {choice['images']:,} of {choice['decided_by']}"
+    return (
+        f"batch normalisation: {choice['chosen']}; recalibration changes the evidence"
+        f" bound by {choice['gain']:+.2f} +- {choice['gain_error']:.2f} nats an image"
+        f" on {choice['images']:,} of {choice['decided_by']}"
+    )

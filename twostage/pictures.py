@@ -16,14 +16,19 @@ def tile(images, gap=1, columns=None):
     pixels = np.pad(pixels, ((0, missing), (0, 0), (0, 0), (0, 0)), constant_values=255)
     pixels = np.pad(pixels, ((0, 0), (0, gap), (0, gap), (0, 0)), constant_values=255)
     _, height, width, channels = pixels.shape
-    grid = pixels.reshape(-1, columns, height, width, channels).swapaxes(1, 2)  # (rows, height, columns, width, channels)
+    grid = pixels.reshape(-1, columns, height, width, channels).swapaxes(
+        1, 2
+    )  # (rows, height, columns, width, channels)
     return grid.reshape(-1, columns * width, channels)
 
 
 def check_place(path):
     """Raises `InputError` where a picture's path is that of a folder."""
     if os.path.isdir(path) or str(path).endswith(os.sep):
-        raise InputError(f"received {path}, a folder, expected a file to write: {os.path.join(path, 'picture.png')}")
+        raise InputError(
+            f"received {path}, a folder, expected a file to write:"
+            f" {os.path.join(path, 'picture.png')}"
+        )
 
 
 def save_png(path, picture):
@@ -34,7 +39,9 @@ def save_png(path, picture):
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     image = Image.fromarray(picture[:, :, 0] if picture.shape[-1] == 1 else picture)
     factor = max(1, 512 // max(image.size))
-    image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST).save(f"{path}.part", format="png")
+    image.resize(
+        (image.width * factor, image.height * factor), Image.Resampling.NEAREST
+    ).save(f"{path}.part", format="png")
     os.replace(f"{path}.part", path)
 
 
@@ -53,7 +60,10 @@ def latent_variances(mean, log_var, threshold=0.8, size=(640, 280)):
     step = (right - left) / len(order)
     for i, latent in enumerate(order):
         x0, x1 = left + i * step, left + (i + 1) * step - 1
-        split, top = (base - unit * min(level, 1.3) for level in (posterior[latent], posterior[latent] + of_means[latent]))
+        split, top = (
+            base - unit * min(level, 1.3)
+            for level in (posterior[latent], posterior[latent] + of_means[latent])
+        )
         draw.rectangle([x0, split, max(x0, x1), base], fill=(70, 110, 170))
         draw.rectangle([x0, top, max(x0, x1), split], fill=(200, 205, 215))
     for level in (1.0, threshold):
@@ -63,10 +73,27 @@ def latent_variances(mean, log_var, threshold=0.8, size=(640, 280)):
     counts, _ = np.histogram(np.clip(posterior, 0, 1), bins=20, range=(0, 1))
     first, bar = right + 40, (width - right - 60) / 20
     for i, count in enumerate(counts):
-        draw.rectangle([first + i * bar, base - (height - 70) * count / counts.max(), first + (i + 1) * bar - 1, base], fill=(70, 110, 170))
-    draw.text((left, base + 8), f"{len(order)} latents: E[sigma^2] (blue) + Var[mu] (grey)", fill="black")
+        draw.rectangle(
+            [
+                first + i * bar,
+                base - (height - 70) * count / counts.max(),
+                first + (i + 1) * bar - 1,
+                base,
+            ],
+            fill=(70, 110, 170),
+        )
+    draw.text(
+        (left, base + 8),
+        f"{len(order)} latents: E[sigma^2] (blue) + Var[mu] (grey)",
+        fill="black",
+    )
     draw.text((first, base + 8), "histogram of E[sigma^2], 0 to 1", fill="black")
-    draw.text((left, 8), f"variance law {np.mean(posterior + of_means):.3f}, {int((posterior < threshold).sum())} active", fill="black")
+    draw.text(
+        (left, 8),
+        f"variance law {np.mean(posterior + of_means):.3f},"
+        f" {int((posterior < threshold).sum())} active",
+        fill="black",
+    )
     return np.asarray(image)
 
 
@@ -79,13 +106,21 @@ def curves(steps, values, title, size=(640, 320)):
     draw = ImageDraw.Draw(image)
     left, right, top, base = 40, width - 20, 30, height - 30
     largest = max(float(np.nanmax(values)), 1e-9)
-    x = left + (right - left) * (np.asarray(steps) - steps[0]) / max(steps[-1] - steps[0], 1)
+    x = left + (right - left) * (np.asarray(steps) - steps[0]) / max(
+        steps[-1] - steps[0], 1
+    )
     for i, latent in enumerate(np.argsort(values[-1])):
-        shade = i / max(values.shape[1] - 1, 1)  # from blue, smallest at the end, to red
+        shade = i / max(
+            values.shape[1] - 1, 1
+        )  # from blue, smallest at the end, to red
         color = (int(60 + 150 * shade), 90, int(180 - 130 * shade))
-        draw.line(list(zip(x, base - (base - top) * values[:, latent] / largest)), fill=color)
+        draw.line(
+            list(zip(x, base - (base - top) * values[:, latent] / largest)), fill=color
+        )
     for level in (0.0, largest / 2, largest):
-        draw.text((4, base - (base - top) * level / largest - 6), f"{level:.2f}", fill="black")
+        draw.text(
+            (4, base - (base - top) * level / largest - 6), f"{level:.2f}", fill="black"
+        )
     draw.line([left, top, left, base, right, base], fill="black")
     draw.text((left, 8), title, fill="black")
     for step, place in ((steps[0], left), (steps[-1], right - 50)):

@@ -13,7 +13,9 @@ class Pace(keras.callbacks.Callback):
         self.start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        logs["seconds_per_step"] = (time.perf_counter() - self.start) / self.params["steps"]
+        logs["seconds_per_step"] = (time.perf_counter() - self.start) / self.params[
+            "steps"
+        ]
 
 
 class OneLine(keras.callbacks.Callback):
@@ -24,5 +26,9 @@ class OneLine(keras.callbacks.Callback):
         self.epochs = epochs
 
     def on_epoch_end(self, epoch, logs=None):
-        shown = [f"{name} {value:.4g}" for name, value in logs.items() if name != "learning_rate" and value == value]
+        shown = [
+            f"{name} {value:.4g}"
+            for name, value in logs.items()
+            if name != "learning_rate" and value == value
+        ]
         print(f"epoch {epoch + 1}/{self.epochs}: {', '.join(shown)}", flush=True)

@@ -29,10 +29,15 @@ class Protocol:
 
     def __post_init__(self):
         if self.name not in SPLITS:
-            raise InputError(f"received protocol {self.name!r}, expected one of {', '.join(SPLITS)}")
+            raise InputError(
+                f"received protocol {self.name!r}, expected one of {', '.join(SPLITS)}"
+            )
         unknown = set(self.quirks) - set(QUIRKS)
         if unknown:
-            raise InputError(f"received quirk {', '.join(sorted(unknown))}, expected some of {', '.join(QUIRKS)}")
+            raise InputError(
+                f"received quirk {', '.join(sorted(unknown))}, expected some of"
+                f" {', '.join(QUIRKS)}"
+            )
 
     @property
     def split(self):
@@ -62,7 +67,13 @@ class Protocol:
         return quantised(toned(images, pixels) if "tone" in self.quirks else images)
 
     def manifest(self):
-        return {"name": self.name, "split": self.split, "count": self.count, "quirks": list(self.quirks), "quantisation": "uint8, rounded"}
+        return {
+            "name": self.name,
+            "split": self.split,
+            "count": self.count,
+            "quirks": list(self.quirks),
+            "quantisation": "uint8, rounded",
+        }
 
 
 def stretched(images):
@@ -75,11 +86,21 @@ def stretched(images):
 def contrast_of(images, reference):
     """Images around their mean image, scaled so that the pixels' deviations over the set have the reference's mean; clipped to [0, 1]."""
     mean = images.mean(0)
-    return np.clip(mean + (images - mean) * (reference.std(0).mean() / images.std(0).mean()), 0, 1)
+    return np.clip(
+        mean + (images - mean) * (reference.std(0).mean() / images.std(0).mean()), 0, 1
+    )
 
 
 def toned(images, pixels):
     """Each channel of a set shifted and scaled to the mean and deviation of `Moments` of pixels, 0 to 255; clipped to [0, 1], which takes a little of both."""
-    mean, deviation = images.mean((0, 1, 2), dtype="float64"), np.maximum(images.std((0, 1, 2), dtype="float64"), 1e-12)
+    mean, deviation = (
+        images.mean((0, 1, 2), dtype="float64"),
+        np.maximum(images.std((0, 1, 2), dtype="float64"), 1e-12),
+    )
     scale = np.sqrt(np.diag(pixels.covariance)) / 255 / deviation
-    return np.clip(images * scale.astype("float32") + (pixels.mean / 255 - mean * scale).astype("float32"), 0, 1)
+    return np.clip(
+        images * scale.astype("float32")
+        + (pixels.mean / 255 - mean * scale).astype("float32"),
+        0,
+        1,
+    )

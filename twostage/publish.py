@@ -36,7 +36,9 @@ def export(run, recalibrate=False, mixture=0):
 def export_locked(run, mixture=None):
     """`export` of a run that this process, or the one that started it, has locked; `mixture`: a fitted `Mixture`."""
     second = finished_stage2(run)
-    return saved_model.write(run, second.saved_config().sampling if second else "normalised", mixture)
+    return saved_model.write(
+        run, second.saved_config().sampling if second else "normalised", mixture
+    )
 
 
 def _recalibrate(first):
@@ -53,7 +55,12 @@ def _recalibrate(first):
 
 def _mixture(first, components):
     """Of the latents of the training images under the stage 1 that is exported."""
-    return Mixture(samplers.drawn_latents(saved_model.stage1_of(first.run), training_images(first)), components)
+    return Mixture(
+        samplers.drawn_latents(
+            saved_model.stage1_of(first.run), training_images(first)
+        ),
+        components,
+    )
 
 
 def training_images(first):
@@ -67,15 +74,37 @@ def finish(stage, following):
     """Writes the SavedModel, always by a process on TensorFlow so that a seed means the same whatever trained; says what is where."""
     if not distribution.is_first():
         return
-    written = [f"wrote {stage.path}: model.keras, history.csv, images, checkpoints", f"wrote {stage.run}: results.json, report.md"]
+    written = [
+        f"wrote {stage.path}: model.keras, history.csv, images, checkpoints",
+        f"wrote {stage.run}: results.json, report.md",
+    ]
     if keras.backend.backend() == "tensorflow":
         written.append(f"wrote {export_locked(stage.run)}")
     elif find_spec("tensorflow"):
-        command = [sys.executable, "-c", "import sys; from twostage import guard, publish; guard.guarded(publish.export_locked, sys.argv[1], again=guard.RESUME)", str(stage.run)]
-        done = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": "tensorflow"}, stdout=subprocess.DEVNULL, pass_fds=[stage.lock_number()])
+        command = [
+            sys.executable,
+            "-c",
+            (
+                "import sys; from twostage import guard, publish;"
+                " guard.guarded(publish.export_locked, sys.argv[1], again=guard.RESUME)"
+            ),
+            str(stage.run),
+        ]
+        done = subprocess.run(
+            command,
+            env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+            stdout=subprocess.DEVNULL,
+            pass_fds=[stage.lock_number()],
+        )
         if done.returncode:
-            raise InputError(f"{stage.run / 'saved_model'} was not written, see above; the rest is. Mend it, then `python -m twostage.export --run {stage.run}`")
+            raise InputError(
+                f"{stage.run / 'saved_model'} was not written, see above; the rest is."
+                f" Mend it, then `python -m twostage.export --run {stage.run}`"
+            )
         written.append(f"wrote {stage.run / 'saved_model'}")
     else:
-        written.append(f"TensorFlow is not installed here; where it is, `python -m twostage.export --run {stage.run}` writes the SavedModel")
+        written.append(
+            "TensorFlow is not installed here; where it is, `python -m twostage.export"
+            f" --run {stage.run}` writes the SavedModel"
+        )
     print("\n".join([*written, f"next: {following}"]))

@@ -31,11 +31,27 @@ def open_stage(number, changes, preset=None, run=None, resume=False):
         config = configs.resolve(number, stage.preset, **changes)
         if config.gamma_from:
             if "gamma_start" in changes:
-                raise InputError(f"received --gamma-start {config.gamma_start:g} with --gamma-from {config.gamma_from}, which tells where gamma starts: drop one of them")
-            gammas = [max(gamma, config.gamma_floor) for gamma in recorded_gammas(config.gamma_from, number)]  # one at the floor was recorded in float32, a little below
-            config = configs.build(type(config), {**dataclasses.asdict(config), "gamma_start": gammas[-1] if config.gamma == "fixed" else gammas[0]})
+                raise InputError(
+                    f"received --gamma-start {config.gamma_start:g} with --gamma-from"
+                    f" {config.gamma_from}, which tells where gamma starts: drop one of"
+                    " them"
+                )
+            gammas = [
+                max(gamma, config.gamma_floor)
+                for gamma in recorded_gammas(config.gamma_from, number)
+            ]  # one at the floor was recorded in float32, a little below
+            config = configs.build(
+                type(config),
+                {
+                    **dataclasses.asdict(config),
+                    "gamma_start": gammas[-1] if config.gamma == "fixed" else gammas[0],
+                },
+            )
         return stage, config
-    return stage, configs.build(type(stage.saved_config()), {**dataclasses.asdict(stage.saved_config()), **changes})
+    return stage, configs.build(
+        type(stage.saved_config()),
+        {**dataclasses.asdict(stage.saved_config()), **changes},
+    )
 
 
 def default_run(preset):
@@ -59,20 +75,37 @@ class Stage:
         self.run, self.number, self.resume = Path(run), number, resume
         self.path, self._lock_file = self.run / f"stage{number}", None
         self.command = f"python train_stage{number}.py --run {self.run}"
-        saved = self._saved()["preset"] if (self.path / "config.json").exists() else None
+        saved = (
+            self._saved()["preset"] if (self.path / "config.json").exists() else None
+        )
         if saved and not resume:
-            another = f"python train_stage1.py --preset {saved} --run {_free_name(self.run)}"
+            another = (
+                f"python train_stage1.py --preset {saved} --run {_free_name(self.run)}"
+            )
             remove = f"remove {self.path} to begin it anew, " if number == 2 else ""
-            raise InputError(f"{self.path} exists: go on with it by `{self.command} --resume`, {remove}or start another run by `{another}` and your other flags, such as --data")
+            raise InputError(
+                f"{self.path} exists: go on with it by `{self.command} --resume`,"
+                f" {remove}or start another run by `{another}` and your other flags,"
+                " such as --data"
+            )
         if resume and not saved:
-            raise InputError(f"received --resume, but {self.path} does not exist: start it by the same command without --resume, or check --run")
+            raise InputError(
+                f"received --resume, but {self.path} does not exist: start it by the"
+                " same command without --resume, or check --run"
+            )
         if saved and preset not in (None, saved):
-            raise InputError(f"{self.path} was started with preset {saved}, received {preset}: drop --preset, or start another run")
+            raise InputError(
+                f"{self.path} was started with preset {saved}, received {preset}: drop"
+                " --preset, or start another run"
+            )
         self.preset = saved or preset or "digits"
 
     def saved_config(self):
         """The config as the stage was started."""
-        return configs.build((configs.Stage1Config, configs.Stage2Config)[self.number - 1], self._saved()["config"])
+        return configs.build(
+            (configs.Stage1Config, configs.Stage2Config)[self.number - 1],
+            self._saved()["config"],
+        )
 
     def _saved(self):
         return whole.read_config(self.path / "config.json")
@@ -87,27 +120,66 @@ class Stage:
         self.path.mkdir(exist_ok=True)
         if self.resume:
             saved = self.saved_config()
-            free = {name: getattr(config, name) for name in ("epochs", "checkpoint_every", "data", "data_dir", "cache", "distribute", "steps_per_execution") if hasattr(config, name)}
+            free = {
+                name: getattr(config, name)
+                for name in (
+                    "epochs",
+                    "checkpoint_every",
+                    "data",
+                    "data_dir",
+                    "cache",
+                    "distribute",
+                    "steps_per_execution",
+                )
+                if hasattr(config, name)
+            }
             changed = configs.differences(dataclasses.replace(saved, **free), config)
             if changed:
-                raise InputError(f"{self.path} was started with other settings ({'; '.join(changed)}): drop those flags, or start another run")
+                raise InputError(
+                    f"{self.path} was started with other settings"
+                    f" ({'; '.join(changed)}): drop those flags, or start another run"
+                )
             self.check_data(data)
             if config.epochs < self.epochs_begun():
-                raise InputError(f"{self.path} was trained for {self.epochs_begun()} epochs already, received --epochs {config.epochs}: give at least as many, or start another run")
+                raise InputError(
+                    f"{self.path} was trained for {self.epochs_begun()} epochs already,"
+                    f" received --epochs {config.epochs}: give at least as many, or"
+                    " start another run"
+                )
             finished = (self.path / "model.keras").exists()
-            if self.number == 1 and config.epochs > self._newest()[0] and (self.run / "stage2").exists():
-                raise InputError(f"{self.run}/stage2 was trained on this stage 1 as it is: remove {self.run}/stage2 first, or start another run")
-            if finished and config.epochs > saved.epochs:  # the checkpoint has all of it; a model of fewer epochs than the config says would pass for the finished one
+            if (
+                self.number == 1
+                and config.epochs > self._newest()[0]
+                and (self.run / "stage2").exists()
+            ):
+                raise InputError(
+                    f"{self.run}/stage2 was trained on this stage 1 as it is: remove"
+                    f" {self.run}/stage2 first, or start another run"
+                )
+            if (
+                finished and config.epochs > saved.epochs
+                # the checkpoint has all of it; a model of fewer epochs than the config
+                # says
+                # would pass for the finished one
+            ):
                 (self.path / "model.keras").unlink()
         (self.path / "checkpoints").mkdir(exist_ok=True)
         (self.path / "images").mkdir(exist_ok=True)
-        whole.write_json(self.path / "environment.json", {**environment(), "data": data})
-        whole.write_json(self.path / "config.json", {"preset": self.preset, "config": dataclasses.asdict(config)})
+        whole.write_json(
+            self.path / "environment.json", {**environment(), "data": data}
+        )
+        whole.write_json(
+            self.path / "config.json",
+            {"preset": self.preset, "config": dataclasses.asdict(config)},
+        )
 
     def check_data(self, data):
         """Raises `InputError` unless the stage was started on data of this fingerprint."""
         if whole.read_config(self.path / "environment.json")["data"] != data:
-            raise InputError(f"{self.path} was started on other data than {data}: bring those back, or start another run")
+            raise InputError(
+                f"{self.path} was started on other data than {data}: bring those back,"
+                " or start another run"
+            )
 
     def epochs_begun(self):
         """Epochs of the newest checkpoint, one that it is in the middle of among them."""
@@ -115,7 +187,10 @@ class Stage:
         return epoch + (step > 0)
 
     def _newest(self):
-        newest = max((path.stem for path in (self.path / "checkpoints").glob("epoch-*.npz")), default="epoch-0-step-0")
+        newest = max(
+            (path.stem for path in (self.path / "checkpoints").glob("epoch-*.npz")),
+            default="epoch-0-step-0",
+        )
         _, epoch, _, step = newest.split("-")
         return int(epoch), int(step)
 
@@ -132,11 +207,16 @@ class Stage:
         Raises:
             InputError: another process has it.
         """
-        self._lock_file = open(self.run / ".lock", "w")  # held until `end`; one for both stages, as stage 2 reads stage 1's files
+        self._lock_file = open(
+            self.run / ".lock", "w"
+        )  # held until `end`; one for both stages, as stage 2 reads stage 1's files
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise InputError(f"{self.run} is in use by another process: wait for it, or start another run") from None
+            raise InputError(
+                f"{self.run} is in use by another process: wait for it, or start"
+                " another run"
+            ) from None
 
     def lock_number(self):
         """The lock's file descriptor: a child that inherits it keeps the run locked, should this process be killed."""
@@ -153,7 +233,10 @@ class Stage:
         Raises:
             InputError: it is damaged.
         """
-        return whole.load_model(self.path / name, f"remove it, then `{self.command} --resume` writes it again")
+        return whole.load_model(
+            self.path / name,
+            f"remove it, then `{self.command} --resume` writes it again",
+        )
 
     def save_model(self, name, model):
         """Writes `name` (a `.keras` file) whole."""
@@ -163,17 +246,28 @@ class Stage:
 def finished_stage1(run, preset=None):
     """Stage 1 of a run, for stage 2 to build on."""
     path = Path(run) / "stage1"
-    command = f"python train_stage1.py --run {run}" + (f" --preset {preset}" if preset else "")
+    command = f"python train_stage1.py --run {run}" + (
+        f" --preset {preset}" if preset else ""
+    )
     if not (path / "config.json").exists():
-        raise InputError(f"{path} does not exist, a finished stage 1 is needed: check --run, or run `{command}` with your other flags, such as --data, first")
+        raise InputError(
+            f"{path} does not exist, a finished stage 1 is needed: check --run, or run"
+            f" `{command}` with your other flags, such as --data, first"
+        )
     if not (path / "model.keras").exists():
-        raise InputError(f"{path} is not finished: run `python train_stage1.py --run {run} --resume` first")
+        raise InputError(
+            f"{path} is not finished: run `python train_stage1.py --run {run} --resume`"
+            " first"
+        )
     return Stage(run, 1, preset, resume=True)
 
 
 def finished_stage2(run):
     """Stage 2 of a run, or None."""
-    finished = all((Path(run) / "stage2" / name).exists() for name in ("config.json", "model.keras", "normalizer.keras"))
+    finished = all(
+        (Path(run) / "stage2" / name).exists()
+        for name in ("config.json", "model.keras", "normalizer.keras")
+    )
     return Stage(run, 2, resume=True) if finished else None
 
 
@@ -185,14 +279,26 @@ def recorded_gammas(run, number):
     """
     path = Path(run) / f"stage{number}" / "history.csv"
     if not path.exists():
-        raise InputError(f"received --gamma-from {run}, but {path} does not exist: give the folder of a run whose stage {number} was trained")
+        raise InputError(
+            f"received --gamma-from {run}, but {path} does not exist: give the folder"
+            f" of a run whose stage {number} was trained"
+        )
     with open(path) as file:
-        gammas = [float(row["gamma"]) for row in csv.DictReader(file) if row.get("gamma")]
+        gammas = [
+            float(row["gamma"]) for row in csv.DictReader(file) if row.get("gamma")
+        ]
     if not gammas:
-        raise InputError(f"received --gamma-from {run}, but {path} has no gamma: give a run with --likelihood gaussian")
+        raise InputError(
+            f"received --gamma-from {run}, but {path} has no gamma: give a run with"
+            " --likelihood gaussian"
+        )
     return gammas
 
 
 def _free_name(run):
     run = run if run.name.strip(".") else run.resolve()  # "." and ".."
-    return next(name for i in range(2, 10_000) if not (name := run.with_name(f"{run.name}-{i}")).exists())
+    return next(
+        name
+        for i in range(2, 10_000)
+        if not (name := run.with_name(f"{run.name}-{i}")).exists()
+    )

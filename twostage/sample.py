@@ -11,7 +11,10 @@ def draw(run, n=64, seed=0, out="samples.png", first_stage=False):
     if n < 1:
         raise InputError(f"received --n {n}, expected at least 1")
     if max(n, abs(seed)) >= 2**31:
-        raise InputError(f"received --n {n} and --seed {seed}, expected numbers below 2147483648: the SavedModel takes no larger ones")
+        raise InputError(
+            f"received --n {n} and --seed {seed}, expected numbers below 2147483648:"
+            " the SavedModel takes no larger ones"
+        )
     check_place(out)
     from twostage import export
 

@@ -18,9 +18,9 @@ ROWS = 1_000  # latents that go through stage 2 together
 @dataclasses.dataclass(frozen=True)
 class Sampler:
     """Args:
-        name: As it stands in the tables.
-        draw: `draw(count, seed)` -> latents (count, k), float32.
-        log_density: `log_density(latents)` -> nats of each row (N,), or None where latents have no density. Of stage 2 it is a lower bound.
+    name: As it stands in the tables.
+    draw: `draw(count, seed)` -> latents (count, k), float32.
+    log_density: `log_density(latents)` -> nats of each row (N,), or None where latents have no density. Of stage 2 it is a lower bound.
     """
 
     name: str
@@ -42,22 +42,40 @@ def samplers(models, train, mixtures=(1, 10), seed=0, importance_samples=50):
     width = stage1.decoder.input_shape[-1]
 
     def normal(count, seed, stream):
-        return np.random.default_rng((seed, stream)).standard_normal((count, width), dtype="float32")
+        return np.random.default_rng((seed, stream)).standard_normal(
+            (count, width), dtype="float32"
+        )
 
-    yield Sampler("GEN-1", lambda count, seed: normal(count, seed, 2), standard_normal_log_density)
+    yield Sampler(
+        "GEN-1", lambda count, seed: normal(count, seed, 2), standard_normal_log_density
+    )
     if "stage2" in models:
         for how in sampling.HOW:
-            yield Sampler(f"GEN-2 {how}", _second(models, how, normal), _second_log_density(models["stage2"], importance_samples, seed) if how == "noise" else None)
+            yield Sampler(
+                f"GEN-2 {how}",
+                _second(models, how, normal),
+                (
+                    _second_log_density(models["stage2"], importance_samples, seed)
+                    if how == "noise"
+                    else None
+                ),
+            )
     posterior = drawn_latents(stage1, train, seed) if mixtures else None
     for components in mixtures:
         mixture = Mixture(posterior, components, seed)
-        yield Sampler("Gaussian" if components == 1 else f"mixture of {components}", mixture.draw, mixture.log_density)
+        yield Sampler(
+            "Gaussian" if components == 1 else f"mixture of {components}",
+            mixture.draw,
+            mixture.log_density,
+        )
 
 
 def drawn_latents(stage1, train, seed=0):
     """One draw of z for each of at most 50,000 training images, (N, k): what densities are fitted to."""
     rows = np.sort(np.random.default_rng((seed, 0)).permutation(len(train))[:FITTED])
-    return redraw(np.stack(encode(stage1, train[rows]), axis=1), np.random.default_rng((seed, 1)))
+    return redraw(
+        np.stack(encode(stage1, train[rows]), axis=1), np.random.default_rng((seed, 1))
+    )
 
 
 def standard_normal_log_density(latents):
@@ -68,12 +86,26 @@ def standard_normal_log_density(latents):
 
 def _second(models, how, normal):
     def draw(count, seed):
-        u, noise = normal(count, seed, 2), normal(count, seed, 3)  # the same u under each `how`, and as GEN-1's z
-        parts = [sampling.sample_latents(models["stage2"], u[i : i + ROWS], how, models["normalizer"], noise[i : i + ROWS]) for i in range(0, count, ROWS)]
+        u, noise = (
+            normal(count, seed, 2),
+            normal(count, seed, 3),
+        )  # the same u under each `how`, and as GEN-1's z
+        parts = [
+            sampling.sample_latents(
+                models["stage2"],
+                u[i : i + ROWS],
+                how,
+                models["normalizer"],
+                noise[i : i + ROWS],
+            )
+            for i in range(0, count, ROWS)
+        ]
         return np.concatenate([ops.convert_to_numpy(part) for part in parts])
 
     return draw
 
 
 def _second_log_density(stage2, samples, seed):
-    return lambda latents: bounds(stage2, latents, samples, seed, batch_rows=5_000)["importance"]
+    return lambda latents: bounds(stage2, latents, samples, seed, batch_rows=5_000)[
+        "importance"
+    ]

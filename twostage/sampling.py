@@ -34,11 +34,17 @@ def sample_latents(stage2, u, how="normalised", normalizer=None, noise=None):
     z = stage2.decode(u)
     if how == "noise":
         if noise is None:
-            raise ValueError("received no noise, expected standard normal numbers of u's shape for how='noise'")
+            raise ValueError(
+                "received no noise, expected standard normal numbers of u's shape for"
+                " how='noise'"
+            )
         return z + stage2.gamma * ops.cast(noise, "float32")
     if how == "normalised":
         if normalizer is None:
-            raise ValueError("received no normalizer, expected a fitted LatentNormalizer for how='normalised'")
+            raise ValueError(
+                "received no normalizer, expected a fitted LatentNormalizer for"
+                " how='normalised'"
+            )
         return normalizer(z)
     return z
 
@@ -50,6 +56,11 @@ def sample(stage1, stage2, u, how="normalised", normalizer=None, noise=None):
 
 def many_latents(stage2, count, seed, batch_size=1_000):
     """`count` draws of `sample_latents(..., "mean")` as a NumPy array (count, k), from a NumPy seed."""
-    u = np.random.default_rng(seed).standard_normal((count, stage2.decoder.input_shape[-1]), dtype="float32")
-    parts = [sample_latents(stage2, u[i : i + batch_size], "mean") for i in range(0, count, batch_size)]
+    u = np.random.default_rng(seed).standard_normal(
+        (count, stage2.decoder.input_shape[-1]), dtype="float32"
+    )
+    parts = [
+        sample_latents(stage2, u[i : i + batch_size], "mean")
+        for i in range(0, count, batch_size)
+    ]
     return np.concatenate([ops.convert_to_numpy(part) for part in parts])

@@ -11,7 +11,9 @@ from twostage.errors import InputError, first_line
 def write(path, content):
     """Writes text or bytes so that a reader, or a crash, finds the old file or the new one."""
     path = Path(path)
-    aside = path.with_name(f"part{path.suffix}")  # one name a folder and kind, so that what a kill leaves is written over
+    aside = path.with_name(
+        f"part{path.suffix}"
+    )  # one name a folder and kind, so that what a kill leaves is written over
     try:
         aside.write_bytes(content.encode() if isinstance(content, str) else content)
         rename(aside, path)
@@ -44,8 +46,13 @@ def load_model(path, mend):
     try:
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        reason = first_line(error) if zipfile.is_zipfile(path) else "no whole archive"  # of which Keras says that it was not found
-        raise InputError(f"received {path}, which is damaged, or of another version of Keras ({reason}): {mend}") from error
+        reason = (
+            first_line(error) if zipfile.is_zipfile(path) else "no whole archive"
+        )  # of which Keras says that it was not found
+        raise InputError(
+            f"received {path}, which is damaged, or of another version of Keras"
+            f" ({reason}): {mend}"
+        ) from error
 
 
 def read_config(path):
@@ -57,7 +64,10 @@ def read_config(path):
     try:
         return json.loads(Path(path).read_text())
     except ValueError as error:
-        raise InputError(f"received {path}, which is damaged ({error}): bring it back from a copy, or start another run") from error
+        raise InputError(
+            f"received {path}, which is damaged ({error}): bring it back from a copy,"
+            " or start another run"
+        ) from error
 
 
 def read_json(path):

@@ -18,7 +18,21 @@ SHOWN = 5  # broken files that are named
 
 def load_for(config, split="train"):
     """`load` as a `Stage1Config` says."""
-    how = {name: getattr(config, name) for name in ("crop", "side", "pad", "resize", "limit", "jpeg_roundtrip", "skip_broken", "partial", "data_dir", "cache")}
+    how = {
+        name: getattr(config, name)
+        for name in (
+            "crop",
+            "side",
+            "pad",
+            "resize",
+            "limit",
+            "jpeg_roundtrip",
+            "skip_broken",
+            "partial",
+            "data_dir",
+            "cache",
+        )
+    }
     return load(config.data, split, **how)
 
 
@@ -29,17 +43,34 @@ def load_splits(config):
         InputError: as of `load`; or the splits' images have unequal shapes.
     """
     found = {split: load_for(config, split) for split in splits_for(config)}
-    shapes = {split: "x".join(map(str, images.shape[1:])) for split, (images, _) in found.items()}
+    shapes = {
+        split: "x".join(map(str, images.shape[1:]))
+        for split, (images, _) in found.items()
+    }
     if len(set(shapes.values())) > 1:
         listed = ", ".join(f"{shape} in {split}" for split, shape in shapes.items())
-        raise InputError(f"received images of unequal shapes, {listed} (height, width, channels): make all of one size, all grey or all coloured")
+        raise InputError(
+            f"received images of unequal shapes, {listed} (height, width, channels):"
+            " make all of one size, all grey or all coloured"
+        )
     return found
 
 
 def load(
-    source, split="train", *, crop="none", side=0, pad=0, resize="bilinear", limit=0, jpeg_roundtrip=False, skip_broken=False, partial=False, data_dir=None,
+    source,
+    split="train",
+    *,
+    crop="none",
+    side=0,
+    pad=0,
+    resize="bilinear",
+    limit=0,
+    jpeg_roundtrip=False,
+    skip_broken=False,
+    partial=False,
+    data_dir=None,
     cache=None,
-):  # fmt: skip
+):
     """Images of one split.
 
     Args:
@@ -65,25 +96,47 @@ def load(
         InputError: a name or file that is not there or cannot be used, in one line that says how to mend it.
     """
     if split not in SPLITS:
-        raise InputError(f"received split {split!r}, expected one of {', '.join(SPLITS)}")
+        raise InputError(
+            f"received split {split!r}, expected one of {', '.join(SPLITS)}"
+        )
     preparation = Preparation(str(crop), side, resize, jpeg_roundtrip, pad)
     if str(source) not in named.NAMES and not Path(source).expanduser().exists():
-        names = "" if "/" in str(source) or Path(source).suffix else f"expected {', '.join(named.NAMES)}, a "
-        raise InputError(f"received data {str(source)!r}, {names or 'which is no '}{KINDS}: check the path, from {Path.cwd()}")
+        names = (
+            ""
+            if "/" in str(source) or Path(source).suffix
+            else f"expected {', '.join(named.NAMES)}, a "
+        )
+        raise InputError(
+            f"received data {str(source)!r}, {names or 'which is no '}{KINDS}: check"
+            f" the path, from {Path.cwd()}"
+        )
     if data_dir and not Path(data_dir).expanduser().is_dir():
-        raise InputError(f"received --data-dir {data_dir}, which is no folder, from {Path.cwd()}: check the path")
+        raise InputError(
+            f"received --data-dir {data_dir}, which is no folder, from {Path.cwd()}:"
+            " check the path"
+        )
     pictures = pictures_of(source, data_dir)
     if pictures is not None or str(source) == "celeba":
         if pictures is None:
             found = named.celeba_prepared(split, limit, data_dir)
         else:
-            found = split_of(pictures, split, not partial and is_celeba(source, pictures, preparation.crop), limit)
+            found = split_of(
+                pictures,
+                split,
+                not partial and is_celeba(source, pictures, preparation.crop),
+                limit,
+            )
         return _prepare(found, preparation, skip_broken, cache)
     if split == "validation":
-        raise InputError(f"{str(source)!r} has no validation split: expected train or test")
+        raise InputError(
+            f"{str(source)!r} has no validation split: expected train or test"
+        )
     images, labels = _arrays(source, split, data_dir)
     if preparation.crop != "none" or side:
-        raise InputError(f"received --crop {crop} --side {side} for {str(source)!r}, but these apply to pictures: use --crop none --side 0")
+        raise InputError(
+            f"received --crop {crop} --side {side} for {str(source)!r}, but these apply"
+            " to pictures: use --crop none --side 0"
+        )
     if limit and limit < len(images):
         rows = limited(len(images), limit)
         images, labels = images[rows], None if labels is None else labels[rows]
@@ -94,14 +147,25 @@ def load(
 
 def is_celeba(source, pictures, crop):
     """Whether the pictures must be all of CelebA and split as its authors did: by its name, its list of the splits, or a crop that is for its faces."""
-    called_so = str(source) == "celeba" or pictures.name.lower() in ("celeba", celeba.FOLDER)
-    return called_so or crop in celeba.CROPS or pictures.text(celeba.LISTING) is not None
+    called_so = str(source) == "celeba" or pictures.name.lower() in (
+        "celeba",
+        celeba.FOLDER,
+    )
+    return (
+        called_so or crop in celeba.CROPS or pictures.text(celeba.LISTING) is not None
+    )
 
 
 def lasting(config):
     """A `Stage1Config` whose data are found from every working directory: names stay, paths become absolute."""
-    here = lambda path: str(Path(path).expanduser().absolute()) if path and path not in named.NAMES else path  # noqa: E731
-    return dataclasses.replace(config, data=here(config.data), data_dir=here(config.data_dir))
+    here = lambda path: (
+        str(Path(path).expanduser().absolute())
+        if path and path not in named.NAMES
+        else path
+    )  # noqa: E731
+    return dataclasses.replace(
+        config, data=here(config.data), data_dir=here(config.data_dir)
+    )
 
 
 def splits_for(config):
@@ -109,7 +173,12 @@ def splits_for(config):
     pictures = pictures_of(config.data, config.data_dir)
     if pictures is None:
         return SPLITS if config.data == "celeba" else SPLITS[::2]
-    return tuple(splits(pictures, not config.partial and is_celeba(config.data, pictures, config.crop)))
+    return tuple(
+        splits(
+            pictures,
+            not config.partial and is_celeba(config.data, pictures, config.crop),
+        )
+    )
 
 
 def pictures_of(source, data_dir=None):
@@ -133,7 +202,9 @@ def _arrays(source, split, data_dir):
     found = originals.load(path, split) if path.exists() else None
     if found is not None:
         return found
-    raise InputError(f"received data {str(source)!r}, which is no {KINDS}: check the path")
+    raise InputError(
+        f"received data {str(source)!r}, which is no {KINDS}: check the path"
+    )
 
 
 def _prepare(source, preparation, skip_broken, cache):
@@ -141,14 +212,30 @@ def _prepare(source, preparation, skip_broken, cache):
     images, manifest = prepared(source, preparation, cache or None)
     broken = manifest["broken"]
     if broken:
-        listed = "; ".join([f"{name} ({reason})" for name, reason in list(broken.items())[:SHOWN]] + ["..."] * (len(broken) > SHOWN))
-        text = f"{len(broken)} of {len(source.names)} pictures in {source.where} cannot be read: {listed}"
+        listed = "; ".join(
+            [f"{name} ({reason})" for name, reason in list(broken.items())[:SHOWN]]
+            + ["..."] * (len(broken) > SHOWN)
+        )
+        text = (
+            f"{len(broken)} of {len(source.names)} pictures in {source.where} cannot be"
+            f" read: {listed}"
+        )
         if not skip_broken or not len(images):
-            raise InputError(f"{text}: mend or remove them, or leave them out with --skip-broken")
+            raise InputError(
+                f"{text}: mend or remove them, or leave them out with --skip-broken"
+            )
         print(f"{text}: left out", file=sys.stderr)
     width, height, most_width, most_height = manifest["sizes"]
-    sizes = f"{width}x{height}" + (f" to {most_width}x{most_height}" if (width, height) != (most_width, most_height) else "")
+    sizes = f"{width}x{height}" + (
+        f" to {most_width}x{most_height}"
+        if (width, height) != (most_width, most_height)
+        else ""
+    )
     others = f"; left aside: {source.others}" if source.others else ""
-    print(f"{source.where}: {len(images)} pictures of {sizes}, split {source.rule}{others}", file=sys.stderr)
+    print(
+        f"{source.where}: {len(images)} pictures of {sizes}, split"
+        f" {source.rule}{others}",
+        file=sys.stderr,
+    )
     good = [name not in broken for name in source.names]
     return images, None if source.labels is None else source.labels[good]

@@ -19,7 +19,10 @@ def flip(batch, generator):
 def check_count(examples, batch_size):
     """Raises `InputError` where there is less than one batch."""
     if examples < batch_size:
-        raise InputError(f"received {examples} examples, expected at least one batch of {batch_size}: lower --batch-size")
+        raise InputError(
+            f"received {examples} examples, expected at least one batch of"
+            f" {batch_size}: lower --batch-size"
+        )
 
 
 class Batches(keras.utils.PyDataset):
@@ -49,19 +52,32 @@ class Batches(keras.utils.PyDataset):
     def __init__(self, data, batch_size, seed=0, transform=None):
         super().__init__()
         check_count(len(data), batch_size)
-        self.data, self.batch_size, self.seed, self.transform, self.first = data, batch_size, seed, transform, 0
+        self.data, self.batch_size, self.seed, self.transform, self.first = (
+            data,
+            batch_size,
+            seed,
+            transform,
+            0,
+        )
         self.part, self.parts = _this_process()
         if batch_size % self.parts:
-            raise InputError(f"received batches of {batch_size} for {self.parts} processes, expected a multiple: choose such a --batch-size")
+            raise InputError(
+                f"received batches of {batch_size} for {self.parts} processes, expected"
+                " a multiple: choose such a --batch-size"
+            )
         self.set_epoch(0)
 
     def set_epoch(self, epoch):
         self.epoch = epoch
-        self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.data))
+        self.order = np.random.default_rng((self.seed, epoch)).permutation(
+            len(self.data)
+        )
 
     def follow_epochs(self):
         """The callback that tells the batches which epoch it is. Keras's own hooks on the data set come at other moments."""
-        return keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: self.set_epoch(epoch))
+        return keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs: self.set_epoch(epoch)
+        )
 
     def feed(self):
         """What Keras is to be given, anew for each `fit`: the batches themselves, on TensorFlow as a `tf.data.Dataset`.
@@ -76,9 +92,17 @@ class Batches(keras.utils.PyDataset):
         options = tf.data.Options()
         options.autotune.enabled = False
         steps = len(self)
-        signature = tuple(tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in self[0])  # any length, as Keras has it: another graph rounds otherwise
-        dataset = tf.data.Dataset.from_generator(lambda: (self[i] for i in range(steps)), output_signature=signature)
-        return dataset.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(AHEAD).with_options(options)
+        signature = tuple(
+            tf.TensorSpec((None, *part.shape[1:]), part.dtype) for part in self[0]
+        )  # any length, as Keras has it: another graph rounds otherwise
+        dataset = tf.data.Dataset.from_generator(
+            lambda: (self[i] for i in range(steps)), output_signature=signature
+        )
+        return (
+            dataset.apply(tf.data.experimental.assert_cardinality(steps))
+            .prefetch(AHEAD)
+            .with_options(options)
+        )
 
     def __len__(self):
         return len(self.data) // self.batch_size - self.first
@@ -90,7 +114,14 @@ class Batches(keras.utils.PyDataset):
         batch = self.data[self.order[first : first + own]]
         if self.transform is not None:
             generator = np.random.default_rng((self.seed, self.epoch, index))
-            batch = self.transform(batch, generator if self.parts == 1 else _OwnPart(generator, self.part, self.parts))
+            batch = self.transform(
+                batch,
+                (
+                    generator
+                    if self.parts == 1
+                    else _OwnPart(generator, self.part, self.parts)
+                ),
+            )
         return (batch,)
 
 
@@ -105,7 +136,9 @@ class _OwnPart:
 
     def standard_normal(self, shape, dtype=np.float64):
         count, *rest = shape
-        return self.generator.standard_normal((count * self.parts, *rest), dtype=dtype)[self.part * count :][:count]
+        return self.generator.standard_normal((count * self.parts, *rest), dtype=dtype)[
+            self.part * count :
+        ][:count]
 
 
 def _this_process():
@@ -114,5 +147,10 @@ def _this_process():
     if distribution is None or distribution.num_processes == 1:
         return 0, 1
     if distribution.auto_shard_dataset:
-        raise InputError("received a distribution that shards tf.data alone, expected one that leaves it to the batches: give it auto_shard_dataset=False")
-    return distribution.data_shard_id, min(distribution.num_processes, distribution.num_model_replicas)
+        raise InputError(
+            "received a distribution that shards tf.data alone, expected one that"
+            " leaves it to the batches: give it auto_shard_dataset=False"
+        )
+    return distribution.data_shard_id, min(
+        distribution.num_processes, distribution.num_model_replicas
+    )

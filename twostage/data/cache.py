@@ -26,7 +26,10 @@ FORM = 1  # of what is written here; another number makes every set anew
 
 def home():
     """Where prepared pictures are kept unless said otherwise."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "two-stage-vae"
+    return (
+        Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+        / "two-stage-vae"
+    )
 
 
 def prepared(source, preparation, folder=None):
@@ -46,9 +49,13 @@ def prepared(source, preparation, folder=None):
         Stopped: Ctrl-C. What is done is kept.
     """
     key = {
-        "stamp": source.stamp, "pictures": len(source.names), "split": source.rule, "options": dataclasses.asdict(preparation),
-        "form": FORM, "pillow": PIL.__version__,
-    }  # fmt: skip
+        "stamp": source.stamp,
+        "pictures": len(source.names),
+        "split": source.rule,
+        "options": dataclasses.asdict(preparation),
+        "form": FORM,
+        "pillow": PIL.__version__,
+    }
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     place = Path(folder or home()) / f"{source.name}-{preparation}-{digest[:8]}"
     place.mkdir(parents=True, exist_ok=True)
@@ -56,9 +63,16 @@ def prepared(source, preparation, folder=None):
         manifest = _valid(place, key)
         if manifest is None:
             manifest = _make(source, preparation, place, key)
-        for name in ("progress.json", "part.npy"):  # also those of a process that died before it came to this
+        for name in (
+            "progress.json",
+            "part.npy",
+        ):  # also those of a process that died before it came to this
             (place / name).unlink(missing_ok=True)
-    images = np.load(place / "images.npy", mmap_mode="r") if manifest["count"] else np.empty((0, 1, 1, 1), "uint8")
+    images = (
+        np.load(place / "images.npy", mmap_mode="r")
+        if manifest["count"]
+        else np.empty((0, 1, 1, 1), "uint8")
+    )
     return images, manifest
 
 
@@ -67,13 +81,19 @@ def _valid(place, key):
     manifest = whole.read_json(place / "manifest.json")
     if manifest.get("key") != key:
         if (place / "images.npy").exists():
-            print(f"{place} has no manifest of its own: it is made anew", file=sys.stderr)
+            print(
+                f"{place} has no manifest of its own: it is made anew", file=sys.stderr
+            )
         return None
     images = place / "images.npy"
     aside = place / ("closed.npy" if manifest["broken"] else "part.npy")
-    if aside.exists() and not images.exists():  # died between the manifest and the images' name
+    if (
+        aside.exists() and not images.exists()
+    ):  # died between the manifest and the images' name
         os.replace(aside, images)
-    if manifest["count"] and not (images.exists() and _checksum(images) == manifest["crc32"]):
+    if manifest["count"] and not (
+        images.exists() and _checksum(images) == manifest["crc32"]
+    ):
         print(f"{images} is damaged: it is made anew", file=sys.stderr)
         return None
     return manifest
@@ -88,13 +108,24 @@ def _make(source, preparation, place, key):
             part = Part(place, source, preparation, key, channels=3)
             part.fill()
     except KeyboardInterrupt:
-        raise Stopped(f"stopped at picture {part.rows:,} of {len(source.names):,}", signal.SIGINT, "the same command again") from None
+        raise Stopped(
+            f"stopped at picture {part.rows:,} of {len(source.names):,}",
+            signal.SIGINT,
+            "the same command again",
+        ) from None
     count, aside = len(source.names) - len(part.broken), part.path
     if part.broken and count:
         aside = place / "closed.npy"
         part.close_gaps(aside)
     crc32 = _checksum(aside) if count else None
-    manifest = {"key": key, "where": source.where, "count": count, "crc32": crc32, "sizes": part.sizes, "broken": part.broken}
+    manifest = {
+        "key": key,
+        "where": source.where,
+        "count": count,
+        "crc32": crc32,
+        "sizes": part.sizes,
+        "broken": part.broken,
+    }
     whole.write_json(place / "manifest.json", manifest)
     if count:
         whole.rename(aside, place / "images.npy")

@@ -12,10 +12,18 @@ CROPS = {  # left, top, right, bottom
     "140": (19, 39, 159, 179),  # Wasserstein and regularised autoencoders
     "148": (15, 35, 163, 183),  # Beta-Sigma VAE: the centre
 }
-COUNTS = {"train": 162_770, "validation": 19_867, "test": 19_962}  # of the official partition, in the order of the files' names
+COUNTS = {
+    "train": 162_770,
+    "validation": 19_867,
+    "test": 19_962,
+}  # of the official partition, in the order of the files' names
 FOLDER = "img_align_celeba"
 LISTING = "list_eval_partition"  # .txt as the authors give it, .csv as on Kaggle
-FILTERS = {"bilinear": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST, "bicubic": Image.Resampling.BICUBIC}
+FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "nearest": Image.Resampling.NEAREST,
+    "bicubic": Image.Resampling.BICUBIC,
+}
 
 
 def partition(names, listing, split, where):
@@ -25,23 +33,44 @@ def partition(names, listing, split, where):
         InputError: the counts are not CelebA's.
     """
     if len(names) != sum(COUNTS.values()):
-        raise InputError(f"received {len(names)} pictures in {where}, CelebA has {sum(COUNTS.values())}: complete them, take a part with --partial, or use --crop center for other pictures")
+        raise InputError(
+            f"received {len(names)} pictures in {where}, CelebA has"
+            f" {sum(COUNTS.values())}: complete them, take a part with --partial, or"
+            " use --crop center for other pictures"
+        )
     ordered = sorted(names, key=lambda name: PurePosixPath(name).name)
     number = list(COUNTS).index(split)
     if listing is None:
         start = sum(list(COUNTS.values())[:number])
-        return ordered[start : start + COUNTS[split]], "CelebA's official partition, by the order of the names"
-    of = dict(parts[:2] for line in listing.splitlines() if len(parts := line.replace(",", " ").split()) > 1)
-    chosen = [name for name in ordered if of.get(f"{PurePosixPath(name).stem}.jpg") == str(number)]
+        return (
+            ordered[start : start + COUNTS[split]],
+            "CelebA's official partition, by the order of the names",
+        )
+    of = dict(
+        parts[:2]
+        for line in listing.splitlines()
+        if len(parts := line.replace(",", " ").split()) > 1
+    )
+    chosen = [
+        name
+        for name in ordered
+        if of.get(f"{PurePosixPath(name).stem}.jpg") == str(number)
+    ]
     if len(chosen) != COUNTS[split]:
-        raise InputError(f"{LISTING} names {len(chosen)} of the pictures in {where} as {split}, expected {COUNTS[split]}: fetch it again, or move it away")
+        raise InputError(
+            f"{LISTING} names {len(chosen)} of the pictures in {where} as {split},"
+            f" expected {COUNTS[split]}: fetch it again, or move it away"
+        )
     return chosen, f"CelebA's official partition, by {LISTING}"
 
 
 def crop(image, side, name="the picture"):
     """The centred square of an aligned CelebA picture (a Pillow image), side `"128"`, `"140"` or `"148"`."""
     if image.size != SIZE:
-        raise InputError(f"received {name} of {image.width}x{image.height}, --crop {side} is for CelebA's {SIZE[0]}x{SIZE[1]}: use --crop center --side 64")
+        raise InputError(
+            f"received {name} of {image.width}x{image.height}, --crop {side} is for"
+            f" CelebA's {SIZE[0]}x{SIZE[1]}: use --crop center --side 64"
+        )
     return image.crop(CROPS[side])
 
 

@@ -8,15 +8,30 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from twostage.errors import InputError
 
-FORMATS = {  # what Pillow calls the content of files of each suffix; MPO: a camera's JPEG with more pictures behind the first
-    ".jpg": ("JPEG", "MPO"), ".jpeg": ("JPEG", "MPO"), ".png": ("PNG",), ".webp": ("WEBP",), ".bmp": ("BMP",), ".gif": ("GIF",),
-}  # fmt: skip
+# what Pillow calls the content of files of each suffix; MPO: a camera's JPEG with more
+# pictures behind the first
+FORMATS = {
+    ".jpg": ("JPEG", "MPO"),
+    ".jpeg": ("JPEG", "MPO"),
+    ".png": ("PNG",),
+    ".webp": ("WEBP",),
+    ".bmp": ("BMP",),
+    ".gif": ("GIF",),
+}
 KNOWN = {kind for kinds in FORMATS.values() for kind in kinds}
-OPENED = ("JPEG", "PNG", "WEBP", "GIF", "BMP")  # by their openers; an MPO is opened as a JPEG
+OPENED = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "GIF",
+    "BMP",
+)  # by their openers; an MPO is opened as a JPEG
 MOST_PIXELS = 89_478_485  # Pillow's own limit: 256 MiB of colours
 MOST_BYTES = 2**28
 
-Image.init()  # here, since threads that meet a first WebP together would each begin to load its decoder
+# here, since threads that meet a first WebP together would each begin to load its
+# decoder
+Image.init()
 
 
 class Broken(InputError):
@@ -43,16 +58,25 @@ def decode(content, name=""):
             if image.format not in FORMATS.get(suffix, KNOWN):
                 raise Broken(f"{image.format} named {suffix}: rename it")
             if image.width * image.height > MOST_PIXELS:
-                raise Broken(f"{image.width}x{image.height}, more than {MOST_PIXELS:,} pixels")
-            if image.format != "JPEG" or image.info.keys() & {"exif", "xmp"}:  # the others tell it after their pixels, or in other places
+                raise Broken(
+                    f"{image.width}x{image.height}, more than {MOST_PIXELS:,} pixels"
+                )
+            if image.format != "JPEG" or image.info.keys() & {
+                "exif",
+                "xmp",
+            }:  # the others tell it after their pixels, or in other places
                 ImageOps.exif_transpose(image, in_place=True)
             return _to_8_bits(image)
     except Broken:
         raise
     except UnidentifiedImageError as error:
         raise Broken("no picture") from error
-    except Exception as error:  # decoders fail in many ways on bytes that nobody foresaw
-        raise Broken((str(error).splitlines() or [type(error).__name__])[0][:80]) from error
+    except (
+        Exception
+    ) as error:  # decoders fail in many ways on bytes that nobody foresaw
+        raise Broken(
+            (str(error).splitlines() or [type(error).__name__])[0][:80]
+        ) from error
 
 
 def _to_8_bits(image):
@@ -60,9 +84,15 @@ def _to_8_bits(image):
     image.load()
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
-    if image.mode.startswith("I"):  # 16 bits: Pillow's own conversion would cut everything above 255
-        return Image.fromarray(np.rint(np.asarray(image).astype("float64") / 257).astype("uint8"))
+    if image.mode.startswith(
+        "I"
+    ):  # 16 bits: Pillow's own conversion would cut everything above 255
+        return Image.fromarray(
+            np.rint(np.asarray(image).astype("float64") / 257).astype("uint8")
+        )
     kind = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
     if image.has_transparency_data:
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+        image = Image.alpha_composite(
+            Image.new("RGBA", image.size, "white"), image.convert("RGBA")
+        )
     return image if image.mode == kind else image.convert(kind)

@@ -29,7 +29,10 @@ class Folder:
         self.path, self.name = Path(path).resolve(), Path(path).resolve().name
         with reading():
             found = list(self._walk(self.path, ""))
-        self.files, self.others = _pictures(self.path, {name: f"{stat.st_size} {stat.st_mtime_ns}" for name, stat in found})
+        self.files, self.others = _pictures(
+            self.path,
+            {name: f"{stat.st_size} {stat.st_mtime_ns}" for name, stat in found},
+        )
 
     def _walk(self, folder, prefix):
         with os.scandir(folder) as entries:
@@ -38,7 +41,10 @@ class Folder:
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     yield from self._walk(entry.path, f"{prefix}{entry.name}/")
-                elif entry.is_file() and (not entry.is_symlink() or self.path in Path(entry.path).resolve().parents):
+                elif entry.is_file() and (
+                    not entry.is_symlink()
+                    or self.path in Path(entry.path).resolve().parents
+                ):
                     yield prefix + entry.name, entry.stat()
 
     def items(self, names, first=0):
@@ -50,11 +56,18 @@ class Folder:
         """The bytes of a file, in any process."""
         try:
             with open(item, "rb", buffering=0) as file:
-                return file.read() if os.fstat(file.fileno()).st_size <= MOST_BYTES else file.read(MOST_BYTES + 1)  # `decode` will say so
+                return (
+                    file.read()
+                    if os.fstat(file.fileno()).st_size <= MOST_BYTES
+                    else file.read(MOST_BYTES + 1)
+                )  # `decode` will say so
         except PermissionError as error:
             raise Broken(f"it cannot be read: {error.strerror}") from error
         except OSError as error:
-            raise InputError(f"received {item}, which cannot be read ({error.strerror}): make it readable, or remove it") from error
+            raise InputError(
+                f"received {item}, which cannot be read ({error.strerror}): make it"
+                " readable, or remove it"
+            ) from error
 
     def text(self, stem):
         """The text of the file STEM.txt or STEM.csv in the folder or beside it; None where there is none."""
@@ -71,13 +84,27 @@ class Zip:
             with reading():
                 self._zip = zipfile.ZipFile(self.path)
         except (zipfile.BadZipFile, OSError) as error:
-            raise InputError(f"received {path}, which is no whole zip ({error}): fetch it again") from error
-        whole = {entry.filename: entry for entry in self._zip.infolist() if not entry.is_dir() and not _hidden(entry.filename)}
+            raise InputError(
+                f"received {path}, which is no whole zip ({error}): fetch it again"
+            ) from error
+        whole = {
+            entry.filename: entry
+            for entry in self._zip.infolist()
+            if not entry.is_dir() and not _hidden(entry.filename)
+        }
         tops = {name.partition("/")[:2] for name in whole if _is_picture(name)}
-        top = "".join(tops.pop()) if len(tops) == 1 else ""  # (a name, "") where a picture lies in no folder
+        top = (
+            "".join(tops.pop()) if len(tops) == 1 else ""
+        )  # (a name, "") where a picture lies in no folder
         top = top if top.endswith("/") else ""
         self._entries = {name.removeprefix(top): entry for name, entry in whole.items()}
-        self.files, self.others = _pictures(self.path, {name: f"{entry.file_size} {entry.CRC}" for name, entry in self._entries.items()})
+        self.files, self.others = _pictures(
+            self.path,
+            {
+                name: f"{entry.file_size} {entry.CRC}"
+                for name, entry in self._entries.items()
+            },
+        )
 
     def items(self, names, first=0):
         return (self._content(name) for name in names[first:])
@@ -88,8 +115,16 @@ class Zip:
             return Broken("it needs a password")
         try:
             with self._zip.open(entry) as file:
-                return file.read(MOST_BYTES + 1)  # and no more of what unpacks without end
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
+                return file.read(
+                    MOST_BYTES + 1
+                )  # and no more of what unpacks without end
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            RuntimeError,
+            NotImplementedError,
+            EOFError,
+        ) as error:
             return Broken(str(error)[:80])
 
     @staticmethod
@@ -99,23 +134,42 @@ class Zip:
         return item
 
     def text(self, stem):
-        inside = next((name for name in self._entries if PurePosixPath(name).name in (f"{stem}.txt", f"{stem}.csv")), None)
-        return self._zip.read(self._entries[inside]).decode() if inside else _text_in((self.path.parent,), stem)
+        inside = next(
+            (
+                name
+                for name in self._entries
+                if PurePosixPath(name).name in (f"{stem}.txt", f"{stem}.csv")
+            ),
+            None,
+        )
+        return (
+            self._zip.read(self._entries[inside]).decode()
+            if inside
+            else _text_in((self.path.parent,), stem)
+        )
 
 
 def stamp(files, names):
     """A checksum of names and of what changes when their files do."""
-    return hashlib.sha256(os.fsencode("\n".join(f"{name} {files[name]}" for name in names))).hexdigest()
+    return hashlib.sha256(
+        os.fsencode("\n".join(f"{name} {files[name]}" for name in names))
+    ).hexdigest()
 
 
 def _pictures(where, files):
     """(pictures, others): the files with a picture's suffix, in order, and in words what else there is."""
     chosen = {name: files[name] for name in sorted(files) if _is_picture(name)}
-    counts = Counter(PurePosixPath(name).suffix.lower() or "without a suffix" for name in files.keys() - chosen.keys())
+    counts = Counter(
+        PurePosixPath(name).suffix.lower() or "without a suffix"
+        for name in files.keys() - chosen.keys()
+    )
     others = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(5))
     if not chosen:
         inside = f", only {others}" if others else ""
-        raise InputError(f"received {where}, which holds no picture ({', '.join(FORMATS)}){inside}: check the path")
+        raise InputError(
+            f"received {where}, which holds no picture ({', '.join(FORMATS)}){inside}:"
+            " check the path"
+        )
     return chosen, others
 
 
@@ -128,4 +182,12 @@ def _hidden(name):
 
 
 def _text_in(places, stem):
-    return next((path.read_text() for place in places for kind in ("txt", "csv") if (path := place / f"{stem}.{kind}").is_file()), None)
+    return next(
+        (
+            path.read_text()
+            for place in places
+            for kind in ("txt", "csv")
+            if (path := place / f"{stem}.{kind}").is_file()
+        ),
+        None,
+    )

@@ -11,7 +11,9 @@ def roundtrip(images, quality=75):
     found = np.empty(images.shape, "uint8")
     for row, image in enumerate(images):
         file = io.BytesIO()
-        Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, "jpeg", quality=quality)
+        Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(
+            file, "jpeg", quality=quality
+        )
         with Image.open(file) as again:
             found[row] = np.asarray(again).reshape(image.shape)
     return found

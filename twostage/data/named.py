@@ -24,13 +24,30 @@ class Named:
     page: str
 
 
-IDX_FILES = "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz"
+IDX_FILES = (
+    "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz"
+    " and t10k-labels-idx1-ubyte.gz"
+)
 FETCHED = {
     "mnist": Named("mnist", IDX_FILES, "https://yann.lecun.com/exdb/mnist/"),
-    "fashion_mnist": Named("fashion_mnist", IDX_FILES, "https://github.com/zalandoresearch/fashion-mnist"),
-    "cifar10": Named("cifar10", "cifar-10-python.tar.gz", "https://www.cs.toronto.edu/~kriz/cifar.html"),
-    "svhn": Named("svhn_cropped", "train_32x32.mat and test_32x32.mat", "http://ufldl.stanford.edu/housenumbers/"),
-    "celeba": Named("celeb_a", f"{celeba.FOLDER}.zip and {celeba.LISTING}.txt", "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"),
+    "fashion_mnist": Named(
+        "fashion_mnist", IDX_FILES, "https://github.com/zalandoresearch/fashion-mnist"
+    ),
+    "cifar10": Named(
+        "cifar10",
+        "cifar-10-python.tar.gz",
+        "https://www.cs.toronto.edu/~kriz/cifar.html",
+    ),
+    "svhn": Named(
+        "svhn_cropped",
+        "train_32x32.mat and test_32x32.mat",
+        "http://ufldl.stanford.edu/housenumbers/",
+    ),
+    "celeba": Named(
+        "celeb_a",
+        f"{celeba.FOLDER}.zip and {celeba.LISTING}.txt",
+        "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+    ),
 }
 NAMES = ("digits", *FETCHED)
 
@@ -44,11 +61,19 @@ def load(name, split, data_dir=None):
         if found is not None:
             return found
     try:
-        parts = list(_builder(name, data_dir).as_dataset(split=split, batch_size=1_000).as_numpy_iterator())
-        return np.concatenate([part["image"] for part in parts]), np.concatenate([part["label"] for part in parts])
+        parts = list(
+            _builder(name, data_dir)
+            .as_dataset(split=split, batch_size=1_000)
+            .as_numpy_iterator()
+        )
+        return np.concatenate([part["image"] for part in parts]), np.concatenate(
+            [part["label"] for part in parts]
+        )
     except InputError:
         raise
-    except Exception as error:  # no disk, no TensorFlow, half a copy: whatever TFDS meets, the user's way out is a file
+    # no disk, no TensorFlow, half a copy: whatever TFDS meets, the user's way out is a
+    # file
+    except Exception as error:
         raise _by_hand(name, data_dir, error) from error
 
 
@@ -75,13 +100,29 @@ def celeba_prepared(split, limit=0, data_dir=None):
     rows = limited(count, limit) if limit and limit < count else np.arange(count)
 
     def items(first):
-        coded = builder.as_dataset(split=split, decoders={"image": tfds.decode.SkipDecoding()}, shuffle_files=False)
+        coded = builder.as_dataset(
+            split=split,
+            decoders={"image": tfds.decode.SkipDecoding()},
+            shuffle_files=False,
+        )
         wanted = set(rows[first:].tolist())
-        return (example["image"] for row, example in enumerate(tfds.as_numpy(coded)) if row in wanted)
+        return (
+            example["image"]
+            for row, example in enumerate(tfds.as_numpy(coded))
+            if row in wanted
+        )
 
     names = [f"{split} {row}" for row in rows]
     stamp = f"{builder.info.full_name} {count} {limit}"
-    return Source(f"celeba-{split}", f"the {split} split of {builder.info.full_name}", names, items, bytes, "by TensorFlow Datasets", stamp)
+    return Source(
+        f"celeba-{split}",
+        f"the {split} split of {builder.info.full_name}",
+        names,
+        items,
+        bytes,
+        "by TensorFlow Datasets",
+        stamp,
+    )
 
 
 def _digits(split):
@@ -103,8 +144,12 @@ def _builder(name, data_dir):
     """Of the prepared copy, which is made where there is none."""
     import tensorflow_datasets as tfds
 
-    logging.getLogger("absl").setLevel(logging.ERROR)  # it warns of folders that it has not made yet
-    builder = tfds.builder(FETCHED[name].tfds, data_dir=Path(data_dir).expanduser() if data_dir else None)
+    logging.getLogger("absl").setLevel(
+        logging.ERROR
+    )  # it warns of folders that it has not made yet
+    builder = tfds.builder(
+        FETCHED[name].tfds, data_dir=Path(data_dir).expanduser() if data_dir else None
+    )
     if not builder.is_prepared():
         _reach(FETCHED[name].page)
         builder.download_and_prepare()
@@ -123,6 +168,7 @@ def _by_hand(name, data_dir, error):
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
     found = FETCHED[name]
     return InputError(
-        f"could not get {name} through TensorFlow Datasets ({reason}): fetch {found.files} from {found.page} "
-        f"into a folder and type --data {name} --data-dir {data_dir or 'THAT_FOLDER'}"
+        f"could not get {name} through TensorFlow Datasets ({reason}): fetch"
+        f" {found.files} from {found.page} into a folder and type --data {name}"
+        f" --data-dir {data_dir or 'THAT_FOLDER'}"
     )

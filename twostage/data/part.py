@@ -20,7 +20,8 @@ CHUNK = 32  # pictures a task
 FEW = 500  # pictures for which processes would not pay
 NOTED = 2.0  # seconds from one note to the next
 IDLE = 10  # seconds that a process waits for another split's pictures
-HEADER = 128  # bytes of an `.npy` file before the pixels, for any numbers of up to five digits
+# bytes of an `.npy` file before the pixels, for any numbers of up to five digits
+HEADER = 128
 
 
 class Coloured(Exception):
@@ -45,9 +46,21 @@ class Part:
         self.path, self._noted = place / "part.npy", place / "progress.json"
         note = whole.read_json(self._noted)
         if note.get("key") != key or channels or not self.path.exists():
-            note = {"rows": 0, "shape": None, "channels": channels, "first": "", "sizes": None, "broken": {}}
+            note = {
+                "rows": 0,
+                "shape": None,
+                "channels": channels,
+                "first": "",
+                "sizes": None,
+                "broken": {},
+            }
             self.path.write_bytes(b"")
-        self.rows, self.shape, self.channels, self.first = note["rows"], note["shape"], note["channels"], note["first"]
+        self.rows, self.shape, self.channels, self.first = (
+            note["rows"],
+            note["shape"],
+            note["channels"],
+            note["first"],
+        )
         self.sizes, self.broken = note["sizes"], note["broken"]
 
     def fill(self):
@@ -57,16 +70,29 @@ class Part:
             Coloured: begin again with 3 channels.
             InputError: a picture that does not go with the others or with the preparation.
         """
-        self._begun, self._before, self._last = time.monotonic(), self.rows, time.monotonic()
+        self._begun, self._before, self._last = (
+            time.monotonic(),
+            self.rows,
+            time.monotonic(),
+        )
         tasks = self._tasks()
-        self._check_room(self.shape or [self.preparation.side] * 2)  # the first pictures alone may be too many
+        self._check_room(
+            self.shape or [self.preparation.side] * 2
+        )  # the first pictures alone may be too many
         try:
-            while self.shape is None and self.rows < len(self.source.names):  # the first picture that is not broken says how large all are
+            while self.shape is None and self.rows < len(
+                self.source.names
+            ):  # the first picture that is not broken says how large all are
                 self._take(_prepare(*next(tasks)))
             missing = len(self.source.names) - self.rows
             self._check_room(self.shape or [0])
-            # processes, as threads would wait for Python's lock; joblib's, as they do not run the caller's script again
-            workers = Parallel(n_jobs=min(cpu_count(), missing // FEW + 1), return_as="generator", idle_worker_timeout=IDLE)
+            # processes, as threads would wait for Python's lock; joblib's, as they do
+            # not run the caller's script again
+            workers = Parallel(
+                n_jobs=min(cpu_count(), missing // FEW + 1),
+                return_as="generator",
+                idle_worker_timeout=IDLE,
+            )
             for found in workers(delayed(_prepare)(*task) for task in tasks):
                 self._take(found)
         finally:
@@ -75,17 +101,35 @@ class Part:
 
     def _check_room(self, shape):
         missing = len(self.source.names) - self.rows
-        needed, free = missing * math.prod(shape), shutil.disk_usage(self.path.parent).free
+        needed, free = (
+            missing * math.prod(shape),
+            shutil.disk_usage(self.path.parent).free,
+        )
         if needed > free:
-            told = f"{needed / 2**30:.1f} GiB in {self.path.parent}, where {free / 2**30:.1f} are free"
-            raise InputError(f"received {missing:,} pictures of shape {'x'.join(map(str, shape))}, which take {told}: make room, make them smaller with --side, or choose another --cache")
+            told = (
+                f"{needed / 2**30:.1f} GiB in {self.path.parent}, where"
+                f" {free / 2**30:.1f} are free"
+            )
+            raise InputError(
+                f"received {missing:,} pictures of shape {'x'.join(map(str, shape))},"
+                f" which take {told}: make room, make them smaller with --side, or"
+                " choose another --cache"
+            )
 
     def _tasks(self):
         names, items = self.source.names, self.source.items(self.rows)
         for row in range(self.rows, len(names), CHUNK):
             some = names[row : row + CHUNK]
             layout = self.shape and (len(names), self.first, *self.shape)
-            yield self.path, layout or (len(names), "", 0, 0, self.channels), self.preparation, self.source.read, some, list(itertools.islice(items, CHUNK)), row
+            yield (
+                self.path,
+                layout or (len(names), "", 0, 0, self.channels),
+                self.preparation,
+                self.source.read,
+                some,
+                list(itertools.islice(items, CHUNK)),
+                row,
+            )
 
     def _take(self, found):
         done, sizes, broken, self.first, *self.shape = found
@@ -93,8 +137,18 @@ class Part:
         self.rows += done
         self.broken |= broken
         for width, height in sizes:
-            least_width, least_height, most_width, most_height = self.sizes or (width, height, width, height)
-            self.sizes = [min(width, least_width), min(height, least_height), max(width, most_width), max(height, most_height)]
+            least_width, least_height, most_width, most_height = self.sizes or (
+                width,
+                height,
+                width,
+                height,
+            )
+            self.sizes = [
+                min(width, least_width),
+                min(height, least_height),
+                max(width, most_width),
+                max(height, most_height),
+            ]
         if time.monotonic() - self._last > NOTED:
             self._last = time.monotonic()
             self._note()
@@ -104,8 +158,16 @@ class Part:
         """First the pixels, then the word that they are there."""
         with open(self.path, "rb+") as file:
             os.fsync(file.fileno())
-        note = {"key": self.key, "rows": self.rows, "shape": self.shape, "channels": self.channels, "first": self.first}
-        whole.write_json(self._noted, {**note, "sizes": self.sizes, "broken": self.broken})
+        note = {
+            "key": self.key,
+            "rows": self.rows,
+            "shape": self.shape,
+            "channels": self.channels,
+            "first": self.first,
+        }
+        whole.write_json(
+            self._noted, {**note, "sizes": self.sizes, "broken": self.broken}
+        )
 
     def _tell(self, end=""):
         seconds = time.monotonic() - self._begun
@@ -114,8 +176,18 @@ class Part:
         speed, total = (self.rows - self._before) / seconds, len(self.source.names)
         bar = "=" * (20 * self.rows // total)
         start, end = ("\r", end) if sys.stderr.isatty() else ("", "\n")
-        left = f"{(total - self.rows) / max(speed, 1e-9):.0f} s left" if self.rows < total else f"{seconds:.0f} s"
-        print(f"{start}preparing {self.source.where}: [{bar:20}] {self.rows:,} of {total:,}, {speed:,.0f} a second, {left}   ", end=end, file=sys.stderr, flush=True)
+        left = (
+            f"{(total - self.rows) / max(speed, 1e-9):.0f} s left"
+            if self.rows < total
+            else f"{seconds:.0f} s"
+        )
+        print(
+            f"{start}preparing {self.source.where}: [{bar:20}] {self.rows:,} of"
+            f" {total:,}, {speed:,.0f} a second, {left}   ",
+            end=end,
+            file=sys.stderr,
+            flush=True,
+        )
 
     def close_gaps(self, path):
         """Writes the pictures that are not broken, in order, to another file."""
@@ -146,11 +218,21 @@ def _prepare(path, layout, preparation, read, names, items, row):
                 continue
             sizes.append(size)
             if not height:
-                first, (height, width), channels = name, pixels.shape[:2], channels or pixels.shape[2]
+                first, (height, width), channels = (
+                    name,
+                    pixels.shape[:2],
+                    channels or pixels.shape[2],
+                )
                 file.write(header((total, height, width, channels)))
             if pixels.shape[:2] != (height, width):
-                both = f"{width}x{height} in {first} and {pixels.shape[1]}x{pixels.shape[0]} in {name}"
-                raise InputError(f"received pictures of unequal sizes, {both}: make them equal with --side 64, or another side, and --crop center or none")
+                both = (
+                    f"{width}x{height} in {first} and"
+                    f" {pixels.shape[1]}x{pixels.shape[0]} in {name}"
+                )
+                raise InputError(
+                    f"received pictures of unequal sizes, {both}: make them equal with"
+                    " --side 64, or another side, and --crop center or none"
+                )
             if pixels.shape[2] > channels:
                 raise Coloured
             if pixels.shape[2] < channels:
@@ -166,7 +248,12 @@ def _prepare(path, layout, preparation, read, names, items, row):
 def header(shape):
     """The first bytes of an `.npy` file of uint8 in C order."""
     found = io.BytesIO()
-    np.lib.format.write_array_header_1_0(found, {"descr": "|u1", "fortran_order": False, "shape": tuple(shape)})
+    np.lib.format.write_array_header_1_0(
+        found, {"descr": "|u1", "fortran_order": False, "shape": tuple(shape)}
+    )
     if len(found.getvalue()) != HEADER:
-        raise InputError(f"received {shape[0]} pictures of {shape[2]}x{shape[1]}, more than can be kept: make them smaller with --side")
+        raise InputError(
+            f"received {shape[0]} pictures of {shape[2]}x{shape[1]}, more than can be"
+            " kept: make them smaller with --side"
+        )
     return found.getvalue()

@@ -31,9 +31,14 @@ class Preparation:
 
     def __post_init__(self):
         if self.crop not in CROPS:
-            raise InputError(f"received --crop {self.crop}, expected one of {', '.join(CROPS)}")
+            raise InputError(
+                f"received --crop {self.crop}, expected one of {', '.join(CROPS)}"
+            )
         if self.resize not in celeba.FILTERS:
-            raise InputError(f"received --resize {self.resize}, expected one of {', '.join(celeba.FILTERS)}")
+            raise InputError(
+                f"received --resize {self.resize}, expected one of"
+                f" {', '.join(celeba.FILTERS)}"
+            )
 
     def __call__(self, content, name=""):
         """(pixels, size): uint8 (height, width, 1 or 3), and the picture's own (width, height). `content`, `name` and errors as for `decode`."""
@@ -55,8 +60,19 @@ class Preparation:
 
     def __str__(self):
         """For a file's name: what differs from a plain decode."""
-        parts = [f"crop{self.crop}"] * (self.crop != "none") + [f"{self.resize}{self.side}"] * bool(self.side)
-        return "-".join([*parts, *["jpeg75"] * self.jpeg_roundtrip, *[f"pad{self.pad}"] * bool(self.pad)]) or "whole"
+        parts = [f"crop{self.crop}"] * (self.crop != "none") + [
+            f"{self.resize}{self.side}"
+        ] * bool(self.side)
+        return (
+            "-".join(
+                [
+                    *parts,
+                    *["jpeg75"] * self.jpeg_roundtrip,
+                    *[f"pad{self.pad}"] * bool(self.pad),
+                ]
+            )
+            or "whole"
+        )
 
 
 def pad_to(images, side):
@@ -65,6 +81,12 @@ def pad_to(images, side):
     if not side or (height, width) == (side, side):
         return images
     if max(height, width) > side:
-        raise InputError(f"received --pad {side} for images of {height}x{width}, expected at least {max(height, width)}")
+        raise InputError(
+            f"received --pad {side} for images of {height}x{width}, expected at least"
+            f" {max(height, width)}"
+        )
     top, left = (side - height) // 2, (side - width) // 2
-    return np.pad(images, ((0, 0), (top, side - height - top), (left, side - width - left), (0, 0)))
+    return np.pad(
+        images,
+        ((0, 0), (top, side - height - top), (left, side - width - left), (0, 0)),
+    )

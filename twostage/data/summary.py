@@ -20,16 +20,30 @@ def describe(images, labels=None):
         chunk = np.ascontiguousarray(images[start : start + CHUNK])
         for channel, histogram in enumerate(histograms):
             histogram += np.bincount(chunk[..., channel].ravel(), minlength=256)
-        digests.update(hashlib.blake2b(image, digest_size=16).digest() for image in chunk)
+        digests.update(
+            hashlib.blake2b(image, digest_size=16).digest() for image in chunk
+        )
     seen = np.flatnonzero(histograms.sum(0))
     levels, share = np.arange(256) / 255, histograms / histograms.sum(1, keepdims=True)
     mean = share @ levels
     deviation = np.sqrt((share * (levels - mean[:, None]) ** 2).sum(1))
-    classes = {} if labels is None else dict(zip(*(values.tolist() for values in np.unique(labels, return_counts=True))))
+    classes = (
+        {}
+        if labels is None
+        else dict(
+            zip(*(values.tolist() for values in np.unique(labels, return_counts=True)))
+        )
+    )
     return {
-        "count": len(images), "shape": images.shape[1:], "least": int(seen[0]), "greatest": int(seen[-1]),
-        "mean": mean.tolist(), "deviation": deviation.tolist(), "duplicates": len(images) - len(digests), "classes": classes,
-    }  # fmt: skip
+        "count": len(images),
+        "shape": images.shape[1:],
+        "least": int(seen[0]),
+        "greatest": int(seen[-1]),
+        "mean": mean.tolist(),
+        "deviation": deviation.tolist(),
+        "duplicates": len(images) - len(digests),
+        "classes": classes,
+    }
 
 
 def lines(images, labels=None, split="train"):
@@ -37,9 +51,19 @@ def lines(images, labels=None, split="train"):
     found = describe(images, labels)
     numbers = lambda values: ", ".join(f"{value:.4f}" for value in values)  # noqa: E731
     counts = found["classes"].values()
-    classes = f"{len(counts)} classes of {min(counts)} to {max(counts)} images" if counts else "no labels"
+    classes = (
+        f"{len(counts)} classes of {min(counts)} to {max(counts)} images"
+        if counts
+        else "no labels"
+    )
     return [
-        f"{split}: {found['count']} images of {'x'.join(map(str, found['shape']))}, {classes}",
-        f"values {found['least']} to {found['greatest']}; in units of 255: mean {numbers(found['mean'])}, deviation {numbers(found['deviation'])}",
+        (
+            f"{split}: {found['count']} images of {'x'.join(map(str, found['shape']))},"
+            f" {classes}"
+        ),
+        (
+            f"values {found['least']} to {found['greatest']}; in units of 255: mean"
+            f" {numbers(found['mean'])}, deviation {numbers(found['deviation'])}"
+        ),
         f"{found['duplicates']} of them equal an earlier one",
     ]

@@ -5,7 +5,12 @@ import math
 from twostage.experiments.rows import Row
 
 LENGTH, QUICK, SEEDS, DATA = 1000, 5, 1, "mnist"
-COMMON = {"network": "convolutional", "latent_dim": 256, "pad": 0, "learning_rate": 1e-3}
+COMMON = {
+    "network": "convolutional",
+    "latent_dim": 256,
+    "pad": 0,
+    "learning_rate": 1e-3,
+}
 ROWS = [
     Row("F-VAE", {"gamma": "fixed", "gamma_start": math.sqrt(0.5)}, {"bits": ".06"}),
     Row("LV-VAE", {"likelihood": "diagonal"}, {"bits": "4.89"}),
@@ -23,13 +28,28 @@ def measured(row, seed, found, setting):
     test = images.split(config, "test", BOUNDED)
     images.draw(vae, test, setting.path(row, seed, ".png"), seed, noisy=True)
     bound = measures.likelihood(vae, test, 10, seed)
-    return {"bits": (bound["evidence"] / test[0].size + math.log(2 * math.pi) / 2) / math.log(2), "evidence": bound["evidence"], "rate": bound["rate"], "mse": bound["mse"], "fd": images.distance(vae, config, setting, seed)}
+    return {
+        "bits": (
+            (bound["evidence"] / test[0].size + math.log(2 * math.pi) / 2) / math.log(2)
+        ),
+        "evidence": bound["evidence"],
+        "rate": bound["rate"],
+        "mse": bound["mse"],
+        "fd": images.distance(vae, config, setting, seed),
+    }
 
 
 def figures(results, setting):
     """Means and samples side by side, seed 0."""
     for row in ROWS:
-        yield setting.path(row, 0, ".png"), f"{row.name}: test images; means of their reconstructions, samples of these; means of samples of the prior, samples of these (Figures 5, 11 to 14)."
+        yield (
+            setting.path(row, 0, ".png"),
+            (
+                f"{row.name}: test images; means of their reconstructions, samples of"
+                " these; means of samples of the prior, samples of these (Figures 5,"
+                " 11 to 14)."
+            ),
+        )
 
 
 if __name__ == "__main__":

@@ -6,14 +6,49 @@ The figures are those that Asperti & Trentin (Tables 2 and 4) and the authors' c
 from twostage.experiments.rows import Row
 
 LENGTH, QUICK, SEEDS, DATA = 1000, 5, 1, "cifar10"
-LEARNED = {"gamma": "learned", "epochs": 1000, "halve_every": 300, "batch_size": 64, "learning_rate": 1e-4, "kl_weight": 1.0, "l2": 0.0, "num_scale": 4, "base_dim": 16}
-SECOND = {"gamma": "learned", "epochs": 2000, "halve_every": 600, "batch_size": 64, "learning_rate": 1e-4, "width": 1024, "sampling": "noise"}
-CELEBA = {"stage1": {"epochs": 400, "halve_every": 150}, "stage2": {"epochs": 800, "halve_every": 300}}  # what differs there
-TOLD = {"GEN-1, CIFAR-10": "76.7 +- .8", "GEN-2, CIFAR-10": "72.9 +- .9", "GEN-1, CelebA": "60.5 +- .6", "GEN-2, CelebA": "44.4 +- .7"}
+LEARNED = {
+    "gamma": "learned",
+    "epochs": 1000,
+    "halve_every": 300,
+    "batch_size": 64,
+    "learning_rate": 1e-4,
+    "kl_weight": 1.0,
+    "l2": 0.0,
+    "num_scale": 4,
+    "base_dim": 16,
+}
+SECOND = {
+    "gamma": "learned",
+    "epochs": 2000,
+    "halve_every": 600,
+    "batch_size": 64,
+    "learning_rate": 1e-4,
+    "width": 1024,
+    "sampling": "noise",
+}
+CELEBA = {
+    "stage1": {"epochs": 400, "halve_every": 150},
+    "stage2": {"epochs": 800, "halve_every": 300},
+}  # what differs there
+TOLD = {
+    "GEN-1, CIFAR-10": "76.7 +- .8",
+    "GEN-2, CIFAR-10": "72.9 +- .9",
+    "GEN-1, CelebA": "60.5 +- .6",
+    "GEN-2, CelebA": "44.4 +- .7",
+}
 ROWS = [
     Row("resnet, learned", {"stage1": LEARNED, "stage2": SECOND}, TOLD),
-    Row("infogan, learned", {"stage1": {**LEARNED, "network": "infogan"}, "stage2": SECOND}),
-    Row("infogan, gamma 1", {"stage1": {**LEARNED, "network": "infogan", "gamma": "fixed"}, "stage2": SECOND}),
+    Row(
+        "infogan, learned",
+        {"stage1": {**LEARNED, "network": "infogan"}, "stage2": SECOND},
+    ),
+    Row(
+        "infogan, gamma 1",
+        {
+            "stage1": {**LEARNED, "network": "infogan", "gamma": "fixed"},
+            "stage2": SECOND,
+        },
+    ),
 ]
 
 
@@ -25,7 +60,13 @@ def measured(row, seed, found, setting):
 
     preset = "celeba" if "celeba" in Path(setting.data).name.lower() else "cifar10"
     if preset == "celeba":
-        row = Row(row.name, {stage: {**settings, **CELEBA[stage]} for stage, settings in row.settings.items()})
+        row = Row(
+            row.name,
+            {
+                stage: {**settings, **CELEBA[stage]}
+                for stage, settings in row.settings.items()
+            },
+        )
     return two_stages.measured(row, seed, setting, LENGTH, preset)
 
 

@@ -7,11 +7,25 @@ from twostage import config, whole
 from twostage.charts import chart
 from twostage.experiments.rows import Row, named
 
-LENGTH, QUICK, SEEDS, DATA = 700, 7, 5, "cifar10"  # epochs of stage 1; all else in the proportion of the data's preset
+LENGTH, QUICK, SEEDS, DATA = (
+    700,
+    7,
+    5,
+    "cifar10",
+)  # epochs of stage 1; all else in the proportion of the data's preset
 ROWS = [
-    *[Row(rule, {"gamma_rule": rule}) for rule in ("minimum", "ratchet", "ema", "batch")],
-    *[Row(f"learned, rate times {times}", {"gamma": "learned", "gamma_multiplier": float(times)}) for times in (1, 10)],
-]  # fmt: skip
+    *[
+        Row(rule, {"gamma_rule": rule})
+        for rule in ("minimum", "ratchet", "ema", "batch")
+    ],
+    *[
+        Row(
+            f"learned, rate times {times}",
+            {"gamma": "learned", "gamma_multiplier": float(times)},
+        )
+        for times in (1, 10)
+    ],
+]
 
 
 def measured(row, seed, found, setting):
@@ -20,20 +34,40 @@ def measured(row, seed, found, setting):
 
     preset = named(setting.data, config.PRESETS, "preset")
     first, second = (config.resolve(number, preset) for number in (1, 2))
-    length = lambda stage: {"epochs": stage.epochs, "halve_every": stage.halve_every}  # noqa: E731
-    whole_row = Row(row.name, {"stage1": {**length(first), **row.settings}, "stage2": length(second)})
-    result = two_stages.evaluated(whole_row, seed, setting, first.epochs, preset, mixtures=(10,))
-    end, likelihood = whole.read_json(setting.path(row, seed) / "results.json")["stage1"], result["likelihood"]
+    length = lambda stage: {
+        "epochs": stage.epochs,
+        "halve_every": stage.halve_every,
+    }  # noqa: E731
+    whole_row = Row(
+        row.name,
+        {"stage1": {**length(first), **row.settings}, "stage2": length(second)},
+    )
+    result = two_stages.evaluated(
+        whole_row, seed, setting, first.epochs, preset, mixtures=(10,)
+    )
+    end, likelihood = (
+        whole.read_json(setting.path(row, seed) / "results.json")["stage1"],
+        result["likelihood"],
+    )
     return {
-        **two_stages.told(result), "training mse": end["mse"], "gamma^2 over training mse": end["gamma"] ** 2 / end["mse"], "KL": likelihood["rate"], "evidence": likelihood["evidence"],
-        "energy distance of z": result["latents"]["normality"]["z of stage 1"]["energy_distance"],
-    }  # fmt: skip
+        **two_stages.told(result),
+        "training mse": end["mse"],
+        "gamma^2 over training mse": end["gamma"] ** 2 / end["mse"],
+        "KL": likelihood["rate"],
+        "evidence": likelihood["evidence"],
+        "energy distance of z": result["latents"]["normality"]["z of stage 1"][
+            "energy_distance"
+        ],
+    }
 
 
 def figures(results, setting):
     """Samples and reconstructions over the KL divergence that a rule leads to: a dot a seed."""
     for name in ("REC", "GEN-1", "GEN-2 normalised", "energy distance of z"):
-        series = [(row, [one["KL"] for one in ones], [one[name] for one in ones], "point") for row, ones in results.items()]
+        series = [
+            (row, [one["KL"] for one in ones], [one[name] for one in ones], "point")
+            for row, ones in results.items()
+        ]
         yield chart(f"{name} over KL", series, "KL, nats"), "A dot a seed."
 
 

@@ -25,7 +25,9 @@ def best_radius(sharpness, dimensions):
     """
     if sharpness**2 <= dimensions:
         return 0.0
-    return brentq(lambda r: _mean_cosine(r * sharpness**2, dimensions) - r, 1e-9, 1.0, xtol=1e-12)
+    return brentq(
+        lambda r: _mean_cosine(r * sharpness**2, dimensions) - r, 1e-9, 1.0, xtol=1e-12
+    )
 
 
 def log_likelihood(radius, sharpness, dimensions):
@@ -36,24 +38,49 @@ def log_likelihood(radius, sharpness, dimensions):
     precision, half = sharpness**2, dimensions / 2
     t = radius * precision
     bessel = ive(half - 1, t) if t > 1e-6 else 0.0
-    spread = math.lgamma(half) + (1 - half) * math.log(t / 2) + math.log(bessel) + t if bessel else t**2 / (2 * dimensions)  # its series, where it underflows
-    return -half * math.log(2 * math.pi / precision) - (1 + radius**2) * precision / 2 + spread
+    spread = (
+        math.lgamma(half) + (1 - half) * math.log(t / 2) + math.log(bessel) + t
+        if bessel
+        else t**2 / (2 * dimensions)
+    )  # its series, where it underflows
+    return (
+        -half * math.log(2 * math.pi / precision)
+        - (1 + radius**2) * precision / 2
+        + spread
+    )
 
 
 def _mean_cosine(t, dimensions):
     """I_{D/2}(t) / I_{D/2-1}(t): the mean resultant length of a von Mises-Fisher distribution."""
     below = ive(dimensions / 2 - 1, t)
-    return ive(dimensions / 2, t) / below if below else t / dimensions  # its series, where both underflow
+    return (
+        ive(dimensions / 2, t) / below if below else t / dimensions
+    )  # its series, where both underflow
 
 
-SIDES = (0.8, 0.95, 1.1, 1.25, 1.5, 2.0, 3.0)  # c of R / sigma = c sqrt(D): two below the threshold, the others above
+SIDES = (
+    0.8,
+    0.95,
+    1.1,
+    1.25,
+    1.5,
+    2.0,
+    3.0,
+)  # c of R / sigma = c sqrt(D): two below the threshold, the others above
 
 
 def _row(dimensions, side):
     sharpness = side * math.sqrt(dimensions)
     radius = best_radius(sharpness, dimensions)
-    told = {"radius": f"{radius:.3f} in theory", "evidence": f"{log_likelihood(radius, sharpness, dimensions):.3f} at most"}
-    return Row(f"D {dimensions}, {side:g} sqrt D", {"dimensions": dimensions, "side": side}, told)
+    told = {
+        "radius": f"{radius:.3f} in theory",
+        "evidence": f"{log_likelihood(radius, sharpness, dimensions):.3f} at most",
+    }
+    return Row(
+        f"D {dimensions}, {side:g} sqrt D",
+        {"dimensions": dimensions, "side": side},
+        told,
+    )
 
 
 ROWS = [_row(dimensions, side) for dimensions in (2, 10) for side in SIDES]
@@ -72,15 +99,37 @@ def measured(row, seed, found, setting):
 
     keras.utils.set_random_seed(seed)
     dimensions = row.settings["dimensions"]
-    likelihood = GaussianLikelihood(1 / (row.settings["side"] * math.sqrt(dimensions)), floor=1e-3)
-    networks = residual_encoder(dimensions, dimensions, 100, 2), residual_decoder(dimensions, dimensions, 100, 2)
+    likelihood = GaussianLikelihood(
+        1 / (row.settings["side"] * math.sqrt(dimensions)), floor=1e-3
+    )
+    networks = (
+        residual_encoder(dimensions, dimensions, 100, 2),
+        residual_decoder(dimensions, dimensions, 100, 2),
+    )
     vae = VAE(*networks, likelihood, data_dtype="float32", seed=seed)
-    planar.fit(vae, lambda count, generator: directions(count, dimensions, generator), dimensions, seed, setting.epochs)
-    fresh = directions(5_000, dimensions, np.random.default_rng((seed, 10, 0, 1)))  # without the last number they would be a training batch's
-    z = np.random.default_rng((seed, 11)).standard_normal((5_000, dimensions), dtype="float32")
-    radius = lambda latents: float(np.linalg.norm(ops.convert_to_numpy(vae.decode(latents)), axis=1).mean())  # noqa: E731
+    planar.fit(
+        vae,
+        lambda count, generator: directions(count, dimensions, generator),
+        dimensions,
+        seed,
+        setting.epochs,
+    )
+    fresh = directions(
+        5_000, dimensions, np.random.default_rng((seed, 10, 0, 1))
+    )  # without the last number they would be a training batch's
+    z = np.random.default_rng((seed, 11)).standard_normal(
+        (5_000, dimensions), dtype="float32"
+    )
+    radius = lambda latents: float(
+        np.linalg.norm(ops.convert_to_numpy(vae.decode(latents)), axis=1).mean()
+    )  # noqa: E731
     bound = bounds(vae, fresh, samples=10, seed=seed, batch_rows=5_000)
-    return {"radius": radius(z), "reconstructed": radius(vae.posterior(fresh)[0]), "kl": float(bound["rate"].mean()), "evidence": float(bound["evidence"].mean())}
+    return {
+        "radius": radius(z),
+        "reconstructed": radius(vae.posterior(fresh)[0]),
+        "kl": float(bound["rate"].mean()),
+        "evidence": float(bound["evidence"].mean()),
+    }
 
 
 def directions(count, dimensions, generator):
@@ -92,15 +141,50 @@ def directions(count, dimensions, generator):
 def figures(results, setting):
     """Figure 2, and the trained VAEs beside the theory."""
     a, b = np.linspace(0.05, 4, 60), np.linspace(0, 4, 45)
-    density = [[math.exp(log_likelihood(r / R, R, 2) / 2) / R for R in a] for r in b]  # its root, in units of sigma
+    density = [
+        [math.exp(log_likelihood(r / R, R, 2) / 2) / R for R in a] for r in b
+    ]  # its root, in units of sigma
     curve = ("best r", a, [best_radius(R, 2) * R for R in a])
-    yield heat_map("root of p(x), D 2, over R / sigma and r / sigma", density, (0, 4), (0, 4), "R / sigma", curve), "Figure 2: the lighter the higher. The best radius leaves 0 at R / sigma = sqrt 2."
+    yield (
+        heat_map(
+            "root of p(x), D 2, over R / sigma and r / sigma",
+            density,
+            (0, 4),
+            (0, 4),
+            "R / sigma",
+            curve,
+        ),
+        (
+            "Figure 2: the lighter the higher. The best radius leaves 0 at R / sigma ="
+            " sqrt 2."
+        ),
+    )
     c = np.linspace(0.7, 3.1, 200)
     for dimensions in (2, 10):
         rows = [row for row in ROWS if row.settings["dimensions"] == dimensions]
-        trained = [np.mean([result["radius"] for result in results[row.name]]) for row in rows]
-        series = [("r* / R in theory", c, [best_radius(x * math.sqrt(dimensions), dimensions) for x in c]), ("trained VAEs", [row.settings["side"] for row in rows], trained, "point")]
-        yield chart(f"radius of what is decoded, D {dimensions}", series, "R / (sigma sqrt D)", y_range=(-0.02, 1.05)), f"Trained VAEs, D {dimensions}, mean over seeds, on both sides of the threshold at 1."
+        trained = [
+            np.mean([result["radius"] for result in results[row.name]]) for row in rows
+        ]
+        series = [
+            (
+                "r* / R in theory",
+                c,
+                [best_radius(x * math.sqrt(dimensions), dimensions) for x in c],
+            ),
+            ("trained VAEs", [row.settings["side"] for row in rows], trained, "point"),
+        ]
+        yield (
+            chart(
+                f"radius of what is decoded, D {dimensions}",
+                series,
+                "R / (sigma sqrt D)",
+                y_range=(-0.02, 1.05),
+            ),
+            (
+                f"Trained VAEs, D {dimensions}, mean over seeds, on both sides of the"
+                " threshold at 1."
+            ),
+        )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,12 @@ def trained(row, seed, setting, common):
         setting: The `Setting`; a fifth of its length passes from one halving of the learning rate to the next.
         common: Settings of all rows, as differences from the preset mnist.
     """
-    length = {**setting.common, "epochs": setting.epochs, "halve_every": max(1, setting.epochs // 5), "seed": seed}
+    length = {
+        **setting.common,
+        "epochs": setting.epochs,
+        "halve_every": max(1, setting.epochs // 5),
+        "seed": seed,
+    }
     train(1, setting.path(row, seed), {**common, **length, **row.settings}, "mnist")
     models, config = evaluation.load(setting.path(row, seed))
     return models["stage1"], config
@@ -43,7 +48,9 @@ def train(number, run, changes, preset):
     folder = run / f"stage{number}"
     if (folder / "model.keras").exists():
         return
-    stage, config = runs.open_stage(number, changes, preset, run, resume=(folder / "config.json").exists())
+    stage, config = runs.open_stage(
+        number, changes, preset, run, resume=(folder / "config.json").exists()
+    )
     try:
         (recipes.stage1, recipes.stage2)[number - 1](config, stage)
     finally:
@@ -61,25 +68,64 @@ def errors_and_rate(vae, images, seed=0):
     """(S, KL), float64 (N,): squared error of each image in [0, 1], summed over its dimensions, at one draw of z; divergence in nats."""
     mean, log_var = encode(vae, images)
     z = redraw(np.stack([mean, log_var], 1), np.random.default_rng((seed, 12)))
-    parts = [(z[i : i + BATCH], images[i : i + BATCH] / np.float32(255)) for i in range(0, len(z), BATCH)]
-    squared = [((ops.convert_to_numpy(vae.decode(some)).astype("float64") - x) ** 2).reshape(len(x), -1).sum(1) for some, x in parts]
-    return np.concatenate(squared), ops.convert_to_numpy(gaussian_kl(mean, log_var, z)).astype("float64").sum(1)
+    parts = [
+        (z[i : i + BATCH], images[i : i + BATCH] / np.float32(255))
+        for i in range(0, len(z), BATCH)
+    ]
+    squared = [
+        ((ops.convert_to_numpy(vae.decode(some)).astype("float64") - x) ** 2)
+        .reshape(len(x), -1)
+        .sum(1)
+        for some, x in parts
+    ]
+    return np.concatenate(squared), ops.convert_to_numpy(
+        gaussian_kl(mean, log_var, z)
+    ).astype("float64").sum(1)
 
 
 def distance(vae, config, setting, seed=0):
     """Frechet distance of 10,000 images from the prior to the test split, by the features of the setting's extractor."""
-    protocol, extractor = Protocol("fid10k_test"), evaluation.chosen_extractor(config, setting.extractor, setting.weights)
-    z = np.random.default_rng((seed, 13)).standard_normal((protocol.count, vae.decoder.input_shape[-1]), dtype="float32")
-    made = [extractor(protocol.prepared(ops.convert_to_numpy(sampling.decode(vae, z[i : i + BATCH]))), BATCH) for i in range(0, len(z), BATCH)]
-    return float(frechet_of(extractor(protocol.reference(split(config, "test")), BATCH), np.concatenate(made)))
+    protocol, extractor = (
+        Protocol("fid10k_test"),
+        evaluation.chosen_extractor(config, setting.extractor, setting.weights),
+    )
+    z = np.random.default_rng((seed, 13)).standard_normal(
+        (protocol.count, vae.decoder.input_shape[-1]), dtype="float32"
+    )
+    made = [
+        extractor(
+            protocol.prepared(
+                ops.convert_to_numpy(sampling.decode(vae, z[i : i + BATCH]))
+            ),
+            BATCH,
+        )
+        for i in range(0, len(z), BATCH)
+    ]
+    return float(
+        frechet_of(
+            extractor(protocol.reference(split(config, "test")), BATCH),
+            np.concatenate(made),
+        )
+    )
 
 
 def draw(vae, images, path, seed=0, noisy=False):
     """Writes a picture: a line of images, their reconstructions, images from the prior; `noisy`: after each of the last two a line drawn from p(x | z) at the same z."""
     images = images[:COLUMNS]
-    z = np.random.default_rng((seed, 14)).standard_normal((COLUMNS, vae.decoder.input_shape[-1]), dtype="float32")
+    z = np.random.default_rng((seed, 14)).standard_normal(
+        (COLUMNS, vae.decoder.input_shape[-1]), dtype="float32"
+    )
     lines = [images / np.float32(255)]
     for latents in (vae.posterior(images)[0], z):
         parameters = vae.decoder(latents, training=False)
-        lines += [vae.likelihood.mean(parameters), *([vae.likelihood.sample(parameters, seed=seed)] if noisy else [])]
-    pictures.save_png(path, pictures.tile(np.concatenate([ops.convert_to_numpy(line) for line in lines]), columns=COLUMNS))
+        lines += [
+            vae.likelihood.mean(parameters),
+            *([vae.likelihood.sample(parameters, seed=seed)] if noisy else []),
+        ]
+    pictures.save_png(
+        path,
+        pictures.tile(
+            np.concatenate([ops.convert_to_numpy(line) for line in lines]),
+            columns=COLUMNS,
+        ),
+    )

@@ -13,9 +13,17 @@ SIGMAS = (0.1, 0.06, 0.03, 0.01)
 LEARNED = Row("LS-VAE", {"sigma": "learned", "begin": ""})
 BEGINNINGS = ("random weights", "LS-VAE")
 ROWS = [
-    LEARNED, *[Row(f"F-VAE {sigma}, from {begin}", {"sigma": sigma, "begin": begin}) for sigma in SIGMAS for begin in BEGINNINGS],
-    *[Row(f"LV-VAE, from {begin}", {"sigma": "vector", "begin": begin}) for begin in BEGINNINGS],
-]  # fmt: skip
+    LEARNED,
+    *[
+        Row(f"F-VAE {sigma}, from {begin}", {"sigma": sigma, "begin": begin})
+        for sigma in SIGMAS
+        for begin in BEGINNINGS
+    ],
+    *[
+        Row(f"LV-VAE, from {begin}", {"sigma": "vector", "begin": begin})
+        for begin in BEGINNINGS
+    ],
+]
 
 
 def measured(row, seed, found, setting):
@@ -33,14 +41,29 @@ def measured(row, seed, found, setting):
         vae.save_weights(kept, overwrite=True)
     told = planar.measure(vae, history, seed)
     larger, smaller = planar.rates(vae, seed)
-    return {**{name: told[name] for name in ("elbo", "sigma", "mse")}, "KL, first latent": larger, "KL, second": smaller, "curve": told["curves"]["loss"]}
+    return {
+        **{name: told[name] for name in ("elbo", "sigma", "mse")},
+        "KL, first latent": larger,
+        "KL, second": smaller,
+        "curve": told["curves"]["loss"],
+    }
 
 
 def figures(results, setting):
     """Losses, seed 0."""
     for name in (*(f"F-VAE {sigma}" for sigma in SIGMAS), "LV-VAE"):
-        series = [(begin, range(1, setting.epochs + 1), results[f"{name}, from {begin}"][0]["curve"]) for begin in BEGINNINGS]
-        yield chart(f"{name}: loss, nats", series, "epoch", y_range=(-1, 6)), "Seed 0, cut at 6 nats."
+        series = [
+            (
+                begin,
+                range(1, setting.epochs + 1),
+                results[f"{name}, from {begin}"][0]["curve"],
+            )
+            for begin in BEGINNINGS
+        ]
+        yield (
+            chart(f"{name}: loss, nats", series, "epoch", y_range=(-1, 6)),
+            "Seed 0, cut at 6 nats.",
+        )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,10 @@ from twostage.models.jit import jit_compile
 from twostage.models.vae import VAE
 
 REACH, NOISE = 2.5, (0.05, 0.01, 0.1)
-BATCH, STEPS = 100, 100  # points a batch, all fresh; batches an epoch, of which one value of a curve is kept
+BATCH, STEPS = (
+    100,
+    100,
+)  # points a batch, all fresh; batches an epoch, of which one value of a curve is kept
 FLOOR = 1e-3  # of sigma, a tenth of the least noise
 SHOWN = 600  # points of each kind that are kept for the figures
 
@@ -28,7 +31,10 @@ def points(count, generator):
     """(count, 2) float32, near the curve."""
     t = generator.uniform(-REACH, REACH, count)
     noise = np.array(NOISE)[np.minimum((t + REACH) / (2 * REACH) * 3, 2).astype(int)]
-    return (np.stack([t, np.cos(2 * t)], 1) + noise[:, None] * generator.standard_normal((count, 2))).astype("float32")
+    return (
+        np.stack([t, np.cos(2 * t)], 1)
+        + noise[:, None] * generator.standard_normal((count, 2))
+    ).astype("float32")
 
 
 def train(sigma, seed, epochs, rate=1e-3):
@@ -52,8 +58,16 @@ def vae_of(sigma, seed):
     if sigma == "vector":
         likelihood = DiagonalGaussianLikelihood(FLOOR)
     else:
-        likelihood = GaussianLikelihood(1.0 if sigma == "learned" else sigma, sigma == "learned", floor=FLOOR)
-    return VAE(residual_encoder(), residual_decoder(heads=("linear",) * len(likelihood.heads)), likelihood, data_dtype="float32", seed=seed)
+        likelihood = GaussianLikelihood(
+            1.0 if sigma == "learned" else sigma, sigma == "learned", floor=FLOOR
+        )
+    return VAE(
+        residual_encoder(),
+        residual_decoder(heads=("linear",) * len(likelihood.heads)),
+        likelihood,
+        data_dtype="float32",
+        seed=seed,
+    )
 
 
 def begin_from(vae, other, sigma):
@@ -61,15 +75,34 @@ def begin_from(vae, other, sigma):
     vae.encoder.set_weights(other.encoder.get_weights())
     *body, kernel, bias = other.decoder.get_weights()
     if len(vae.likelihood.heads) == 2:
-        kernel, bias = np.hstack([kernel, np.zeros_like(kernel)]), np.concatenate([bias, np.full_like(bias, math.log(sigma))])
+        kernel, bias = (
+            np.hstack([kernel, np.zeros_like(kernel)]),
+            np.concatenate([bias, np.full_like(bias, math.log(sigma))]),
+        )
     vae.decoder.set_weights([*body, kernel, bias])
 
 
 def fit(vae, draw, dimensions, seed, epochs, rate=1e-3, told=()):
     """Trains on fresh points, `draw(count, generator)` -> (count, dimensions), by Adam whose rate decays as a cosine to 0. Returns the history."""
-    vae.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, epochs * STEPS), epsilon=1e-8), jit_compile=jit_compile())
-    batches = Batches(np.empty((STEPS * BATCH, dimensions), "float32"), BATCH, seed, transform=lambda batch, generator: draw(len(batch), generator))
-    return vae.fit(batches, epochs=epochs, shuffle=False, verbose=0, callbacks=[batches.follow_epochs(), *told]).history
+    vae.compile(
+        keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(rate, epochs * STEPS), epsilon=1e-8
+        ),
+        jit_compile=jit_compile(),
+    )
+    batches = Batches(
+        np.empty((STEPS * BATCH, dimensions), "float32"),
+        BATCH,
+        seed,
+        transform=lambda batch, generator: draw(len(batch), generator),
+    )
+    return vae.fit(
+        batches,
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=[batches.follow_epochs(), *told],
+    ).history
 
 
 def measure(vae, history, seed, count=10_000):
@@ -81,22 +114,55 @@ def measure(vae, history, seed, count=10_000):
     fresh = points(count, np.random.default_rng((seed, 10, 0, 1)))
     found = bounds(vae, fresh, samples=10, seed=seed, batch_rows=5_000)
     generator = np.random.default_rng((seed, 11))
-    z, mean = generator.standard_normal((SHOWN, 2), dtype="float32"), vae.posterior(fresh[:SHOWN])[0]
-    drawn = {"reconstructions": vae.decode(mean), "generated": vae.decode(z), "sampled": vae.likelihood.sample(vae.decoder(z), seed=seed)}
-    drawn = {"data": fresh[:SHOWN], **{name: keras.ops.convert_to_numpy(some) for name, some in drawn.items()}}
-    sigma = float(keras.ops.convert_to_numpy(vae.gamma)) if hasattr(vae.likelihood, "gamma") else _root(vae, z)
+    z, mean = (
+        generator.standard_normal((SHOWN, 2), dtype="float32"),
+        vae.posterior(fresh[:SHOWN])[0],
+    )
+    drawn = {
+        "reconstructions": vae.decode(mean),
+        "generated": vae.decode(z),
+        "sampled": vae.likelihood.sample(vae.decoder(z), seed=seed),
+    }
+    drawn = {
+        "data": fresh[:SHOWN],
+        **{name: keras.ops.convert_to_numpy(some) for name, some in drawn.items()},
+    }
+    sigma = (
+        float(keras.ops.convert_to_numpy(vae.gamma))
+        if hasattr(vae.likelihood, "gamma")
+        else _root(vae, z)
+    )
     return {
-        "elbo": float(found["evidence"].mean() + math.log(2 * math.pi)), "sigma": sigma, "mse": float(np.mean((drawn["reconstructions"] - drawn["data"]) ** 2)), "kl": float(found["rate"].mean()),
-        "curves": {name: [float(value) for value in history[name]] for name in ("loss", "reconstruction", "kl", "gamma") if name in history},
+        "elbo": float(found["evidence"].mean() + math.log(2 * math.pi)),
+        "sigma": sigma,
+        "mse": float(np.mean((drawn["reconstructions"] - drawn["data"]) ** 2)),
+        "kl": float(found["rate"].mean()),
+        "curves": {
+            name: [float(value) for value in history[name]]
+            for name in ("loss", "reconstruction", "kl", "gamma")
+            if name in history
+        },
         "points": {name: np.round(some, 4).tolist() for name, some in drawn.items()},
-    }  # fmt: skip
+    }
 
 
 def rates(vae, seed, count=10_000):
     """Divergence of each latent on fresh points, nats, from the largest to the smallest."""
-    heads = vae.heads(keras.ops.convert_to_tensor(points(count, np.random.default_rng((seed, 10, 0, 1)))))
-    return sorted(statistics.kl_per_latent(*map(keras.ops.convert_to_numpy, heads)).tolist(), reverse=True)
+    heads = vae.heads(
+        keras.ops.convert_to_tensor(
+            points(count, np.random.default_rng((seed, 10, 0, 1)))
+        )
+    )
+    return sorted(
+        statistics.kl_per_latent(*map(keras.ops.convert_to_numpy, heads)).tolist(),
+        reverse=True,
+    )
 
 
 def _root(vae, z):
-    return float(np.exp(keras.ops.convert_to_numpy(vae.likelihood.log_variance(vae.decoder(z)))).mean() ** 0.5)
+    return float(
+        np.exp(
+            keras.ops.convert_to_numpy(vae.likelihood.log_variance(vae.decoder(z)))
+        ).mean()
+        ** 0.5
+    )

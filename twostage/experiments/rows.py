@@ -13,9 +13,9 @@ from twostage.errors import Diverged, InputError
 @dataclasses.dataclass(frozen=True)
 class Row:
     """Args:
-        name: As in the table.
-        settings: What differs from the experiment's defaults.
-        paper: {figure: what the paper reports, as text}.
+    name: As in the table.
+    settings: What differs from the experiment's defaults.
+    paper: {figure: what the paper reports, as text}.
     """
 
     name: str
@@ -26,12 +26,12 @@ class Row:
 @dataclasses.dataclass(frozen=True)
 class Setting:
     """Args:
-        folder: Where everything goes.
-        epochs: Length of each row's training.
-        data: Images, as `train_stage1.py --data` takes them; "" where an experiment makes its own.
-        extractor, weights: What sees the images, as `python -m twostage.evaluate` takes them; None: a classifier of the data, where they have labels.
-        partial: Whether the images may be a part of CelebA.
-        precision: Of the networks' arithmetic, as `train_stage1.py --precision`; of experiments that train by its recipe.
+    folder: Where everything goes.
+    epochs: Length of each row's training.
+    data: Images, as `train_stage1.py --data` takes them; "" where an experiment makes its own.
+    extractor, weights: What sees the images, as `python -m twostage.evaluate` takes them; None: a classifier of the data, where they have labels.
+    partial: Whether the images may be a part of CelebA.
+    precision: Of the networks' arithmetic, as `train_stage1.py --precision`; of experiments that train by its recipe.
     """
 
     folder: Path
@@ -49,7 +49,9 @@ class Setting:
 
     def path(self, row, seed, ending=""):
         """What a row and a seed are kept under."""
-        return self.folder / f"{re.sub(r'[^a-zA-Z0-9.-]+', '_', row.name)}-{seed}{ending}"
+        return (
+            self.folder / f"{re.sub(r'[^a-zA-Z0-9.-]+', '_', row.name)}-{seed}{ending}"
+        )
 
 
 def named(data, names, what):
@@ -62,7 +64,10 @@ def named(data, names, what):
     found = [name for name in names if plain(Path(data).name).startswith(plain(name))]
     if not found:
         *most, last = names
-        raise InputError(f"received --data {data}, expected a name that begins with {', '.join(most)} or {last}, whose {what} these rows have: rename it")
+        raise InputError(
+            f"received --data {data}, expected a name that begins with"
+            f" {', '.join(most)} or {last}, whose {what} these rows have: rename it"
+        )
     return found[0]
 
 
@@ -91,27 +96,49 @@ def run(rows, measure, setting, seeds):
                 except Diverged as error:  # the others are as good as before
                     result = {"diverged": str(error)}
                 whole.write_json(path, result)
-                print(f"{row.name}, seed {seed}: {result.get('diverged') or ', '.join(f'{key} {value:.4g}' for key, value in numbers(result).items())}", flush=True)
+                print(
+                    f"{row.name}, seed {seed}:"
+                    f" {result.get('diverged') or ', '.join(f'{key} {value:.4g}' for key, value in numbers(result).items())}",
+                    flush=True,
+                )
             found[row.name] = result
             results[row.name].append(result)
     return results
 
 
 def numbers(result):
-    return {key: value for key, value in result.items() if isinstance(value, (int, float))}
+    return {
+        key: value for key, value in result.items() if isinstance(value, (int, float))
+    }
 
 
 def table(rows, results):
     """(header, lines): a line a row, `ours` as mean +- standard deviation over the seeds, beside the paper's figure where it has one."""
-    ours = list(dict.fromkeys(name for row in rows for result in results[row.name] for name in numbers(result)))
+    ours = list(
+        dict.fromkeys(
+            name
+            for row in rows
+            for result in results[row.name]
+            for name in numbers(result)
+        )
+    )
     theirs = list(dict.fromkeys(name for row in rows for name in row.paper))
     header = ["row", *[f"{name}, paper" for name in theirs if name not in ours]]
-    header += [title for name in ours for title in ([f"{name}, paper"] * (name in theirs) + [f"{name}, ours"])]
+    header += [
+        title
+        for name in ours
+        for title in [f"{name}, paper"] * (name in theirs) + [f"{name}, ours"]
+    ]
     lines = []
     for row in rows:
-        cells = [row.name, *[row.paper.get(name, "-") for name in theirs if name not in ours]]
+        cells = [
+            row.name,
+            *[row.paper.get(name, "-") for name in theirs if name not in ours],
+        ]
         for name in ours:
-            cells += [row.paper.get(name, "-")] * (name in theirs) + [spread([result[name] for result in results[row.name] if name in result])]
+            cells += [row.paper.get(name, "-")] * (name in theirs) + [
+                spread([result[name] for result in results[row.name] if name in result])
+            ]
         lines.append([*cells, str(len(results[row.name]))])
     return [*header, "seeds"], lines
 
@@ -121,4 +148,6 @@ def spread(values):
     if not values:
         return "-"
     with np.errstate(invalid="ignore"):  # of values that are none
-        return f"{np.mean(values):.4g}" + (f" +- {np.std(values, ddof=1):.2g}" if len(values) > 1 else "")
+        return f"{np.mean(values):.4g}" + (
+            f" +- {np.std(values, ddof=1):.2g}" if len(values) > 1 else ""
+        )

@@ -26,7 +26,15 @@ class BernoulliLikelihood(Likelihood):
 
     def sample(self, parameters, seed=None):
         mean = self.mean(parameters)
-        return ops.cast(keras.random.uniform(ops.shape(mean), dtype="float32", seed=seed) < mean, "float32")
+        return ops.cast(
+            keras.random.uniform(ops.shape(mean), dtype="float32", seed=seed) < mean,
+            "float32",
+        )
 
     def as_distribution(self, parameters):
-        return tfp().distributions.Independent(tfp().distributions.Bernoulli(logits=self.blocks(parameters)[0], dtype="float32"), len(parameters.shape) - 1)
+        return tfp().distributions.Independent(
+            tfp().distributions.Bernoulli(
+                logits=self.blocks(parameters)[0], dtype="float32"
+            ),
+            len(parameters.shape) - 1,
+        )

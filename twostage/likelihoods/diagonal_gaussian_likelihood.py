@@ -24,13 +24,19 @@ class DiagonalGaussianLikelihood(GaussianNoise):
     def __init__(self, floor=EIGHT_BIT_FLOOR, **kwargs):
         super().__init__(**kwargs)
         if floor < 0:
-            raise ValueError(f"Received floor={floor}, expected at least 0 (0: no bound).")
+            raise ValueError(
+                f"Received floor={floor}, expected at least 0 (0: no bound)."
+            )
         self.floor = float(floor)
 
     def log_variance(self, parameters):
         """log sigma^2 of every dimension, (batch, ...)."""
         log_variance = 2.0 * self.blocks(parameters)[1]
-        return ops.logaddexp(log_variance, 2.0 * math.log(self.floor)) if self.floor else log_variance
+        return (
+            ops.logaddexp(log_variance, 2.0 * math.log(self.floor))
+            if self.floor
+            else log_variance
+        )
 
     def deviation(self, parameters):
         """sigma of every dimension, (batch, ...)."""

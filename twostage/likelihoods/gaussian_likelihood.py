@@ -5,7 +5,12 @@ import math
 import keras
 from keras import ops
 
-from twostage.likelihoods.likelihood import EIGHT_BIT_FLOOR, GaussianNoise, over_example, weighted_mean
+from twostage.likelihoods.likelihood import (
+    EIGHT_BIT_FLOOR,
+    GaussianNoise,
+    over_example,
+    weighted_mean,
+)
 
 
 @keras.saving.register_keras_serializable("twostage")
@@ -47,13 +52,26 @@ class GaussianLikelihood(GaussianNoise):
     rests), `monotone` (0 or 1), `floor_squared`; with `learned=True` also the trainable `scaled_log_gamma`.
     """
 
-    def __init__(self, gamma=1.0, learned=False, multiplier=1.0, floor=EIGHT_BIT_FLOOR, **kwargs):
+    def __init__(
+        self, gamma=1.0, learned=False, multiplier=1.0, floor=EIGHT_BIT_FLOOR, **kwargs
+    ):
         super().__init__(**kwargs)
         if not 0 < floor <= gamma:
-            raise ValueError(f"Received gamma={gamma} and floor={floor}, expected 0 < floor <= gamma: raise gamma or lower the floor.")
+            raise ValueError(
+                f"Received gamma={gamma} and floor={floor}, expected 0 < floor <="
+                " gamma: raise gamma or lower the floor."
+            )
         if not multiplier > 0:
-            raise ValueError(f"Received multiplier={multiplier}, expected a positive number (1: the networks' own learning rate).")
-        self.initial_gamma, self.learned, self.multiplier, self.floor = float(gamma), bool(learned), float(multiplier), float(floor)
+            raise ValueError(
+                f"Received multiplier={multiplier}, expected a positive number (1: the"
+                " networks' own learning rate)."
+            )
+        self.initial_gamma, self.learned, self.multiplier, self.floor = (
+            float(gamma),
+            bool(learned),
+            float(multiplier),
+            float(floor),
+        )
         self.gamma_squared = self.scalar("gamma_squared", gamma**2)
         self.batch_mse = self.scalar("batch_mse", gamma**2)
         self.decay = self.scalar("decay", 1.0)
@@ -61,7 +79,12 @@ class GaussianLikelihood(GaussianNoise):
         self.floor_squared = self.scalar("floor_squared", floor**2)
         if learned:
             least = AtLeast(math.log(floor) / multiplier)
-            self.scaled_log_gamma = self.scalar("scaled_log_gamma", math.log(gamma) / multiplier, trainable=True, constraint=least)
+            self.scaled_log_gamma = self.scalar(
+                "scaled_log_gamma",
+                math.log(gamma) / multiplier,
+                trainable=True,
+                constraint=least,
+            )
 
     @property
     def variance(self):
@@ -79,7 +102,10 @@ class GaussianLikelihood(GaussianNoise):
         """One step of the rule: moves `gamma_squared` by the pending `batch_mse`. Does nothing while decay is 1."""
         g = ops.convert_to_tensor(self.gamma_squared)
         candidate = self.decay * g + (1.0 - self.decay) * self.batch_mse
-        moved = ops.maximum(ops.where(self.monotone > 0, ops.minimum(g, candidate), candidate), self.floor_squared)
+        moved = ops.maximum(
+            ops.where(self.monotone > 0, ops.minimum(g, candidate), candidate),
+            self.floor_squared,
+        )
         self.gamma_squared.assign(ops.where(self.decay < 1.0, moved, g))
 
     def call(self, x, mean, sample_weight=None, training=False):
@@ -88,10 +114,20 @@ class GaussianLikelihood(GaussianNoise):
         if training and not self.learned:
             self.apply_rule()
         variance = self.variance
-        nats = squared_error / (2.0 * variance) + 0.5 * dimensions * (ops.log(variance) + math.log(2 * math.pi))
+        nats = squared_error / (2.0 * variance) + 0.5 * dimensions * (
+            ops.log(variance) + math.log(2 * math.pi)
+        )
         if training and not self.learned:
-            self.batch_mse.assign(weighted_mean(squared_error, sample_weight) / dimensions)
+            self.batch_mse.assign(
+                weighted_mean(squared_error, sample_weight) / dimensions
+            )
         return nats
 
     def get_config(self):
-        return {**super().get_config(), "gamma": self.initial_gamma, "learned": self.learned, "multiplier": self.multiplier, "floor": self.floor}
+        return {
+            **super().get_config(),
+            "gamma": self.initial_gamma,
+            "learned": self.learned,
+            "multiplier": self.multiplier,
+            "floor": self.floor,
+        }

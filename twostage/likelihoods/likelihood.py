@@ -5,7 +5,9 @@ import math
 import keras
 from keras import ops
 
-EIGHT_BIT_FLOOR = 1 / (255 * math.sqrt(12))  # standard deviation of rounding to 8 bits, images in [0, 1]
+EIGHT_BIT_FLOOR = 1 / (
+    255 * math.sqrt(12)
+)  # standard deviation of rounding to 8 bits, images in [0, 1]
 
 
 class Likelihood(keras.layers.Layer):
@@ -40,15 +42,23 @@ class Likelihood(keras.layers.Layer):
 
     def bits_per_dimension(self, nats, dimensions):
         """Bits of a level, 0 to 255, of a dimension, from nats -log p an example. Of a density they bound the level's bits only where the data were `dequantised`, to [0, 1)."""
-        return (nats / dimensions + (0.0 if self.discrete else math.log(256))) / math.log(2)
+        return (
+            nats / dimensions + (0.0 if self.discrete else math.log(256))
+        ) / math.log(2)
 
     def scalar(self, name, value, trainable=False, constraint=None):
         """A float32 weight, the same on every replica."""
         initializer = keras.initializers.Constant(float(value))
         return self.add_weight(
-            name=name, shape=(), initializer=initializer, trainable=trainable, constraint=constraint,
-            dtype="float32", autocast=False, aggregation="mean",
-        )  # fmt: skip
+            name=name,
+            shape=(),
+            initializer=initializer,
+            trainable=trainable,
+            constraint=constraint,
+            dtype="float32",
+            autocast=False,
+            aggregation="mean",
+        )
 
     def get_config(self):
         return {"name": self.name, "trainable": self.trainable}
@@ -64,11 +74,15 @@ class GaussianNoise(Likelihood):
     def sample(self, parameters, seed=None):
         """A draw from p(x | z): the mean plus noise. Not clipped to [0, 1]."""
         mean = self.mean(parameters)
-        return mean + self.deviation(parameters) * keras.random.normal(ops.shape(mean), dtype="float32", seed=seed)
+        return mean + self.deviation(parameters) * keras.random.normal(
+            ops.shape(mean), dtype="float32", seed=seed
+        )
 
     def as_distribution(self, parameters):
         """p(x | z), independent over dimensions."""
-        normal = tfp().distributions.Normal(self.mean(parameters), self.deviation(parameters))
+        normal = tfp().distributions.Normal(
+            self.mean(parameters), self.deviation(parameters)
+        )
         return tfp().distributions.Independent(normal, len(parameters.shape) - 1)
 
 
@@ -88,7 +102,10 @@ def weighted_mean(values, weights):
 def tfp():
     """`tensorflow_probability`, or a clear error where it cannot serve."""
     if keras.backend.backend() != "tensorflow":
-        raise RuntimeError(f"received the backend {keras.backend.backend()}, TensorFlow Probability needs TensorFlow's: set KERAS_BACKEND=tensorflow")
+        raise RuntimeError(
+            f"received the backend {keras.backend.backend()}, TensorFlow Probability"
+            " needs TensorFlow's: set KERAS_BACKEND=tensorflow"
+        )
     import tensorflow_probability
 
     return tensorflow_probability

@@ -34,10 +34,19 @@ class OptimalGaussianLikelihood(GaussianNoise):
         super().__init__(**kwargs)
         if per not in ("image", "batch"):
             raise ValueError(f"Received per={per!r}, expected 'image' or 'batch'.")
-        self.per, self.floor = per, float({"image": 1e-5, "batch": -6.0}[per] if floor is None else floor)
+        self.per, self.floor = (
+            per,
+            float({"image": 1e-5, "batch": -6.0}[per] if floor is None else floor),
+        )
         if per == "image" and not self.floor > 0:
-            raise ValueError(f"Received floor={floor}, expected a positive number: it keeps the logarithm of a perfect image finite.")
-        self.gamma_squared, self.steps = self.scalar("gamma_squared", 1.0), self.scalar("steps", 0.0)
+            raise ValueError(
+                f"Received floor={floor}, expected a positive number: it keeps the"
+                " logarithm of a perfect image finite."
+            )
+        self.gamma_squared, self.steps = (
+            self.scalar("gamma_squared", 1.0),
+            self.scalar("steps", 0.0),
+        )
 
     @property
     def gamma(self):
@@ -46,16 +55,27 @@ class OptimalGaussianLikelihood(GaussianNoise):
 
     def call(self, x, parameters, sample_weight=None, training=False):
         dimensions = math.prod(x.shape[1:])
-        squared_error = over_example(ops.square(x - self.mean(parameters)))  # S, (batch,)
+        squared_error = over_example(
+            ops.square(x - self.mean(parameters))
+        )  # S, (batch,)
         batch_error = weighted_mean(squared_error, sample_weight) / dimensions
         if training:
             memory = ops.minimum(MEMORY, self.steps / (self.steps + 1.0))
-            self.gamma_squared.assign(memory * self.gamma_squared + (1.0 - memory) * ops.stop_gradient(batch_error))
+            self.gamma_squared.assign(
+                memory * self.gamma_squared
+                + (1.0 - memory) * ops.stop_gradient(batch_error)
+            )
             self.steps.assign_add(1.0)
         if self.per == "image":
-            return 0.5 * dimensions * (ops.log(2 * math.pi * squared_error / dimensions + self.floor) + 1.0)
+            return (
+                0.5
+                * dimensions
+                * (ops.log(2 * math.pi * squared_error / dimensions + self.floor) + 1.0)
+            )
         log_sigma = self.floor + ops.softplus(0.5 * ops.log(batch_error) - self.floor)
-        return squared_error / 2 * ops.exp(-2.0 * log_sigma) + dimensions * (log_sigma + 0.5 * math.log(2 * math.pi))
+        return squared_error / 2 * ops.exp(-2.0 * log_sigma) + dimensions * (
+            log_sigma + 0.5 * math.log(2 * math.pi)
+        )
 
     def get_config(self):
         return {**super().get_config(), "per": self.per, "floor": self.floor}

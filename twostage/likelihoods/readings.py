@@ -62,6 +62,20 @@ def constant_sigma_readings(squared_error, kl, dimensions, beta):
         dict of nats an example: `half` (sigma^2 = 1/2), `beta` (sigma^2 = beta / 2), `optimal` (sigma^2 the mean of S / D, one for all), `optimal_image` (each example's own S / D, the
         Beta-Sigma VAE's; at least `optimal`, and no density).
     """
-    squared_error, kl = (np.asarray(values, "float64") for values in (squared_error, kl))
-    variances = {"half": 0.5, "beta": beta / 2, "optimal": squared_error.mean() / dimensions, "optimal_image": squared_error / dimensions}
-    return {name: float(np.mean(-squared_error / (2 * v) - dimensions / 2 * np.log(2 * math.pi * v) - kl)) for name, v in variances.items()}
+    squared_error, kl = (
+        np.asarray(values, "float64") for values in (squared_error, kl)
+    )
+    variances = {
+        "half": 0.5,
+        "beta": beta / 2,
+        "optimal": squared_error.mean() / dimensions,
+        "optimal_image": squared_error / dimensions,
+    }
+    return {
+        name: float(
+            np.mean(
+                -squared_error / (2 * v) - dimensions / 2 * np.log(2 * math.pi * v) - kl
+            )
+        )
+        for name, v in variances.items()
+    }

@@ -22,17 +22,33 @@ def bounds(vae, data, samples=50, seed=0, batch_rows=500):
     Returns:
         dict of float64 arrays (N,), nats: `distortion` E[nll], `rate` KL, `evidence` -distortion - rate, `importance`.
     """
-    generator, found = np.random.default_rng(seed), {"distortion": [], "rate": [], "importance": []}
+    generator, found = (
+        np.random.default_rng(seed),
+        {"distortion": [], "rate": [], "importance": []},
+    )
     rows = max(1, batch_rows // samples)
     for start in range(0, len(data), rows):
         x = _numbers(data[start : start + rows])
-        mean, log_var = (ops.convert_to_numpy(output).astype("float64") for output in vae.heads(ops.convert_to_tensor(x)))
+        mean, log_var = (
+            ops.convert_to_numpy(output).astype("float64")
+            for output in vae.heads(ops.convert_to_tensor(x))
+        )
         noise = generator.standard_normal((samples, *mean.shape))
         z = mean + np.exp(0.5 * log_var) * noise  # (samples, rows, k)
-        parameters = vae.decoder(z.reshape(-1, z.shape[-1]).astype("float32"), training=False)
+        parameters = vae.decoder(
+            z.reshape(-1, z.shape[-1]).astype("float32"), training=False
+        )
         many = np.broadcast_to(x, (samples, *x.shape)).reshape(-1, *x.shape[1:])
-        nll = ops.convert_to_numpy(vae.likelihood(ops.convert_to_tensor(many), parameters)).astype("float64").reshape(samples, -1)
-        log_ratio = 0.5 * (noise**2 + log_var - z**2).sum(-1)  # log p(z) - log q(z | x); both constants of 2 pi cancel
+        nll = (
+            ops.convert_to_numpy(
+                vae.likelihood(ops.convert_to_tensor(many), parameters)
+            )
+            .astype("float64")
+            .reshape(samples, -1)
+        )
+        log_ratio = 0.5 * (noise**2 + log_var - z**2).sum(
+            -1
+        )  # log p(z) - log q(z | x); both constants of 2 pi cancel
         found["distortion"].append(nll.mean(0))
         found["rate"].append(0.5 * (mean**2 + np.exp(log_var) - log_var - 1).sum(-1))
         found["importance"].append(_log_mean_exp(log_ratio - nll))
@@ -42,7 +58,9 @@ def bounds(vae, data, samples=50, seed=0, batch_rows=500):
 
 def dequantised(images, seed=0):
     """uint8 images -> (x + u) / 256 with u uniform in [0, 1), float32: what makes a density a bound on the probability of the integers (Theis et al. 2016, section 3.1)."""
-    return ((images + np.random.default_rng(seed).random(images.shape)) / 256).astype("float32")
+    return ((images + np.random.default_rng(seed).random(images.shape)) / 256).astype(
+        "float32"
+    )
 
 
 def bits_per_dimension(likelihood, nats, data):
@@ -60,11 +78,18 @@ def _check_dequantised(data):
     some = np.asarray(data[:100], "float64")
     whole_levels = np.isclose(some * 255, np.rint(some * 255), atol=1e-3).all()
     if data.dtype == np.uint8 or whole_levels or some.min() < 0 or some.max() > 1:
-        raise InputError("received data that are not dequantised, for which bits per dimension mean nothing: pass them through `dequantised` first")
+        raise InputError(
+            "received data that are not dequantised, for which bits per dimension mean"
+            " nothing: pass them through `dequantised` first"
+        )
 
 
 def _numbers(x):
-    return x.astype("float32") / np.float32(255) if x.dtype == np.uint8 else np.asarray(x, "float32")
+    return (
+        x.astype("float32") / np.float32(255)
+        if x.dtype == np.uint8
+        else np.asarray(x, "float32")
+    )
 
 
 def _log_mean_exp(values):

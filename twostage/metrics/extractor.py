@@ -29,7 +29,10 @@ class Extractor:
 
     def __call__(self, images, batch_size=250):
         """Features (N, d), float64, of images (N, height, width, channels): uint8, or floats in [0, 1], which are rounded to 8 bits first."""
-        parts = [np.asarray(self.function(quantised(images[i : i + batch_size])), "float64") for i in range(0, len(images), batch_size)]
+        parts = [
+            np.asarray(self.function(quantised(images[i : i + batch_size])), "float64")
+            for i in range(0, len(images), batch_size)
+        ]
         return np.concatenate([part.reshape(len(part), -1) for part in parts])
 
     @property
@@ -38,7 +41,12 @@ class Extractor:
 
     def manifest(self):
         """In JSON's types."""
-        return {"name": self.name, "digest": self.digest, "frechet": self.frechet_name, **self.notes}
+        return {
+            "name": self.name,
+            "digest": self.digest,
+            "frechet": self.frechet_name,
+            **self.notes,
+        }
 
 
 def quantised(images):
@@ -46,9 +54,16 @@ def quantised(images):
     images = np.asarray(images)
     if images.dtype == np.uint8:
         return images
-    if not np.issubdtype(images.dtype, np.floating) or images.size and (images.min() < -0.01 or images.max() > 1.01):
+    if (
+        not np.issubdtype(images.dtype, np.floating)
+        or images.size
+        and (images.min() < -0.01 or images.max() > 1.01)
+    ):
         span = f", {images.min():.3g} to {images.max():.3g}" if images.size else ""
-        raise InputError(f"received images of type {images.dtype}{span}, expected uint8, or floats in [0, 1]")
+        raise InputError(
+            f"received images of type {images.dtype}{span}, expected uint8, or floats"
+            " in [0, 1]"
+        )
     return np.rint(np.clip(images, 0, 1) * 255).astype("uint8")
 
 

@@ -14,9 +14,15 @@ def frechet_distance(real, generated):
     it is the sum of the square roots of the eigenvalues of A^T C2 A; where a covariance is singular, the sum of the singular values of A^T B.
     """
     if real.mean.shape != generated.mean.shape:
-        raise InputError(f"received features of {len(real.mean)} and {len(generated.mean)} numbers, expected the same extractor for both")
+        raise InputError(
+            f"received features of {len(real.mean)} and {len(generated.mean)} numbers,"
+            " expected the same extractor for both"
+        )
     if min(real.count, generated.count) < 2:
-        raise InputError(f"received {real.count} and {generated.count} rows of features, expected at least 2 of both")
+        raise InputError(
+            f"received {real.count} and {generated.count} rows of features, expected at"
+            " least 2 of both"
+        )
     (a, a_sound), (b, b_sound) = real.factor(), generated.factor()
     if a_sound and b_sound:
         values = np.linalg.eigvalsh(a.T @ generated.covariance @ a)  # of its lower half
@@ -43,14 +49,25 @@ def extrapolated(real, generated, sizes=8, repeats=4, seed=0, paired=False):
     Raises:
         InputError: fewer rows than four times the features: the distance is no line in 1/N there.
     """
-    generator, most, width = np.random.default_rng(seed), min(len(real), len(generated)), real.shape[1]
+    generator, most, width = (
+        np.random.default_rng(seed),
+        min(len(real), len(generated)),
+        real.shape[1],
+    )
     if most < 4 * width:
-        raise InputError(f"received {most} rows of {width} features, expected at least {4 * width} to extrapolate from")
+        raise InputError(
+            f"received {most} rows of {width} features, expected at least {4 * width}"
+            " to extrapolate from"
+        )
     inverse, found = [], []
     for one in np.linspace(1 / most, 1 / max(most / 8, 2 * width), sizes):
         for _ in range(repeats):
             rows = generator.choice(len(real), round(1 / one), replace=False)
-            others = rows if paired else generator.choice(len(generated), round(1 / one), replace=False)
+            others = (
+                rows
+                if paired
+                else generator.choice(len(generated), round(1 / one), replace=False)
+            )
             inverse.append(one)
             found.append(frechet_of(real[rows], generated[others]))
     slope, distance = np.polyfit(inverse, found, 1)

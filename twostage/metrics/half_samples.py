@@ -15,7 +15,11 @@ def interval(measure, real, generated, repeats=20, seed=0, z=1.96, paired=False)
 
     def half():
         rows = generator.permutation(len(real))[: len(real) // 2]
-        others = rows if paired else generator.permutation(len(generated))[: len(generated) // 2]
+        others = (
+            rows
+            if paired
+            else generator.permutation(len(generated))[: len(generated) // 2]
+        )
         return measure(real[rows], generated[others])
 
     found = [half() for _ in range(repeats)]

@@ -12,15 +12,26 @@ def kernel_distance(real, generated, paired=False):
     pairs are left out, as a row's with itself are (Gretton et al. 2012, lemma 6).
     """
     n, m = len(real), len(generated)
-    within = (_sum(real, real) - _own(real, real).sum()) / (n * (n - 1)) + (_sum(generated, generated) - _own(generated, generated).sum()) / (m * (m - 1))
-    between = _sum(real, generated) / (n * m) if not paired else (_sum(real, generated) - _own(real, generated).sum()) / (n * (n - 1))
+    within = (_sum(real, real) - _own(real, real).sum()) / (n * (n - 1)) + (
+        _sum(generated, generated) - _own(generated, generated).sum()
+    ) / (m * (m - 1))
+    between = (
+        _sum(real, generated) / (n * m)
+        if not paired
+        else (_sum(real, generated) - _own(real, generated).sum()) / (n * (n - 1))
+    )
     return float(within - 2 * between)
 
 
 def _sum(x, y):
     x, y = np.asarray(x, "float64"), np.asarray(y, "float64")
-    return sum(((x[i : i + BLOCK] @ y.T / x.shape[1] + 1) ** 3).sum() for i in range(0, len(x), BLOCK))
+    return sum(
+        ((x[i : i + BLOCK] @ y.T / x.shape[1] + 1) ** 3).sum()
+        for i in range(0, len(x), BLOCK)
+    )
 
 
 def _own(x, y):
-    return ((np.asarray(x, "float64") * np.asarray(y, "float64")).sum(1) / x.shape[1] + 1) ** 3
+    return (
+        (np.asarray(x, "float64") * np.asarray(y, "float64")).sum(1) / x.shape[1] + 1
+    ) ** 3

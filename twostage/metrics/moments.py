@@ -26,13 +26,23 @@ class Moments:
         """Takes in a batch (n, d). Chan, Golub & LeVeque (1979), equations 2.1."""
         features = np.asarray(features, "float64")
         if features.ndim != 2:
-            raise InputError(f"received features of shape {features.shape}, expected (N, d): flatten them")
+            raise InputError(
+                f"received features of shape {features.shape}, expected (N, d): flatten"
+                " them"
+            )
         if not np.isfinite(features).all():
-            raise InputError("received features that are infinite or no numbers, expected finite ones: look at the images and the extractor")
+            raise InputError(
+                "received features that are infinite or no numbers, expected finite"
+                " ones: look at the images and the extractor"
+            )
         count, mean = len(features), features.mean(0)
         shift = mean - self.mean
         centred = features - mean
-        self._scatter = self._scatter + centred.T @ centred + np.outer(shift, shift) * (self.count * count / (self.count + count))
+        self._scatter = (
+            self._scatter
+            + centred.T @ centred
+            + np.outer(shift, shift) * (self.count * count / (self.count + count))
+        )
         self.mean = self.mean + shift * (count / (self.count + count))
         self.count += count
         self._rows = [*self._rows, features] if self.count <= features.shape[1] else []
@@ -46,7 +56,9 @@ class Moments:
     def factor(self):
         """(A, sound): A (d, r) with A A^T = covariance; sound where A is a Cholesky factor that is far from singular."""
         if self._rows:
-            return (np.concatenate(self._rows) - self.mean).T / np.sqrt(self.count - 1), False
+            return (np.concatenate(self._rows) - self.mean).T / np.sqrt(
+                self.count - 1
+            ), False
         covariance = self.covariance
         try:
             factor = linalg.cholesky(covariance, lower=True)
@@ -55,7 +67,9 @@ class Moments:
         except linalg.LinAlgError:
             pass
         values, vectors = linalg.eigh(covariance)
-        kept = values > len(values) * EPS * values[-1]  # rounding alone gives the others
+        kept = (
+            values > len(values) * EPS * values[-1]
+        )  # rounding alone gives the others
         return vectors[:, kept] * np.sqrt(values[kept]), False
 
     def save(self, path):
@@ -67,10 +81,20 @@ class Moments:
         """From an `.npz` with `mu` and `sigma`; `count` is 2 where the file does not say it."""
         with np.load(path, allow_pickle=False) as found:
             if not {"mu", "sigma"} <= set(found.files):
-                raise InputError(f"received {path} with arrays {', '.join(found.files)}, expected mu and sigma")
-            mu, sigma, count = found["mu"].astype("float64"), found["sigma"].astype("float64"), int(found["count"]) if "count" in found.files else 0
+                raise InputError(
+                    f"received {path} with arrays {', '.join(found.files)}, expected mu"
+                    " and sigma"
+                )
+            mu, sigma, count = (
+                found["mu"].astype("float64"),
+                found["sigma"].astype("float64"),
+                int(found["count"]) if "count" in found.files else 0,
+            )
         if sigma.shape != (len(mu), len(mu)):
-            raise InputError(f"received {path} with mu of shape {mu.shape} and sigma of shape {sigma.shape}, expected (d,) and (d, d)")
+            raise InputError(
+                f"received {path} with mu of shape {mu.shape} and sigma of shape"
+                f" {sigma.shape}, expected (d,) and (d, d)"
+            )
         moments = cls()
         moments.mean, moments.count = mu, count or 2
         moments._scatter = sigma * (moments.count - 1)

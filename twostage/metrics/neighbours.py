@@ -15,25 +15,39 @@ def neighbour_measures(real, generated, k_precision=3, k_density=5):
     Returns a dict of floats: precision, recall and coverage in [0, 1], density at least 0.
     """
     real, generated = np.asarray(real, "float64"), np.asarray(generated, "float64")
-    radii, of_generated = _radii(real, sorted({k_precision, k_density})), _radii(generated, [k_precision])[k_precision]
-    within, inside, covered, recalled = [], [], np.zeros(len(real), bool), np.zeros(len(real), bool)
+    radii, of_generated = (
+        _radii(real, sorted({k_precision, k_density})),
+        _radii(generated, [k_precision])[k_precision],
+    )
+    within, inside, covered, recalled = (
+        [],
+        [],
+        np.zeros(len(real), bool),
+        np.zeros(len(real), bool),
+    )
     for start in range(0, len(generated), BLOCK):
-        squared = _squared_distances(generated[start : start + BLOCK], real)  # (block, N)
+        squared = _squared_distances(
+            generated[start : start + BLOCK], real
+        )  # (block, N)
         within.append((squared <= radii[k_precision]).any(1))
         inside.append((squared <= radii[k_density]).sum(1))
         covered |= (squared <= radii[k_density]).any(0)
         recalled |= (squared <= of_generated[start : start + BLOCK, None]).any(0)
     return {
-        "precision": float(np.concatenate(within).mean()), "recall": float(recalled.mean()),
-        "density": float(np.concatenate(inside).mean() / k_density), "coverage": float(covered.mean()),
-    }  # fmt: skip
+        "precision": float(np.concatenate(within).mean()),
+        "recall": float(recalled.mean()),
+        "density": float(np.concatenate(inside).mean() / k_density),
+        "coverage": float(covered.mean()),
+    }
 
 
 def nearest(features, among, k=1):
     """(rows, distances), each (N, k), of the k rows of `among` (M, d) nearest to each row of `features` (N, d), nearest first."""
     features, among = np.asarray(features, "float64"), np.asarray(among, "float64")
     rows, squares = [], []
-    for start in range(0, len(features), BLOCK // 5):  # `among` may be a whole training set
+    for start in range(
+        0, len(features), BLOCK // 5
+    ):  # `among` may be a whole training set
         squared = _squared_distances(features[start : start + BLOCK // 5], among)
         some = np.argpartition(squared, k - 1, axis=1)[:, :k]
         found = np.take_along_axis(squared, some, 1)
@@ -48,7 +62,9 @@ def _radii(features, ks):
     found = {k: [] for k in ks}
     for start in range(0, len(features), BLOCK):
         squared = _squared_distances(features[start : start + BLOCK], features)
-        squared[np.arange(len(squared)), np.arange(start, start + len(squared))] = -1  # a row is no neighbour of its own, but its duplicates are
+        squared[
+            np.arange(len(squared)), np.arange(start, start + len(squared))
+        ] = -1  # a row is no neighbour of its own, but its duplicates are
         nearest = np.partition(squared, ks, axis=1)
         for k in ks:
             found[k].append(nearest[:, k])

@@ -18,18 +18,27 @@ def normality(latents, seed=0, most=5_000):
     """
     latents = np.asarray(latents, "float64")
     deviations = latents.std(0)
-    correlations = np.corrcoef(latents, rowvar=False)[~np.eye(latents.shape[1], dtype=bool)] if latents.shape[1] > 1 else np.zeros(1)
+    correlations = (
+        np.corrcoef(latents, rowvar=False)[~np.eye(latents.shape[1], dtype=bool)]
+        if latents.shape[1] > 1
+        else np.zeros(1)
+    )
     smirnov = [stats.kstest(column, "norm").statistic for column in latents.T]
     root = lambda values: float(np.sqrt(np.mean(np.square(values))))  # noqa: E731
     generator = np.random.default_rng(seed)
     some = latents[generator.permutation(len(latents))[:most]]
     return {
-        "mean_norm": float(np.linalg.norm(latents.mean(0))), "deviation": float(deviations.mean()),
-        "least_deviation": float(deviations.min()), "greatest_deviation": float(deviations.max()), "off_diagonal": root(np.nan_to_num(correlations)),
-        "skewness": root(stats.skew(latents)), "excess_kurtosis": root(stats.kurtosis(latents)),
+        "mean_norm": float(np.linalg.norm(latents.mean(0))),
+        "deviation": float(deviations.mean()),
+        "least_deviation": float(deviations.min()),
+        "greatest_deviation": float(deviations.max()),
+        "off_diagonal": root(np.nan_to_num(correlations)),
+        "skewness": root(stats.skew(latents)),
+        "excess_kurtosis": root(stats.kurtosis(latents)),
         "energy_distance": energy_distance(some, generator.standard_normal(some.shape)),
-        "kolmogorov_smirnov": float(np.mean(smirnov)), "greatest_kolmogorov_smirnov": float(np.max(smirnov)),
-    }  # fmt: skip
+        "kolmogorov_smirnov": float(np.mean(smirnov)),
+        "greatest_kolmogorov_smirnov": float(np.max(smirnov)),
+    }
 
 
 def energy_distance(x, y):
@@ -39,4 +48,6 @@ def energy_distance(x, y):
 
 
 def _sum_of_distances(x, y):
-    return sum(cdist(x[start : start + BLOCK], y).sum() for start in range(0, len(x), BLOCK))
+    return sum(
+        cdist(x[start : start + BLOCK], y).sum() for start in range(0, len(x), BLOCK)
+    )

@@ -14,13 +14,30 @@ def random_network(seed=0, width=32):
     generator, channels, kernels = np.random.default_rng(seed), 3, []
     for i in range(4):
         wide = width * 2 ** min(i, 2)
-        kernels.append(generator.standard_normal((3, 3, channels, wide)).astype("float32") * np.float32(np.sqrt(2 / (9 * channels))))
+        kernels.append(
+            generator.standard_normal((3, 3, channels, wide)).astype("float32")
+            * np.float32(np.sqrt(2 / (9 * channels)))
+        )
         channels = wide
 
     def features(images):
         x = keras.ops.cast(coloured(images), "float32") / 127.5 - 1
         for kernel in kernels:
-            x = keras.ops.leaky_relu(keras.ops.conv(x, kernel, strides=2, padding="same", data_format="channels_last"), 0.1)
-        return keras.ops.convert_to_numpy(keras.ops.concatenate([keras.ops.mean(x, (1, 2)), keras.ops.std(x, (1, 2))], axis=-1))
+            x = keras.ops.leaky_relu(
+                keras.ops.conv(
+                    x, kernel, strides=2, padding="same", data_format="channels_last"
+                ),
+                0.1,
+            )
+        return keras.ops.convert_to_numpy(
+            keras.ops.concatenate(
+                [keras.ops.mean(x, (1, 2)), keras.ops.std(x, (1, 2))], axis=-1
+            )
+        )
 
-    return Extractor("random network", features, digest_of(kernels), notes={"seed": seed, "width": width})
+    return Extractor(
+        "random network",
+        features,
+        digest_of(kernels),
+        notes={"seed": seed, "width": width},
+    )

@@ -25,7 +25,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def build(self, input_shape):
         super().build(input_shape)
         self.steps = self.add_weight(
-            name="steps", shape=(), initializer="zeros", trainable=False, dtype="float32", autocast=False, aggregation="mean"
+            name="steps",
+            shape=(),
+            initializer="zeros",
+            trainable=False,
+            dtype="float32",
+            autocast=False,
+            aggregation="mean",
         )
 
     @property
@@ -41,18 +47,37 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs, training=None, mask=None):
         if not (training and self.trainable):
             return super().call(inputs, training=training, mask=mask)
-        images = len(inputs.shape) == 4 and self.axis in (-1, 3) and self.scale and self.center and not self.synchronized and mask is None
-        fused = images and keras.backend.backend() == "tensorflow" and self.compute_dtype != "float64"
-        outputs = self._fused(inputs) if fused else super().call(inputs, training=training, mask=mask)
+        images = (
+            len(inputs.shape) == 4
+            and self.axis in (-1, 3)
+            and self.scale
+            and self.center
+            and not self.synchronized
+            and mask is None
+        )
+        fused = (
+            images
+            and keras.backend.backend() == "tensorflow"
+            and self.compute_dtype != "float64"
+        )
+        outputs = (
+            self._fused(inputs)
+            if fused
+            else super().call(inputs, training=training, mask=mask)
+        )
         self.steps.assign_add(1.0)
         return outputs
 
     def _fused(self, inputs):
         import tensorflow as tf
 
-        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True)
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
+        )
         count = ops.cast(tf.size(inputs) / inputs.shape[-1], "float32")
-        variance = variance * (count - 1.0) / count  # the operation's is divided by count - 1
+        variance = (
+            variance * (count - 1.0) / count
+        )  # the operation's is divided by count - 1
         for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + now * (1.0 - self.momentum))
         return outputs

@@ -24,7 +24,9 @@ def beta_sigma_encoder(image_shape, latent_dim=64):
     x = layers.Dense(2 * latent_dim)(layers.Flatten()(x))
     x = layers.LeakyReLU(ALPHA)(_norm()(x))
     heads = layers.Dense(2 * latent_dim, dtype="float32", name="heads")(x)
-    return keras.Model(inputs, [heads[:, :latent_dim], heads[:, latent_dim:]], name="encoder")
+    return keras.Model(
+        inputs, [heads[:, :latent_dim], heads[:, latent_dim:]], name="encoder"
+    )
 
 
 def beta_sigma_decoder(image_shape, latent_dim=64, heads=("linear",)):
@@ -35,25 +37,37 @@ def beta_sigma_decoder(image_shape, latent_dim=64, heads=("linear",)):
     x = _block(layers.Reshape((4, 4, widths[0]))(x), widths[0], 1)
     for i, width in enumerate((*widths[1:], widths[-1])):
         odd = image_shape[0] == 28 and i == 0  # 4 -> 7, not 8
-        x = layers.Conv2DTranspose(width, 3, strides=2, padding="same", output_padding=0 if odd else 1)(x)
+        x = layers.Conv2DTranspose(
+            width, 3, strides=2, padding="same", output_padding=0 if odd else 1
+        )(x)
         x = layers.LeakyReLU(ALPHA)(_norm()(x))
-    x = layers.Conv2DTranspose(image_shape[-1] * len(heads), 3, padding="same", dtype="float32", name="image")(x)
+    x = layers.Conv2DTranspose(
+        image_shape[-1] * len(heads), 3, padding="same", dtype="float32", name="image"
+    )(x)
     return keras.Model(inputs, activated(x, heads), name="decoder")
 
 
 def _widths(image_shape):
     height, width, _ = image_shape
     if height != width or height not in WIDTHS:
-        raise InputError(f"received images of {height}x{width}, these networks take 28x28 or 64x64: resize pictures with --side 64, pad other images with --pad 64")
+        raise InputError(
+            f"received images of {height}x{width}, these networks take 28x28 or 64x64:"
+            " resize pictures with --side 64, pad other images with --pad 64"
+        )
     return WIDTHS[height]
 
 
 def _block(x, width, strides):
     h = layers.Conv2D(width, 3, strides=strides, padding="same")(x)
-    h = _norm()(layers.Conv2D(width, 3, padding="same")(layers.LeakyReLU(ALPHA)(_norm()(h))))
+    h = _norm()(
+        layers.Conv2D(width, 3, padding="same")(layers.LeakyReLU(ALPHA)(_norm()(h)))
+    )
     if strides > 1 or x.shape[-1] != width:
-        # every other pixel, for the same result: strides of a 1x1 convolution on one channel corrupt memory in TensorFlow 2.21 with oneDNN
-        x = _norm()(layers.Conv2D(width, 1)(x[:, ::strides, ::strides] if strides > 1 else x))
+        # every other pixel, for the same result: strides of a 1x1 convolution on one
+        # channel corrupt memory in TensorFlow 2.21 with oneDNN
+        x = _norm()(
+            layers.Conv2D(width, 1)(x[:, ::strides, ::strides] if strides > 1 else x)
+        )
     return layers.LeakyReLU(ALPHA)(layers.Add()([h, x]))
 
 

@@ -21,11 +21,23 @@ def infogan_encoder(image_shape, latent_dim=64):
     """
     _check(image_shape)
     inputs = keras.Input(image_shape, name="images")
-    x = layers.LeakyReLU(0.2)(SpectralNormalization(layers.Conv2D(64, 4, strides=2, padding="same", **_WEIGHTS))(inputs))
-    x = SpectralNormalization(layers.Conv2D(128, 4, strides=2, padding="same", **_WEIGHTS))(x)
+    x = layers.LeakyReLU(0.2)(
+        SpectralNormalization(
+            layers.Conv2D(64, 4, strides=2, padding="same", **_WEIGHTS)
+        )(inputs)
+    )
+    x = SpectralNormalization(
+        layers.Conv2D(128, 4, strides=2, padding="same", **_WEIGHTS)
+    )(x)
     x = layers.Flatten()(layers.LeakyReLU(0.2)(BatchNormalization()(x)))
-    x = layers.LeakyReLU(0.2)(BatchNormalization()(SpectralNormalization(layers.Dense(1024, **_WEIGHTS))(x)))
-    heads = SpectralNormalization(layers.Dense(2 * latent_dim, dtype="float32", **_WEIGHTS), dtype="float32", name="heads")(x)
+    x = layers.LeakyReLU(0.2)(
+        BatchNormalization()(SpectralNormalization(layers.Dense(1024, **_WEIGHTS))(x))
+    )
+    heads = SpectralNormalization(
+        layers.Dense(2 * latent_dim, dtype="float32", **_WEIGHTS),
+        dtype="float32",
+        name="heads",
+    )(x)
     log_var = 2.0 * keras.ops.log(keras.ops.softplus(heads[:, latent_dim:]) + 1e-6)
     return keras.Model(inputs, [heads[:, :latent_dim], log_var], name="encoder")
 
@@ -36,10 +48,26 @@ def infogan_decoder(image_shape, latent_dim=64, heads=("sigmoid",)):
     height, width, channels = image_shape
     inputs = keras.Input((latent_dim,), name="z")
     x = layers.ReLU()(BatchNormalization()(layers.Dense(1024, **_WEIGHTS)(inputs)))
-    x = layers.ReLU()(BatchNormalization()(layers.Dense(128 * (height // 4) * (width // 4), **_WEIGHTS)(x)))
+    x = layers.ReLU()(
+        BatchNormalization()(
+            layers.Dense(128 * (height // 4) * (width // 4), **_WEIGHTS)(x)
+        )
+    )
     x = layers.Reshape((height // 4, width // 4, 128))(x)
-    x = layers.ReLU()(BatchNormalization()(layers.Conv2DTranspose(64, 4, strides=2, padding="same", **_WEIGHTS)(x)))
-    x = layers.Conv2DTranspose(channels * len(heads), 4, strides=2, padding="same", dtype="float32", name="image", **_WEIGHTS)(x)
+    x = layers.ReLU()(
+        BatchNormalization()(
+            layers.Conv2DTranspose(64, 4, strides=2, padding="same", **_WEIGHTS)(x)
+        )
+    )
+    x = layers.Conv2DTranspose(
+        channels * len(heads),
+        4,
+        strides=2,
+        padding="same",
+        dtype="float32",
+        name="image",
+        **_WEIGHTS,
+    )(x)
     return keras.Model(inputs, activated(x, heads), name="decoder")
 
 
@@ -52,26 +80,51 @@ def wae_encoder(image_shape, latent_dim=64):
     _check(image_shape, 64)
     inputs = x = keras.Input(image_shape, name="images")
     for width, strides in ((128, 1), (256, 2), (512, 2), (1024, 2)):
-        x = layers.ReLU()(BatchNormalization()(layers.Conv2D(width, 5, strides=strides, padding="same")(x)))
+        x = layers.ReLU()(
+            BatchNormalization()(
+                layers.Conv2D(width, 5, strides=strides, padding="same")(x)
+            )
+        )
     x = layers.Flatten()(x)
-    mean, log_sd = (layers.Dense(latent_dim, dtype="float32", name=name)(x) for name in ("mean", "log_sd"))
-    return keras.Model(inputs, [mean, layers.Rescaling(2.0, dtype="float32", name="log_var")(log_sd)], name="encoder")
+    mean, log_sd = (
+        layers.Dense(latent_dim, dtype="float32", name=name)(x)
+        for name in ("mean", "log_sd")
+    )
+    return keras.Model(
+        inputs,
+        [mean, layers.Rescaling(2.0, dtype="float32", name="log_var")(log_sd)],
+        name="encoder",
+    )
 
 
 def wae_decoder(image_shape, latent_dim=64, heads=("sigmoid",)):
     """Decoder: z (batch, latent_dim) -> parameters (batch, 64, 64, channels x heads), float32."""
     _check(image_shape, 64)
     inputs = keras.Input((latent_dim,), name="z")
-    x = layers.Reshape((8, 8, 1024))(layers.Dense(8 * 8 * 1024, activation="relu")(inputs))
+    x = layers.Reshape((8, 8, 1024))(
+        layers.Dense(8 * 8 * 1024, activation="relu")(inputs)
+    )
     for width in (512, 256, 128):
-        x = layers.ReLU()(BatchNormalization()(layers.Conv2DTranspose(width, 5, strides=2, padding="same")(x)))
-    x = layers.Conv2DTranspose(image_shape[-1] * len(heads), 5, padding="same", dtype="float32", name="image")(x)
+        x = layers.ReLU()(
+            BatchNormalization()(
+                layers.Conv2DTranspose(width, 5, strides=2, padding="same")(x)
+            )
+        )
+    x = layers.Conv2DTranspose(
+        image_shape[-1] * len(heads), 5, padding="same", dtype="float32", name="image"
+    )(x)
     return keras.Model(inputs, activated(x, heads), name="decoder")
 
 
 def _check(image_shape, side=None):
     height, width, _ = image_shape
     if side and (height, width) != (side, side):
-        raise InputError(f"received images of {height}x{width}, this network takes {side}x{side}: resize pictures with --side {side}, pad other images with --pad {side}")
+        raise InputError(
+            f"received images of {height}x{width}, this network takes {side}x{side}:"
+            f" resize pictures with --side {side}, pad other images with --pad {side}"
+        )
     if height % 4 or width % 4:
-        raise InputError(f"received images of {height}x{width}, this network takes sides that 4 divides: pad them with --pad {-(-max(height, width) // 4) * 4}")
+        raise InputError(
+            f"received images of {height}x{width}, this network takes sides that 4"
+            f" divides: pad them with --pad {-(-max(height, width) // 4) * 4}"
+        )

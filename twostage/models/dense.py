@@ -16,7 +16,9 @@ class Dense(layers.Dense):
     def call(self, inputs, training=False):
         if not training or keras.backend.backend() != "tensorflow":
             return super().call(inputs, training=training)
-        outputs = ops.squeeze(ops.matmul(ops.expand_dims(inputs, 0), ops.expand_dims(self.kernel, 0)), 0)
+        outputs = ops.squeeze(
+            ops.matmul(ops.expand_dims(inputs, 0), ops.expand_dims(self.kernel, 0)), 0
+        )
         outputs = ops.add(outputs, self.bias) if self.use_bias else outputs
         return outputs if self.activation is None else self.activation(outputs)
 
@@ -24,13 +26,19 @@ class Dense(layers.Dense):
 def dense_encoder(input_dim, width=1024, depth=3, latent_dim=None):
     """Encoder: vectors (batch, input_dim) -> (mean, log_var), each (batch, latent_dim); latent_dim is input_dim unless given."""
     inputs = keras.Input((input_dim,), name="vectors")
-    return keras.Model(inputs, gaussian_heads(_tower(inputs, width, depth), latent_dim or input_dim), name="encoder")
+    return keras.Model(
+        inputs,
+        gaussian_heads(_tower(inputs, width, depth), latent_dim or input_dim),
+        name="encoder",
+    )
 
 
 def dense_decoder(output_dim, width=1024, depth=3, latent_dim=None):
     """Decoder: u (batch, latent_dim) -> mean vectors (batch, output_dim), float32, unbounded."""
     inputs = keras.Input((latent_dim or output_dim,), name="u")
-    outputs = layers.Dense(output_dim, dtype="float32", name="vectors")(_tower(inputs, width, depth))
+    outputs = layers.Dense(output_dim, dtype="float32", name="vectors")(
+        _tower(inputs, width, depth)
+    )
     return keras.Model(inputs, outputs, name="decoder")
 
 

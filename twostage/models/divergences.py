@@ -35,15 +35,27 @@ class MaximumMeanDiscrepancy(keras.layers.Layer):
 
     def call(self, mean, log_var, z):
         count = ops.cast(ops.shape(z)[0], "float32")
-        prior = keras.random.normal(ops.shape(z), dtype="float32", seed=self.seed_generator)
+        prior = keras.random.normal(
+            ops.shape(z), dtype="float32", seed=self.seed_generator
+        )
         pairs = count * (count - 1.0)
-        within = sum((ops.sum(self._kernel(x, x)) - count * len(self.SCALES)) / pairs for x in (z, prior))  # a row with itself has kernel 1 a scale
+        within = sum(
+            (ops.sum(self._kernel(x, x)) - count * len(self.SCALES)) / pairs
+            for x in (z, prior)
+        )  # a row with itself has kernel 1 a scale
         value = within - 2.0 * ops.sum(self._kernel(z, prior)) / count**2
         return ops.broadcast_to(ops.reshape(value, (1, 1)), (ops.shape(z)[0], 1))
 
     def _kernel(self, x, y):
-        squared = ops.maximum(ops.sum(x**2, 1)[:, None] + ops.sum(y**2, 1) - 2.0 * ops.matmul(x, ops.transpose(y)), 0.0)
-        return sum(c / (c + squared) for c in (2.0 * x.shape[-1] * s for s in self.SCALES))
+        squared = ops.maximum(
+            ops.sum(x**2, 1)[:, None]
+            + ops.sum(y**2, 1)
+            - 2.0 * ops.matmul(x, ops.transpose(y)),
+            0.0,
+        )
+        return sum(
+            c / (c + squared) for c in (2.0 * x.shape[-1] * s for s in self.SCALES)
+        )
 
     def get_config(self):
         return {"seed": self.seed, "name": self.name}

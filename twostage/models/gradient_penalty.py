@@ -21,7 +21,9 @@ class GradientPenalty:
 
     def __call__(self, decoder, z, training=False):
         def total(z):
-            return ops.sum(ops.square(ops.cast(decoder(z, training=training), "float32")))
+            return ops.sum(
+                ops.square(ops.cast(decoder(z, training=training), "float32"))
+            )
 
         return self.weight * ops.mean(ops.square(_gradient(total, z, decoder)))
 
@@ -35,7 +37,10 @@ class GradientPenalty:
 
 def _gradient(function, z, decoder):
     """d function / dz. What the decoder's layers would note down, such as moving averages, is dropped: the step has called them once already."""
-    values = [(variable, ops.convert_to_tensor(variable.value)) for variable in decoder.variables]
+    values = [
+        (variable, ops.convert_to_tensor(variable.value))
+        for variable in decoder.variables
+    ]
 
     def pure(z):
         with keras.StatelessScope(state_mapping=values):
@@ -52,4 +57,7 @@ def _gradient(function, z, decoder):
             tape.watch(z)
             value = pure(z)
         return tape.gradient(value, z)
-    raise RuntimeError(f"received the backend {keras.backend.backend()}, the gradient penalty needs TensorFlow's or JAX's")
+    raise RuntimeError(
+        f"received the backend {keras.backend.backend()}, the gradient penalty needs"
+        " TensorFlow's or JAX's"
+    )

@@ -12,7 +12,9 @@ KERNELS = {32: 4, 64: 5}  # MNIST (padded) and CIFAR-10; CelebA
 WIDTHS = (128, 256, 512, 1024)
 
 
-def rae_encoder(image_shape, latent_dim=128, variational=False, wrap=lambda layer: layer):
+def rae_encoder(
+    image_shape, latent_dim=128, variational=False, wrap=lambda layer: layer
+):
     """Encoder: images (batch, side, side, channels), float in [0, 1] -> z (batch, latent_dim); with `variational`, (mean, log_var).
 
     Args:
@@ -34,11 +36,19 @@ def rae_encoder(image_shape, latent_dim=128, variational=False, wrap=lambda laye
     mean = wrap(layers.Dense(latent_dim, dtype="float32", name="mean"))(x)
     if not variational:
         return keras.Model(inputs, mean, name="encoder")
-    log_sd = layers.Activation("tanh", dtype="float32")(layers.Dense(latent_dim, dtype="float32", name="log_sd")(x))
-    return keras.Model(inputs, [mean, layers.Rescaling(2.0 * 5.0, dtype="float32", name="log_var")(log_sd)], name="encoder")
+    log_sd = layers.Activation("tanh", dtype="float32")(
+        layers.Dense(latent_dim, dtype="float32", name="log_sd")(x)
+    )
+    return keras.Model(
+        inputs,
+        [mean, layers.Rescaling(2.0 * 5.0, dtype="float32", name="log_var")(log_sd)],
+        name="encoder",
+    )
 
 
-def rae_decoder(image_shape, latent_dim=128, heads=("sigmoid",), wrap=lambda layer: layer, l2=0.0):
+def rae_decoder(
+    image_shape, latent_dim=128, heads=("sigmoid",), wrap=lambda layer: layer, l2=0.0
+):
     """Decoder: z (batch, latent_dim) -> parameters (batch, side, side, channels x heads), float32.
 
     `wrap` as for the encoder, but the transposed convolutions only; `l2` weighs the squares of their kernels and, at side 64, of the dense layer's (RAE-L2).
@@ -49,18 +59,34 @@ def rae_decoder(image_shape, latent_dim=128, heads=("sigmoid",), wrap=lambda lay
     x = layers.Dense(8 * 8 * 1024, **(regularizer if large else {}))(inputs)
     x = layers.Reshape((8, 8, 1024))(x)
     for width in (512, 256, 128)[: 3 if large else 2]:
-        x = wrap(Conv2DTranspose(width, kernel, strides=2, padding="same", **regularizer))(x)
+        x = wrap(
+            Conv2DTranspose(width, kernel, strides=2, padding="same", **regularizer)
+        )(x)
         x = layers.ReLU()(_norm()(x))
-    x = wrap(Conv2DTranspose(image_shape[-1] * len(heads), kernel, padding="same", dtype="float32", name="image", **regularizer))(x)
+    x = wrap(
+        Conv2DTranspose(
+            image_shape[-1] * len(heads),
+            kernel,
+            padding="same",
+            dtype="float32",
+            name="image",
+            **regularizer,
+        )
+    )(x)
     return keras.Model(inputs, activated(x, heads), name="decoder")
 
 
 def _norm():
-    return BatchNormalization(momentum=0.99, epsilon=1e-3)  # the defaults of TensorFlow, which the code has
+    return BatchNormalization(
+        momentum=0.99, epsilon=1e-3
+    )  # the defaults of TensorFlow, which the code has
 
 
 def _kernel(image_shape):
     height, width, _ = image_shape
     if height != width or height not in KERNELS:
-        raise InputError(f"received images of {height}x{width}, these networks take 32x32 or 64x64: pad them with --pad 32 or --pad 64, or resize pictures with --side 64")
+        raise InputError(
+            f"received images of {height}x{width}, these networks take 32x32 or 64x64:"
+            " pad them with --pad 32 or --pad 64, or resize pictures with --side 64"
+        )
     return KERNELS[height]

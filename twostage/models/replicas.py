@@ -16,10 +16,14 @@ def check_replicas(strategy, x, batch_size=None, validation_split=0.0):
         return
     sizes = _batch_sizes(x, batch_size, validation_split)
     if any(size is None or size % replicas for size in sizes):
-        shown = ", ".join("unknown size" if size is None else str(size) for size in dict.fromkeys(sizes))
+        shown = ", ".join(
+            "unknown size" if size is None else str(size)
+            for size in dict.fromkeys(sizes)
+        )
         raise ValueError(
-            f"received batches of {shown} examples on {replicas} replicas, expected each to divide by {replicas}: choose such a batch_size and "
-            "drop the last rows, or batch(size, drop_remainder=True) in a tf.data.Dataset"
+            f"received batches of {shown} examples on {replicas} replicas, expected"
+            f" each to divide by {replicas}: choose such a batch_size and drop the last"
+            " rows, or batch(size, drop_remainder=True) in a tf.data.Dataset"
         )
 
 

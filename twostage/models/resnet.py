@@ -17,16 +17,33 @@ def check_image_shape(shape):
     """Raises `InputError` unless `shape` = (height, width, channels) suits the ResNet; the message names the padding that would."""
     height, width, channels = shape
     if channels not in (1, 3):
-        raise InputError(f"received images with {channels} channels, the ResNet takes 1 or 3: convert them to grey or RGB")
+        raise InputError(
+            f"received images with {channels} channels, the ResNet takes 1 or 3:"
+            " convert them to grey or RGB"
+        )
     if height == width and height in SIDES:
         return
     fitting = [side for side in SIDES if side >= max(height, width)]
-    mend = f"pad them with --pad {fitting[0]}" if fitting else f"make them at most {SIDES[-1]} pixels wide and high with --side"
-    raise InputError(f"received images of {height}x{width}, the ResNet takes squares of side {', '.join(map(str, SIDES))}: {mend}")
+    mend = (
+        f"pad them with --pad {fitting[0]}"
+        if fitting
+        else f"make them at most {SIDES[-1]} pixels wide and high with --side"
+    )
+    raise InputError(
+        f"received images of {height}x{width}, the ResNet takes squares of side"
+        f" {', '.join(map(str, SIDES))}: {mend}"
+    )
 
 
 def resnet_encoder(
-    image_shape, latent_dim=64, num_scale=3, block_per_scale=1, base_dim=32, fc_dim=512, pooling="average", l2=0.0
+    image_shape,
+    latent_dim=64,
+    num_scale=3,
+    block_per_scale=1,
+    base_dim=32,
+    fc_dim=512,
+    pooling="average",
+    l2=0.0,
 ):
     """Encoder: images (batch, side, side, channels), float in [0, 1] -> (mean, log_var), each (batch, latent_dim).
 
@@ -45,17 +62,35 @@ def resnet_encoder(
     """
     check_image_shape(image_shape)
     if pooling not in ("average", "flatten"):
-        raise InputError(f"received pooling {pooling!r}, expected 'average' or 'flatten'")
+        raise InputError(
+            f"received pooling {pooling!r}, expected 'average' or 'flatten'"
+        )
     if image_shape[0] < 2 ** (num_scale - 1):
-        raise InputError(f"received num_scale {num_scale} for side {image_shape[0]}: at most {int(math.log2(image_shape[0])) + 1} fit")
+        raise InputError(
+            f"received num_scale {num_scale} for side {image_shape[0]}: at most"
+            f" {int(math.log2(image_shape[0])) + 1} fit"
+        )
     inputs = keras.Input(image_shape, name="images")
     x = Conv2D(base_dim, 3, padding="same")(inputs)
     for scale in range(num_scale):
         width = base_dim * 2**scale
         x = _scale_block(x, width, block_per_scale)
-        if scale < num_scale - 1:  # the paper's figure also halves after the last scale; the code does not
-            x = Conv2D(2 * width, 3, strides=2, padding="same", kernel_regularizer=_l2(l2), name=f"down_{scale}")(x)
-    x = layers.GlobalAveragePooling2D()(x) if pooling == "average" else layers.Flatten()(x)
+        if (
+            scale < num_scale - 1
+        ):  # the paper's figure also halves after the last scale; the code does not
+            x = Conv2D(
+                2 * width,
+                3,
+                strides=2,
+                padding="same",
+                kernel_regularizer=_l2(l2),
+                name=f"down_{scale}",
+            )(x)
+    x = (
+        layers.GlobalAveragePooling2D()(x)
+        if pooling == "average"
+        else layers.Flatten()(x)
+    )
     h = x
     for _ in range(2):
         h = layers.Dense(fc_dim)(layers.ReLU()(h))
@@ -63,7 +98,15 @@ def resnet_encoder(
     return keras.Model(inputs, gaussian_heads(x, latent_dim), name="encoder")
 
 
-def resnet_decoder(image_shape, latent_dim=64, block_per_scale=1, base_dim=32, l2=0.0, heads=("sigmoid",), scale_l2=0.0):
+def resnet_decoder(
+    image_shape,
+    latent_dim=64,
+    block_per_scale=1,
+    base_dim=32,
+    l2=0.0,
+    heads=("sigmoid",),
+    scale_l2=0.0,
+):
     """Decoder: z (batch, latent_dim) -> parameters of the likelihood (batch, side, side, channels x heads), float32; the mean images, in [0, 1], with one sigmoid head.
 
     It starts at 2x2 whatever the encoder's number of scales; widths double from `base_dim` at the full side to at most 1024.
@@ -76,9 +119,18 @@ def resnet_decoder(image_shape, latent_dim=64, block_per_scale=1, base_dim=32, l
     x = layers.Dense(2 * 2 * widths[0])(inputs)
     x = layers.Reshape((2, 2, widths[0]))(x)  # (batch, 2, 2, widths[0])
     for i, width in enumerate(widths[1:]):
-        x = Conv2DTranspose(width, 3, strides=2, padding="same", kernel_regularizer=_l2(l2), name=f"up_{i}")(x)
+        x = Conv2DTranspose(
+            width,
+            3,
+            strides=2,
+            padding="same",
+            kernel_regularizer=_l2(l2),
+            name=f"up_{i}",
+        )(x)
         x = _scale_block(x, width, block_per_scale, scale_l2)
-    x = Conv2D(image_shape[-1] * len(heads), 3, padding="same", dtype="float32", name="image")(x)
+    x = Conv2D(
+        image_shape[-1] * len(heads), 3, padding="same", dtype="float32", name="image"
+    )(x)
     return keras.Model(inputs, activated(x, heads), name="decoder")
 
 
@@ -87,7 +139,10 @@ def activated(x, heads):
     if len(heads) == 1:
         return layers.Activation(heads[0], dtype="float32")(x)
     width = x.shape[-1] // len(heads)
-    blocks = [layers.Activation(head, dtype="float32")(x[..., i * width : (i + 1) * width]) for i, head in enumerate(heads)]
+    blocks = [
+        layers.Activation(head, dtype="float32")(x[..., i * width : (i + 1) * width])
+        for i, head in enumerate(heads)
+    ]
     return layers.Concatenate(dtype="float32")(blocks)
 
 
@@ -104,7 +159,9 @@ def _scale_block(x, width, blocks, l2=0.0):
         h = x
         for _ in range(2):
             h = convolution()(layers.ReLU()(BatchNormalization()(h)))
-        x = layers.Add()([h, convolution()(x)])  # the shortcut is a 3x3 convolution, always
+        x = layers.Add()(
+            [h, convolution()(x)]
+        )  # the shortcut is a 3x3 convolution, always
     return x
 
 

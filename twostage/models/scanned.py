@@ -11,7 +11,13 @@ def scanned(model):
     It takes up to `model.steps_per_execution` batches from the iterator and scans over them in one program; fewer, or smaller ones, at an epoch's end are another.
     Under a distribution Keras's own is left in place: None.
     """
-    if keras.backend.backend() != "jax" or model.steps_per_execution == 1 or model.run_eagerly or not model.jit_compile or keras.distribution.distribution():
+    if (
+        keras.backend.backend() != "jax"
+        or model.steps_per_execution == 1
+        or model.run_eagerly
+        or not model.jit_compile
+        or keras.distribution.distribution()
+    ):
         return None
     import jax
 
@@ -19,7 +25,10 @@ def scanned(model):
 
     def step(state, batch):
         logs, after = model.train_step(state, batch)
-        return tree(lambda new, old: jax.numpy.asarray(new, old.dtype), after, state), logs  # a Python number's type would not be the array's
+        return (
+            tree(lambda new, old: jax.numpy.asarray(new, old.dtype), after, state),
+            logs,
+        )  # a Python number's type would not be the array's
 
     def many(state, batches):
         state, logs = jax.lax.scan(step, state, batches)
@@ -31,8 +40,12 @@ def scanned(model):
         batches = list(itertools.islice(iterator, model.steps_per_execution))
         if not batches:
             raise StopIteration
-        for _, alike in itertools.groupby(batches, key=lambda batch: str(tree(lambda each: each.shape, batch))):
-            logs, state = compiled(state, tree(lambda *each: jax.numpy.stack(each), *alike))
+        for _, alike in itertools.groupby(
+            batches, key=lambda batch: str(tree(lambda each: each.shape, batch))
+        ):
+            logs, state = compiled(
+                state, tree(lambda *each: jax.numpy.stack(each), *alike)
+            )
         return logs, state
 
     return execute

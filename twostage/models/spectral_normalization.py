@@ -21,14 +21,25 @@ class SpectralNormalization(keras.layers.Wrapper):
     def __init__(self, layer, iterations=1, **kwargs):
         super().__init__(layer, **kwargs)
         if not isinstance(layer, (layers.Dense, layers.Conv2D, layers.Conv2DTranspose)):
-            raise ValueError(f"Received a layer of type {type(layer).__name__}, expected Dense, Conv2D or Conv2DTranspose.")
+            raise ValueError(
+                f"Received a layer of type {type(layer).__name__}, expected Dense,"
+                " Conv2D or Conv2DTranspose."
+            )
         self.iterations = int(iterations)
 
     def build(self, input_shape=None):
         super().build(input_shape)
         width = self.layer.kernel.shape[-1]
         initializer = keras.initializers.RandomNormal(seed=0)
-        self.vector = self.add_weight(name="vector", shape=(width,), initializer=initializer, trainable=False, dtype="float32", autocast=False, aggregation="mean")
+        self.vector = self.add_weight(
+            name="vector",
+            shape=(width,),
+            initializer=initializer,
+            trainable=False,
+            dtype="float32",
+            autocast=False,
+            aggregation="mean",
+        )
 
     def call(self, inputs, training=False):
         kernel, layer = ops.convert_to_tensor(self.layer.kernel), self.layer
@@ -40,15 +51,32 @@ class SpectralNormalization(keras.layers.Wrapper):
             self.vector.assign(v)
         u = _unit(ops.matmul(fixed, v))
         sigma = ops.sum(u * ops.matmul(matrix, _unit(v)))
-        kernel = ops.cast(kernel, self.compute_dtype) / ops.cast(sigma, self.compute_dtype)
+        kernel = ops.cast(kernel, self.compute_dtype) / ops.cast(
+            sigma, self.compute_dtype
+        )
         x = ops.cast(inputs, layer.compute_dtype)
         kernel = ops.cast(kernel, layer.compute_dtype)
         if isinstance(layer, layers.Dense):
             x = ops.matmul(x, kernel)
         elif isinstance(layer, layers.Conv2DTranspose):
-            x = ops.conv_transpose(x, kernel, layer.strides, layer.padding, layer.output_padding, layer.data_format, layer.dilation_rate)
+            x = ops.conv_transpose(
+                x,
+                kernel,
+                layer.strides,
+                layer.padding,
+                layer.output_padding,
+                layer.data_format,
+                layer.dilation_rate,
+            )
         else:
-            x = ops.conv(x, kernel, layer.strides, layer.padding, layer.data_format, layer.dilation_rate)
+            x = ops.conv(
+                x,
+                kernel,
+                layer.strides,
+                layer.padding,
+                layer.data_format,
+                layer.dilation_rate,
+            )
         if layer.use_bias:
             x = x + ops.cast(layer.bias, x.dtype)
         return layer.activation(x)
