@@ -1,8 +1,10 @@
-"""What the default callbacks cost: `python benchmarks/callback_cost.py --preset cifar10 --data cifar10.npz`.
+"""What the default callbacks cost: `python benchmarks/callback_cost.py --preset cifar10
+--data cifar10.npz`.
 
-Stage 1 trains in one process, by turns bare, with ComputedGamma alone, and with all that `train_stage1.py` has at work, checkpoints included. Printed:
-seconds a step of each, the differences with their standard errors, the time of the hooks at an epoch's end, and what both come to in one epoch of
-the whole data set.
+Stage 1 trains in one process, by turns bare, with ComputedGamma alone, and with all
+that `train_stage1.py` has at work, checkpoints included. Printed: seconds a step of
+each, the differences with their standard errors, the time of the hooks at an epoch's
+end, and what both come to in one epoch of the whole data set.
 """
 
 import argparse

@@ -1,8 +1,10 @@
-"""Stage 2 of several runs on the same stage 1: `python benchmarks/compare_stage2.py RUN [RUN ...]`.
+"""Stage 2 of several runs on the same stage 1: `python benchmarks/compare_stage2.py RUN
+[RUN ...]`.
 
-For each: gamma_z, the epoch in which its floor first bound, the negative evidence bound (kappa 1) on latents drawn afresh, and the
-energy distance of 2,000 sampled latents to 2,000 of the aggregate posterior, for the three ways to sample and for z ~ N(0, I) (stage 1
-alone). The distance of two halves of the posterior itself is the noise level.
+For each: gamma_z, the epoch in which its floor first bound, the negative evidence bound
+(kappa 1) on latents drawn afresh, and the energy distance of 2,000 sampled latents to
+2,000 of the aggregate posterior, for the three ways to sample and for z ~ N(0, I)
+(stage 1 alone). The distance of two halves of the posterior itself is the noise level.
 """
 
 import argparse
@@ -22,7 +24,9 @@ N = 2_000
 
 
 def energy_distance(a, b):
-    """2 E|a - b| - E|a - a'| - E|b - b'| (Szekely & Rizzo), in the latents' units; 0 for equal laws. Unbiased."""
+    """2 E|a - b| - E|a - a'| - E|b - b'| (Szekely & Rizzo), in the latents' units; 0
+    for equal laws. Unbiased.
+    """
     within = lambda x: cdist(x, x).sum() / (len(x) * (len(x) - 1))  # noqa: E731
     return 2 * cdist(a, b).mean() - within(a) - within(b)
 

@@ -1,7 +1,12 @@
-"""Seconds between two epochs of `fit` on TensorFlow, as Keras feeds a PyDataset and as our batches are fed: `taskset -c 0 python benchmarks/epoch_gap.py [--epochs 50] [--seconds 4]`.
+"""Seconds between two epochs of `fit` on TensorFlow, as Keras feeds a PyDataset and as
+our batches are fed: `taskset -c 0 python benchmarks/epoch_gap.py [--epochs 50]
+[--seconds 4]`.
 
-At an epoch's end the data's iterator is let go, and with it the thread that tunes its buffers. Now and then this thread does not notice, and sleeps on until it would have tuned again: longer and longer
-the longer the epoch has lasted, up to a minute; training stands still meanwhile. Both sides run at once, each in a process of its own, on a model that does nothing but wait.
+At an epoch's end the data's iterator is let go, and with it the thread that tunes its
+buffers. Now and then this thread does not notice, and sleeps on until it would have
+tuned again: longer and longer the longer the epoch has lasted, up to a minute; training
+stands still meanwhile. Both sides run at once, each in a process of its own, on a model
+that does nothing but wait.
 """
 
 import argparse

@@ -1,7 +1,9 @@
-"""Which latents come alive, and when: `python benchmarks/first_epochs.py --preset mnist --data mnist.npz --epochs 5 --out docs/latents`.
+"""Which latents come alive, and when: `python benchmarks/first_epochs.py --preset mnist
+--data mnist.npz --epochs 5 --out docs/latents`.
 
-Trains stage 1 and draws E[sigma^2] of each latent, like Figures 6 and 7 of Asperti & Trentin: OUT_first_epoch.png over the steps of the
-first epoch, OUT_first_epochs.png over all of them. The records themselves go to OUT.npz.
+Trains stage 1 and draws E[sigma^2] of each latent, like Figures 6 and 7 of Asperti &
+Trentin: OUT_first_epoch.png over the steps of the first epoch, OUT_first_epochs.png
+over all of them. The records themselves go to OUT.npz.
 """
 
 import argparse

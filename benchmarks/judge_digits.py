@@ -1,7 +1,10 @@
-"""A classifier's verdict on a digits run: `python benchmarks/judge_digits.py --run runs/digits`.
+"""A classifier's verdict on a digits run: `python benchmarks/judge_digits.py --run
+runs/digits`.
 
-A scikit-learn perceptron of 256 units, trained on the real training digits, judges 1,000 samples of the SavedModel, of both stages and of
-stage 1 alone: the share of which it is more than 90 % sure, and the share of each class. Real held-out digits are the yardstick.
+A scikit-learn perceptron of 256 units, trained on the real training digits, judges
+1,000 samples of the SavedModel, of both stages and of
+stage 1 alone: the share of which it is more than 90 % sure, and the share of each
+class. Real held-out digits are the yardstick.
 """
 
 import argparse
@@ -13,7 +16,9 @@ from twostage import data, export
 
 
 def classifier():
-    """A perceptron fitted to the training digits, its accuracy on the held-out ones, and those."""
+    """A perceptron fitted to the training digits, its accuracy on the held-out ones,
+    and those.
+    """
     (train, labels), (test, truth) = data.load("digits"), data.load("digits", "test")
     model = MLPClassifier((256,), max_iter=400, random_state=0).fit(flat(train), labels)
     return model, (model.predict(flat(test)) == truth).mean(), test

@@ -1,13 +1,17 @@
-"""Kills both stages at random moments, resumes, and asks whether the end is that of a run which nobody touched, bit for bit.
+"""Kills both stages at random moments, resumes, and asks whether the end is that of a
+run which nobody touched, bit for bit.
 
     python benchmarks/kill_and_resume.py --random 45 --aimed 5 --out kills
     KERAS_BACKEND=jax python benchmarks/kill_and_resume.py --out kills_jax
 
-Each trial starts the job anew in a folder of its own, ends it by one SIGKILL, resumes it by the commands of the README and compares: weights,
-optimiser, seeds, metrics, history (without times) and callbacks' state of both stages' last checkpoints, and 64 samples of the SavedModel.
-`--random` kills come at times uniform over the unbroken job. `--aimed` kills each come inside one of the narrow places: a checkpoint being written
-(twice as many, in either stage), latents being encoded, the start of stage 2, the SavedModel being written. What a kill hit is read from what it
-left, not from what was aimed at. Ends with status 1 if one resume differs or is lost.
+Each trial starts the job anew in a folder of its own, ends it by one SIGKILL, resumes
+it by the commands of the README and compares: weights, optimiser, seeds, metrics,
+history (without times) and callbacks' state of both stages' last checkpoints, and 64
+samples of the SavedModel. `--random` kills come at times uniform over the unbroken job.
+`--aimed` kills each come inside one of the narrow places: a checkpoint being written
+(twice as many, in either stage), latents being encoded, the start of stage 2, the
+SavedModel being written. What a kill hit is read from what it left, not from what was
+aimed at. Ends with status 1 if one resume differs or is lost.
 """
 
 import argparse

@@ -1,6 +1,8 @@
-"""Preparation of a folder of aligned CelebA JPEGs (crop 128, bilinear to 64) against a plain Pillow loop in one process, on the same files, alternately.
+"""Preparation of a folder of aligned CelebA JPEGs (crop 128, bilinear to 64) against a
+plain Pillow loop in one process, on the same files, alternately.
 
-`python benchmarks/prepare_images.py FOLDER [--rounds 5]` prints images a second of both in each round, the ratio, and this process's memory at its highest.
+`python benchmarks/prepare_images.py FOLDER [--rounds 5]` prints images a second of both
+in each round, the ratio, and this process's memory at its highest.
 """
 
 import argparse

@@ -1,6 +1,9 @@
-"""Images a second from the SavedModel against `decoder.predict` and PyTorch, by turns, at batch 1 and 256: `python benchmarks/sampling_speed.py [--torch-python PYTHON]`.
+"""Images a second from the SavedModel against `decoder.predict` and PyTorch, by turns,
+at batch 1 and 256: `python benchmarks/sampling_speed.py [--torch-python PYTHON]`.
 
-CIFAR-10's networks with random weights. `decode`: latents to images. `sample`: both stages and their noise, which `predict` has no word for. Then the time from a process's start to its first sample.
+CIFAR-10's networks with random weights. `decode`: latents to images. `sample`: both
+stages and their noise, which `predict` has no word for. Then the time from a process's
+start to its first sample.
 """
 
 import argparse

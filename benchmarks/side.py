@@ -8,7 +8,8 @@ from pathlib import Path
 
 
 class Side:
-    """A process that sleeps until it is asked. Its first line, once it is ready, is `greeting`.
+    """A process that sleeps until it is asked. Its first line, once it is ready, is
+    `greeting`.
 
     Args:
         name: Begins with the framework's name.

@@ -1,7 +1,10 @@
-"""What `fit` costs beside the arithmetic in stage 2, whose steps are small: `KERAS_BACKEND=jax python benchmarks/stage2_overhead.py [--width 2048]`.
+"""What `fit` costs beside the arithmetic in stage 2, whose steps are small:
+`KERAS_BACKEND=jax python benchmarks/stage2_overhead.py [--width 2048]`.
 
-By turns: an epoch as `train_stage2.py` does it (fresh latents, computed gamma, checkpoint at its end), and as many calls of the bare compiled training step on one batch. Printed: milliseconds a
-step of both and their ratio, each round and as the median.
+By turns: an epoch as `train_stage2.py` does it (fresh latents, computed gamma,
+checkpoint at its end), and as many calls of the bare compiled training step on one
+batch. Printed: milliseconds a step of both and their ratio, each round and as the
+median.
 """
 
 import argparse

@@ -1,4 +1,6 @@
-"""The yardstick: the same networks, losses and training step in PyTorch, written as its users write them. An extra, never a dependency: pip install torch."""
+"""The yardstick: the same networks, losses and training step in PyTorch, written as its
+users write them. An extra, never a dependency: pip install torch.
+"""
 
 import math
 
@@ -119,7 +121,9 @@ class DenseDecoder(nn.Sequential):
 
 
 def loss(encoder, decoder, x, gamma):
-    """Nats an example: S / (2 gamma^2) + D log gamma + (D / 2) log 2 pi + KL; and the batch's mean squared error."""
+    """Nats an example: S / (2 gamma^2) + D log gamma + (D / 2) log 2 pi + KL; and the
+    batch's mean squared error.
+    """
     mean, log_sd = (head.float() for head in encoder(x))
     z = mean + torch.exp(log_sd) * torch.randn_like(mean)
     squared = functional.mse_loss(decoder(z).float(), x, reduction="sum") / len(x)

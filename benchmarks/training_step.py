@@ -1,7 +1,12 @@
-"""Seconds of a training step, ours on TensorFlow and JAX against the same in PyTorch, by turns: `python benchmarks/training_step.py --configuration cifar10 [--precision bfloat16]`.
+"""Seconds of a training step, ours on TensorFlow and JAX against the same in PyTorch,
+by turns: `python benchmarks/training_step.py --configuration cifar10 [--precision
+bfloat16]`.
 
-Each side is a process of its own, which trains so many steps when its turn comes and sleeps otherwise. PyTorch may live in another environment: --torch-python /path/to/python. Printed: each round,
-the medians, ours over the best PyTorch's, and what share that is of the machine's peak, the faster of a large convolution and a large matrix product in either framework.
+Each side is a process of its own, which trains so many steps when its turn comes and
+sleeps otherwise. PyTorch may live in another environment: --torch-python
+/path/to/python. Printed: each round, the medians, ours over the best PyTorch's, and
+what share that is of the machine's peak, the faster of a large convolution and a large
+matrix product in either framework.
 """
 
 import argparse
@@ -37,7 +42,9 @@ def data(configuration, count=10):
 
 
 def ours(configuration, precision, steps_per_execution):
-    """`train(steps)` -> seconds, by `fit` with our batches and rule; and seconds of the peak's operations."""
+    """`train(steps)` -> seconds, by `fit` with our batches and rule; and seconds of the
+    peak's operations.
+    """
     import keras
     import numpy as np
 

@@ -10,16 +10,19 @@ from .statistics import count_active
 class ActiveLatents(PosteriorWatcher):
     """Logs how many latents carry information, by three tests.
 
-    Adds `logs["active_latents"]`: E[sigma^2] < threshold (Asperti & Trentin call the others inactive);
-    `logs["active_latents_mu"]`: Var[mu] > 0.01; `logs["active_latents_kl"]`: KL > 0.01 nats. Where gamma^2 is below the true
-    error (rules `minimum`, `ratchet`), a latent that carries nothing settles at E[sigma^2] of about 0.8, the usual threshold:
-    look at the histogram beside the count.
+    Adds `logs["active_latents"]`: E[sigma^2] < threshold (Asperti & Trentin call the
+    others inactive); `logs["active_latents_mu"]`: Var[mu] > 0.01;
+    `logs["active_latents_kl"]`: KL > 0.01 nats. Where gamma^2 is below the true error
+    (rules `minimum`, `ratchet`), a latent that carries nothing settles at E[sigma^2] of
+    about 0.8, the usual threshold: look at the histogram beside the count.
 
     Args:
         data: Array of examples (N, ...), as the model is fitted on.
-        posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`: the model's own, see the package's docstring.
+        posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`:
+            the model's own, see the package's docstring.
         max_samples: Rows looked at, a fixed random subset.
-        freq: Looks after the first epoch and after every one that `freq` divides; the keys hold NaN between.
+        freq: Looks after the first epoch and after every one that `freq` divides; the
+            keys hold NaN between.
         threshold: On E[sigma^2], between 0 and 1.
 
     Example:
@@ -29,7 +32,8 @@ class ActiveLatents(PosteriorWatcher):
     ```
 
     Raises:
-        ValueError: bad arguments; when training begins, a model without a posterior to look at.
+        ValueError: bad arguments; when training begins, a model without a posterior to
+            look at.
     """
 
     keys = ("active_latents", "active_latents_mu", "active_latents_kl")

@@ -22,18 +22,23 @@ ADVICE = {
 
 @keras.saving.register_keras_serializable("callbacks")
 class CollapseAlarm(PosteriorWatcher):
-    """Warns, by name, of latents that died or blew up since the last look, and says what usually helps.
+    """Warns, by name, of latents that died or blew up since the last look, and says
+    what usually helps.
 
-    A latent has died where E[sigma^2] has come to `threshold` or above and was below it at an earlier look of this fit; latents that
-    never carried anything are no news. It has blown up where Var[mu] + E[sigma^2] is above `limit`, or no number.
+    A latent has died where E[sigma^2] has come to `threshold` or above and was below it
+    at an earlier look of this fit; latents that never carried anything are no news. It
+    has blown up where Var[mu] + E[sigma^2] is above `limit`, or no number.
 
-    Adds `logs["latents_died"]` and `logs["latents_blown_up"]`: how many are so at this look.
+    Adds `logs["latents_died"]` and `logs["latents_blown_up"]`: how many are so at this
+    look.
 
     Args:
         data: Array of examples (N, ...), as the model is fitted on.
-        posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`: the model's own, see the package's docstring.
+        posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`:
+            the model's own, see the package's docstring.
         max_samples: Rows looked at, a fixed random subset.
-        freq: Looks after the first epoch and after every one that `freq` divides; the keys hold NaN between.
+        freq: Looks after the first epoch and after every one that `freq` divides; the
+            keys hold NaN between.
         threshold: On E[sigma^2], between 0 and 1.
         limit: On the variance law, above 1.
 
@@ -44,7 +49,8 @@ class CollapseAlarm(PosteriorWatcher):
     ```
 
     Raises:
-        ValueError: bad arguments; when training begins, a model without a posterior to look at.
+        ValueError: bad arguments; when training begins, a model without a posterior to
+            look at.
     """
 
     keys = ("latents_died", "latents_blown_up")

@@ -25,29 +25,35 @@ RULES = {
 
 @keras.saving.register_keras_serializable("callbacks")
 class ComputedGamma(keras.callbacks.Callback):
-    """Sets the decoder's standard deviation gamma from the minibatches' mean squared error.
+    """Sets the decoder's standard deviation gamma from the minibatches' mean squared
+    error.
 
-    With g = gamma^2 and b the mean squared error of a minibatch (over batch, pixels and channels, in the training mode), after
-    every step: candidate = decay g + (1 - decay) b, then g <- min(g, candidate) if the rule is monotone, else candidate; the
-    next step uses it.
+    With g = gamma^2 and b the mean squared error of a minibatch (over batch, pixels and
+    channels, in the training mode), after
+    every step: candidate = decay g + (1 - decay) b, then g <- min(g, candidate) if the
+    rule is monotone, else candidate; the next step uses it.
 
     | rule      | decay | monotone | |
     |-----------|-------|----------|-|
-    | `minimum` | 0     | yes | running minimum of minibatch mse (Asperti & Trentin's text); ends below the true error, see docs |
+    | `minimum` | 0     | yes | running minimum of minibatch mse (Asperti & Trentin's
+    text); ends below the true error, see docs |
     | `ratchet` | 0.99  | yes | their released code |
     | `ema`     | 0.99  | no  | moving average, without bias |
     | `batch`   | 0     | no  | the last minibatch |
 
-    In a `twostage.VAE` the rule is part of the compiled step; the callback arms it when training begins, disarms it at the end
-    and is exact in every mode. In any other model it reads the minibatch's error at each batch's end: from a variable
-    `model.batch_mse` that the step assigns (exact), else from the Mean metric "mse" (within 2e-7 times the steps of the epoch, where
-    no minibatch's squared error is far below the others').
+    In a `twostage.VAE` the rule is part of the compiled step; the callback arms it when
+    training begins, disarms it at the end and is exact in every mode. In any other
+    model it reads the minibatch's error at each batch's end: from a variable
+    `model.batch_mse` that the step assigns (exact), else from the Mean metric "mse"
+    (within 2e-7 times the steps of the epoch, where no minibatch's squared error is far
+    below the others').
 
     Args:
         rule: One of the above.
         decay: Replaces the rule's own, 0 <= decay < 1.
-        floor: Least gamma. `None`: the model's own floor where its likelihood states one, else 0.0011, the rounding of 8-bit
-            images in [0, 1]. The first epoch in which it binds is logged as a warning.
+        floor: Least gamma. `None`: the model's own floor where its likelihood states
+            one, else 0.0011, the rounding of 8-bit images in [0, 1]. The first epoch in
+            which it binds is logged as a warning.
 
     Example:
 
@@ -58,8 +64,9 @@ class ComputedGamma(keras.callbacks.Callback):
     Requires: see the package's docstring. Adds `logs["gamma"]`, the value in force after the epoch, not a mean.
 
     Raises:
-        ValueError: an unknown rule or a bad decay or floor; when training begins, a model that lacks what is needed, or
-            `steps_per_execution` above 1 in a model without the rule inside, or what Keras cannot do on several replicas.
+        ValueError: an unknown rule or a bad decay or floor; when training begins, a
+            model that lacks what is needed, or `steps_per_execution` above 1 in a model
+            without the rule inside, or what Keras cannot do on several replicas.
     """
 
     def __init__(self, rule="minimum", decay=None, floor=None):
@@ -181,7 +188,9 @@ class ComputedGamma(keras.callbacks.Callback):
             likelihood.decay.assign(1.0)
 
     def get_state(self):
-        """What a fit in its midst has to remember beside the model's weights, in JSON's types."""
+        """What a fit in its midst has to remember beside the model's weights, in JSON's
+        types.
+        """
         return {
             "floor_seen": self._floor_seen,
             "total": self._total,

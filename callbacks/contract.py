@@ -8,7 +8,9 @@ BATCH = 250  # examples that go through the encoder at once
 
 
 def find_rule(model):
-    """The likelihood that holds the computed-gamma rule inside the training step, or None in a model that knows nothing of it."""
+    """The likelihood that holds the computed-gamma rule inside the training step, or
+    None in a model that knows nothing of it.
+    """
     likelihood = getattr(model, "likelihood", None)
     if all(
         hasattr(likelihood, name)
@@ -48,7 +50,9 @@ def check_variable(model, name, purpose, value="ones"):
 
 
 def check_counted(model):
-    """Raises ValueError where an epoch was trained and `model.optimizer` has counted no step."""
+    """Raises ValueError where an epoch was trained and `model.optimizer` has counted no
+    step.
+    """
     if (
         number(model.optimizer.iterations) == 0
         and not model.optimizer.gradient_accumulation_steps
@@ -61,7 +65,9 @@ def check_counted(model):
 
 
 def check_gamma(model):
-    """Raises ValueError unless gamma can be set: a variable `model.gamma`, or a likelihood that holds the rule and does not learn."""
+    """Raises ValueError unless gamma can be set: a variable `model.gamma`, or a
+    likelihood that holds the rule and does not learn.
+    """
     if find_rule(model) is None:
         check_variable(model, "gamma", "the loss reads")
         if any(model.gamma is weight for weight in model.trainable_variables):
@@ -78,7 +84,9 @@ def check_gamma(model):
 
 
 def check_modes(model):
-    """Raises ValueError where a step on several replicas (tf.distribute) is asked for what Keras cannot do there."""
+    """Raises ValueError where a step on several replicas (tf.distribute) is asked for
+    what Keras cannot do there.
+    """
     replicas = getattr(
         getattr(model, "distribute_strategy", None), "num_replicas_in_sync", 1
     )
@@ -105,7 +113,10 @@ def set_gamma(model, gamma):
 
 
 def find_mse(model, trained=False):
-    """The Mean metric named "mse", one of the model's own or a compiled one. None where compiled ones are yet to be built: Keras may do that in the first step, so not once a step was `trained`."""
+    """The Mean metric named "mse", one of the model's own or a compiled one. None where
+    compiled ones are yet to be built: Keras may do that in the first step, so not once
+    a step was `trained`.
+    """
     metrics = [
         m for metric in model.metrics for m in [metric, *getattr(metric, "metrics", [])]
     ]
@@ -134,7 +145,9 @@ def find_mse(model, trained=False):
 
 
 def check_posterior(model, posterior, data):
-    """Raises ValueError unless there is a way from data to (mean, log_var); the float32 means (2, k) of the first two rows."""
+    """Raises ValueError unless there is a way from data to (mean, log_var); the float32
+    means (2, k) of the first two rows.
+    """
     if (
         posterior is None
         and not callable(getattr(model, "posterior", None))
@@ -210,7 +223,9 @@ def check_decoder(model, decode):
 
 
 def check_images(model, z, decode=None, shape=None):
-    """Raises ValueError unless latents z (n, k) give images, of the `shape` (height, width, channels) where there is one."""
+    """Raises ValueError unless latents z (n, k) give images, of the `shape` (height,
+    width, channels) where there is one.
+    """
     images = find_images(model, z, decode)
     if shape is not None and images.shape[1:] != tuple(shape):
         raise ValueError(
@@ -237,7 +252,9 @@ def find_images(model, z, decode=None):
 
 
 def random_subset(data, max_samples, seed=0):
-    """At most `max_samples` rows, always the same ones, never simply the first: data are often sorted by class."""
+    """At most `max_samples` rows, always the same ones, never simply the first: data
+    are often sorted by class.
+    """
     if not hasattr(data, "shape"):
         raise ValueError(
             f"received data of type {type(data).__name__}, expected an array of"
@@ -266,7 +283,9 @@ def random_subset(data, max_samples, seed=0):
 
 
 def restore_config(config):
-    """A callback's config with its arrays and functions back in their own form, after Keras has serialised them."""
+    """A callback's config with its arrays and functions back in their own form, after
+    Keras has serialised them.
+    """
     return {
         name: (
             keras.saving.deserialize_keras_object(value)

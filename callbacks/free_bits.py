@@ -9,10 +9,13 @@ from .contract import check_variable, number, restore_config
 
 @keras.saving.register_keras_serializable("callbacks")
 class FreeBits(keras.callbacks.Callback):
-    """Grants each latent `nats` of KL for free while it trains, so that none is pruned before it has found a use.
+    """Grants each latent `nats` of KL for free while it trains, so that none is pruned
+    before it has found a use.
 
-    The KL of latent i, averaged over the minibatch, enters the loss as max(KL_i, nats) (Kingma et al. 2016, IAF, equation 15). A callback
-    cannot do that from outside: the model's loss must read a variable `model.free_bits`. A `twostage.VAE` does.
+    The KL of latent i, averaged over the minibatch, enters the loss as max(KL_i, nats)
+    (Kingma et al. 2016, IAF, equation 15). A callback
+    cannot do that from outside: the model's loss must read a variable
+    `model.free_bits`. A `twostage.VAE` does.
 
     Args:
         nats: Per latent, more than 0.

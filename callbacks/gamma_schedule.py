@@ -17,12 +17,14 @@ from .contract import (
 
 @keras.saving.register_keras_serializable("callbacks")
 class GammaSchedule(keras.callbacks.Callback):
-    """Sets the decoder's standard deviation gamma to a given curve (the scheduled F-VAE of Berger & Sebag, appendix A.2).
+    """Sets the decoder's standard deviation gamma to a given curve (the scheduled F-VAE
+    of Berger & Sebag, appendix A.2).
 
     The step counted is the optimiser's, so a resumed fit goes on where the curve was.
 
     Args:
-        curve: `curve(position)` -> gamma > 0, or a sequence of gammas, of which the last one stays.
+        curve: `curve(position)` -> gamma > 0, or a sequence of gammas, of which the
+            last one stays.
         unit: What a position is: `"step"` (0 for the first training step) or `"epoch"`.
 
     Example:
@@ -35,8 +37,9 @@ class GammaSchedule(keras.callbacks.Callback):
     Requires: a variable `model.gamma`, or a `twostage.VAE`. Adds `logs["gamma"]`, the value of the epoch's last step.
 
     Raises:
-        ValueError: bad arguments; when training begins, a model without gamma to set, or per-step values under
-            `steps_per_execution` above 1; a curve that gives no positive number.
+        ValueError: bad arguments; when training begins, a model without gamma to set,
+            or per-step values under `steps_per_execution` above 1; a curve that gives
+            no positive number.
     """
 
     def __init__(self, curve, unit="step"):

@@ -20,21 +20,27 @@ from .contract import (
 
 @keras.saving.register_keras_serializable("callbacks")
 class ImageGrid(keras.callbacks.Callback):
-    """Writes `reconstructions_0001.png` (originals left, reconstructions right of them) and `samples_0001.png` after epoch 1, and so on.
+    """Writes `reconstructions_0001.png` (originals left, reconstructions right of them)
+    and `samples_0001.png` after epoch 1, and so on.
 
-    The samples come from the same z in every epoch, so that one sees them sharpen. Both use no noise but that of z ~ N(0, I).
+    The samples come from the same z in every epoch, so that one sees them sharpen. Both
+    use no noise but that of z ~ N(0, I).
 
     Args:
         folder: Where the PNG files go; made if it is not there.
-        data: Images (N, height, width, channels), uint8 or float in [0, 1], of which a fixed random few are reconstructed.
-            `None`: samples only.
+        data: Images (N, height, width, channels), uint8 or float in [0, 1], of which a
+            fixed random few are reconstructed. `None`: samples only.
         latent_dim: Width of z; needed only where there are no data to tell.
-        posterior: `posterior(model, x)` -> (mean, log_var). `None`: the model's own, see the package's docstring.
-        decode: `decode(model, z)` -> images in [0, 1]. `None`: `model.decode(z)`, else `model.decoder(z)`.
-        rows: The grids hold rows x rows images; of reconstructions, where that is odd, a column less.
+        posterior: `posterior(model, x)` -> (mean, log_var). `None`: the model's own,
+            see the package's docstring.
+        decode: `decode(model, z)` -> images in [0, 1]. `None`: `model.decode(z)`, else
+            `model.decoder(z)`.
+        rows: The grids hold rows x rows images; of reconstructions, where that is odd,
+            a column less.
         seed: Of the fixed z.
         freq: Epochs from one picture to the next.
-        tensorboard: Folder of TensorBoard logs to write the pictures to as well (needs TensorFlow).
+        tensorboard: Folder of TensorBoard logs to write the pictures to as well (needs
+            TensorFlow).
 
     Example:
 
@@ -43,7 +49,8 @@ class ImageGrid(keras.callbacks.Callback):
     ```
 
     Raises:
-        ValueError: bad arguments; when training begins, a model without encoder or decoder to draw with, or no Pillow.
+        ValueError: bad arguments; when training begins, a model without encoder or
+            decoder to draw with, or no Pillow.
     """
 
     def __init__(
@@ -156,7 +163,9 @@ class ImageGrid(keras.callbacks.Callback):
 
 
 def tile(images, columns, gap=1):
-    """Images (n, height, width, channels), float in [0, 1] -> one uint8 picture (rows height, columns width, channels), white between."""
+    """Images (n, height, width, channels), float in [0, 1] -> one uint8 picture (rows
+    height, columns width, channels), white between.
+    """
     count, height, width, channels = images.shape
     rows = -(-count // columns)
     grid = np.full((rows, columns, height + gap, width + gap, channels), 255, "uint8")
@@ -169,7 +178,9 @@ def tile(images, columns, gap=1):
 
 
 def save_png(path, picture):
-    """Writes a uint8 picture (height, width, 1 or 3) so that the file is whole or absent. Small pictures are enlarged."""
+    """Writes a uint8 picture (height, width, 1 or 3) so that the file is whole or
+    absent. Small pictures are enlarged.
+    """
     from PIL import Image
 
     image = Image.fromarray(picture[:, :, 0] if picture.shape[-1] == 1 else picture)

@@ -9,16 +9,20 @@ from .statistics import kl_per_latent
 
 @keras.saving.register_keras_serializable("callbacks")
 class KLPerLatent(PosteriorWatcher):
-    """Logs the least, median and largest KL(q(z_i | x) || N(0, 1)) over the latents, in nats, averaged over the data.
+    """Logs the least, median and largest KL(q(z_i | x) || N(0, 1)) over the latents, in
+    nats, averaged over the data.
 
-    Adds `logs["kl_latent_min"]`, `logs["kl_latent_median"]` and `logs["kl_latent_max"]`. The attribute `values` holds all latents
-    of the last look, (k,), in their own order.
+    Adds `logs["kl_latent_min"]`, `logs["kl_latent_median"]` and
+    `logs["kl_latent_max"]`. The attribute `values` holds all latents of the last look,
+    (k,), in their own order.
 
     Args:
         data: Array of examples (N, ...), as the model is fitted on.
-        posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`: the model's own, see the package's docstring.
+        posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`:
+            the model's own, see the package's docstring.
         max_samples: Rows looked at, a fixed random subset.
-        freq: Looks after the first epoch and after every one that `freq` divides; the keys hold NaN between.
+        freq: Looks after the first epoch and after every one that `freq` divides; the
+            keys hold NaN between.
 
     Example:
 
@@ -29,7 +33,8 @@ class KLPerLatent(PosteriorWatcher):
     ```
 
     Raises:
-        ValueError: bad arguments; when training begins, a model without a posterior to look at.
+        ValueError: bad arguments; when training begins, a model without a posterior to
+            look at.
     """
 
     keys = ("kl_latent_min", "kl_latent_median", "kl_latent_max")

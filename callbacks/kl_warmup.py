@@ -9,10 +9,12 @@ from .contract import check_counted, check_variable, number, restore_config
 
 @keras.saving.register_keras_serializable("callbacks")
 class KLWarmup(keras.callbacks.Callback):
-    """Raises the weight of the KL divergence linearly from `start` to `end` over the first `steps` training steps, then holds it.
+    """Raises the weight of the KL divergence linearly from `start` to `end` over the
+    first `steps` training steps, then holds it.
 
-    The step counted is the optimiser's, so a resumed fit goes on where the ramp was. With gamma computed or learned the warm-up changes
-    rate against a calibrated distortion; the loss is no bound on the evidence until the weight is 1.
+    The step counted is the optimiser's, so a resumed fit goes on where the ramp was.
+    With gamma computed or learned the warm-up changes rate against a calibrated
+    distortion; the loss is no bound on the evidence until the weight is 1.
 
     Args:
         steps: Steps of the ramp, at least 1.
@@ -27,8 +29,9 @@ class KLWarmup(keras.callbacks.Callback):
     Requires: a variable `model.kl_weight` that the loss multiplies the KL with. Adds `logs["kl_weight"]`, of the epoch's last step.
 
     Raises:
-        ValueError: bad arguments; when training begins, a model without that variable, or `steps_per_execution` above 1; at an epoch's end, an
-            optimiser that has counted no step.
+        ValueError: bad arguments; when training begins, a model without that variable,
+            or `steps_per_execution` above 1; at an epoch's end, an optimiser that has
+            counted no step.
     """
 
     def __init__(self, steps, start=0.0, end=1.0):

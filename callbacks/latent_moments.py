@@ -13,19 +13,24 @@ from .statistics import mean_variance
 
 @keras.saving.register_keras_serializable("callbacks")
 class LatentMoments(PosteriorWatcher):
-    """Records for each latent E[mu], Var[mu] and E[sigma^2] through training (Asperti & Trentin, Figures 5 to 7).
+    """Records for each latent E[mu], Var[mu] and E[sigma^2] through training (Asperti &
+    Trentin, Figures 5 to 7).
 
-    The attribute `records` holds one row a look: `step` (T,), the optimiser's steps done, and `mean`, `variance_of_mean`,
-    `mean_variance`, each (T, k). Adds `logs["posterior_variance_min"]`, `logs["posterior_variance_mean"]` and
+    The attribute `records` holds one row a look: `step` (T,), the optimiser's steps
+    done, and `mean`, `variance_of_mean`, `mean_variance`, each (T, k). Adds
+    `logs["posterior_variance_min"]`, `logs["posterior_variance_mean"]` and
     `logs["posterior_variance_max"]`: of E[sigma^2] over the latents.
 
     Args:
         data: Array of examples (N, ...), as the model is fitted on.
-        posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`: the model's own, see the package's docstring.
+        posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`:
+            the model's own, see the package's docstring.
         max_samples: Rows looked at, a fixed random subset.
-        freq: Looks after the first epoch and after every one that `freq` divides; the keys hold NaN between.
-        every_steps: Also looks within the epochs, after every so many steps (with `steps_per_execution`, at the end of the execution that
-            holds the step). 0: at their ends only.
+        freq: Looks after the first epoch and after every one that `freq` divides; the
+            keys hold NaN between.
+        every_steps: Also looks within the epochs, after every so many steps (with
+            `steps_per_execution`, at the end of the execution that holds the step). 0:
+            at their ends only.
         path: An `.npz` file that gets the records whenever there are new ones.
 
     Example:
@@ -37,7 +42,8 @@ class LatentMoments(PosteriorWatcher):
     ```
 
     Raises:
-        ValueError: bad arguments; when training begins, a model without a posterior to look at.
+        ValueError: bad arguments; when training begins, a model without a posterior to
+            look at.
     """
 
     keys = (

@@ -1,4 +1,6 @@
-"""Stops when the loss is no number any more, and says where it came from; warns where it all but was none."""
+"""Stops when the loss is no number any more, and says where it came from; warns where
+it all but was none.
+"""
 
 import logging
 import math
@@ -15,17 +17,24 @@ EXPLODED = 1e6  # nats of KL an example, on average over an epoch: no code is th
 
 @keras.saving.register_keras_serializable("callbacks")
 class NaNDiagnosis(keras.callbacks.Callback):
-    """Stops training where a step's loss is NaN or infinite, and says which terms, which step, and what the inputs look like.
+    """Stops training where a step's loss is NaN or infinite, and says which terms,
+    which step, and what the inputs look like.
 
-    It knows the terms that the model reports as metrics: a term is named where its figure is no finite number. Weights that are no longer
-    finite are named too, and stop the training at the end of an epoch even where its losses were all right (the last step's gradient was not). At the end of
-    each epoch that went well the weights are kept in `path`; they stay as the last good ones.
+    It knows the terms that the model reports as metrics: a term is named where its
+    figure is no finite number. Weights that are no longer finite are named too, and
+    stop the training at the end of an epoch even where its losses were all right (the
+    last step's gradient was not). At the end of each epoch that went well the weights
+    are kept in `path`; they stay as the last good ones.
 
     Args:
-        path: A `.weights.h5` file for the last good weights; its folder is made. `None`: none are kept, nor of a model that Keras has not built (without `call`).
-        data: Array of examples whose range is told; `None`: inputs are not described, for a callback does not see the batch.
+        path: A `.weights.h5` file for the last good weights; its folder is made.
+            `None`: none are kept, nor of a model that Keras has not built (without
+            `call`).
+        data: Array of examples whose range is told; `None`: inputs are not described,
+            for a callback does not see the batch.
 
-    An epoch whose `logs["kl"]` is above 1e6 nats is warned about: it had a step with an enormous gradient, and Adam, whose second moments remember it for some 50,000 steps,
+    An epoch whose `logs["kl"]` is above 1e6 nats is warned about: it had a step with an
+    enormous gradient, and Adam, whose second moments remember it for some 50,000 steps,
     hardly moves what the gradient touched. Such a run looks alive and learns little.
 
     Example:

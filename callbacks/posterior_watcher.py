@@ -6,15 +6,19 @@ from .contract import check_posterior, find_posterior, random_subset, restore_co
 
 
 class PosteriorWatcher(keras.callbacks.Callback):
-    """Abstract: at an epoch's end encodes a fixed random subset of the data, and puts `figures` of its posterior into `logs`.
+    """Abstract: at an epoch's end encodes a fixed random subset of the data, and puts
+    `figures` of its posterior into `logs`.
 
-    A subclass names its `keys`, and computes `figures(mean, log_var)` -> {key: float} from two float64 arrays (N, k).
+    A subclass names its `keys`, and computes `figures(mean, log_var)` -> {key: float}
+    from two float64 arrays (N, k).
 
     Args:
         data: Array of examples (N, ...), as the model is fitted on.
-        posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`: the model's own, see the package's docstring.
+        posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`:
+            the model's own, see the package's docstring.
         max_samples: Rows looked at, a fixed random subset.
-        freq: Looks after the first epoch and after every one that `freq` divides; the keys hold NaN between.
+        freq: Looks after the first epoch and after every one that `freq` divides; the
+            keys hold NaN between.
     """
 
     keys = ()

@@ -1,4 +1,6 @@
-"""Statistics of q(z | x) over a data set: pure functions of mean and log_var, each (N, k). One value a latent, (k,), comes back."""
+"""Statistics of q(z | x) over a data set: pure functions of mean and log_var, each (N,
+k). One value a latent, (k,), comes back.
+"""
 
 import numpy as np
 
@@ -9,17 +11,23 @@ def mean_variance(log_var):
 
 
 def mean_deviation(log_var):
-    """E[sigma] over the data, which Asperti & Trentin's code has where the paper has E[sigma^2]."""
+    """E[sigma] over the data, which Asperti & Trentin's code has where the paper has
+    E[sigma^2].
+    """
     return np.exp(log_var / 2).mean(axis=0)
 
 
 def variance_law(mean, log_var):
-    """Var[mu] + E[sigma^2], the variance of the aggregate posterior: 1 where it matches the prior (Asperti & Trentin, equation 6)."""
+    """Var[mu] + E[sigma^2], the variance of the aggregate posterior: 1 where it matches
+    the prior (Asperti & Trentin, equation 6).
+    """
     return mean.var(axis=0) + mean_variance(log_var)
 
 
 def variance_law_sd(mean, log_var):
-    """Var[mu] + E[sigma]: what the authors' released code printed as the variance law. Never below it while sigma < 1."""
+    """Var[mu] + E[sigma]: what the authors' released code printed as the variance law.
+    Never below it while sigma < 1.
+    """
     return mean.var(axis=0) + mean_deviation(log_var)
 
 
@@ -29,7 +37,9 @@ def kl_per_latent(mean, log_var):
 
 
 def count_active(mean, log_var, threshold=0.8):
-    """Latents in use, by three tests: E[sigma^2] < threshold (Asperti & Trentin), Var[mu] > 0.01 (Burda et al.), KL > 0.01 nats."""
+    """Latents in use, by three tests: E[sigma^2] < threshold (Asperti & Trentin),
+    Var[mu] > 0.01 (Burda et al.), KL > 0.01 nats.
+    """
     by_variance = mean_variance(log_var) < threshold
     by_mean = mean.var(axis=0) > 0.01
     by_kl = kl_per_latent(mean, log_var) > 0.01

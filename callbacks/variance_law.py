@@ -8,15 +8,19 @@ from .statistics import variance_law, variance_law_sd
 
 @keras.saving.register_keras_serializable("callbacks")
 class VarianceLaw(PosteriorWatcher):
-    """Logs the mean over latents of Var[mu] + E[sigma^2], which is 1 where the aggregate posterior matches the prior.
+    """Logs the mean over latents of Var[mu] + E[sigma^2], which is 1 where the
+    aggregate posterior matches the prior.
 
-    Adds `logs["variance_law"]`, and `logs["variance_law_sd"]`: the version with E[sigma] that the papers' released code printed.
+    Adds `logs["variance_law"]`, and `logs["variance_law_sd"]`: the version with
+    E[sigma] that the papers' released code printed.
 
     Args:
         data: Array of examples (N, ...), as the model is fitted on.
-        posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`: the model's own, see the package's docstring.
+        posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`:
+            the model's own, see the package's docstring.
         max_samples: Rows looked at, a fixed random subset.
-        freq: Looks after the first epoch and after every one that `freq` divides; the keys hold NaN between.
+        freq: Looks after the first epoch and after every one that `freq` divides; the
+            keys hold NaN between.
 
     Example:
 
@@ -25,7 +29,8 @@ class VarianceLaw(PosteriorWatcher):
     ```
 
     Raises:
-        ValueError: bad arguments; when training begins, a model without a posterior to look at.
+        ValueError: bad arguments; when training begins, a model without a posterior to
+            look at.
     """
 
     keys = ("variance_law", "variance_law_sd")

@@ -1,4 +1,6 @@
-"""Every test starts from the same seed, with an empty cache, and leaves no policy and no other backend behind."""
+"""Every test starts from the same seed, with an empty cache, and leaves no policy and
+no other backend behind.
+"""
 
 import gc
 import os
@@ -38,5 +40,7 @@ def seeded(monkeypatch, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory):
-    """Both stages on digits, by the scripts themselves; see small_run.py. For all tests: none may change it."""
+    """Both stages on digits, by the scripts themselves; see small_run.py. For all
+    tests: none may change it.
+    """
     return train(tmp_path_factory.mktemp("runs") / "small")

@@ -1,8 +1,11 @@
-"""Mutated picture files: each is refused with a reason, or read as Pillow reads it to one grey level; none hangs or crashes.
+"""Mutated picture files: each is refused with a reason, or read as Pillow reads it to
+one grey level; none hangs or crashes.
 
-`python tests/fuzz_pictures.py [--count 10000] [--seed 0] [--folder FACES]` prints how many of each kind were read and refused, the largest difference, the
-longest decode, and every hang (more than two seconds) and crash. The mutants are a function of the seed and their number; they are of files of our own and,
-with `--folder`, of its JPEGs. A process decodes them, so that a crash can be counted.
+`python tests/fuzz_pictures.py [--count 10000] [--seed 0] [--folder FACES]` prints how
+many of each kind were read and refused, the largest difference, the longest decode, and
+every hang (more than two seconds) and crash. The mutants are a function of the seed and
+their number; they are of files of our own and, with `--folder`, of its JPEGs. A process
+decodes them, so that a crash can be counted.
 """
 
 import argparse
@@ -109,7 +112,9 @@ def mutant(files, seed, number):
 
 
 def pillows(content):
-    """What Pillow makes of the bytes, on white and in 8 bits, by other means than ours: floats (height, width, 1 or 3)."""
+    """What Pillow makes of the bytes, on white and in 8 bits, by other means than ours:
+    floats (height, width, 1 or 3).
+    """
     with Image.open(io.BytesIO(content)) as image:
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I"):
@@ -125,7 +130,9 @@ def pillows(content):
 
 
 def judge(name, content):
-    """What became of a mutant, in JSON's types: seconds, and either the reason of the refusal or the difference from Pillow in grey levels."""
+    """What became of a mutant, in JSON's types: seconds, and either the reason of the
+    refusal or the difference from Pillow in grey levels.
+    """
     begun = time.perf_counter()
     try:
         image = decode(content, name)
@@ -145,7 +152,9 @@ def judge(name, content):
 
 
 def run(count, seed=0, folder=None):
-    """Yields (number, name, what became of it) of each mutant; a crash is {"crash": exit status}."""
+    """Yields (number, name, what became of it) of each mutant; a crash is {"crash":
+    exit status}.
+    """
     files, number = bases(folder), 0
     while number < count:
         command = [

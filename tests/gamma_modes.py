@@ -1,7 +1,9 @@
-"""Gamma in every mode of training against a loop in NumPy. `python tests/gamma_modes.py` prints the table; test_gamma_modes.py asserts it.
+"""Gamma in every mode of training against a loop in NumPy. `python
+tests/gamma_modes.py` prints the table; test_gamma_modes.py asserts it.
 
-At learning rate 0 the errors of all minibatches follow from the weights, so the loop needs nothing that the training reports. Every mode has a ragged
-last batch, three epochs with validation between them, and a second fit.
+At learning rate 0 the errors of all minibatches follow from the weights, so the loop
+needs nothing that the training reports. Every mode has a ragged last batch, three
+epochs with validation between them, and a second fit.
 """
 
 import json
@@ -47,7 +49,9 @@ STRANGERS_MODES = {
 
 
 def data(rows=ROWS):
-    """Errors that fall by half, so that every rule moves; multiples of 1/4, which bfloat16 holds."""
+    """Errors that fall by half, so that every rule moves; multiples of 1/4, which
+    bfloat16 holds.
+    """
     generator = np.random.default_rng(0)
     scale = np.linspace(1.0, 1.5, rows)[::-1, None]
     return (
@@ -63,9 +67,11 @@ def deviation(
     share=None,
     **options,
 ):
-    """The largest relative deviation of gamma from the loop, over all rules, at the end of each epoch of each fit.
+    """The largest relative deviation of gamma from the loop, over all rules, at the end
+    of each epoch of each fit.
 
-    `share(x)`: the rows that this process feeds, where several work together; `batch` is each one's.
+    `share(x)`: the rows that this process feeds, where several work together; `batch`
+    is each one's.
     """
     keras.utils.set_random_seed(0)
     before = keras.config.dtype_policy()
@@ -106,7 +112,9 @@ def deviation(
 
 
 def _make_representable(vae):
-    """Weights with which all that the networks compute on `data` fits into bfloat16: what deviates then is the rule."""
+    """Weights with which all that the networks compute on `data` fits into bfloat16:
+    what deviates then is the rule.
+    """
     generator = np.random.default_rng(1)
     (encoder, _, *_), (decoder, _) = vae.encoder.weights, vae.decoder.weights
     encoder.assign(generator.choice([-0.5, 0.0, 0.5], encoder.shape))
@@ -114,7 +122,9 @@ def _make_representable(vae):
 
 
 def on_two_replicas():
-    """The deviations under MirroredStrategy on two logical CPUs, by name. For a process of its own."""
+    """The deviations under MirroredStrategy on two logical CPUs, by name. For a process
+    of its own.
+    """
     import tensorflow as tf
 
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -131,7 +141,9 @@ def on_two_replicas():
 
 
 def as_process(rank, port, out):
-    """One of two JAX processes on the loopback: the deviation, and a run that learns, for comparison with one process. rank -1: that one."""
+    """One of two JAX processes on the loopback: the deviation, and a run that learns,
+    for comparison with one process. rank -1: that one.
+    """
     parts = 1 if rank < 0 else 2
     if rank >= 0:
         keras.distribution.initialize(
@@ -178,7 +190,9 @@ def as_process(rank, port, out):
 
 
 def _from_batches():
-    """The weights after two epochs of shuffled and noisy `Batches`, each process with its own part of them, and what tells a wrong use."""
+    """The weights after two epochs of shuffled and noisy `Batches`, each process with
+    its own part of them, and what tells a wrong use.
+    """
     keras.utils.set_random_seed(0)
     vae = linear_vae(seed=0)
     vae.compile(keras.optimizers.Adam(0.01))

@@ -8,7 +8,9 @@ import twostage
 
 
 class StrangersVAE(keras.Model):
-    """A VAE that knows nothing of this project, as users write them; it offers what the callbacks' contract asks."""
+    """A VAE that knows nothing of this project, as users write them; it offers what the
+    callbacks' contract asks.
+    """
 
     def __init__(
         self, dimensions=6, latents=3, log_var=None, metric=keras.metrics.Mean
@@ -75,7 +77,9 @@ def linear_vae(dimensions=6, latents=3, log_var=0.0, likelihood=None, **options)
 
 
 def batch_errors(model, x, batch_size):
-    """Each minibatch's mean squared error in NumPy, from the model's weights, for an encoder without noise."""
+    """Each minibatch's mean squared error in NumPy, from the model's weights, for an
+    encoder without noise.
+    """
     a, b = (
         np.asarray(ops.convert_to_numpy(w), "float64")
         for w in model.encoder.weights[:2]
@@ -88,7 +92,9 @@ def batch_errors(model, x, batch_size):
 
 
 def numpy_rule(rule, g, errors, floor=0.0):
-    """gamma^2 after the errors, by the rule's definition, written apart from the code under test."""
+    """gamma^2 after the errors, by the rule's definition, written apart from the code
+    under test.
+    """
     for error in errors:
         if rule == "minimum":
             g = min(g, error)

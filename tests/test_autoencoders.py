@@ -1,4 +1,6 @@
-"""Autoencoders as parts of the one VAE: deterministic and constant posteriors, RAE's penalties, MMD; saved and loaded."""
+"""Autoencoders as parts of the one VAE: deterministic and constant posteriors, RAE's
+penalties, MMD; saved and loaded.
+"""
 
 import math
 
@@ -166,7 +168,9 @@ def test_the_discrepancy_is_unbiased_and_sees_a_shift():
 
 
 def test_an_autoencoder_goes_through_the_commands(tmp_path, monkeypatch):
-    """Both stages and every density on an autoencoder of the commands; no bound is claimed for it."""
+    """Both stages and every density on an autoencoder of the commands; no bound is
+    claimed for it.
+    """
     from twostage import cli, protocol, whole
 
     monkeypatch.setitem(protocol.SPLITS, "fid10k_test", ("test", 100))

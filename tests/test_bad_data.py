@@ -1,4 +1,6 @@
-"""Bad data, one after the other: each ends in one line that says what was received and how to mend it, before anything is trained."""
+"""Bad data, one after the other: each ends in one line that says what was received and
+how to mend it, before anything is trained.
+"""
 
 import gzip
 import io

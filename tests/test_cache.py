@@ -1,4 +1,6 @@
-"""The cache of prepared pictures: the bytes are those of a plain loop, however they came about; what is there is used only where it is right."""
+"""The cache of prepared pictures: the bytes are those of a plain loop, however they
+came about; what is there is used only where it is right.
+"""
 
 import json
 import os

@@ -73,7 +73,9 @@ def recorded(folder):
 
 
 def test_gamma_of_another_run(small_run, tmp_path, capsys):
-    """F*-VAE takes the last gamma, the scheduled F-VAE all of them, and needs the other run no more."""
+    """F*-VAE takes the last gamma, the scheduled F-VAE all of them, and needs the other
+    run no more.
+    """
     gammas = recorded(small_run[0])
     _, config = runs.open_stage(
         1, {"gamma": "fixed", "gamma_from": str(small_run[0])}, run=tmp_path / "fixed"

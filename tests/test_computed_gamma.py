@@ -1,4 +1,6 @@
-"""ComputedGamma: what it sets, when, and what it refuses; probabilistic PCA as the known answer. The modes: test_gamma_modes.py."""
+"""ComputedGamma: what it sets, when, and what it refuses; probabilistic PCA as the
+known answer. The modes: test_gamma_modes.py.
+"""
 
 import keras
 import numpy as np
@@ -70,7 +72,9 @@ def test_rule_rests_without_the_callback_and_after_it():
 
 
 def test_linear_vae_reaches_probabilistic_pca():
-    """`ema`: gamma^2 within 3 % of the mean of the discarded eigenvalues, active latents exactly; `minimum` ends below."""
+    """`ema`: gamma^2 within 3 % of the mean of the discarded eigenvalues, active
+    latents exactly; `minimum` ends below.
+    """
     generator = np.random.default_rng(0)
     rotation, _ = np.linalg.qr(generator.normal(size=(20, 20)))
     scales = np.array(

@@ -1,4 +1,6 @@
-"""Files of a run that a disk or a copy has damaged: one line that says how to have them again, and that works."""
+"""Files of a run that a disk or a copy has damaged: one line that says how to have them
+again, and that works.
+"""
 
 import shutil
 

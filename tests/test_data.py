@@ -1,4 +1,6 @@
-"""Data: splits that never change, batches, a look before training, one clear line for what cannot be used."""
+"""Data: splits that never change, batches, a look before training, one clear line for
+what cannot be used.
+"""
 
 import keras
 import numpy as np
@@ -38,7 +40,9 @@ def test_digits_are_scikit_learns_stretched_to_8_bits():
     ],
 )
 def test_names_go_through_tensorflow_datasets(name, shape, monkeypatch):
-    """Against its own stand-in for a download, which makes random examples of the true form."""
+    """Against its own stand-in for a download, which makes random examples of the true
+    form.
+    """
     tfds = pytest.importorskip("tensorflow_datasets")
     monkeypatch.setattr(named, "_reach", lambda page: None)
     with tfds.testing.mock_data(num_examples=7):
@@ -184,7 +188,9 @@ def test_batches_are_a_function_of_seed_epoch_and_index():
 
 
 def test_fit_sees_each_epochs_own_order():
-    """What the training step gets, epoch by epoch, also when a fit starts at a later epoch."""
+    """What the training step gets, epoch by epoch, also when a fit starts at a later
+    epoch.
+    """
     x = np.arange(40, dtype="float32")[:, None]
     seen = {}
 

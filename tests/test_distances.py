@@ -1,4 +1,6 @@
-"""Distances over features: closed forms, SciPy's square root, plain loops; perfect, useless and duplicated generators rank as they must."""
+"""Distances over features: closed forms, SciPy's square root, plain loops; perfect,
+useless and duplicated generators rank as they must.
+"""
 
 import numpy as np
 import pytest
@@ -61,7 +63,9 @@ def test_it_is_scipys_square_root_where_the_rank_is_full(width):
 
 @pytest.mark.parametrize("counts", [(40, 50), (40, 900), (900, 300), (100, 101)])
 def test_it_is_an_independent_svd_where_the_rank_is_deficient(counts):
-    """tr (C1 C2)^(1/2) by the singular vectors of the rows: C1^(1/2) C2 C1^(1/2) in the basis of the first set's."""
+    """tr (C1 C2)^(1/2) by the singular vectors of the rows: C1^(1/2) C2 C1^(1/2) in the
+    basis of the first set's.
+    """
     x, y = features(counts[0], 300, 0), features(counts[1], 300, 1, shift=0.1)
     _, s, v = linalg.svd(x - x.mean(0), full_matrices=False)
     rows = (y - y.mean(0)) @ v.T * s / np.sqrt((len(x) - 1) * (len(y) - 1))
@@ -86,7 +90,9 @@ def test_equal_sets_are_at_no_distance(count, width, decay):
 
 
 def test_features_that_are_dead_or_copies_change_nothing():
-    """A network's unit that never fires, and one that repeats another: the covariance is singular with any number of rows."""
+    """A network's unit that never fires, and one that repeats another: the covariance
+    is singular with any number of rows.
+    """
     x, y = features(500, 20, 0), features(500, 20, 1, shift=0.3)
     dead = [np.pad(each, ((0, 0), (0, 30))) for each in (x, y)]
     assert frechet_of(*dead) == pytest.approx(frechet_of(x, y), rel=1e-9)
@@ -184,7 +190,9 @@ def test_kernel_distance_is_the_mean_over_all_pairs(monkeypatch):
 
 
 def test_kernel_distance_is_unbiased():
-    """Of one distribution: below zero about as often as above; its mean is within its error of zero."""
+    """Of one distribution: below zero about as often as above; its mean is within its
+    error of zero.
+    """
     found = np.array(
         [
             kernel_distance(*np.random.default_rng(seed).standard_normal((2, 40, 5)))
@@ -195,7 +203,9 @@ def test_kernel_distance_is_unbiased():
 
 
 def pairs(seed, count=300, width=5):
-    """Two sets of one distribution whose rows i are alike, as an image and its reconstruction are."""
+    """Two sets of one distribution whose rows i are alike, as an image and its
+    reconstruction are.
+    """
     x, noise = np.random.default_rng(seed).standard_normal((2, count, width))
     return x, 0.95 * x + (1 - 0.95**2) ** 0.5 * noise
 
@@ -214,7 +224,10 @@ def test_of_pairs_the_kernel_distance_is_unbiased_too():
 
 
 def test_of_pairs_errors_and_extrapolation_are_by_pairs():
-    """The error is the spread over sets drawn anew, and the line ends at the true distance; with rows apart the first is several times too large and the second too low."""
+    """The error is the spread over sets drawn anew, and the line ends at the true
+    distance; with rows apart the first is several times too large and the second too
+    low.
+    """
 
     def blurred(seed):
         x, y = pairs(seed)

@@ -91,7 +91,9 @@ def by_two(stage, run, arguments, scratch):
 
 @pytest.mark.skipif(BACKEND != "jax", reason="several processes need JAX")
 def test_two_processes_train_as_one(tmp_path, monkeypatch):
-    """Over the loopback, by the commands of both stages: the same history and output, one run folder, a copy that is gone, one voice."""
+    """Over the loopback, by the commands of both stages: the same history and output,
+    one run folder, a copy that is gone, one voice.
+    """
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr("twostage.recipes.finish", lambda stage, following: None)
     images, u = (
@@ -111,7 +113,9 @@ def test_two_processes_train_as_one(tmp_path, monkeypatch):
 
 
 def agree(ours, theirs, stage, x, tolerance):
-    """Two runs' histories of a stage and their models' outputs. Adam magnifies differences of rounding."""
+    """Two runs' histories of a stage and their models' outputs. Adam magnifies
+    differences of rounding.
+    """
     for mine, other in zip(history(ours, stage), history(theirs, stage), strict=True):
         assert mine == pytest.approx(other, rel=tolerance, abs=1e-6)
         assert mine["loss"] == pytest.approx(other["loss"], rel=1e-5)
@@ -126,7 +130,9 @@ def agree(ours, theirs, stage, x, tolerance):
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="MirroredStrategy is TensorFlow's")
 def test_two_devices_train_nearly_as_one(tmp_path, monkeypatch):
-    """Two logical CPUs. Batch normalisation and noise are each replica's own, so the loss is near, not equal."""
+    """Two logical CPUs. Batch normalisation and noise are each replica's own, so the
+    loss is near, not equal.
+    """
     devices = (
         "import tensorflow as tf;"
         " tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0],"
@@ -148,7 +154,9 @@ def test_two_devices_train_nearly_as_one(tmp_path, monkeypatch):
 
 
 def test_processes_share_a_batch(monkeypatch):
-    """Rows, flips and redrawn latents of three processes, side by side, are one process's."""
+    """Rows, flips and redrawn latents of three processes, side by side, are one
+    process's.
+    """
     images = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 1), "uint8")
     moments = np.random.default_rng(1).standard_normal((40, 2, 5), dtype="float32")
     for data, transform in ((images, None), (images, flip), (moments, redraw)):

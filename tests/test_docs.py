@@ -1,4 +1,6 @@
-"""The guide's examples run as they stand, and do what they say; no link of any page leads nowhere."""
+"""The guide's examples run as they stand, and do what they say; no link of any page
+leads nowhere.
+"""
 
 import re
 from pathlib import Path

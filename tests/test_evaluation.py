@@ -1,4 +1,6 @@
-"""The evaluation: protocols and quirks, extractors from files, and what may not be compared."""
+"""The evaluation: protocols and quirks, extractors from files, and what may not be
+compared.
+"""
 
 import json
 import time
@@ -92,7 +94,9 @@ def test_tone_takes_brightness_and_contrast_out_of_a_set():
 
 @pytest.mark.skipif(not TENSORFLOW, reason="the graph of 2015 is TensorFlow's")
 def test_the_2015_graph_is_fed_and_read_where_it_must_be(tmp_path):
-    """A small graph with the names of the real one: ExpandDims, the old bilinear resize to 299 and (x - 128) / 128 inside, pool_3 out."""
+    """A small graph with the names of the real one: ExpandDims, the old bilinear resize
+    to 299 and (x - 128) / 128 inside, pool_3 out.
+    """
     import tensorflow as tf
 
     with tf.Graph().as_default() as graph:

@@ -107,7 +107,9 @@ def test_points_lie_near_the_curve_with_their_thirds_noise():
 
 
 def test_the_elbo_is_the_papers():
-    """A hardly trained F-VAE of sigma 1: the bound of the loss itself, without its constant log 2 pi."""
+    """A hardly trained F-VAE of sigma 1: the bound of the loss itself, without its
+    constant log 2 pi.
+    """
     vae, history = planar.train(1.0, 0, 2)
     found = planar.measure(vae, history, 0)
     vae.compile()
@@ -248,7 +250,9 @@ def test_vaes_on_a_circle_lie_on_their_side_of_the_threshold(tmp_path):
 
 
 def test_the_heat_map_is_lightest_where_the_theorem_says():
-    """Figure 2: in each column the lightest cell lies next to the curve, which leaves 0 at sqrt 2."""
+    """Figure 2: in each column the lightest cell lies next to the curve, which leaves 0
+    at sqrt 2.
+    """
     results = {row.name: [{"radius": 0.5}] for row in hypersphere.ROWS}
     drawn = ElementTree.fromstring(
         charts.standalone(next(hypersphere.figures(results, None))[0])
@@ -276,7 +280,9 @@ def test_the_heat_map_is_lightest_where_the_theorem_says():
 
 
 def test_the_distortions_of_the_rate_distortion_curve():
-    """Two curves drawn by hand: at the rates 10 and 20 the second is lower by 5 and 15 nats; 40 is outside the first."""
+    """Two curves drawn by hand: at the rates 10 and 20 the second is lower by 5 and 15
+    nats; 40 is outside the first.
+    """
     made = {
         "constant": ((5, 100), (15, 80), (25, 60)),
         "Beta-Sigma": ((10, 85), (20, 55), (40, 20)),

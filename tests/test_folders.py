@@ -1,4 +1,6 @@
-"""Folders of pictures: exact pixels whatever the file, CelebA's own rules, and what is broken is named."""
+"""Folders of pictures: exact pixels whatever the file, CelebA's own rules, and what is
+broken is named.
+"""
 
 import os
 
@@ -28,7 +30,9 @@ def write_images(folder, count, size=(12, 12), seed=0):
 
 
 def test_celeba_crop_and_resize_are_pillows_to_the_bit(tmp_path):
-    """Rows 45-173, columns 25-153, then 1, 3, 3, 1 taps: also computed here in NumPy, to one grey level."""
+    """Rows 45-173, columns 25-153, then 1, 3, 3, 1 taps: also computed here in NumPy,
+    to one grey level.
+    """
     write_images(tmp_path, 30, celeba.SIZE)
     images, labels = data.load(tmp_path, "train", crop=128, side=64, partial=True)
     names = sorted(tmp_path.iterdir())

@@ -1,4 +1,6 @@
-"""Gamma is the NumPy loop's in every mode of training, and a mode where it cannot be is refused when training begins."""
+"""Gamma is the NumPy loop's in every mode of training, and a mode where it cannot be is
+refused when training begins.
+"""
 
 import json
 import os
@@ -146,7 +148,9 @@ def test_an_interrupted_fit_leaves_no_rule_at_work():
 
 @pytest.mark.parametrize("kept", ["restored", "saved"])
 def test_the_weights_of_a_fit_leave_nothing_at_work(kept, tmp_path):
-    """EarlyStopping brings the best epoch's weights back after the rule has ended; ModelCheckpoint's file has the rule at work."""
+    """EarlyStopping brings the best epoch's weights back after the rule has ended;
+    ModelCheckpoint's file has the rule at work.
+    """
     import callbacks
 
     vae, x = linear_vae(log_var=-60.0), np.ones((32, 6), "float32")

@@ -1,4 +1,6 @@
-"""Experiments that train on images: rows of one stage and of both, an epoch or two each, on a few noisy pictures."""
+"""Experiments that train on images: rows of one stage and of both, an epoch or two
+each, on a few noisy pictures.
+"""
 
 import json
 
@@ -89,7 +91,9 @@ def test_images_rows_train_measure_and_draw(tmp_path, made, monkeypatch):
 
 
 def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypatch):
-    """Lengths of 10 and 20 epochs at a tenth: the longer row's history begins with the shorter one's; what is finished is not trained again."""
+    """Lengths of 10 and 20 epochs at a tenth: the longer row's history begins with the
+    shorter one's; what is finished is not trained again.
+    """
     second = {"width": 8, "depth": 1, "batch_size": 30, "epochs": 20, "halve_every": 10}
     first = Row("a, 10", {"stage1": {**SMALL, "epochs": 10}, "stage2": second})
     longer = Row(

@@ -92,7 +92,9 @@ def test_normalizer_keeps_its_statistics_in_a_file(tmp_path):
 
 
 def test_sampling_chain():
-    """mean: the decoder's; noise: variance gamma^2 more; normalised: deviation 1; then stage 1 decodes."""
+    """mean: the decoder's; noise: variance gamma^2 more; normalised: deviation 1; then
+    stage 1 decodes.
+    """
     stage1, stage2 = (
         linear_vae(6, 3),
         linear_vae(3, 3, likelihood=twostage.GaussianLikelihood(gamma=0.5)),
@@ -127,7 +129,9 @@ def test_sampling_chain():
 
 
 def test_picture_of_latents_draws_any_variance():
-    """Blown-up and dead latents are drawn, not refused: the picture is needed most when training goes wrong."""
+    """Blown-up and dead latents are drawn, not refused: the picture is needed most when
+    training goes wrong.
+    """
     from twostage.pictures import latent_variances
 
     generator = np.random.default_rng(0)
@@ -145,7 +149,9 @@ def test_picture_of_latents_draws_any_variance():
 
 
 def test_curves_are_drawn_where_their_values_are():
-    """Two constant curves, at the largest value and at half of it: each in its own row of pixels."""
+    """Two constant curves, at the largest value and at half of it: each in its own row
+    of pixels.
+    """
     from twostage.pictures import curves
 
     picture = curves(np.arange(10.0), np.tile([2.0, 1.0], (10, 1)), "title")

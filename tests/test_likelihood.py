@@ -39,7 +39,9 @@ def test_losses_are_tensorflow_probabilitys():
 
 
 def test_reconstruction_term_at_its_optimum():
-    """At gamma^2 = m the term is (D/2)(1 + log 2 pi m); a formula without D on the logarithm fails here."""
+    """At gamma^2 = m the term is (D/2)(1 + log 2 pi m); a formula without D on the
+    logarithm fails here.
+    """
     generator = np.random.default_rng(2)
     x, mean = generator.random((2, 1, 8, 8, 3)).astype("float32")
     m = float(((x - mean) ** 2).mean())
@@ -74,7 +76,9 @@ def test_samples_have_the_mean_and_gamma():
 def test_learned_gamma_finds_the_error_and_its_multiplier_is_a_learning_rate(
     multiplier,
 ):
-    """Adam's first step moves a weight by the learning rate, so log gamma by multiplier times it."""
+    """Adam's first step moves a weight by the learning rate, so log gamma by multiplier
+    times it.
+    """
     likelihood = twostage.GaussianLikelihood(learned=True, multiplier=multiplier)
     x = np.random.default_rng(4).normal(0, 0.1, (64, 5)).astype("float32")
     model = only_gamma(likelihood, 0.01)
@@ -116,7 +120,9 @@ def only_gamma(likelihood, learning_rate):
 
 
 class Nats(keras.layers.Layer):
-    """The negative log likelihood of data under mean zero, so that gamma alone is trained."""
+    """The negative log likelihood of data under mean zero, so that gamma alone is
+    trained.
+    """
 
     def __init__(self, likelihood):
         super().__init__()

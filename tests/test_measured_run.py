@@ -1,4 +1,6 @@
-"""A whole run measured: tables, JSON, pictures and the page; both modes of batch normalisation, and which is exported."""
+"""A whole run measured: tables, JSON, pictures and the page; both modes of batch
+normalisation, and which is exported.
+"""
 
 import base64
 import json
@@ -75,7 +77,9 @@ def evaluated(run, *flags):
 
 @pytest.mark.skipif(not TENSORFLOW, reason="a SavedModel is TensorFlow's")
 def test_a_mixture_is_sampled_inside_the_savedmodel_by_tensorflow_alone(run, tmp_path):
-    """Ten Gaussians; moments of the decoded draws are those of the mixture's own, drawn by NumPy."""
+    """Ten Gaussians; moments of the decoded draws are those of the mixture's own, drawn
+    by NumPy.
+    """
     import shutil
     import subprocess
     import sys
@@ -127,7 +131,9 @@ def test_a_mixture_is_sampled_inside_the_savedmodel_by_tensorflow_alone(run, tmp
 
 
 class Page(HTMLParser):
-    """Checks that every tag is closed; collects what would be loaded, and the cells of tables."""
+    """Checks that every tag is closed; collects what would be loaded, and the cells of
+    tables.
+    """
 
     alone = {"meta", "img"}
 
@@ -160,7 +166,9 @@ class Page(HTMLParser):
 
 
 def check_page(run, found, names):
-    """The report holds the tables of all results, seven charts a stage and more, and every picture; it loads nothing."""
+    """The report holds the tables of all results, seven charts a stage and more, and
+    every picture; it loads nothing.
+    """
     text = (run / "report.html").read_text()
     seen = Page(text)
     assert (
@@ -189,7 +197,9 @@ def check_page(run, found, names):
 
 
 def check_odd_name(run, found, name, folder):
-    """Signs of HTML in a run's name are shown as they are; a result of other weights is told."""
+    """Signs of HTML in a run's name are shown as they are; a result of other weights is
+    told.
+    """
     import shutil
 
     shutil.copytree(run, folder / "a<b>&c")

@@ -1,4 +1,6 @@
-"""Bounds, normality, densities, extractors: against exact likelihoods, SciPy, plain loops, and what must come out of trivial cases."""
+"""Bounds, normality, densities, extractors: against exact likelihoods, SciPy, plain
+loops, and what must come out of trivial cases.
+"""
 
 import numpy as np
 import pytest
@@ -15,7 +17,9 @@ from twostage.metrics.normality import energy_distance, normality
 
 
 def linear_gaussian(gamma=0.6, exact=False):
-    """A linear VAE, and the log density of its x; `exact` gives it the true posterior, else a wider one around it."""
+    """A linear VAE, and the log density of its x; `exact` gives it the true posterior,
+    else a wider one around it.
+    """
     w = np.array(
         [[2.0, 0.0, 0.0], [0.0, 0.5, 0.0]], "float32"
     )  # orthogonal rows, so that the true posterior is diagonal
@@ -248,7 +252,9 @@ def test_the_random_network_is_the_same_everywhere():
 
 
 def test_latents_are_counted_by_the_papers_definition_and_by_the_codes():
-    """Sigmas of .7, .85 and .95: variances of .49, .72 and .90, so the middle one is active by E[sigma^2] < .8 and not by E[sigma] < .8."""
+    """Sigmas of .7, .85 and .95: variances of .49, .72 and .90, so the middle one is
+    active by E[sigma^2] < .8 and not by E[sigma] < .8.
+    """
     found = measures._summary(
         np.zeros((10, 3)), np.tile(2 * np.log([0.7, 0.85, 0.95]), (10, 1))
     )
@@ -285,7 +291,9 @@ def test_tone_is_the_pixels_mean_and_deviation_beside_the_references():
 
 
 def test_means_lose_the_contrast_of_their_error():
-    """Columns of an orthogonal map of which the best linear decoder keeps some: Var[E[x | z]] = Var[x] - mse (law of total variance)."""
+    """Columns of an orthogonal map of which the best linear decoder keeps some: Var[E[x
+    | z]] = Var[x] - mse (law of total variance).
+    """
     generator = np.random.default_rng(1)
     x = np.clip(
         generator.normal(128, 30, (2_000, 2, 2, 1))

@@ -9,7 +9,9 @@ from twostage import cli
 
 
 def test_images_may_move_and_not_change(tmp_path, capsys, monkeypatch):
-    """A relative path is found from elsewhere; a new place is told by --resume --data; other images are refused by all that looks at them."""
+    """A relative path is found from elsewhere; a new place is told by --resume --data;
+    other images are refused by all that looks at them.
+    """
     here, images = (
         tmp_path / "here",
         np.random.default_rng(0).integers(0, 256, (120, 8, 8, 1), "uint8"),

@@ -1,4 +1,6 @@
-"""Networks: the papers' parameter counts, l2 in the loss, the side that the ResNet takes; convolutions, dense layers and Adam equal Keras's."""
+"""Networks: the papers' parameter counts, l2 in the loss, the side that the ResNet
+takes; convolutions, dense layers and Adam equal Keras's.
+"""
 
 import keras
 import numpy as np
@@ -327,7 +329,9 @@ def test_adam_is_kerass(amsgrad, dtype):
     ],
 )
 def test_l2_weighs_what_l2_of_says(where, names):
-    """Asperti & Trentin's models 2 (decoder) and 3 (encoder), and their improved recipe (down- and upsampling)."""
+    """Asperti & Trentin's models 2 (decoder) and 3 (encoder), and their improved recipe
+    (down- and upsampling).
+    """
     vae = assemble.stage1(config.resolve(1, "digits", l2=0.1, l2_of=where), (8, 8, 1))
     regularised = {
         part: [
@@ -362,7 +366,9 @@ def test_batch_normalisation_over_replicas_is_kerass(monkeypatch):
 
 
 def test_batch_normalisation_is_right_from_the_first_steps():
-    """After n batches the moving statistics weigh batch t by the power law that t / (t + 9) makes; nothing is left of the start."""
+    """After n batches the moving statistics weigh batch t by the power law that t / (t
+    + 9) makes; nothing is left of the start.
+    """
     generator = np.random.default_rng(0)
     batches = generator.normal(7, 2, (20, 50, 3)).astype("float32")
     layer = twostage.BatchNormalization()
@@ -391,7 +397,9 @@ def test_batch_normalisation_is_right_from_the_first_steps():
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_batch_normalisation_of_images_is_keras_own(policy):
-    """TensorFlow's fused operation: outputs, gradients and statistics as those of Keras's layer."""
+    """TensorFlow's fused operation: outputs, gradients and statistics as those of
+    Keras's layer.
+    """
     keras.config.set_dtype_policy(policy)
     generator = np.random.default_rng(0)
     images, weights = (

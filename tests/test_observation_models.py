@@ -1,4 +1,6 @@
-"""Every observation model against TensorFlow Probability, SciPy and closed forms; trained, saved, sampled."""
+"""Every observation model against TensorFlow Probability, SciPy and closed forms;
+trained, saved, sampled.
+"""
 
 import math
 
@@ -78,7 +80,9 @@ def test_the_diagonal_gaussian_is_scipys():
 
 
 def test_the_bound_of_the_diagonal_gaussian_is_reached_and_not_passed():
-    """-log p >= (D/2) log(2 pi floor^2), with equality for a perfect mean and s to minus infinity."""
+    """-log p >= (D/2) log(2 pi floor^2), with equality for a perfect mean and s to
+    minus infinity.
+    """
     x = np.full((1, 10), 0.3, "float32")
     for s in (-1.0, -5.0, -30.0):
         parameters = np.concatenate([x, np.full((1, 10), s, "float32")], -1)
@@ -272,7 +276,9 @@ def test_bad_arguments_are_told():
 
 @pytest.mark.parametrize("name", ["diagonal", "optimal_batch", "logistic"])
 def test_each_goes_through_the_commands(name, tmp_path, monkeypatch):
-    """Trained by the command in its precision, evaluated: bits only where the likelihood is a probability."""
+    """Trained by the command in its precision, evaluated: bits only where the
+    likelihood is a probability.
+    """
     from twostage import cli, protocol, whole
 
     monkeypatch.setitem(protocol.SPLITS, "fid10k_test", ("test", 100))

@@ -1,4 +1,6 @@
-"""The authors' own files of MNIST, Fashion-MNIST, CIFAR-10 and SVHN, and TensorFlow Datasets' prepared copies."""
+"""The authors' own files of MNIST, Fashion-MNIST, CIFAR-10 and SVHN, and TensorFlow
+Datasets' prepared copies.
+"""
 
 import gzip
 import io
@@ -188,7 +190,9 @@ def test_a_pickle_that_is_no_array_is_not_run(tmp_path):
 
 
 def test_tensorflow_datasets_prepared_celeba(tmp_path):
-    """A copy as TFDS prepares it, from its own writer, of our own pictures: each JPEG reaches the cache as its authors coded it."""
+    """A copy as TFDS prepares it, from its own writer, of our own pictures: each JPEG
+    reaches the cache as its authors coded it.
+    """
     tfds = pytest.importorskip("tensorflow_datasets")
     folder = faces(tmp_path / "faces", 30)
     names = {

@@ -1,4 +1,6 @@
-"""The callbacks in models that are not this project's, beside Keras's own callbacks, and where something is wrong: told at once, and nothing is left behind."""
+"""The callbacks in models that are not this project's, beside Keras's own callbacks,
+and where something is wrong: told at once, and nothing is left behind.
+"""
 
 import logging
 from types import SimpleNamespace
@@ -103,7 +105,9 @@ class NaNGradient(StrangersVAE):
 
 
 def test_weights_that_are_not_finite_are_no_good_weights(tmp_path):
-    """The fourth step is the first epoch's last: its loss is finite, and what it made of the weights is not."""
+    """The fourth step is the first epoch's last: its loss is finite, and what it made
+    of the weights is not.
+    """
     path = tmp_path / "folder" / "good.weights.h5"
     watch = callbacks.NaNDiagnosis(path)
     assert len(fitted(NaNGradient(), [watch])["loss"]) == 1

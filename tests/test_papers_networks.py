@@ -1,4 +1,6 @@
-"""The other papers' networks: parameter counts, shapes, spectral normalisation; each saved and loaded."""
+"""The other papers' networks: parameter counts, shapes, spectral normalisation; each
+saved and loaded.
+"""
 
 import keras
 import numpy as np
@@ -33,7 +35,9 @@ def test_beta_sigma_has_the_codes_parameters(shape, latents, encoder, decoder):
     ],
 )
 def test_rae_has_the_codes_parameters(shape, latents, encoder, decoder):
-    """To the 10,000 that seed_facts gives: 11.08, 11.61, 11.55, 18.95, 18.27 and 21.48 million."""
+    """To the 10,000 that seed_facts gives: 11.08, 11.61, 11.55, 18.95, 18.27 and 21.48
+    million.
+    """
     assert trainable(rae.rae_encoder(shape, latents)) == pytest.approx(
         encoder, abs=6_000
     )
@@ -169,7 +173,9 @@ def test_spectral_normalisation_divides_by_the_largest_singular_value(kind, tmp_
 
 @pytest.mark.parametrize("kind", LAYERS)
 def test_its_gradient_flows_through_sigma(kind):
-    """kernel / sigma does not change with the kernel's length, so the gradient is orthogonal to the kernel. Keras's own layer fails here."""
+    """kernel / sigma does not change with the kernel's length, so the gradient is
+    orthogonal to the kernel. Keras's own layer fails here.
+    """
     make, shape = LAYERS[kind]
     inputs = keras.Input(shape)
     model = keras.Model(inputs, SpectralNormalization(make())(inputs))

@@ -1,4 +1,6 @@
-"""Notations against each other, the three readings against SciPy, Theorem 1 against its reference values and brute force."""
+"""Notations against each other, the three readings against SciPy, Theorem 1 against its
+reference values and brute force.
+"""
 
 import math
 
@@ -29,7 +31,9 @@ def test_each_direction_undoes_the_other():
 
 
 def test_losses_are_multiples_of_each_other():
-    """S, KL and a loss of means, computed from one batch: each notation's loss is a multiple of ours plus a constant."""
+    """S, KL and a loss of means, computed from one batch: each notation's loss is a
+    multiple of ours plus a constant.
+    """
     generator = np.random.default_rng(0)
     squared, kl = generator.random(50) * 40, generator.random(50) * 9
     D, k, beta, weight, sigma, weight_kl = 192, 16, 0.7, 0.004, 0.2, 3.0
@@ -92,7 +96,9 @@ def test_three_readings_are_gaussian_densities():
 
 
 def test_a_fixed_sigma_is_read_in_three_ways_from_one_set_of_weights():
-    """Each reading is the evidence bound of the same networks under another sigma; that of beta / 2 has kappa within it."""
+    """Each reading is the evidence bound of the same networks under another sigma; that
+    of beta / 2 has kappa within it.
+    """
     images = np.random.default_rng(2).integers(0, 256, (40, 6), "uint8")
     vae = linear_vae(likelihood=twostage.GaussianLikelihood(0.3), kl_weight=2.0)
     found = measures.likelihood(vae, images, 5, 0, constant=True)["readings"]

@@ -1,4 +1,6 @@
-"""Recalibrated batch normalisation: the statistics of the data, whatever they were before."""
+"""Recalibrated batch normalisation: the statistics of the data, whatever they were
+before.
+"""
 
 import keras
 import numpy as np

@@ -58,7 +58,9 @@ def stop_within(epoch, number):
 
 
 def last_state(folder):
-    """What the newest checkpoint holds: arrays as bytes, and the progress without times."""
+    """What the newest checkpoint holds: arrays as bytes, and the progress without
+    times.
+    """
     with np.load(sorted((folder / "checkpoints").glob("epoch-*"))[-1]) as arrays:
         progress = json.loads(str(arrays["progress"]))
         found = {
@@ -93,7 +95,9 @@ print("equal")
 
 
 def test_stopped_by_signals_and_resumed_a_run_is_the_unbroken_one_bit_for_bit(tmp_path):
-    """Three stops in each stage: weights, optimiser, seeds, metrics, history and callbacks' state of both."""
+    """Three stops in each stage: weights, optimiser, seeds, metrics, history and
+    callbacks' state of both.
+    """
     done = in_a_process(BOTH, tmp_path)
     assert done.stdout.strip().endswith("equal"), (
         done.stdout[-1000:] + done.stderr[-3000:]

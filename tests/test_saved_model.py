@@ -1,4 +1,6 @@
-"""The SavedModel of a run: sampled with TensorFlow alone, and equal to the chain of its Keras models."""
+"""The SavedModel of a run: sampled with TensorFlow alone, and equal to the chain of its
+Keras models.
+"""
 
 import keras
 import numpy as np
@@ -49,7 +51,9 @@ def test_saved_model_samples_with_tensorflow_alone(small_run, tmp_path):
 
 
 def test_saved_model_is_the_keras_models_chain(small_run):
-    """The SavedModel's encode, decode and reconstruct against the `.keras` file, on the backend under test."""
+    """The SavedModel's encode, decode and reconstruct against the `.keras` file, on the
+    backend under test.
+    """
     tf = pytest.importorskip("tensorflow")
     from twostage import (
         VAE,

@@ -1,4 +1,6 @@
-"""GammaSchedule, KLWarmup, FreeBits and NaNDiagnosis: what the step really used, in a stranger's VAE and in ours."""
+"""GammaSchedule, KLWarmup, FreeBits and NaNDiagnosis: what the step really used, in a
+stranger's VAE and in ours.
+"""
 
 import keras
 import numpy as np

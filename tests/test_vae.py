@@ -41,7 +41,9 @@ def test_evaluate_of_a_linear_vae_is_the_closed_form_bound():
 
 
 def test_the_bound_is_the_log_density_where_the_posterior_is_exact():
-    """For x = W z + noise and the true posterior, the bound equals log N(x; 0, W W^T + gamma^2 I)."""
+    """For x = W z + noise and the true posterior, the bound equals log N(x; 0, W W^T +
+    gamma^2 I).
+    """
     w = np.array(
         [[2.0, 0.0, 0.0], [0.0, 0.5, 0.0]], "float32"
     )  # orthogonal rows, so that the posterior is diagonal
@@ -124,7 +126,9 @@ def test_sample_weights_and_kl_weight_enter_the_loss():
 
 
 def test_saved_files_load_without_custom_objects_and_training_goes_on(tmp_path):
-    """In a new process, with gamma, the rule's state and the optimiser; the next step equals that of the model that stayed."""
+    """In a new process, with gamma, the rule's state and the optimiser; the next step
+    equals that of the model that stayed.
+    """
     images = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1), "uint8")
     vae = small_image_vae()
     vae.compile(keras.optimizers.SGD(1e-3, momentum=0.9))

@@ -1,4 +1,6 @@
-"""VarianceLaw, ActiveLatents and the others that watch: known answers, in a real fit of a stranger's VAE."""
+"""VarianceLaw, ActiveLatents and the others that watch: known answers, in a real fit of
+a stranger's VAE.
+"""
 
 import json
 
@@ -14,7 +16,9 @@ N = 200_000
 
 
 def posteriors():
-    """Of 4 latents: one ignored, one perfect, one half, one dead with its variance blown up."""
+    """Of 4 latents: one ignored, one perfect, one half, one dead with its variance
+    blown up.
+    """
     generator = np.random.default_rng(0)
     prior = np.zeros((N, 1)), np.zeros((N, 1))
     perfect = generator.normal(size=(N, 1)), np.full((N, 1), -40.0)
@@ -234,7 +238,9 @@ def test_latent_moments_are_recorded_within_and_after_epochs(tmp_path):
 
 
 def test_collapse_alarm_names_the_latents(caplog):
-    """Latent 1 dies in epoch 2, latent 2 blows up in epoch 3, latent 0 never lived: each is told once."""
+    """Latent 1 dies in epoch 2, latent 2 blows up in epoch 3, latent 0 never lived:
+    each is told once.
+    """
     variances = [[1.0, 0.2, 0.5], [1.0, 0.9, 0.5], [1.0, 0.9, 9.0], [1.0, 0.9, 9.0]]
     x, model, epoch = (
         np.zeros((40, 6), "float32"),
@@ -266,7 +272,9 @@ def test_collapse_alarm_names_the_latents(caplog):
 
 
 class SetState(keras.callbacks.Callback):
-    """What a checkpoint does: gives a fresh callback the state, as read from a file, that another one had."""
+    """What a checkpoint does: gives a fresh callback the state, as read from a file,
+    that another one had.
+    """
 
     def __init__(self, callback, state):
         super().__init__()

@@ -1,6 +1,7 @@
 """Two-stage variational autoencoders for Keras 3.
 
-The public names are loaded on first use, so that `--help` needs no framework. Loading any of them registers every Keras
+The public names are loaded on first use, so that `--help` needs no framework. Loading
+any of them registers every Keras
 class of the project: `keras.saving.load_model` then needs no `custom_objects`.
 """
 

@@ -1,4 +1,6 @@
-"""Charts as SVG text, to stand within a page: lines that take the page's colour, nothing from outside."""
+"""Charts as SVG text, to stand within a page: lines that take the page's colour,
+nothing from outside.
+"""
 
 import html
 import math
@@ -14,11 +16,15 @@ def chart(title, series, x_label="", log=False, x_range=None, y_range=None):
 
     Args:
         title: Above it.
-        series: Triples (label, xs, ys) of a curve; with a fourth, `"bars"` (from the axis up, xs the middles), `"point"`, `"dots"` (small points, those within the
-            ranges) or `"marked"` (points on a curve), drawn so. What is not finite is left out.
+        series: Triples (label, xs, ys) of a curve; with a fourth, `"bars"` (from the
+            axis up, xs the middles), `"point"`, `"dots"` (small points, those within
+            the ranges) or `"marked"` (points on a curve), drawn so. What is not finite
+            is left out.
         x_label: Below it.
-        log: Whether the vertical axis is logarithmic; values that are not positive are left out then.
-        x_range, y_range: (least, most) of the axes, of the vertical one's logarithm with `log`; None: of the values.
+        log: Whether the vertical axis is logarithmic; values that are not positive are
+            left out then.
+        x_range, y_range: (least, most) of the axes, of the vertical one's logarithm
+            with `log`; None: of the values.
     """
     drawn = [(label, *_finite(xs, ys, log), *kind) for label, xs, ys, *kind in series]
     drawn = [one for one in drawn if len(one[1])]
@@ -116,7 +122,9 @@ def standalone(svg):
 
 
 def ticks(least, most, about=4):
-    """Round numbers within [least, most], a distance of 1, 2 or 5 times a power of ten apart."""
+    """Round numbers within [least, most], a distance of 1, 2 or 5 times a power of ten
+    apart.
+    """
     rough = (most - least) / about
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(
@@ -131,7 +139,9 @@ def ticks(least, most, about=4):
 
 
 def log_ticks(least, most):
-    """Round numbers within [10^least, 10^most]: 1, 2 and 5 times powers of ten; the powers alone where these are too many, those of `ticks` where they are too few."""
+    """Round numbers within [10^least, 10^most]: 1, 2 and 5 times powers of ten; the
+    powers alone where these are too many, those of `ticks` where they are too few.
+    """
     for factors in ((1, 2, 5), (1,)):
         found = [
             factor * 10.0**power
@@ -147,7 +157,9 @@ def log_ticks(least, most):
 
 
 def _places(x_range, y_range):
-    """(x -> its place from the left, y -> its place from the top) for axes from the least to the most of each range."""
+    """(x -> its place from the left, y -> its place from the top) for axes from the
+    least to the most of each range.
+    """
     across = lambda x: (
         LEFT
         + (WIDTH - LEFT - RIGHT)

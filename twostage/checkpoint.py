@@ -1,4 +1,6 @@
-"""Checkpoints: everything that a run needs to go on as if it had never stopped, in one file."""
+"""Checkpoints: everything that a run needs to go on as if it had never stopped, in one
+file.
+"""
 
 import contextlib
 import io
@@ -21,19 +23,28 @@ NAME = "epoch-{epoch:05d}-step-{step:06d}.npz"
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves at each epoch's end, every so many seconds within it, and on SIGTERM or SIGINT; restores what it saved.
+    """Saves at each epoch's end, every so many seconds within it, and on SIGTERM or
+    SIGINT; restores what it saved.
 
-    A checkpoint holds the weights, seeds, metrics and optimiser, the history, and the state of the other callbacks. Goes last in the
-    list, after the callbacks whose figures and state it keeps. It also writes the whole history into history.csv, epoch by epoch.
+    A checkpoint holds the weights, seeds, metrics and optimiser, the history, and the
+    state of the other callbacks. Goes last in the list, after the callbacks whose
+    figures and state it keeps. It also writes the whole history into history.csv, epoch
+    by epoch.
 
     Args:
         stage: The `Stage` whose folder gets the files.
-        others: The callbacks beside it. Those with `get_state()` -> JSON's types and `set_state(state)` have their state carried.
-        every: Seconds from one save to the next within an epoch; 0: at the epochs' ends only.
-        obeys: Whether a first signal stops the training. Of several processes that train as one the first alone obeys: the others must make the steps with which it completes what it saves, and end when it does.
+        others: The callbacks beside it. Those with `get_state()` -> JSON's types and
+            `set_state(state)` have their state carried.
+        every: Seconds from one save to the next within an epoch; 0: at the epochs' ends
+            only.
+        obeys: Whether a first signal stops the training. Of several processes that
+            train as one the first alone obeys: the others must make the steps with
+            which it completes what it saves, and end when it does.
 
-    The attributes `epoch` (epochs done), `step` (steps done of the next epoch) and `rows` (the history, a dict an epoch) say where
-    training stands. Keras starts no `fit` within an epoch; where `step` is not 0 the rest of that epoch is a `fit` of its own.
+    The attributes `epoch` (epochs done), `step` (steps done of the next epoch) and
+    `rows` (the history, a dict an epoch) say where
+    training stands. Keras starts no `fit` within an epoch; where `step` is not 0 the
+    rest of that epoch is a `fit` of its own.
     """
 
     def __init__(self, stage, others=(), every=0.0, obeys=True):
@@ -48,7 +59,9 @@ class Checkpoint(keras.callbacks.Callback):
         self.obeys, self._signal = obeys, None
 
     def restore(self, model):
-        """Loads the newest whole checkpoint into a compiled model; damaged ones are named and set aside."""
+        """Loads the newest whole checkpoint into a compiled model; damaged ones are
+        named and set aside.
+        """
         model.optimizer.build(model.trainable_variables)
         damaged = 0
         for path in sorted(self.folder.glob("epoch-*.npz"), reverse=True):
@@ -98,7 +111,9 @@ class Checkpoint(keras.callbacks.Callback):
 
     @contextlib.contextmanager
     def signals(self):
-        """Within: the first SIGTERM or SIGINT is obeyed after the step at work, once all is saved; a second one at once."""
+        """Within: the first SIGTERM or SIGINT is obeyed after the step at work, once
+        all is saved; a second one at once.
+        """
         numbers = (signal.SIGTERM, signal.SIGINT)
 
         def note(number, frame):
@@ -203,7 +218,9 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def _variables(model):
-    """All state of a training run, numbered: Keras's names depend on the process. Seeds are among the model's variables."""
+    """All state of a training run, numbered: Keras's names depend on the process. Seeds
+    are among the model's variables.
+    """
     return dict(
         [
             *_numbered("model", model.variables),

@@ -1,4 +1,6 @@
-"""The commands' entry points: flags from the dataclasses, one-line errors. No framework is imported before the flags are right."""
+"""The commands' entry points: flags from the dataclasses, one-line errors. No framework
+is imported before the flags are right.
+"""
 
 import argparse
 import dataclasses
@@ -37,19 +39,24 @@ def sample(argv=None):
 
 
 def data(argv=None):
-    """`python -m twostage.data`: a look at images before training: counts, range, moments, duplicates, classes, and a montage.
-    `python -m twostage.data resize-comparison FOLDER` draws the same pictures resized in three ways.
+    """`python -m twostage.data`: a look at images before training: counts, range,
+    moments, duplicates, classes, and a montage. `python -m twostage.data
+    resize-comparison FOLDER` draws the same pictures resized in three ways.
     """
     guarded(_data, argv)
 
 
 def evaluate(argv=None):
-    """`python -m twostage.evaluate`: measures a finished run: distances of reconstructions and samples, likelihoods, latents; each with its protocol."""
+    """`python -m twostage.evaluate`: measures a finished run: distances of
+    reconstructions and samples, likelihoods, latents; each with its protocol.
+    """
     guarded(_evaluate, argv)
 
 
 def experiment(name, argv=None):
-    """`python -m twostage.experiments.NAME`: runs the rows of a paper's table, or goes on with them, and sets them beside the paper's figures."""
+    """`python -m twostage.experiments.NAME`: runs the rows of a paper's table, or goes
+    on with them, and sets them beside the paper's figures.
+    """
     guarded(_experiment, name, argv)
 
 
@@ -113,7 +120,9 @@ def _export(argv):
 
 
 def _load(module, look=True):
-    """Imports a module with the frameworks behind it, without the twenty lines with which TensorFlow greets on standard error. `look`: for devices, too."""
+    """Imports a module with the frameworks behind it, without the twenty lines with
+    which TensorFlow greets on standard error. `look`: for devices, too.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         with quiet(2):

@@ -1,4 +1,6 @@
-"""Settings: one frozen dataclass a stage, and the table of presets. The command-line flags are made from them."""
+"""Settings: one frozen dataclass a stage, and the table of presets. The command-line
+flags are made from them.
+"""
 
 import dataclasses
 
@@ -318,7 +320,8 @@ PRESETS = {
 
 
 def resolve(stage, preset, **changes):
-    """The config of stage 1 or 2: defaults, then the preset's differences, then `changes`.
+    """The config of stage 1 or 2: defaults, then the preset's differences, then
+    `changes`.
 
     Raises:
         InputError: an unknown preset or field, or a value out of range.

@@ -1,4 +1,6 @@
-"""Training on all local devices, and on several machines: MirroredStrategy on TensorFlow, Keras's DataParallel on JAX. How to start it: docs/scaling.md."""
+"""Training on all local devices, and on several machines: MirroredStrategy on
+TensorFlow, Keras's DataParallel on JAX. How to start it: docs/scaling.md.
+"""
 
 import atexit
 import contextlib
@@ -20,9 +22,11 @@ _joined = False
 
 
 def join(run):
-    """Waits for the other processes, where Keras's environment variables name some; before anything looks for devices.
+    """Waits for the other processes, where Keras's environment variables name some;
+    before anything looks for devices.
 
-    All processes train as one, each on its part of every batch. The first alone writes the run; each of the others has a copy, which is thrown away, and is silent.
+    All processes train as one, each on its part of every batch. The first alone writes
+    the run; each of the others has a copy, which is thrown away, and is silent.
 
     Args:
         run: The run folder, which all of them see.
@@ -70,10 +74,12 @@ def is_first():
 
 @contextlib.contextmanager
 def spread(config):
-    """Within, models are built and trained on all devices of all processes; without `--distribute` on one.
+    """Within, models are built and trained on all devices of all processes; without
+    `--distribute` on one.
 
     Raises:
-        InputError: the batch size is no multiple of the devices, or several steps a call on several of TensorFlow's.
+        InputError: the batch size is no multiple of the devices, or several steps a
+            call on several of TensorFlow's.
     """
     if not config.distribute:
         yield
@@ -111,7 +117,9 @@ def spread(config):
 
 
 def _copy(run):
-    """A folder of this process alone, with what there is of the run to go on from; gone when the process ends."""
+    """A folder of this process alone, with what there is of the run to go on from; gone
+    when the process ends.
+    """
     scratch = Path(tempfile.mkdtemp(prefix="two-stage-vae-"))
     atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     for stage in ("stage1", "stage2"):

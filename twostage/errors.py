@@ -4,7 +4,9 @@ import contextlib
 
 
 class InputError(ValueError):
-    """Bad input, told in one line: what was received, what was expected, how to mend it. Commands exit with status 2."""
+    """Bad input, told in one line: what was received, what was expected, how to mend
+    it. Commands exit with status 2.
+    """
 
 
 class Diverged(InputError):
@@ -12,7 +14,9 @@ class Diverged(InputError):
 
 
 class Stopped(Exception):
-    """A signal was obeyed and everything is saved; the command `again` goes on. Commands exit with status 128 + `signal`."""
+    """A signal was obeyed and everything is saved; the command `again` goes on.
+    Commands exit with status 128 + `signal`.
+    """
 
     def __init__(self, text, signal, again):
         super().__init__(text)
@@ -20,7 +24,9 @@ class Stopped(Exception):
 
 
 def first_line(error):
-    """What a library's error says, short enough to stand within a line of ours; the name of its kind where it says nothing."""
+    """What a library's error says, short enough to stand within a line of ours; the
+    name of its kind where it says nothing.
+    """
     said = (
         str(error).split("}} ", 1)[-1].strip()
     )  # TensorFlow names a node in double braces first
@@ -29,7 +35,9 @@ def first_line(error):
 
 @contextlib.contextmanager
 def reading():
-    """Within: a file or folder that may not be read is told as input, not as a place to write to."""
+    """Within: a file or folder that may not be read is told as input, not as a place to
+    write to.
+    """
     try:
         yield
     except PermissionError as error:

@@ -1,6 +1,7 @@
 """What the papers report of a run, with how it was got.
 
-A straight line: models and data -> images of each kind -> features -> distances; then likelihoods, latents, pictures. RUN/evaluation holds it all, RUN/report.html shows it.
+A straight line: models and data -> images of each kind -> features -> distances; then
+likelihoods, latents, pictures. RUN/evaluation holds it all, RUN/report.html shows it.
 """
 
 import functools
@@ -48,7 +49,8 @@ def evaluate(
     mixtures=(1, 10),
     recalibrated=False,
 ):
-    """Measures a finished run and writes RUN/evaluation/NAME.json, NAME.md, the pictures NAME/*.png, and RUN/report.html.
+    """Measures a finished run and writes RUN/evaluation/NAME.json, NAME.md, the
+    pictures NAME/*.png, and RUN/report.html.
 
     Args:
         run: The run folder; stage 2 is measured where it is finished.
@@ -56,13 +58,17 @@ def evaluate(
         protocol: A `Protocol`.
         seed: Of all samples.
         repeats: Half-samples that the standard errors come from.
-        bound_images: Test images, a random choice, whose likelihood is bounded, and whose latents' density is; as many training images for the density alone.
+        bound_images: Test images, a random choice, whose likelihood is bounded, and
+            whose latents' density is; as many training images for the density alone.
         importance_samples: Draws of z for the importance-weighted bound.
-        mixtures: Numbers of Gaussians in the mixtures that are fitted to stage 1's latents.
-        recalibrated: Whether stage 1's batch normalisation is measured anew on training images first.
+        mixtures: Numbers of Gaussians in the mixtures that are fitted to stage 1's
+            latents.
+        recalibrated: Whether stage 1's batch normalisation is measured anew on training
+            images first.
 
     Returns:
-        (result, path): a dict with `manifest`, `distances` (one dict a kind of image), `copying`, `likelihood` and `latents`, and where its table was written.
+        (result, path): a dict with `manifest`, `distances` (one dict a kind of image),
+        `copying`, `likelihood` and `latents`, and where its table was written.
     """
     models, config = load(run)
     stage1, measured = (
@@ -196,7 +202,9 @@ def evaluate(
 
 
 def load(run):
-    """({stage1, stage2, normalizer: models of a run, what is finished of it}, stage 1's config)."""
+    """({stage1, stage2, normalizer: models of a run, what is finished of it}, stage 1's
+    config).
+    """
     stage = runs.finished_stage1(run)
     models, second = {"stage1": stage.load_model()}, runs.finished_stage2(run)
     if second:
@@ -208,7 +216,9 @@ def load(run):
 
 
 def generated(stage1, drawing, reference, count, seed):
-    """Yields (kind, iterator of (images in [0, 1], the images that they reconstruct or None)), each kind made when its turn comes."""
+    """Yields (kind, iterator of (images in [0, 1], the images that they reconstruct or
+    None)), each kind made when its turn comes.
+    """
     parts = (reference[i : i + BATCH] for i in range(0, len(reference), BATCH))
     yield (
         "REC",
@@ -234,9 +244,11 @@ def generated(stage1, drawing, reference, count, seed):
 
 
 def _features(extractor, protocol, batches, pixels):
-    """Of one kind of images: (features of all as the protocol prepares them, the first as they are, `Moments` of their pixels, {mse, mse_error} of reconstructions).
+    """Of one kind of images: (features of all as the protocol prepares them, the first
+    as they are, `Moments` of their pixels, {mse, mse_error} of reconstructions).
 
-    `pixels`: `Moments` of the reference's. The squared error is a dimension's, with its standard error.
+    `pixels`: `Moments` of the reference's. The squared error is a dimension's, with its
+    standard error.
     """
     if protocol.whole_set:
         parts, references = zip(*batches)
@@ -312,7 +324,9 @@ def main(options):
 
 
 def check_extractor(name, weights):
-    """Raises `InputError` unless a name comes with weights where it needs them, and only there."""
+    """Raises `InputError` unless a name comes with weights where it needs them, and
+    only there.
+    """
     if name in INCEPTIONS and not weights:
         raise InputError(
             f"received --extractor {name} without --weights, expected the file to read"
@@ -327,7 +341,10 @@ def check_extractor(name, weights):
 
 
 def chosen_extractor(config, name=None, weights=None, resize="tf1"):
-    """The `Extractor` of a name, for the data of a `Stage1Config`. None: a classifier of the data where they have labels and enough images for one, else the random network."""
+    """The `Extractor` of a name, for the data of a `Stage1Config`. None: a classifier
+    of the data where they have labels and enough images for one, else the random
+    network.
+    """
     check_extractor(name, weights)
     if name == "inception2015":
         return inception.inception_2015(weights, resize)

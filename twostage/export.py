@@ -1,4 +1,6 @@
-"""The SavedModel: sampling with TensorFlow alone. `python -m twostage.export --run RUN` writes it from a run's `.keras` files."""
+"""The SavedModel: sampling with TensorFlow alone. `python -m twostage.export --run RUN`
+writes it from a run's `.keras` files.
+"""
 
 import functools
 import os
@@ -17,7 +19,9 @@ CHUNK = 256
 
 
 def write(run, how="normalised", mixture=None):
-    """Writes RUN/saved_model from stage 1, recalibrated where `RUN/stage1/recalibrated.keras` is there, and, once it is finished, stage 2. Returns its path.
+    """Writes RUN/saved_model from stage 1, recalibrated where
+    `RUN/stage1/recalibrated.keras` is there, and, once it is finished, stage 2. Returns
+    its path.
 
     Args:
         run: The run folder.
@@ -34,15 +38,19 @@ def write(run, how="normalised", mixture=None):
 def save(path, stage1, stage2=None, normalizer=None, how="normalised", mixture=None):
     """Writes a SavedModel of models to `path`, which is replaced, and returns it.
 
-    Endpoints, also as signatures; `n` and `seed` are int32 scalars, images float32 (n, height, width, channels) in [0, 1]:
-    `sample(n, seed)`, `sample_first_stage(n, seed)`, `encode(images)` -> mean, log_var; `decode(z)`, `reconstruct(images)`.
-    The images that go in are uint8. The same seed gives the same images on every load.
+    Endpoints, also as signatures; `n` and `seed` are int32 scalars, images float32 (n,
+    height, width, channels) in [0, 1]: `sample(n, seed)`, `sample_first_stage(n,
+    seed)`, `encode(images)` -> mean, log_var; `decode(z)`, `reconstruct(images)`. The
+    images that go in are uint8. The same seed gives the same images on every load.
 
     Args:
-        stage1, stage2: `VAE`s, on images and on latents; without the second `sample` draws from the first's prior.
-        normalizer: A model of stage 2's latents that is applied before they are decoded, where `how` is normalised.
+        stage1, stage2: `VAE`s, on images and on latents; without the second `sample`
+            draws from the first's prior.
+        normalizer: A model of stage 2's latents that is applied before they are
+            decoded, where `how` is normalised.
         how: How stage 2's latents are sampled, see `twostage.sampling`.
-        mixture: A fitted `Mixture` of stage 1's latents that `sample` draws from instead of stage 2.
+        mixture: A fitted `Mixture` of stage 1's latents that `sample` draws from
+            instead of stage 2.
     """
     import keras
     import tensorflow as tf
@@ -132,7 +140,8 @@ def stage1_of(run):
 
 
 class SavedVAE:
-    """A SavedModel of `write`, with NumPy arrays in and out. Images are float32 (n, height, width, channels) in [0, 1].
+    """A SavedModel of `write`, with NumPy arrays in and out. Images are float32 (n,
+    height, width, channels) in [0, 1].
 
     Args:
         path: RUN/saved_model.
@@ -163,7 +172,9 @@ class SavedVAE:
             ) from error
 
     def sample(self, n, seed):
-        """`n` images of both stages (of stage 1 until stage 2 is trained); the same seed gives the same images."""
+        """`n` images of both stages (of stage 1 until stage 2 is trained); the same
+        seed gives the same images.
+        """
         return self.model.sample(n, seed).numpy()
 
     def sample_first_stage(self, n, seed):
@@ -230,7 +241,9 @@ def in_chunks(function, z):
 
 
 def _place(archive, path):
-    """Writes aside, then swaps. Where a crash falls between the two renames, the next export still finds nothing half-written."""
+    """Writes aside, then swaps. Where a crash falls between the two renames, the next
+    export still finds nothing half-written.
+    """
     import tensorflow as tf
 
     aside, old = path.with_name("part-saved_model"), path.with_name("old-saved_model")

@@ -15,7 +15,8 @@ ROWS = 8
 
 
 def write(folder, stage1, images, samples, nearby):
-    """Writes the pictures of a run into a folder: `samples-KIND.png`, `reconstructions.png`, `interpolations.png`, `traversals.png`, `neighbours.png`.
+    """Writes the pictures of a run into a folder: `samples-KIND.png`,
+    `reconstructions.png`, `interpolations.png`, `traversals.png`, `neighbours.png`.
 
     Args:
         folder: Made if it is not there.
@@ -58,7 +59,9 @@ def reconstructions(stage1, images, rows=4):
 
 
 def interpolations(stage1, images, rows=6):
-    """From one image to another along the straight line between their posterior means; the images themselves at both ends of each row."""
+    """From one image to another along the straight line between their posterior means;
+    the images themselves at both ends of each row.
+    """
     images = images[np.arange(2 * rows) % len(images)]
     means, _ = encode(stage1, images)
     share = np.linspace(0, 1, STEPS, dtype="float32")[:, None]
@@ -78,7 +81,9 @@ def interpolations(stage1, images, rows=6):
 
 
 def traversals(stage1, images, span=3.0):
-    """(picture, latents): one row for each of the most active latents, which goes from -span to span while the others stay at the first image's posterior mean."""
+    """(picture, latents): one row for each of the most active latents, which goes from
+    -span to span while the others stay at the first image's posterior mean.
+    """
     mean, log_var = encode(stage1, images)
     latents = most_active(mean, log_var)[:ROWS]
     z = np.repeat(mean[:1], len(latents) * STEPS, 0)
@@ -91,7 +96,9 @@ def traversals(stage1, images, span=3.0):
 
 
 def neighbours(samples, features, train, train_features, count=8, k=5):
-    """Each row a sample, then the k training images nearest to it by their features, all where there are fewer. `samples`: floats in [0, 1]; `train`: uint8."""
+    """Each row a sample, then the k training images nearest to it by their features,
+    all where there are fewer. `samples`: floats in [0, 1]; `train`: uint8.
+    """
     k = min(k, len(train))
     rows, _ = nearest(features[:count], train_features, k)
     found = train[np.sort(np.unique(rows))] / np.float32(

@@ -25,7 +25,9 @@ UNWRITABLE = {
 
 
 def guarded(command, *arguments, again="the same command again"):
-    """Calls a command; what a user can mend ends the process with one line on standard error and status 2. `again`: by what one goes on."""
+    """Calls a command; what a user can mend ends the process with one line on standard
+    error and status 2. `again`: by what one goes on.
+    """
     try:
         command(*arguments)
     except InputError as error:
@@ -63,7 +65,9 @@ def guarded(command, *arguments, again="the same command again"):
 
 
 def _out_of_memory(error):
-    """NumPy's, TensorFlow's and JAX's ways to say so, known by name as neither framework may be there."""
+    """NumPy's, TensorFlow's and JAX's ways to say so, known by name as neither
+    framework may be there.
+    """
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "ResourceExhaustedError"

@@ -6,7 +6,9 @@ from keras import ops
 
 
 def encode(vae, data, batch_size=250):
-    """(mean, log_var) of q(z | x) for every row of `data`, float32, each (N, k). The data may be memory-mapped."""
+    """(mean, log_var) of q(z | x) for every row of `data`, float32, each (N, k). The
+    data may be memory-mapped.
+    """
     batches = [
         vae.posterior(data[i : i + batch_size]) for i in range(0, len(data), batch_size)
     ]
@@ -18,7 +20,9 @@ def encode(vae, data, batch_size=250):
 
 
 def redraw(moments, generator):
-    """z drawn afresh from N(mean, exp(log_var)): moments (batch, 2, k), mean first -> (batch, k). A transform for `Batches`."""
+    """z drawn afresh from N(mean, exp(log_var)): moments (batch, 2, k), mean first ->
+    (batch, k). A transform for `Batches`.
+    """
     mean, log_var = moments[:, 0], moments[:, 1]
     return mean + np.exp(0.5 * log_var) * generator.standard_normal(
         mean.shape, dtype=np.float32
@@ -27,15 +31,19 @@ def redraw(moments, generator):
 
 @keras.saving.register_keras_serializable("twostage")
 class LatentNormalizer(keras.layers.Layer):
-    """Rescales stage 2's latents so that their standard deviation is `target` (Asperti & Trentin, section on normalisation).
+    """Rescales stage 2's latents so that their standard deviation is `target` (Asperti
+    & Trentin, section on normalisation).
 
-    Stage 2's mean has variance below 1, because the noise gamma_z is not added to it. z * target / s restores it, with s the
-    mean over latents of their standard deviations, or each latent's own. The statistics are measured once, by `adapt`, and
-    stored in the weights `deviation` (k,) and `count`.
+    Stage 2's mean has variance below 1, because the noise gamma_z is not added to it. z
+    * target / s restores it, with s the mean over latents of their standard deviations,
+    or each latent's own. The statistics are measured once, by `adapt`, and stored in
+    the weights `deviation` (k,) and `count`.
 
     Args:
-        target: Standard deviation after normalisation: 1, or the square root of the variance law.
-        per_latent: One scale a latent instead of one for all. Latents that hardly vary (deviation below 1e-3) keep their scale.
+        target: Standard deviation after normalisation: 1, or the square root of the
+            variance law.
+        per_latent: One scale a latent instead of one for all. Latents that hardly vary
+            (deviation below 1e-3) keep their scale.
     """
 
     LEAST = 10_000  # draws that the statistics need
@@ -54,7 +62,9 @@ class LatentNormalizer(keras.layers.Layer):
         )
 
     def adapt(self, latents):
-        """Measures the deviations of latents (N, k), N at least 10,000, drawn from stage 2."""
+        """Measures the deviations of latents (N, k), N at least 10,000, drawn from
+        stage 2.
+        """
         latents = np.asarray(latents, "float64")
         if (
             latents.ndim != 2
@@ -82,7 +92,9 @@ class LatentNormalizer(keras.layers.Layer):
 
 
 class SharedPosterior:
-    """A posterior pass that several callbacks share: within one step the same examples are encoded once."""
+    """A posterior pass that several callbacks share: within one step the same examples
+    are encoded once.
+    """
 
     def __init__(self):
         self.step, self.seen = None, {}

@@ -7,7 +7,9 @@ import sys
 
 @contextlib.contextmanager
 def held(place, name=".lock"):
-    """Holds a folder, or a thing in it that has a lock of its own; waits until another process has let go of it."""
+    """Holds a folder, or a thing in it that has a lock of its own; waits until another
+    process has let go of it.
+    """
     with open(place / name, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

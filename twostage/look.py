@@ -1,4 +1,6 @@
-"""`python -m twostage.data`: what is in a data set before training, and what a resize does to it."""
+"""`python -m twostage.data`: what is in a data set before training, and what a resize
+does to it.
+"""
 
 import numpy as np
 
@@ -13,7 +15,9 @@ SHOWN = 64
 
 
 def show(config, montage):
-    """Prints three lines for each split of the data of a `Stage1Config`, and writes a montage of training images (PNG)."""
+    """Prints three lines for each split of the data of a `Stage1Config`, and writes a
+    montage of training images (PNG).
+    """
     for split, (images, labels) in data.load_splits(config).items():
         print("\n".join(summary.lines(images, labels, split)))
         if split == "train":
@@ -29,9 +33,11 @@ def _coloured(image):
 
 
 def compare_resizing(folder, out, crop="128", side=64, count=8):
-    """Draws a few pictures of a folder resized by each filter, a row each (Asperti & Trentin, Figure 3), and tells how rough each row is.
+    """Draws a few pictures of a folder resized by each filter, a row each (Asperti &
+    Trentin, Figure 3), and tells how rough each row is.
 
-    Roughness: the mean absolute difference of neighbouring pixels, in grey levels. Nearest neighbours' staircases make it the largest.
+    Roughness: the mean absolute difference of neighbouring pixels, in grey levels.
+    Nearest neighbours' staircases make it the largest.
     """
     if not side:
         raise InputError(

@@ -1,4 +1,6 @@
-"""What is measured of a run: distances between features, likelihoods of images, the state of the latents. Dicts in JSON's types."""
+"""What is measured of a run: distances between features, likelihoods of images, the
+state of the latents. Dicts in JSON's types.
+"""
 
 import functools
 
@@ -25,7 +27,9 @@ SHOWN_LATENTS = 8
 
 
 def distances(real, features, repeats, seed, paired=False):
-    """Between the features of the reference (N, d) and of one kind of images (M, d); `paired`: of its reconstructions, row by row."""
+    """Between the features of the reference (N, d) and of one kind of images (M, d);
+    `paired`: of its reconstructions, row by row.
+    """
     value, error, *_ = interval(
         frechet_of, real, features, repeats, seed, paired=paired
     )
@@ -57,8 +61,11 @@ def distances(real, features, repeats, seed, paired=False):
 
 
 def tone(pixels, reference):
-    """Of the `Moments` of all pixels of some images, 0 to 255, and of the reference's: `brightness`, by how much their mean is larger, as a part of 255, and `contrast`, the ratio of the pixels'
-    standard deviations, both over all channels. Decoder means lose contrast: where E[x | z] is exact, reconstructions have sqrt(1 - mse / Var[x]) (the law of total variance).
+    """Of the `Moments` of all pixels of some images, 0 to 255, and of the reference's:
+    `brightness`, by how much their mean is larger, as a part of 255, and `contrast`,
+    the ratio of the pixels' standard deviations, both over all channels. Decoder means
+    lose contrast: where E[x | z] is exact, reconstructions have sqrt(1 - mse / Var[x])
+    (the law of total variance).
     """
     contrast = np.trace(pixels.covariance) / max(np.trace(reference.covariance), 1e-12)
     return {
@@ -68,7 +75,9 @@ def tone(pixels, reference):
 
 
 def pixel_moments(images, moments=None):
-    """`Moments` of the pixels of uint8 images (N, height, width, channels), a row a pixel; after those that `moments` has taken in."""
+    """`Moments` of the pixels of uint8 images (N, height, width, channels), a row a
+    pixel; after those that `moments` has taken in.
+    """
     moments = moments or Moments()
     for i in range(0, len(images), BATCH):
         moments.update(images[i : i + BATCH].reshape(-1, images.shape[-1]))
@@ -76,9 +85,12 @@ def pixel_moments(images, moments=None):
 
 
 def likelihood(stage1, images, samples, seed, constant=False):
-    """Bounds of test images in nats an image, in bits a dimension where that means something, and the squared error a dimension; that alone of an autoencoder, which has no bound.
+    """Bounds of test images in nats an image, in bits a dimension where that means
+    something, and the squared error a dimension; that alone of an autoencoder, which
+    has no bound.
 
-    `constant`: gamma was fixed from the start, so that the evidence bound has several `readings` (docs/observation_models.md).
+    `constant`: gamma was fixed from the start, so that the evidence bound has several
+    `readings` (docs/observation_models.md).
     """
     mse = _mse(stage1, images)
     if stage1.deviation == 0:
@@ -118,7 +130,9 @@ def _mse(stage1, images):
 
 
 def _readings(stage1, plain, dimensions):
-    """Of sigma^2: 1/2, beta / 2, the optimum for all images. The loss S / (2 gamma^2) + kappa KL is S + beta KL at beta = 2 gamma^2 kappa."""
+    """Of sigma^2: 1/2, beta / 2, the optimum for all images. The loss S / (2 gamma^2) +
+    kappa KL is S + beta KL at beta = 2 gamma^2 kappa.
+    """
     variance, kappa = (
         float(keras.ops.convert_to_numpy(value))
         for value in (stage1.likelihood.variance, stage1.kl_weight)
@@ -149,7 +163,8 @@ def _bits(stage1, images, plain, samples, seed):
 
 
 def latents(models, train, samplers, seed):
-    """Statistics of stage 1's posterior over training images, how normal its draws and stage 2's are, and histograms of the most active latents.
+    """Statistics of stage 1's posterior over training images, how normal its draws and
+    stage 2's are, and histograms of the most active latents.
 
     Args:
         models: {stage1, stage2, normalizer}.
@@ -191,20 +206,26 @@ def latents(models, train, samplers, seed):
 
 
 def most_active(mean, log_var):
-    """The latents' numbers, from the largest KL divergence to the smallest; of an autoencoder, where all are infinite, from the largest variance."""
+    """The latents' numbers, from the largest KL divergence to the smallest; of an
+    autoencoder, where all are infinite, from the largest variance.
+    """
     kl = callbacks.statistics.kl_per_latent(mean, log_var)
     return np.argsort(-(kl if np.isfinite(kl).all() else mean.var(0)), kind="stable")
 
 
 def copying(generated, train, test, seed=0, most=1_000):
-    """Whether generated images copy training images: distances from features to the nearest training image's, against those of test images.
+    """Whether generated images copy training images: distances from features to the
+    nearest training image's, against those of test images.
 
     Args:
-        generated, train, test: Features (N, d). At most `most` rows of the first and last are looked at.
+        generated, train, test: Features (N, d). At most `most` rows of the first and
+            last are looked at.
 
     Returns:
-        dict: `ratio`, the median distance of generated images over that of test images, 0 for copies and about 1 for images as new as the test set's; `closer`, the share of
-        generated images that are nearer to a training image than 99 % of the test images are; `training_images`.
+        dict: `ratio`, the median distance of generated images over that of test images,
+        0 for copies and about 1 for images as new as the test set's; `closer`, the
+        share of generated images that are nearer to a training image than 99 % of the
+        test images are; `training_images`.
     """
     some = [
         each[np.random.default_rng(seed).permutation(len(each))[:most]]

@@ -1,4 +1,6 @@
-"""Batch normalisation's statistics: those of training, or measured anew; which are better is asked of images that were not seen."""
+"""Batch normalisation's statistics: those of training, or measured anew; which are
+better is asked of images that were not seen.
+"""
 
 import numpy as np
 
@@ -12,16 +14,19 @@ MOST = 2_000  # images that decide
 
 
 def better(vae, config, seed=0):
-    """Recalibrates `vae`, and puts its statistics back unless that raised the evidence bound (kappa 1) of validation images.
+    """Recalibrates `vae`, and puts its statistics back unless that raised the evidence
+    bound (kappa 1) of validation images.
 
     Args:
         vae: Stage 1, changed in place.
-        config: Its `Stage1Config`. Where the data have no validation split, random training images that the recalibration leaves out decide.
+        config: Its `Stage1Config`. Where the data have no validation split, random
+            training images that the recalibration leaves out decide.
         seed: Of the choice of images and of z; both modes get the same.
 
     Returns:
-        dict in JSON's types: `chosen`, the mode; `evidence` of each mode, nats an image; `gain` of the recalibration and its `gain_error`, one standard error over the
-        images; `images`, their number; `decided_by`, which they are.
+        dict in JSON's types: `chosen`, the mode; `evidence` of each mode, nats an
+        image; `gain` of the recalibration and its `gain_error`, one standard error over
+        the images; `images`, their number; `decided_by`, which they are.
     """
     if vae.deviation == 0:
         raise InputError(

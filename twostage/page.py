@@ -1,4 +1,6 @@
-"""RUN/report.html: everything there is about a run on one page, which needs no other file and no network."""
+"""RUN/report.html: everything there is about a run on one page, which needs no other
+file and no network.
+"""
 
 import base64
 import csv
@@ -59,7 +61,8 @@ def write(run, name):
 
     Args:
         run: The run folder, with RUN/evaluation of `python -m twostage.evaluate`.
-        name: Of the result whose pictures and latents are shown; the tables of all results are.
+        name: Of the result whose pictures and latents are shown; the tables of all
+            results are.
     """
     run = Path(run)
     results = {
@@ -179,7 +182,9 @@ def figure(path, caption):
 
 
 def _latents(result):
-    """Histograms: E[sigma^2] of the latents of each stage; draws of the most active ones, with what the samplers draw and N(0, 1)."""
+    """Histograms: E[sigma^2] of the latents of each stage; draws of the most active
+    ones, with what the samplers draw and N(0, 1).
+    """
     found, charts = result["latents"], []
     for stage in (key for key in found if key.startswith("posterior")):
         counts, edges = np.histogram(
@@ -233,7 +238,9 @@ def _latents(result):
 
 
 def _training(run, result):
-    """Curves over the epochs of both stages, and their path through the plane of rate and distortion."""
+    """Curves over the epochs of both stages, and their path through the plane of rate
+    and distortion.
+    """
     parts = []
     for stage in ("stage1", "stage2"):
         path = run / stage / "history.csv"

@@ -9,7 +9,9 @@ from twostage.errors import InputError
 
 
 def tile(images, gap=1, columns=None):
-    """Images (n, height, width, channels), float in [0, 1] -> one uint8 picture, as square as n allows, white between."""
+    """Images (n, height, width, channels), float in [0, 1] -> one uint8 picture, as
+    square as n allows, white between.
+    """
     columns = columns or math.isqrt(len(images) - 1) + 1
     missing = -len(images) % columns
     pixels = np.rint(np.clip(images, 0, 1) * 255).astype("uint8")
@@ -32,7 +34,9 @@ def check_place(path):
 
 
 def save_png(path, picture):
-    """Writes a uint8 picture (height, width, 1 or 3) so that the file is whole or absent. Small pictures are enlarged."""
+    """Writes a uint8 picture (height, width, 1 or 3) so that the file is whole or
+    absent. Small pictures are enlarged.
+    """
     from PIL import Image
 
     check_place(path)
@@ -46,8 +50,9 @@ def save_png(path, picture):
 
 
 def latent_variances(mean, log_var, threshold=0.8, size=(640, 280)):
-    """A uint8 picture of the latents (moments (N, k)), sorted by E[sigma^2]: bars E[sigma^2] on Var[mu], lines at 1 and the threshold;
-    to the right the histogram of E[sigma^2] over twenty bins of [0, 1].
+    """A uint8 picture of the latents (moments (N, k)), sorted by E[sigma^2]: bars
+    E[sigma^2] on Var[mu], lines at 1 and the threshold; to the right the histogram of
+    E[sigma^2] over twenty bins of [0, 1].
     """
     from PIL import Image, ImageDraw
 
@@ -98,7 +103,9 @@ def latent_variances(mean, log_var, threshold=0.8, size=(640, 280)):
 
 
 def curves(steps, values, title, size=(640, 320)):
-    """A uint8 picture of k curves: `values` (T, k) over `steps` (T,), the vertical axis from 0 to the largest value."""
+    """A uint8 picture of k curves: `values` (T, k) over `steps` (T,), the vertical axis
+    from 0 to the largest value.
+    """
     from PIL import Image, ImageDraw
 
     width, height = size

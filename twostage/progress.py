@@ -6,8 +6,9 @@ import keras
 
 
 class Pace(keras.callbacks.Callback):
-    """Logs `seconds_per_step` of the steps done since this process began the epoch, the other callbacks' work at its end excluded: goes
-    first in the list."""
+    """Logs `seconds_per_step` of the steps done since this process began the epoch, the
+    other callbacks' work at its end excluded: goes first in the list.
+    """
 
     def on_epoch_begin(self, epoch, logs=None):
         self.start = time.perf_counter()

@@ -1,4 +1,6 @@
-"""Which images a distance is measured between, and how: what two figures must share to be compared."""
+"""Which images a distance is measured between, and how: what two figures must share to
+be compared.
+"""
 
 import dataclasses
 
@@ -54,13 +56,18 @@ class Protocol:
         return "contrast" in self.quirks or "tone" in self.quirks
 
     def reference(self, images):
-        """The reference of a split's images: all, the first 10,000, or a fixed random choice, which a folder sorted by class needs."""
+        """The reference of a split's images: all, the first 10,000, or a fixed random
+        choice, which a folder sorted by class needs.
+        """
         if len(images) <= self.count or "first10k" in self.quirks:
             return images[: self.count]
         return images[limited(len(images), self.count)]
 
     def prepared(self, images, reference=None, pixels=None):
-        """Generated images, floats in [0, 1], as the extractor gets them: uint8. `reference` for reconstructions only; `pixels` for `"tone"`: `Moments` of the reference's, 0 to 255."""
+        """Generated images, floats in [0, 1], as the extractor gets them: uint8.
+        `reference` for reconstructions only; `pixels` for `"tone"`: `Moments` of the
+        reference's, 0 to 255.
+        """
         if "contrast" in self.quirks and reference is not None:
             images = contrast_of(images, reference / np.float32(255))
         images = stretched(images) if "stretch" in self.quirks else images
@@ -84,7 +91,9 @@ def stretched(images):
 
 
 def contrast_of(images, reference):
-    """Images around their mean image, scaled so that the pixels' deviations over the set have the reference's mean; clipped to [0, 1]."""
+    """Images around their mean image, scaled so that the pixels' deviations over the
+    set have the reference's mean; clipped to [0, 1].
+    """
     mean = images.mean(0)
     return np.clip(
         mean + (images - mean) * (reference.std(0).mean() / images.std(0).mean()), 0, 1
@@ -92,7 +101,9 @@ def contrast_of(images, reference):
 
 
 def toned(images, pixels):
-    """Each channel of a set shifted and scaled to the mean and deviation of `Moments` of pixels, 0 to 255; clipped to [0, 1], which takes a little of both."""
+    """Each channel of a set shifted and scaled to the mean and deviation of `Moments`
+    of pixels, 0 to 255; clipped to [0, 1], which takes a little of both.
+    """
     mean, deviation = (
         images.mean((0, 1, 2), dtype="float64"),
         np.maximum(images.std((0, 1, 2), dtype="float64"), 1e-12),

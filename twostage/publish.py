@@ -16,12 +16,16 @@ from twostage.runs import finished_stage1, finished_stage2
 
 
 def export(run, recalibrate=False, mixture=0):
-    """Writes the SavedModel of a run, sampled as stage 2's config says, and locks the run meanwhile. Returns its path.
+    """Writes the SavedModel of a run, sampled as stage 2's config says, and locks the
+    run meanwhile. Returns its path.
 
     Args:
         run: The run folder.
-        mixture: Number of Gaussians of a mixture, fitted to stage 1's latents, to sample from instead of stage 2; 0: none.
-        recalibrate: Whether to recalibrate stage 1's batch normalisation and export the better by validation images; which it was is printed and kept in results.json.
+        mixture: Number of Gaussians of a mixture, fitted to stage 1's latents, to
+            sample from instead of stage 2; 0: none.
+        recalibrate: Whether to recalibrate stage 1's batch normalisation and export the
+            better by validation images; which it was is printed and kept in
+            results.json.
     """
     first = finished_stage1(run)
     first.lock()
@@ -34,7 +38,9 @@ def export(run, recalibrate=False, mixture=0):
 
 
 def export_locked(run, mixture=None):
-    """`export` of a run that this process, or the one that started it, has locked; `mixture`: a fitted `Mixture`."""
+    """`export` of a run that this process, or the one that started it, has locked;
+    `mixture`: a fitted `Mixture`.
+    """
     second = finished_stage2(run)
     return saved_model.write(
         run, second.saved_config().sampling if second else "normalised", mixture
@@ -71,7 +77,9 @@ def training_images(first):
 
 
 def finish(stage, following):
-    """Writes the SavedModel, always by a process on TensorFlow so that a seed means the same whatever trained; says what is where."""
+    """Writes the SavedModel, always by a process on TensorFlow so that a seed means the
+    same whatever trained; says what is where.
+    """
     if not distribution.is_first():
         return
     written = [

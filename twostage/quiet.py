@@ -7,7 +7,9 @@ import sys
 
 @contextlib.contextmanager
 def quiet(number):
-    """Within, nothing comes out of a file descriptor: 1, standard output, or 2, standard error."""
+    """Within, nothing comes out of a file descriptor: 1, standard output, or 2,
+    standard error.
+    """
     (sys.stdout, sys.stderr)[number - 1].flush()
     kept = os.dup(number)
     silence(number)

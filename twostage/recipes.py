@@ -1,4 +1,6 @@
-"""The two training runs, each a straight line: data -> model -> callbacks -> fit -> save."""
+"""The two training runs, each a straight line: data -> model -> callbacks -> fit ->
+save.
+"""
 
 import dataclasses
 import math
@@ -62,7 +64,8 @@ def stage1(config, stage, dry_run=False):
 
 
 def stage2(config, stage, dry_run=False):
-    """Trains stage 2 on the latents of a finished stage 1, measures the normaliser, and writes the SavedModel of both.
+    """Trains stage 2 on the latents of a finished stage 1, measures the normaliser, and
+    writes the SavedModel of both.
 
     Arguments as for `stage1`, with a `Stage2Config`; the data are those of stage 1.
     """
@@ -154,7 +157,9 @@ def _prepare(config):
 
 
 def _train(config, stage, vae, batches, watched, grid):
-    """Compiles, restores, fits. `grid`: what the pictures need. Returns the history, one dict an epoch."""
+    """Compiles, restores, fits. `grid`: what the pictures need. Returns the history,
+    one dict an epoch.
+    """
     compile_vae(config, vae)
     at_work = default_callbacks(config, stage, batches, watched, grid)
     checkpoint = Checkpoint(
@@ -180,7 +185,9 @@ def _train(config, stage, vae, batches, watched, grid):
 
 
 def compile_vae(config, vae):
-    """With Adam, and with XLA where it is the faster way: on a CPU it takes several times as long as TensorFlow's own graph."""
+    """With Adam, and with XLA where it is the faster way: on a CPU it takes several
+    times as long as TensorFlow's own graph.
+    """
     vae.compile(
         Adam(config.learning_rate, epsilon=1e-8),
         jit_compile=jit_compile(),
@@ -189,7 +196,9 @@ def compile_vae(config, vae):
 
 
 def default_callbacks(config, stage, batches, watched, grid):
-    """What is at work beside the checkpoints, in order: what computes goes before what tells. They share one posterior pass."""
+    """What is at work beside the checkpoints, in order: what computes goes before what
+    tells. They share one posterior pass.
+    """
     posterior = SharedPosterior()
     halve = keras.callbacks.LearningRateScheduler(
         lambda epoch, _: config.learning_rate * 0.5 ** (epoch // config.halve_every)
@@ -219,7 +228,9 @@ def default_callbacks(config, stage, batches, watched, grid):
 
 
 def gamma_rule(config, stage):
-    """The callback that sets gamma, in a list; none where nothing does. A schedule is read from the `Stage`."""
+    """The callback that sets gamma, in a list; none where nothing does. A schedule is
+    read from the `Stage`.
+    """
     if config.gamma == "scheduled":
         return [callbacks.GammaSchedule(stage.gamma_curve(config), unit="epoch")]
     if (
@@ -286,7 +297,9 @@ def _introduce(config, stage, vae, what, steps):
 
 
 def _least_gamma(config, steps):
-    """Where a learned gamma comes to if each of Adam's steps lowers its logarithm by the learning rate times its multiplier."""
+    """Where a learned gamma comes to if each of Adam's steps lowers its logarithm by
+    the learning rate times its multiplier.
+    """
     rates = sum(
         config.learning_rate * 0.5 ** (epoch // config.halve_every)
         for epoch in range(config.epochs)

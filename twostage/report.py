@@ -9,7 +9,9 @@ from twostage import sampling, whole
 
 
 def write(run, **figures):
-    """Merges `figures` into RUN/results.json, where None takes one away, and writes RUN/report.md from the whole."""
+    """Merges `figures` into RUN/results.json, where None takes one away, and writes
+    RUN/report.md from the whole.
+    """
     path = Path(run) / "results.json"
     results = {**whole.read_json(path), **figures}
     results = {name: value for name, value in results.items() if value is not None}
@@ -18,7 +20,9 @@ def write(run, **figures):
 
 
 def stage_figures(config, rows, log_var):
-    """The last epoch's logs, the epoch in which gamma's floor first bound, and E[sigma^2] of each latent, sorted."""
+    """The last epoch's logs, the epoch in which gamma's floor first bound, and
+    E[sigma^2] of each latent, sorted.
+    """
     at_floor = [
         row["epoch"]
         for row in rows
@@ -34,7 +38,9 @@ def stage_figures(config, rows, log_var):
 
 
 def latent_figures(stage2, normalizer, seed):
-    """Standard deviations of 10,000 latents before and after normalisation; `seed` is not that of the normaliser's statistics."""
+    """Standard deviations of 10,000 latents before and after normalisation; `seed` is
+    not that of the normaliser's statistics.
+    """
     before = sampling.many_latents(stage2, 10_000, seed)
     after = keras.ops.convert_to_numpy(normalizer(before))
     deviations = {"deviation_before": before.std(0), "deviation_after": after.std(0)}

@@ -1,4 +1,6 @@
-"""The results of `python -m twostage.evaluate`: as tables and sentences, and whether two of them may be compared, in words."""
+"""The results of `python -m twostage.evaluate`: as tables and sentences, and whether
+two of them may be compared, in words.
+"""
 
 from pathlib import Path
 
@@ -48,7 +50,9 @@ def markdown(header, rows):
 
 
 def tables(result):
-    """Yields (heading, header, rows), of strings: distances of each kind of images, latents of each stage, how normal they are."""
+    """Yields (heading, header, rows), of strings: distances of each kind of images,
+    latents of each stage, how normal they are.
+    """
     name = result["manifest"]["extractor"]["frechet"]
     rows = []
     for kind, found in result["distances"].items():
@@ -164,7 +168,9 @@ def sentences(result):
 
 
 def _learned_by_heart(distances):
-    """Said where stage 2 tells more of training latents than one Gaussian does, and less of test latents by more than a nat: it has seen too few images too often."""
+    """Said where stage 2 tells more of training latents than one Gaussian does, and
+    less of test latents by more than a nat: it has seen too few images too often.
+    """
     second, gaussian = (distances.get(kind, {}) for kind in ("GEN-2 noise", "Gaussian"))
     if (
         second.get("training_latent_nats") is None
@@ -214,7 +220,9 @@ def _bounds(manifest, nats):
 
 
 def compare(first, second):
-    """The text that says which differences forbid a comparison of two JSON files, and the distances side by side."""
+    """The text that says which differences forbid a comparison of two JSON files, and
+    the distances side by side.
+    """
     results = [_read(path) for path in (first, second)]
     reasons = []
     for place, why in MUST_AGREE.items():

@@ -1,4 +1,6 @@
-"""The run folder: created once, locked while it is used, resumed or refused when it exists."""
+"""The run folder: created once, locked while it is used, resumed or refused when it
+exists.
+"""
 
 import csv
 import dataclasses
@@ -15,14 +17,17 @@ def open_stage(number, changes, preset=None, run=None, resume=False):
     """(stage, config) of a command, before anything is written or any framework loaded.
 
     Args:
-        number: 1 or 2; stage 2 needs a finished stage 1 in the run folder, and takes the preset from it.
-        changes: Settings that differ from the preset's, by field name; on a resumed stage, from those it was started with.
+        number: 1 or 2; stage 2 needs a finished stage 1 in the run folder, and takes
+            the preset from it.
+        changes: Settings that differ from the preset's, by field name; on a resumed
+            stage, from those it was started with.
         preset: Name of the preset; None: digits, or what the run says.
         run: The run folder; None: runs/PRESET.
         resume: Whether to go on with what is there.
 
     Raises:
-        InputError: an unknown preset or setting, a stage that exists already or is missing.
+        InputError: an unknown preset or setting, a stage that exists already or is
+            missing.
     """
     run = Path(run or default_run(preset))
     preset = finished_stage1(run, preset).preset if number == 2 else preset
@@ -59,7 +64,8 @@ def default_run(preset):
 
 
 class Stage:
-    """`runs/NAME/stage1` or `stage2`: config.json, environment.json, history.csv, checkpoints/, images/, model.keras.
+    """`runs/NAME/stage1` or `stage2`: config.json, environment.json, history.csv,
+    checkpoints/, images/, model.keras.
 
     Args:
         run: The run folder.
@@ -68,7 +74,8 @@ class Stage:
         resume: Whether to go on with what is there.
 
     Raises:
-        InputError: the stage exists and `resume` is off, or there is nothing to resume, or it has another preset.
+        InputError: the stage exists and `resume` is off, or there is nothing to resume,
+            or it has another preset.
     """
 
     def __init__(self, run, number, preset=None, resume=False):
@@ -111,9 +118,11 @@ class Stage:
         return whole.read_config(self.path / "config.json")
 
     def begin(self, config, data):
-        """Locks the run and creates the stage's folder; checks that what is resumed has the same config and data.
+        """Locks the run and creates the stage's folder; checks that what is resumed has
+        the same config and data.
 
-        Only `epochs`, `checkpoint_every`, `distribute`, `steps_per_execution` and where the data lie may differ.
+        Only `epochs`, `checkpoint_every`, `distribute`, `steps_per_execution` and where
+        the data lie may differ.
         """
         self.run.mkdir(parents=True, exist_ok=True)
         self.lock()
@@ -195,7 +204,9 @@ class Stage:
         return int(epoch), int(step)
 
     def gamma_curve(self, config):
-        """The gammas that `--gamma scheduled` replays, one an epoch; kept in the stage's folder, so that a resumed run needs no other."""
+        """The gammas that `--gamma scheduled` replays, one an epoch; kept in the
+        stage's folder, so that a resumed run needs no other.
+        """
         path = self.path / "gamma_schedule.json"
         if not path.exists():
             whole.write_json(path, recorded_gammas(config.gamma_from, self.number))
@@ -219,7 +230,9 @@ class Stage:
             ) from None
 
     def lock_number(self):
-        """The lock's file descriptor: a child that inherits it keeps the run locked, should this process be killed."""
+        """The lock's file descriptor: a child that inherits it keeps the run locked,
+        should this process be killed.
+        """
         return self._lock_file.fileno()
 
     def end(self):

@@ -1,4 +1,6 @@
-"""`python -m twostage.sample --run RUN --n 64 --seed 1 --out samples.png`: a grid of samples from a run's SavedModel."""
+"""`python -m twostage.sample --run RUN --n 64 --seed 1 --out samples.png`: a grid of
+samples from a run's SavedModel.
+"""
 
 from pathlib import Path
 

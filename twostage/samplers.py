@@ -1,4 +1,6 @@
-"""What draws latents for a frozen stage 1: its prior, stage 2, and densities that are fitted to its latents afterwards."""
+"""What draws latents for a frozen stage 1: its prior, stage 2, and densities that are
+fitted to its latents afterwards.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -17,10 +19,9 @@ ROWS = 1_000  # latents that go through stage 2 together
 
 @dataclasses.dataclass(frozen=True)
 class Sampler:
-    """Args:
-    name: As it stands in the tables.
-    draw: `draw(count, seed)` -> latents (count, k), float32.
-    log_density: `log_density(latents)` -> nats of each row (N,), or None where latents have no density. Of stage 2 it is a lower bound.
+    """Args: name: As it stands in the tables. draw: `draw(count, seed)` -> latents
+    (count, k), float32. log_density: `log_density(latents)` -> nats of each row (N,),
+    or None where latents have no density. Of stage 2 it is a lower bound.
     """
 
     name: str
@@ -34,7 +35,8 @@ def samplers(models, train, mixtures=(1, 10), seed=0, importance_samples=50):
     Args:
         models: {stage1, stage2, normalizer}; the last two may be missing.
         train: Training images, for the densities.
-        mixtures: Numbers of Gaussians, with full covariances, of the mixtures (Ghosh et al. 2020, section 4: 1 and 10; their code also 20, 100 and 200).
+        mixtures: Numbers of Gaussians, with full covariances, of the mixtures (Ghosh et
+            al. 2020, section 4: 1 and 10; their code also 20, 100 and 200).
         seed: Of the latents that they are fitted to, and of their start.
         importance_samples: Draws of u for the bound on stage 2's density.
     """
@@ -71,7 +73,9 @@ def samplers(models, train, mixtures=(1, 10), seed=0, importance_samples=50):
 
 
 def drawn_latents(stage1, train, seed=0):
-    """One draw of z for each of at most 50,000 training images, (N, k): what densities are fitted to."""
+    """One draw of z for each of at most 50,000 training images, (N, k): what densities
+    are fitted to.
+    """
     rows = np.sort(np.random.default_rng((seed, 0)).permutation(len(train))[:FITTED])
     return redraw(
         np.stack(encode(stage1, train[rows]), axis=1), np.random.default_rng((seed, 1))

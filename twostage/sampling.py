@@ -1,4 +1,6 @@
-"""The sampling chain u -> stage 2 -> normalisation -> stage 1 -> image, for arrays or tensors of any backend."""
+"""The sampling chain u -> stage 2 -> normalisation -> stage 1 -> image, for arrays or
+tensors of any backend.
+"""
 
 import numpy as np
 from keras import ops
@@ -7,13 +9,17 @@ HOW = ("mean", "noise", "normalised")
 
 
 def decode(stage1, z):
-    """Stage 1's mean at latents z (n, k): float32 images (n, height, width, channels), clipped to [0, 1], which a linear output may leave; other data as they are."""
+    """Stage 1's mean at latents z (n, k): float32 images (n, height, width, channels),
+    clipped to [0, 1], which a linear output may leave; other data as they are.
+    """
     mean = stage1.decode(z)
     return ops.clip(mean, 0.0, 1.0) if len(mean.shape) == 4 else mean
 
 
 def reconstruct(stage1, images):
-    """Stage 1's mean at the posterior's mean: float32 (n, height, width, channels) in [0, 1]."""
+    """Stage 1's mean at the posterior's mean: float32 (n, height, width, channels) in
+    [0, 1].
+    """
     mean, _ = stage1.posterior(images)
     return decode(stage1, mean)
 
@@ -24,8 +30,9 @@ def sample_latents(stage2, u, how="normalised", normalizer=None, noise=None):
     Args:
         stage2: The second-stage VAE.
         u: Standard normal, (n, k).
-        how: `"mean"`: stage 2's mean, of variance 1 - gamma_z^2. `"noise"`: mean + gamma_z noise (Dai & Wipf). `"normalised"`: the
-            mean through `normalizer` (Asperti & Trentin).
+        how: `"mean"`: stage 2's mean, of variance 1 - gamma_z^2. `"noise"`: mean +
+            gamma_z noise (Dai & Wipf). `"normalised"`: the mean through `normalizer`
+            (Asperti & Trentin).
         normalizer: A fitted `LatentNormalizer`.
         noise: Standard normal, (n, k), for `"noise"`.
     """
@@ -50,12 +57,16 @@ def sample_latents(stage2, u, how="normalised", normalizer=None, noise=None):
 
 
 def sample(stage1, stage2, u, how="normalised", normalizer=None, noise=None):
-    """Images of both stages: float32 (n, height, width, channels) in [0, 1]; arguments as for `sample_latents`."""
+    """Images of both stages: float32 (n, height, width, channels) in [0, 1]; arguments
+    as for `sample_latents`.
+    """
     return decode(stage1, sample_latents(stage2, u, how, normalizer, noise))
 
 
 def many_latents(stage2, count, seed, batch_size=1_000):
-    """`count` draws of `sample_latents(..., "mean")` as a NumPy array (count, k), from a NumPy seed."""
+    """`count` draws of `sample_latents(..., "mean")` as a NumPy array (count, k), from
+    a NumPy seed.
+    """
     u = np.random.default_rng(seed).standard_normal(
         (count, stage2.decoder.input_shape[-1]), dtype="float32"
     )

@@ -9,7 +9,9 @@ from twostage.errors import InputError, first_line
 
 
 def write(path, content):
-    """Writes text or bytes so that a reader, or a crash, finds the old file or the new one."""
+    """Writes text or bytes so that a reader, or a crash, finds the old file or the new
+    one.
+    """
     path = Path(path)
     aside = path.with_name(
         f"part{path.suffix}"
@@ -33,7 +35,8 @@ def save_model(path, model):
 
 
 def load_model(path, mend):
-    """Reads a Keras model of this project, uncompiled. `mend`: how one comes by the file again.
+    """Reads a Keras model of this project, uncompiled. `mend`: how one comes by the
+    file again.
 
     Raises:
         InputError: the file cannot be read as a model.
@@ -71,7 +74,9 @@ def read_config(path):
 
 
 def read_json(path):
-    """The content of a file; an empty dict where there is none, or a damaged one, or a folder."""
+    """The content of a file; an empty dict where there is none, or a damaged one, or a
+    folder.
+    """
     try:
         return json.loads(Path(path).read_text())
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):

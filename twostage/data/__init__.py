@@ -1,4 +1,6 @@
-"""Images by name or path: uint8 arrays (N, height, width, channels) and, where there are any, labels."""
+"""Images by name or path: uint8 arrays (N, height, width, channels) and, where there
+are any, labels.
+"""
 
 import dataclasses
 import sys
@@ -37,7 +39,8 @@ def load_for(config, split="train"):
 
 
 def load_splits(config):
-    """{split: (images, labels)} of all splits that a `Stage1Config`'s data have, so that what is wrong with the test images is told before training.
+    """{split: (images, labels)} of all splits that a `Stage1Config`'s data have, so
+    that what is wrong with the test images is told before training.
 
     Raises:
         InputError: as of `load`; or the splits' images have unequal shapes.
@@ -74,26 +77,38 @@ def load(
     """Images of one split.
 
     Args:
-        source: A name (`digits`, `mnist`, `fashion_mnist`, `cifar10`, `svhn`, `celeba`); a folder or a zip of pictures; an `.npz` or `.npy` file; or the files
-            in which the authors gave out MNIST, Fashion-MNIST, CIFAR-10 or SVHN.
-        split: `"train"` or `"test"`; CelebA, and folders that have one, also `"validation"`.
-        crop: Pictures only: `"none"`; `"center"`, the largest square in the middle; or the face in CelebA's 178x218: `"128"` (rows 45-173, columns 25-153),
-            `"140"` (39-179, 19-159) or `"148"` (35-183, 15-163).
-        side: Pictures only: they become side x side by Pillow's filter of the name `resize`. 0: as they are.
+        source: A name (`digits`, `mnist`, `fashion_mnist`, `cifar10`, `svhn`,
+            `celeba`); a folder or a zip of pictures; an `.npz` or `.npy` file; or the
+            files in which the authors gave out MNIST, Fashion-MNIST, CIFAR-10 or SVHN.
+        split: `"train"` or `"test"`; CelebA, and folders that have one, also
+            `"validation"`.
+        crop: Pictures only: `"none"`; `"center"`, the largest square in the middle; or
+            the face in CelebA's 178x218: `"128"` (rows 45-173, columns 25-153), `"140"`
+            (39-179, 19-159) or `"148"` (35-183, 15-163).
+        side: Pictures only: they become side x side by Pillow's filter of the name
+            `resize`. 0: as they are.
         pad: Zeros around smaller images, so that they are pad x pad. 0: none.
         resize: `"bilinear"`, `"nearest"` or `"bicubic"`.
-        limit: At most so many images, a fixed random choice in the split's order. 0: all.
-        jpeg_roundtrip: Whether they pass through JPEG files of quality 75, before padding.
-        skip_broken: Pictures only: leave out files that cannot be read, and tell which, instead of raising.
-        partial: Pictures only: a part of CelebA is all right. Its own `train` and `test` folders, or a hash, are the splits then.
-        data_dir: Names only: a folder with the authors' files, or with TensorFlow Datasets' prepared copies. None: TensorFlow Datasets' own.
-        cache: Where pictures are kept once they are decoded, cropped and resized. None: `~/.cache/two-stage-vae`.
+        limit: At most so many images, a fixed random choice in the split's order. 0:
+            all.
+        jpeg_roundtrip: Whether they pass through JPEG files of quality 75, before
+            padding.
+        skip_broken: Pictures only: leave out files that cannot be read, and tell which,
+            instead of raising.
+        partial: Pictures only: a part of CelebA is all right. Its own `train` and
+            `test` folders, or a hash, are the splits then.
+        data_dir: Names only: a folder with the authors' files, or with TensorFlow
+            Datasets' prepared copies. None: TensorFlow Datasets' own.
+        cache: Where pictures are kept once they are decoded, cropped and resized. None:
+            `~/.cache/two-stage-vae`.
 
     Returns:
-        (images, labels): uint8 (N, height, width, 1 or 3), of pictures a read-only memory map; and an integer array (N,) or None.
+        (images, labels): uint8 (N, height, width, 1 or 3), of pictures a read-only
+        memory map; and an integer array (N,) or None.
 
     Raises:
-        InputError: a name or file that is not there or cannot be used, in one line that says how to mend it.
+        InputError: a name or file that is not there or cannot be used, in one line that
+            says how to mend it.
     """
     if split not in SPLITS:
         raise InputError(
@@ -146,7 +161,9 @@ def load(
 
 
 def is_celeba(source, pictures, crop):
-    """Whether the pictures must be all of CelebA and split as its authors did: by its name, its list of the splits, or a crop that is for its faces."""
+    """Whether the pictures must be all of CelebA and split as its authors did: by its
+    name, its list of the splits, or a crop that is for its faces.
+    """
     called_so = str(source) == "celeba" or pictures.name.lower() in (
         "celeba",
         celeba.FOLDER,
@@ -157,7 +174,9 @@ def is_celeba(source, pictures, crop):
 
 
 def lasting(config):
-    """A `Stage1Config` whose data are found from every working directory: names stay, paths become absolute."""
+    """A `Stage1Config` whose data are found from every working directory: names stay,
+    paths become absolute.
+    """
     here = lambda path: (
         str(Path(path).expanduser().absolute())
         if path and path not in named.NAMES
@@ -208,7 +227,9 @@ def _arrays(source, split, data_dir):
 
 
 def _prepare(source, preparation, skip_broken, cache):
-    """The prepared pictures of a `Source` and their labels; tells where they come from, and raises or tells what is broken."""
+    """The prepared pictures of a `Source` and their labels; tells where they come from,
+    and raises or tells what is broken.
+    """
     images, manifest = prepared(source, preparation, cache or None)
     broken = manifest["broken"]
     if broken:

@@ -9,7 +9,9 @@ AHEAD = 2  # batches made while a step is at work, on TensorFlow
 
 
 def flip(batch, generator):
-    """Each image (batch, height, width, channels) mirrored left to right with probability one half. A transform for `Batches`."""
+    """Each image (batch, height, width, channels) mirrored left to right with
+    probability one half. A transform for `Batches`.
+    """
     mirrored = generator.random(len(batch)) < 0.5
     found = batch.copy()
     found[mirrored] = batch[mirrored, :, ::-1]
@@ -26,27 +28,34 @@ def check_count(examples, batch_size):
 
 
 class Batches(keras.utils.PyDataset):
-    """Full batches of an array (memory-mapped or not), in a new order every epoch; an epoch's remainder is dropped.
+    """Full batches of an array (memory-mapped or not), in a new order every epoch; an
+    epoch's remainder is dropped.
 
-    Keras's own array adapter is not used: on TensorFlow with a global seed it repeats one order every epoch, it copies a memory
-    map into memory, and it cannot start at a given epoch.
+    Keras's own array adapter is not used: on TensorFlow with a global seed it repeats
+    one order every epoch, it copies a memory map into memory, and it cannot start at a
+    given epoch.
 
     Args:
         data: Array (N, ...).
         batch_size: Examples a batch.
         seed: Seed of the order and of the transform's generator.
-        transform: `transform(batch, generator)` -> batch, with a `numpy.random.Generator` of this (seed, epoch, index); where several processes share a batch, one with `random` and
-            `standard_normal` alone.
+        transform: `transform(batch, generator)` -> batch, with a
+            `numpy.random.Generator` of this (seed, epoch, index); where several
+            processes share a batch, one with `random` and `standard_normal` alone.
 
-    The attribute `first` is the step that an epoch begins with: 0, unless the rest of a stopped epoch is to be done.
+    The attribute `first` is the step that an epoch begins with: 0, unless the rest of a
+    stopped epoch is to be done.
 
-    Give `fit` the callback `batches.follow_epochs()` beside it, and `shuffle=False`. A model that is no `VAE` wants `fit(batches.feed(), ...)`.
+    Give `fit` the callback `batches.follow_epochs()` beside it, and `shuffle=False`. A
+    model that is no `VAE` wants `fit(batches.feed(), ...)`.
 
-    Where `keras.distribution` spreads the work over several processes, each gets its own part of every batch, and all of them together
+    Where `keras.distribution` spreads the work over several processes, each gets its
+    own part of every batch, and all of them together
     get what one would: `batch_size` is that of the whole.
 
     Raises:
-        InputError: fewer examples than one batch, or a batch that does not divide by the processes.
+        InputError: fewer examples than one batch, or a batch that does not divide by
+            the processes.
     """
 
     def __init__(self, data, batch_size, seed=0, transform=None):
@@ -74,16 +83,21 @@ class Batches(keras.utils.PyDataset):
         )
 
     def follow_epochs(self):
-        """The callback that tells the batches which epoch it is. Keras's own hooks on the data set come at other moments."""
+        """The callback that tells the batches which epoch it is. Keras's own hooks on
+        the data set come at other moments.
+        """
         return keras.callbacks.LambdaCallback(
             on_epoch_begin=lambda epoch, logs: self.set_epoch(epoch)
         )
 
     def feed(self):
-        """What Keras is to be given, anew for each `fit`: the batches themselves, on TensorFlow as a `tf.data.Dataset`.
+        """What Keras is to be given, anew for each `fit`: the batches themselves, on
+        TensorFlow as a `tf.data.Dataset`.
 
-        Keras makes one of them, too, but lets tf.data tune its buffers. When the iterator is let go, once an epoch, the tuner's thread now and then does not notice and sleeps on, and training stands
-        still for up to a minute (benchmarks/epoch_gap.py).
+        Keras makes one of them, too, but lets tf.data tune its buffers. When the
+        iterator is let go, once an epoch, the tuner's thread now and then does not
+        notice and sleeps on, and training stands still for up to a minute
+        (benchmarks/epoch_gap.py).
         """
         if keras.backend.backend() != "tensorflow":
             return self
@@ -126,7 +140,9 @@ class Batches(keras.utils.PyDataset):
 
 
 class _OwnPart:
-    """Draws for a whole batch and gives the part of one process, so that all together get what one process would."""
+    """Draws for a whole batch and gives the part of one process, so that all together
+    get what one process would.
+    """
 
     def __init__(self, generator, part, parts):
         self.generator, self.part, self.parts = generator, part, parts

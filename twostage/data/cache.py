@@ -1,7 +1,9 @@
-"""Prepared pictures on disk: `images.npy`, uint8 and memory-mapped, and `manifest.json`, which says what is in it.
+"""Prepared pictures on disk: `images.npy`, uint8 and memory-mapped, and
+`manifest.json`, which says what is in it.
 
-A folder NAME-OPTIONS-KEY a set. The images are written by all cores, each to its row, into a file aside, and renamed when all are there; a preparation
-that dies goes on where it was.
+A folder NAME-OPTIONS-KEY a set. The images are written by all cores, each to its row,
+into a file aside, and renamed when all are there; a preparation that dies goes on where
+it was.
 """
 
 import dataclasses
@@ -41,8 +43,11 @@ def prepared(source, preparation, folder=None):
         folder: The cache's folder; None: `home()`.
 
     Returns:
-        (images, manifest): a read-only memory map, uint8 (N, height, width, 1 or 3), without the files that are broken; and a dict: `key` with what it was made
-        of (stamp, split, options, versions), `where`, `count`, `crc32` of the images, `sizes` (least width and height of the pictures, greatest), `broken` (name: reason).
+        (images, manifest): a read-only memory map, uint8 (N, height, width, 1 or 3),
+        without the files that are broken; and a dict: `key` with what it was made of
+        (stamp, split, options, versions), `where`, `count`, `crc32` of the images,
+        `sizes` (least width and height of the pictures, greatest), `broken` (name:
+        reason).
 
     Raises:
         InputError: pictures of unequal sizes, or that do not fit the preparation.
@@ -133,7 +138,9 @@ def _make(source, preparation, place, key):
 
 
 def _checksum(path):
-    """CRC-32 of an .npy file with its header, read in pieces: a map of all of it would count as memory."""
+    """CRC-32 of an .npy file with its header, read in pieces: a map of all of it would
+    count as memory.
+    """
     found = 0
     with open(path, "rb") as file:
         while piece := file.read(2**24):

@@ -1,4 +1,6 @@
-"""CelebA's partition, crop and resize. The authors' figures need exactly these: a nearest-neighbour resize went unnoticed once."""
+"""CelebA's partition, crop and resize. The authors' figures need exactly these: a
+nearest-neighbour resize went unnoticed once.
+"""
 
 from pathlib import PurePosixPath
 
@@ -27,7 +29,8 @@ FILTERS = {
 
 
 def partition(names, listing, split, where):
-    """(names, rule) of a split of all of CelebA: by the text of the authors' listing, or without it (None) by the order of the names.
+    """(names, rule) of a split of all of CelebA: by the text of the authors' listing,
+    or without it (None) by the order of the names.
 
     Raises:
         InputError: the counts are not CelebA's.
@@ -65,7 +68,9 @@ def partition(names, listing, split, where):
 
 
 def crop(image, side, name="the picture"):
-    """The centred square of an aligned CelebA picture (a Pillow image), side `"128"`, `"140"` or `"148"`."""
+    """The centred square of an aligned CelebA picture (a Pillow image), side `"128"`,
+    `"140"` or `"148"`.
+    """
     if image.size != SIZE:
         raise InputError(
             f"received {name} of {image.width}x{image.height}, --crop {side} is for"
@@ -75,5 +80,7 @@ def crop(image, side, name="the picture"):
 
 
 def resize(image, side, kind="bilinear"):
-    """As Pillow does, antialiased but for `nearest`. Bilinear at half the side has the taps (1, 3, 3, 1) / 8."""
+    """As Pillow does, antialiased but for `nearest`. Bilinear at half the side has the
+    taps (1, 3, 3, 1) / 8.
+    """
     return image.resize((side, side), FILTERS[kind])

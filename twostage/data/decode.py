@@ -1,4 +1,6 @@
-"""The bytes of a picture file as pixels, whatever its kind; what is wrong with a file is told in a few words."""
+"""The bytes of a picture file as pixels, whatever its kind; what is wrong with a file
+is told in a few words.
+"""
 
 import io
 import os
@@ -39,11 +41,13 @@ class Broken(InputError):
 
 
 def decode(content, name=""):
-    """A Pillow image of mode L or RGB: the first frame, upright as its EXIF says, 16 bits rounded to 8, on white where it is transparent.
+    """A Pillow image of mode L or RGB: the first frame, upright as its EXIF says, 16
+    bits rounded to 8, on white where it is transparent.
 
     Args:
         content: The file's bytes.
-        name: The file's name. Content of another kind than its suffix says is refused; without a suffix, any kind that is known will do.
+        name: The file's name. Content of another kind than its suffix says is refused;
+            without a suffix, any kind that is known will do.
 
     Raises:
         Broken: a file that is empty, truncated, too large, misnamed, or no picture.
@@ -80,7 +84,9 @@ def decode(content, name=""):
 
 
 def _to_8_bits(image):
-    """A Pillow image of any mode -> mode L or RGB, its pixels in memory. One of such a mode is not copied: a copy takes as long as decoding."""
+    """A Pillow image of any mode -> mode L or RGB, its pixels in memory. One of such a
+    mode is not copied: a copy takes as long as decoding.
+    """
     image.load()
     if image.mode == "RGB" and "transparency" not in image.info:
         return image

@@ -9,7 +9,9 @@ from twostage.errors import InputError, reading
 
 
 def load(path, split):
-    """`.npy`: one array. `.npz`: x_train and x_test (and y_train, y_test), as Keras writes them, or images of one name. Of one array a tenth is the test set."""
+    """`.npy`: one array. `.npz`: x_train and x_test (and y_train, y_test), as Keras
+    writes them, or images of one name. Of one array a tenth is the test set.
+    """
     try:
         with reading():
             found = np.load(
@@ -50,14 +52,18 @@ def load(path, split):
 
 
 def split_rows(count, split):
-    """Row numbers of a split: a fixed random tenth is the test set, since files are often sorted by class."""
+    """Row numbers of a split: a fixed random tenth is the test set, since files are
+    often sorted by class.
+    """
     order = np.random.default_rng(0).permutation(count)
     held_out = count // 10
     return np.sort(order[:held_out] if split == "test" else order[held_out:])
 
 
 def _labels(arrays, name):
-    """Class numbers (N,) of a split, of labels of any kind, the same in both splits; None where there are none."""
+    """Class numbers (N,) of a split, of labels of any kind, the same in both splits;
+    None where there are none.
+    """
     if f"y_{name}" not in arrays:
         return None
     labels = arrays[f"y_{name}"].reshape(-1)

@@ -19,7 +19,8 @@ class Folder:
     Args:
         path: The folder.
 
-    Attributes: `files` maps the pictures' names (relative, with slashes) in order to what changes when they do; `others` counts the other files, in words.
+    Attributes: `files` maps the pictures' names (relative, with slashes) in order to
+    what changes when they do; `others` counts the other files, in words.
 
     Raises:
         InputError: there is no picture.
@@ -70,12 +71,16 @@ class Folder:
             ) from error
 
     def text(self, stem):
-        """The text of the file STEM.txt or STEM.csv in the folder or beside it; None where there is none."""
+        """The text of the file STEM.txt or STEM.csv in the folder or beside it; None
+        where there is none.
+        """
         return _text_in((self.path, self.path.parent), stem)
 
 
 class Zip:
-    """The picture files in a zip, as `Folder`. A folder that holds all of them is not part of their names."""
+    """The picture files in a zip, as `Folder`. A folder that holds all of them is not
+    part of their names.
+    """
 
     def __init__(self, path):
         self.path = Path(path).resolve()
@@ -157,7 +162,9 @@ def stamp(files, names):
 
 
 def _pictures(where, files):
-    """(pictures, others): the files with a picture's suffix, in order, and in words what else there is."""
+    """(pictures, others): the files with a picture's suffix, in order, and in words
+    what else there is.
+    """
     chosen = {name: files[name] for name in sorted(files) if _is_picture(name)}
     counts = Counter(
         PurePosixPath(name).suffix.lower() or "without a suffix"

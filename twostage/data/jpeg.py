@@ -1,4 +1,6 @@
-"""The papers' CIFAR-10 went through JPEG files before training, which changes its Frechet distances."""
+"""The papers' CIFAR-10 went through JPEG files before training, which changes its
+Frechet distances.
+"""
 
 import io
 
@@ -7,7 +9,9 @@ from PIL import Image
 
 
 def roundtrip(images, quality=75):
-    """uint8 images (N, height, width, 1 or 3) as they come back from JPEG files of Pillow's quality 75 with 4:2:0 chroma."""
+    """uint8 images (N, height, width, 1 or 3) as they come back from JPEG files of
+    Pillow's quality 75 with 4:2:0 chroma.
+    """
     found = np.empty(images.shape, "uint8")
     for row, image in enumerate(images):
         file = io.BytesIO()

@@ -1,4 +1,6 @@
-"""Data sets by name: scikit-learn's digits, the authors' files in a folder, and what TensorFlow Datasets has or can fetch."""
+"""Data sets by name: scikit-learn's digits, the authors' files in a folder, and what
+TensorFlow Datasets has or can fetch.
+"""
 
 import dataclasses
 import logging
@@ -17,7 +19,9 @@ from twostage.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Named:
-    """What TensorFlow Datasets calls it, the authors' files, and where they are to be had."""
+    """What TensorFlow Datasets calls it, the authors' files, and where they are to be
+    had.
+    """
 
     tfds: str
     files: str
@@ -53,7 +57,9 @@ NAMES = ("digits", *FETCHED)
 
 
 def load(name, split, data_dir=None):
-    """(images, labels) of any name but `celeba`, whose pictures are files: `celeba_files`."""
+    """(images, labels) of any name but `celeba`, whose pictures are files:
+    `celeba_files`.
+    """
     if name == "digits":
         return _digits(split)
     for place in _places(name, data_dir):
@@ -87,7 +93,9 @@ def celeba_files(data_dir=None):
 
 
 def celeba_prepared(split, limit=0, data_dir=None):
-    """The `Source` of a split of the CelebA that TensorFlow Datasets has or fetches: its JPEG files one after the other, not decoded there."""
+    """The `Source` of a split of the CelebA that TensorFlow Datasets has or fetches:
+    its JPEG files one after the other, not decoded there.
+    """
     try:
         import tensorflow_datasets as tfds
 
@@ -126,7 +134,9 @@ def celeba_prepared(split, limit=0, data_dir=None):
 
 
 def _digits(split):
-    """1,797 handwritten digits of 8x8 with 17 grey levels, stretched to 0..255; a fixed random tenth is the test split."""
+    """1,797 handwritten digits of 8x8 with 17 grey levels, stretched to 0..255; a fixed
+    random tenth is the test split.
+    """
     from sklearn.datasets import load_digits
 
     digits = load_digits()

@@ -1,4 +1,6 @@
-"""The files in which MNIST, Fashion-MNIST, CIFAR-10 and SVHN were given out by their authors."""
+"""The files in which MNIST, Fashion-MNIST, CIFAR-10 and SVHN were given out by their
+authors.
+"""
 
 import gzip
 import io
@@ -19,9 +21,12 @@ COUNTS = {"train": 60_000, "test": 10_000}  # of MNIST and Fashion-MNIST
 
 
 def find(place, split):
-    """[(reader, paths)] of a split's original files in a folder, or of a file that is one of them.
+    """[(reader, paths)] of a split's original files in a folder, or of a file that is
+    one of them.
 
-    MNIST's four idx files, `.gz` or not; `cifar-10-python.tar.gz` or `cifar-10-binary.tar.gz`, or either unpacked; SVHN's `train_32x32.mat`, `test_32x32.mat`.
+    MNIST's four idx files, `.gz` or not; `cifar-10-python.tar.gz` or
+    `cifar-10-binary.tar.gz`, or either unpacked; SVHN's `train_32x32.mat`,
+    `test_32x32.mat`.
     """
     place = Path(place)
     if place.is_file() and place.name.startswith("cifar-10") and ".tar" in place.name:
@@ -63,10 +68,12 @@ def find(place, split):
 
 
 def load(place, split, name=None):
-    """(images, labels) of a split from the original files, as `find` finds them; None where there are none, or only another set's than `name`.
+    """(images, labels) of a split from the original files, as `find` finds them; None
+    where there are none, or only another set's than `name`.
 
     Raises:
-        InputError: a file that is damaged, incomplete, or of another set than its place in `name` says.
+        InputError: a file that is damaged, incomplete, or of another set than its place
+            in `name` says.
     """
     readers = {
         "mnist": (_idx,),
@@ -96,7 +103,9 @@ def load(place, split, name=None):
 
 
 def _check_name(place, split, labels, name):
-    """Both sets have files of the same names, but only Fashion-MNIST has as many of each class."""
+    """Both sets have files of the same names, but only Fashion-MNIST has as many of
+    each class.
+    """
     is_fashion = len(set(np.bincount(labels, minlength=10).tolist())) == 1
     if len(labels) != COUNTS[split] or is_fashion != (name == "fashion_mnist"):
         held = "Fashion-MNIST" if is_fashion else "MNIST"
@@ -118,7 +127,9 @@ def _idx(paths, split):
 
 
 def _idx_array(path):
-    """Two zeros, the type (8: uint8), the number of axes; their lengths as big-endian 32 bits; the values."""
+    """Two zeros, the type (8: uint8), the number of axes; their lengths as big-endian
+    32 bits; the values.
+    """
     with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
         content = file.read()
     if content[:3] != b"\0\0\x08":
@@ -184,7 +195,9 @@ def _batch(name, content):
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """The authors chose pickle, which can run any code: nothing but NumPy arrays is let through."""
+    """The authors chose pickle, which can run any code: nothing but NumPy arrays is let
+    through.
+    """
 
     ALLOWED = {
         ("numpy._core.multiarray", "_reconstruct"),

@@ -1,4 +1,6 @@
-"""The file in which prepared pictures gather, each at its row, and the note of how far it is."""
+"""The file in which prepared pictures gather, each at its row, and the note of how far
+it is.
+"""
 
 import io
 import itertools
@@ -29,7 +31,8 @@ class Coloured(Exception):
 
 
 class Part:
-    """`part.npy` and `progress.json` in a folder of the cache; what is there of the same key goes on.
+    """`part.npy` and `progress.json` in a folder of the cache; what is there of the
+    same key goes on.
 
     Args:
         place: The folder.
@@ -38,7 +41,8 @@ class Part:
         key: What both are, in JSON's types.
         channels: 3 where grey pictures are to become coloured; 0: as the first one is.
 
-    Attributes: `rows`, how many are done; `broken` {name: reason}; `sizes`, the least width and height of the pictures and the greatest.
+    Attributes: `rows`, how many are done; `broken` {name: reason}; `sizes`, the least
+    width and height of the pictures and the greatest.
     """
 
     def __init__(self, place, source, preparation, key, channels=0):
@@ -68,7 +72,8 @@ class Part:
 
         Raises:
             Coloured: begin again with 3 channels.
-            InputError: a picture that does not go with the others or with the preparation.
+            InputError: a picture that does not go with the others or with the
+                preparation.
         """
         self._begun, self._before, self._last = (
             time.monotonic(),
@@ -203,8 +208,9 @@ class Part:
 def _prepare(path, layout, preparation, read, names, items, row):
     """Prepares a few pictures, in any process, and writes them to the file.
 
-    `layout`: number of all pictures, name of the first, height, width, channels; zeros: as the first picture here is.
-    Returns (number done, sizes, broken, name of the first, height, width, channels).
+    `layout`: number of all pictures, name of the first, height, width, channels; zeros:
+    as the first picture here is. Returns (number done, sizes, broken, name of the
+    first, height, width, channels).
     """
     total, first, height, width, channels = layout
     sizes, broken = [], {}

@@ -16,7 +16,8 @@ class Preparation:
     """Picture files to pixels: decode, crop, resize, JPEG round trip, pad.
 
     Args:
-        crop: `"none"`; `"center"`, the largest square in the middle; or CelebA's `"128"`, `"140"`, `"148"`.
+        crop: `"none"`; `"center"`, the largest square in the middle; or CelebA's
+            `"128"`, `"140"`, `"148"`.
         side: Pictures become side x side. 0: as they are.
         resize: How: `"bilinear"`, `"nearest"` or `"bicubic"`, as Pillow does.
         jpeg_roundtrip: Whether they then pass through JPEG of quality 75.
@@ -41,7 +42,9 @@ class Preparation:
             )
 
     def __call__(self, content, name=""):
-        """(pixels, size): uint8 (height, width, 1 or 3), and the picture's own (width, height). `content`, `name` and errors as for `decode`."""
+        """(pixels, size): uint8 (height, width, 1 or 3), and the picture's own (width,
+        height). `content`, `name` and errors as for `decode`.
+        """
         image = decode(content, name)
         size = image.size
         if self.crop == "center":
@@ -76,7 +79,9 @@ class Preparation:
 
 
 def pad_to(images, side):
-    """Images (N, height, width, channels) with zeros around them, side x side. 0: as they are."""
+    """Images (N, height, width, channels) with zeros around them, side x side. 0: as
+    they are.
+    """
     height, width = images.shape[1:3]
     if not side or (height, width) == (side, side):
         return images

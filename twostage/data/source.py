@@ -22,16 +22,11 @@ TEST_BYTES = 26  # of 256: about a tenth
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Args:
-    name: Short, for the cache's name, with the split's.
-    where: For messages.
-    names: Of the pictures, in order.
-    items: `items(first)` -> an iterator from row `first` on, in order: names, or what the files contain.
-    read: `read(item)` -> bytes of a file, in any process.
-    rule: How the split was made.
-    stamp: Changes when a file does.
-    labels: Class numbers (N,), or None.
-    others: What else lies there, in words.
+    """Args: name: Short, for the cache's name, with the split's. where: For messages.
+    names: Of the pictures, in order. items: `items(first)` -> an iterator from row
+    `first` on, in order: names, or what the files contain. read: `read(item)` -> bytes
+    of a file, in any process. rule: How the split was made. stamp: Changes when a file
+    does. labels: Class numbers (N,), or None. others: What else lies there, in words.
     """
 
     name: str
@@ -48,7 +43,8 @@ class Source:
 def split_of(files, split, official=False, limit=0):
     """The `Source` of a split of a `Folder` or `Zip`.
 
-    CelebA's partition where `official`; else the folders `train`, `test` and `validation` in it; else by a hash of the names.
+    CelebA's partition where `official`; else the folders `train`, `test` and
+    `validation` in it; else by a hash of the names.
 
     Args:
         files: The `Folder` or `Zip`.
@@ -106,7 +102,9 @@ def split_of(files, split, official=False, limit=0):
 
 
 def splits(files, official=False):
-    """{split: its folder's name, "" without one} of the splits that a `Folder` or `Zip` has."""
+    """{split: its folder's name, "" without one} of the splits that a `Folder` or `Zip`
+    has.
+    """
     if official:
         return dict.fromkeys(celeba.COUNTS, "")
     tops = {name.split("/")[0] for name in files.files if "/" in name}
@@ -128,12 +126,17 @@ def limited(count, limit):
 
 
 def _held_out(name):
-    """By a hash of the name, so that the split depends neither on the file system nor on the other files."""
+    """By a hash of the name, so that the split depends neither on the file system nor
+    on the other files.
+    """
     return hashlib.sha256(os.fsencode(name)).digest()[0] < TEST_BYTES
 
 
 def _labels(names, within, depth):
-    """Class numbers of pictures, in the order of the folders' names at that depth, the same in all splits; None unless every picture `within` the splits lies in one such folder."""
+    """Class numbers of pictures, in the order of the folders' names at that depth, the
+    same in all splits; None unless every picture `within` the splits lies in one such
+    folder.
+    """
     classes = {name: PurePosixPath(name).parts[depth:-1] for name in within}
     numbers = {
         folder: number for number, folder in enumerate(sorted(set(classes.values())))

@@ -11,8 +11,10 @@ def describe(images, labels=None):
     """What is in uint8 images (N, height, width, channels).
 
     Returns:
-        dict: `count`; `shape`; `least`, `greatest` (0 to 255); `mean` and `deviation` of each channel, in units of the full range, [0, 1],
-        exact to float64; `duplicates`, images equal to an earlier one bit for bit; `classes`, {label: count}, empty without labels.
+        dict: `count`; `shape`; `least`, `greatest` (0 to 255); `mean` and `deviation`
+        of each channel, in units of the full range, [0, 1], exact to float64;
+        `duplicates`, images equal to an earlier one bit for bit; `classes`, {label:
+        count}, empty without labels.
     """
     histograms = np.zeros((images.shape[-1], 256), "int64")
     digests = set()

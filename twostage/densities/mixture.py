@@ -6,7 +6,8 @@ from twostage.errors import InputError
 
 
 class Mixture:
-    """Fitted by scikit-learn's expectation maximisation, as the authors of RAE did (Ghosh et al. 2020, section 4: 10 components).
+    """Fitted by scikit-learn's expectation maximisation, as the authors of RAE did
+    (Ghosh et al. 2020, section 4: 10 components).
 
     Args:
         latents: (N, k), of the training set.
@@ -50,7 +51,9 @@ class Mixture:
         return self.mixture.score_samples(np.asarray(latents, "float64"))
 
     def as_distribution(self):
-        """The same as a `tensorflow_probability` distribution of latents, which a SavedModel can draw from."""
+        """The same as a `tensorflow_probability` distribution of latents, which a
+        SavedModel can draw from.
+        """
         import tensorflow_probability
 
         distributions, mixture = tensorflow_probability.distributions, self.mixture

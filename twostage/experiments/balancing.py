@@ -1,4 +1,6 @@
-"""`python -m twostage.experiments.balancing`: Tables 1, 2 and 5 of "Balancing reconstruction error and Kullback-Leibler divergence" (Asperti & Trentin): CIFAR-10."""
+"""`python -m twostage.experiments.balancing`: Tables 1, 2 and 5 of "Balancing
+reconstruction error and Kullback-Leibler divergence" (Asperti & Trentin): CIFAR-10.
+"""
 
 from twostage.charts import chart
 from twostage.experiments.rows import Row
@@ -47,7 +49,10 @@ def _row(name, told, epochs=700, second=None, **stage1):
 
 
 def _grown():
-    """Table 1: one training, measured on its way, each time with a second stage of twice the length. The learning rate is halved every 250 epochs, however far one goes."""
+    """Table 1: one training, measured on its way, each time with a second stage of
+    twice the length. The learning rate is halved every 250 epochs, however far one
+    goes.
+    """
     before = None
     for epochs, told in TABLE_1.items():
         row = _row(
@@ -85,7 +90,9 @@ ROWS = [
 
 
 def measured(row, seed, found, setting):
-    """A row of both stages. Whether the paper's GEN-2 is of normalised latents it does not say; ours has each way of sampling."""
+    """A row of both stages. Whether the paper's GEN-2 is of normalised latents it does
+    not say; ours has each way of sampling.
+    """
     from twostage.experiments import two_stages
 
     return two_stages.measured(row, seed, setting, LENGTH, "cifar10")

@@ -1,4 +1,7 @@
-"""`python -m twostage.experiments.balancing_faces`: Tables 3 and 4 of "Balancing reconstruction error and Kullback-Leibler divergence" (Asperti & Trentin): CelebA, models 1 to 4 and the improved recipe."""
+"""`python -m twostage.experiments.balancing_faces`: Tables 3 and 4 of "Balancing
+reconstruction error and Kullback-Leibler divergence" (Asperti & Trentin): CelebA,
+models 1 to 4 and the improved recipe.
+"""
 
 from twostage.charts import chart
 from twostage.experiments.rows import Row

@@ -1,4 +1,6 @@
-"""`python -m twostage.experiments.berger_sebag`: Table 1 of "Not all failures are equal" (Berger & Sebag), and its Figures 4 and 8 to 10."""
+"""`python -m twostage.experiments.berger_sebag`: Table 1 of "Not all failures are
+equal" (Berger & Sebag), and its Figures 4 and 8 to 10.
+"""
 
 from twostage.charts import chart
 from twostage.experiments.rows import Row
@@ -27,7 +29,9 @@ ROWS = [
 
 
 def measured(row, seed, found, setting):
-    """One row with one seed; two rows take their sigma from the LS-VAE of the same seed."""
+    """One row with one seed; two rows take their sigma from the LS-VAE of the same
+    seed.
+    """
     from twostage.experiments import planar
 
     sigma = row.settings["sigma"]
@@ -39,7 +43,9 @@ def measured(row, seed, found, setting):
 
 
 def figures(results, setting):
-    """Of seed 0. Figures 4, 6 and 7: reconstructions and samples of each row; 8 and 9: its losses, 10: sigma, where it is learned, beside the fixed one."""
+    """Of seed 0. Figures 4, 6 and 7: reconstructions and samples of each row; 8 and 9:
+    its losses, 10: sigma, where it is learned, beside the fixed one.
+    """
     for name, (first, *_) in results.items():
         points = {kind: list(zip(*some)) for kind, some in first["points"].items()}
         ranges = {"x_range": (-3.2, 3.2), "y_range": (-1.8, 1.8)}

@@ -1,4 +1,6 @@
-"""`python -m twostage.experiments.berger_sebag_images`: Table 2 and Figures 5, 11 to 14 (MNIST) of Berger & Sebag: squared error against a sigma of the decoder for each pixel."""
+"""`python -m twostage.experiments.berger_sebag_images`: Table 2 and Figures 5, 11 to 14
+(MNIST) of Berger & Sebag: squared error against a sigma of the decoder for each pixel.
+"""
 
 import math
 
@@ -19,8 +21,10 @@ BOUNDED = 1_000  # test images
 
 
 def measured(row, seed, found, setting):
-    """Evidence bound of test images: `bits`, log2 of the density of a pixel in [0, 1], which the floor of sigma bounds, without the constant log 2 pi, as the paper's; nats an image, with it; rate;
-    squared error a pixel."""
+    """Evidence bound of test images: `bits`, log2 of the density of a pixel in [0, 1],
+    which the floor of sigma bounds, without the constant log 2 pi, as the paper's; nats
+    an image, with it; rate; squared error a pixel.
+    """
     from twostage import measures
     from twostage.experiments import images
 

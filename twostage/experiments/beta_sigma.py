@@ -1,4 +1,7 @@
-"""`python -m twostage.experiments.beta_sigma`: Table 1 (MNIST) and Figures 1, 3 and 4 of the Beta-Sigma VAE (Kim & Lee): beta with a constant decoder variance, and apart from an optimal one."""
+"""`python -m twostage.experiments.beta_sigma`: Table 1 (MNIST) and Figures 1, 3 and 4
+of the Beta-Sigma VAE (Kim & Lee): beta with a constant decoder variance, and apart from
+an optimal one.
+"""
 
 import math
 
@@ -53,8 +56,10 @@ KEPT = 10_000  # images of each split that are measured
 
 
 def measured(row, seed, found, setting):
-    """fd, and nats an image: rate, and the evidence bound of test and training images with the variance at each image's optimum, as the paper's; of test images also at the optimum of them
-    all, and, of a constant variance, at its other readings."""
+    """fd, and nats an image: rate, and the evidence bound of test and training images
+    with the variance at each image's optimum, as the paper's; of test images also at
+    the optimum of them all, and, of a constant variance, at its other readings.
+    """
     from twostage.experiments import images
     from twostage.likelihoods.readings import constant_sigma_readings
 
@@ -86,7 +91,9 @@ def measured(row, seed, found, setting):
 
 
 def distortions(results, name, reading):
-    """(rates, distortions) of a family of models, means over the seeds, from the lowest rate."""
+    """(rates, distortions) of a family of models, means over the seeds, from the lowest
+    rate.
+    """
     rows = [results[row.name] for row in ROWS if row.name.startswith(name)]
     rates = np.array([np.mean([one["rate"] for one in row]) for row in rows])
     bounds = np.array([np.mean([one[reading] for one in row]) for row in rows])
@@ -94,7 +101,10 @@ def distortions(results, name, reading):
 
 
 def gains(results, reading):
-    """[(rate, nats)]: at each rate of the Beta-Sigma VAE that the constant variance's rates enclose, by how much its distortion is lower than theirs, drawn straight from point to point."""
+    """[(rate, nats)]: at each rate of the Beta-Sigma VAE that the constant variance's
+    rates enclose, by how much its distortion is lower than theirs, drawn straight from
+    point to point.
+    """
     rates, ours = distortions(results, "Beta-Sigma", reading)
     others, theirs = distortions(results, "constant", reading)
     inside = (rates >= others[0]) & (rates <= others[-1])
@@ -107,7 +117,9 @@ def gains(results, reading):
 
 
 def figures(results, setting):
-    """Figure 3: distortion over rate; Table 1 over beta; Figures 1 and 4: pictures of each row, seed 0."""
+    """Figure 3: distortion over rate; Table 1 over beta; Figures 1 and 4: pictures of
+    each row, seed 0.
+    """
     for title, names in (
         ("variance at each image's optimum", ("test",)),
         ("the readings of a constant variance", ("one optimum", "beta / 2", "1 / 2")),

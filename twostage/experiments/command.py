@@ -1,4 +1,6 @@
-"""What the commands of the experiments share: run the rows, write the table and the figures."""
+"""What the commands of the experiments share: run the rows, write the table and the
+figures.
+"""
 
 import html
 from importlib import import_module
@@ -11,7 +13,9 @@ from twostage.lock import held
 
 
 def about(name):
-    """An experiment in a few words, and what its flags default to: (description, seeds, lengths, data)."""
+    """An experiment in a few words, and what its flags default to: (description, seeds,
+    lengths, data).
+    """
     paper = import_module(f"twostage.experiments.{name}")
     what = paper.__doc__.split("`: ", 1)[-1].split("\n", 1)[0]
     return (
@@ -34,10 +38,15 @@ def run(
     partial=False,
     precision="float32",
 ):
-    """Runs the rows of `twostage.experiments.NAME`; writes OUT/results.md, OUT/report.html and the charts OUT/*.svg. Another length has a folder of its own, OUT/N-epochs.
+    """Runs the rows of `twostage.experiments.NAME`; writes OUT/results.md,
+    OUT/report.html and the charts OUT/*.svg. Another length has a folder of its own,
+    OUT/N-epochs.
 
-    An experiment's module has `ROWS`; `LENGTH` and `SEEDS`, the paper's, and `QUICK`, a length for two cores; `measured(row, seed, found, setting)`; where there are any, `figures(results, setting)`,
-    which gives pairs (a chart as SVG or the path of a PNG, caption); `DATA`, where it takes images; and `DISTANCES = False`, where it takes them and measures no distance between them.
+    An experiment's module has `ROWS`; `LENGTH` and `SEEDS`, the paper's, and `QUICK`, a
+    length for two cores; `measured(row, seed, found, setting)`; where there are any,
+    `figures(results, setting)`, which gives pairs (a chart as SVG or the path of a PNG,
+    caption); `DATA`, where it takes images; and `DISTANCES = False`, where it takes
+    them and measures no distance between them.
     """
     paper = import_module(f"twostage.experiments.{name}")
     if data and not hasattr(paper, "DATA"):
@@ -146,7 +155,9 @@ def _has_distances(paper):
 
 
 def _keep_apart(folder, told):
-    """Rows that are done are taken as they are, so a folder has one experiment on one data set."""
+    """Rows that are done are taken as they are, so a folder has one experiment on one
+    data set.
+    """
     kept = whole.read_json(folder / "about.json")
     if kept not in ({}, told) and any(folder.glob("*-[0-9]*.json")):
         raise InputError(

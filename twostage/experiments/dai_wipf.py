@@ -1,6 +1,8 @@
-"""`python -m twostage.experiments.dai_wipf`: the two-stage VAE with a learned gamma (Dai & Wipf 2019), with the settings of its code, on CIFAR-10 or CelebA.
+"""`python -m twostage.experiments.dai_wipf`: the two-stage VAE with a learned gamma
+(Dai & Wipf 2019), with the settings of its code, on CIFAR-10 or CelebA.
 
-The figures are those that Asperti & Trentin (Tables 2 and 4) and the authors' code quote; rows without any are systems of the code.
+The figures are those that Asperti & Trentin (Tables 2 and 4) and the authors' code
+quote; rows without any are systems of the code.
 """
 
 from twostage.experiments.rows import Row
@@ -53,7 +55,9 @@ ROWS = [
 
 
 def measured(row, seed, found, setting):
-    """A row of both stages. The paper's GEN-2 is with noise; ours has each way of sampling."""
+    """A row of both stages. The paper's GEN-2 is with noise; ours has each way of
+    sampling.
+    """
     from pathlib import Path
 
     from twostage.experiments import two_stages

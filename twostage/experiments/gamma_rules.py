@@ -1,6 +1,8 @@
-"""`python -m twostage.experiments.gamma_rules`: every way of finding stage 1's gamma, with the same networks, data and second stage, on several seeds.
+"""`python -m twostage.experiments.gamma_rules`: every way of finding stage 1's gamma,
+with the same networks, data and second stage, on several seeds.
 
-No paper has this table: Asperti & Trentin compare their running minimum with a learned gamma (Tables 2 and 3), and their text with their code only here.
+No paper has this table: Asperti & Trentin compare their running minimum with a learned
+gamma (Tables 2 and 3), and their text with their code only here.
 """
 
 from twostage import config, whole
@@ -29,7 +31,9 @@ ROWS = [
 
 
 def measured(row, seed, found, setting):
-    """Both stages and their distances; how far gamma lies from the error, and the latents from the prior."""
+    """Both stages and their distances; how far gamma lies from the error, and the
+    latents from the prior.
+    """
     from twostage.experiments import two_stages
 
     preset = named(setting.data, config.PRESETS, "preset")
@@ -62,7 +66,9 @@ def measured(row, seed, found, setting):
 
 
 def figures(results, setting):
-    """Samples and reconstructions over the KL divergence that a rule leads to: a dot a seed."""
+    """Samples and reconstructions over the KL divergence that a rule leads to: a dot a
+    seed.
+    """
     for name in ("REC", "GEN-1", "GEN-2 normalised", "energy distance of z"):
         series = [
             (row, [one["KL"] for one in ones], [one[name] for one in ones], "point")

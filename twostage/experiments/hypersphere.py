@@ -1,7 +1,10 @@
-"""`python -m twostage.experiments.hypersphere`: Theorem 1 of Berger & Sebag. Data on a hypersphere of radius R in D dimensions, and what a decoder with a fixed sigma makes of them.
+"""`python -m twostage.experiments.hypersphere`: Theorem 1 of Berger & Sebag. Data on a
+hypersphere of radius R in D dimensions, and what a decoder with a fixed sigma makes of
+them.
 
-The best decoder maps the latents onto a sphere of radius r. r* is 0, the data's centre, unless sigma < R / sqrt(D); above that
-r = R I_{D/2}(r R / sigma^2) / I_{D/2-1}(r R / sigma^2). Their text proves the weaker sigma >= R / sqrt(D - 1).
+The best decoder maps the latents onto a sphere of radius r. r* is 0, the data's centre,
+unless sigma < R / sqrt(D); above that r = R I_{D/2}(r R / sigma^2) / I_{D/2-1}(r R /
+sigma^2). Their text proves the weaker sigma >= R / sqrt(D - 1).
 """
 
 import math
@@ -31,9 +34,11 @@ def best_radius(sharpness, dimensions):
 
 
 def log_likelihood(radius, sharpness, dimensions):
-    """E log p(x) of a point x of the data's sphere, under points spread evenly on a sphere of radius r with noise sigma; in units of R = 1, nats.
+    """E log p(x) of a point x of the data's sphere, under points spread evenly on a
+    sphere of radius r with noise sigma; in units of R = 1, nats.
 
-    p(x) = (2 pi sigma^2)^(-D/2) exp(-(1 + r^2) / (2 sigma^2)) E[exp(r cos / sigma^2)], the last factor a Bessel function.
+    p(x) = (2 pi sigma^2)^(-D/2) exp(-(1 + r^2) / (2 sigma^2)) E[exp(r cos / sigma^2)],
+    the last factor a Bessel function.
     """
     precision, half = sharpness**2, dimensions / 2
     t = radius * precision
@@ -51,7 +56,9 @@ def log_likelihood(radius, sharpness, dimensions):
 
 
 def _mean_cosine(t, dimensions):
-    """I_{D/2}(t) / I_{D/2-1}(t): the mean resultant length of a von Mises-Fisher distribution."""
+    """I_{D/2}(t) / I_{D/2-1}(t): the mean resultant length of a von Mises-Fisher
+    distribution.
+    """
     below = ive(dimensions / 2 - 1, t)
     return (
         ive(dimensions / 2, t) / below if below else t / dimensions
@@ -87,7 +94,9 @@ ROWS = [_row(dimensions, side) for dimensions in (2, 10) for side in SIDES]
 
 
 def measured(row, seed, found, setting):
-    """A trained VAE, R = 1: the mean radius on which it decodes its prior, that of its reconstructions, KL and evidence bound in nats."""
+    """A trained VAE, R = 1: the mean radius on which it decodes its prior, that of its
+    reconstructions, KL and evidence bound in nats.
+    """
     import keras
     from keras import ops
 

@@ -1,6 +1,8 @@
-"""`python -m twostage.experiments.ill_posed`: the likelihood without a bound. One data point; the decoder hits it and lets its sigma run to 0.
+"""`python -m twostage.experiments.ill_posed`: the likelihood without a bound. One data
+point; the decoder hits it and lets its sigma run to 0.
 
-With sigma^2 >= xi the log likelihood stops at -(D / 2) log(2 pi xi); without, it grows as long as one trains (seed_facts 6.21).
+With sigma^2 >= xi the log likelihood stops at -(D / 2) log(2 pi xi); without, it grows
+as long as one trains (seed_facts 6.21).
 """
 
 import math
@@ -25,7 +27,9 @@ ROWS += [
 
 
 def measured(row, seed, found, setting):
-    """One row: the log likelihood reached, the bound's rate beside it, and the curve an epoch."""
+    """One row: the log likelihood reached, the bound's rate beside it, and the curve an
+    epoch.
+    """
     import keras
     import numpy as np
 

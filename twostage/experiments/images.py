@@ -1,4 +1,6 @@
-"""Rows of image experiments: a run folder each, trained by `train_stage1.py`'s own recipe, then looked at."""
+"""Rows of image experiments: a run folder each, trained by `train_stage1.py`'s own
+recipe, then looked at.
+"""
 
 import keras
 import numpy as np
@@ -16,12 +18,14 @@ COLUMNS = 12  # images a line of a row's picture
 
 
 def trained(row, seed, setting, common):
-    """(stage 1, its config) of a row: what the row's folder has, trained further where it is not finished.
+    """(stage 1, its config) of a row: what the row's folder has, trained further where
+    it is not finished.
 
     Args:
         row: A `Row` whose settings are `train_stage1.py`'s.
         seed: Of the run.
-        setting: The `Setting`; a fifth of its length passes from one halving of the learning rate to the next.
+        setting: The `Setting`; a fifth of its length passes from one halving of the
+            learning rate to the next.
         common: Settings of all rows, as differences from the preset mnist.
     """
     length = {
@@ -36,7 +40,8 @@ def trained(row, seed, setting, common):
 
 
 def train(number, run, changes, preset):
-    """Trains a stage of a run by its command's recipe: from where it was stopped, and not at all where it is finished.
+    """Trains a stage of a run by its command's recipe: from where it was stopped, and
+    not at all where it is finished.
 
     Args:
         number: 1 or 2.
@@ -59,13 +64,17 @@ def train(number, run, changes, preset):
 
 
 def split(config, name, most=None):
-    """Images (N, height, width, channels) uint8 of a split; `most`: a fixed random choice of so many."""
+    """Images (N, height, width, channels) uint8 of a split; `most`: a fixed random
+    choice of so many.
+    """
     images = data.load_for(config, name)[0]
     return images[limited(len(images), min(most, len(images)))] if most else images
 
 
 def errors_and_rate(vae, images, seed=0):
-    """(S, KL), float64 (N,): squared error of each image in [0, 1], summed over its dimensions, at one draw of z; divergence in nats."""
+    """(S, KL), float64 (N,): squared error of each image in [0, 1], summed over its
+    dimensions, at one draw of z; divergence in nats.
+    """
     mean, log_var = encode(vae, images)
     z = redraw(np.stack([mean, log_var], 1), np.random.default_rng((seed, 12)))
     parts = [
@@ -84,7 +93,9 @@ def errors_and_rate(vae, images, seed=0):
 
 
 def distance(vae, config, setting, seed=0):
-    """Frechet distance of 10,000 images from the prior to the test split, by the features of the setting's extractor."""
+    """Frechet distance of 10,000 images from the prior to the test split, by the
+    features of the setting's extractor.
+    """
     protocol, extractor = (
         Protocol("fid10k_test"),
         evaluation.chosen_extractor(config, setting.extractor, setting.weights),
@@ -110,7 +121,9 @@ def distance(vae, config, setting, seed=0):
 
 
 def draw(vae, images, path, seed=0, noisy=False):
-    """Writes a picture: a line of images, their reconstructions, images from the prior; `noisy`: after each of the last two a line drawn from p(x | z) at the same z."""
+    """Writes a picture: a line of images, their reconstructions, images from the prior;
+    `noisy`: after each of the last two a line drawn from p(x | z) at the same z.
+    """
     images = images[:COLUMNS]
     z = np.random.default_rng((seed, 14)).standard_normal(
         (COLUMNS, vae.decoder.input_shape[-1]), dtype="float32"

@@ -1,4 +1,6 @@
-"""`python -m twostage.experiments.likelihoods`: every observation model on MNIST, in float32 and in mixed bfloat16, and the diagonal one without its bound, which diverges."""
+"""`python -m twostage.experiments.likelihoods`: every observation model on MNIST, in
+float32 and in mixed bfloat16, and the diagonal one without its bound, which diverges.
+"""
 
 from twostage.charts import chart
 from twostage.experiments.rows import Row
@@ -25,8 +27,10 @@ ROWS = [
 
 
 def measured(row, seed, found, setting):
-    """The dense ResNet of Berger & Sebag on images as vectors. Of the last epoch: nats an image, rate, squared error a pixel; epochs that ended without NaN; the least sigma or scale on
-    test images, where the decoder has one for each pixel."""
+    """The dense ResNet of Berger & Sebag on images as vectors. Of the last epoch: nats
+    an image, rate, squared error a pixel; epochs that ended without NaN; the least
+    sigma or scale on test images, where the decoder has one for each pixel.
+    """
     import keras
     import numpy as np
 

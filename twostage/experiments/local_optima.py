@@ -1,8 +1,12 @@
-"""`python -m twostage.experiments.local_optima`: why a fixed small sigma fails on the planar task of Berger & Sebag (their section 4.2): the same sigma, from random weights and from LS-VAE's.
+"""`python -m twostage.experiments.local_optima`: why a fixed small sigma fails on the
+planar task of Berger & Sebag (their section 4.2): the same sigma, from random weights
+and from LS-VAE's.
 
-The data lie near a curve, so that one latent is enough. With sigma 1 only x varies by more than sigma: one latent learns x, and y becomes a function of it. Where sigma is small from the
-start both latents are used at once, one for each coordinate, and the curve lies folded in their plane. A sigma for each dimension has a trap of its own: whatever is fitted badly gets a
-large sigma, and with it a small gradient.
+The data lie near a curve, so that one latent is enough. With sigma 1 only x varies by
+more than sigma: one latent learns x, and y becomes a function of it. Where sigma is
+small from the start both latents are used at once, one for each coordinate, and the
+curve lies folded in their plane. A sigma for each dimension has a trap of its own:
+whatever is fitted badly gets a large sigma, and with it a small gradient.
 """
 
 from twostage.charts import chart
@@ -27,7 +31,9 @@ ROWS = [
 
 
 def measured(row, seed, found, setting):
-    """The bound of `planar.measure`, and the divergence that the latent which carries more has, and the other."""
+    """The bound of `planar.measure`, and the divergence that the latent which carries
+    more has, and the other.
+    """
     from twostage.experiments import planar
 
     vae = planar.vae_of(row.settings["sigma"], seed)

@@ -1,7 +1,10 @@
-"""The artificial task of Berger & Sebag (section 4.1): points of the plane near a curve, with moderate, small and large noise in its thirds.
+"""The artificial task of Berger & Sebag (section 4.1): points of the plane near a
+curve, with moderate, small and large noise in its thirds.
 
-The paper does not give the curve. Ours: (t, cos 2t), t uniform in [-2.5, 2.5]; noise .05, .01 and .1 on both coordinates. The range matters: with t in [-1, 1] no direction's variance
-exceeds the sigma of 1 that LS-VAE starts from, so its latents die before sigma has fallen, and it ends at sigma .54 with KL 0.
+The paper does not give the curve. Ours: (t, cos 2t), t uniform in [-2.5, 2.5]; noise
+.05, .01 and .1 on both coordinates. The range matters: with t in [-1, 1] no direction's
+variance exceeds the sigma of 1 that LS-VAE starts from, so its latents die before sigma
+has fallen, and it ends at sigma .54 with KL 0.
 """
 
 import math
@@ -41,7 +44,8 @@ def train(sigma, seed, epochs, rate=1e-3):
     """(vae, history) of one row.
 
     Args:
-        sigma: As `vae_of` takes it; or a sequence, one value an epoch, which is replayed.
+        sigma: As `vae_of` takes it; or a sequence, one value an epoch, which is
+            replayed.
         seed: Of weights, points and noise.
         epochs: Of 100 batches.
         rate: Learning rate of Adam at the start.
@@ -53,7 +57,9 @@ def train(sigma, seed, epochs, rate=1e-3):
 
 
 def vae_of(sigma, seed):
-    """A VAE with random weights. `sigma`: fixed at a number; `"learned"`, from 1; `"vector"`, one of the decoder for each dimension."""
+    """A VAE with random weights. `sigma`: fixed at a number; `"learned"`, from 1;
+    `"vector"`, one of the decoder for each dimension.
+    """
     keras.utils.set_random_seed(seed)
     if sigma == "vector":
         likelihood = DiagonalGaussianLikelihood(FLOOR)
@@ -71,7 +77,9 @@ def vae_of(sigma, seed):
 
 
 def begin_from(vae, other, sigma):
-    """Gives a VAE the weights of another with a scalar sigma; where it has a sigma for each dimension, these begin at `sigma`."""
+    """Gives a VAE the weights of another with a scalar sigma; where it has a sigma for
+    each dimension, these begin at `sigma`.
+    """
     vae.encoder.set_weights(other.encoder.get_weights())
     *body, kernel, bias = other.decoder.get_weights()
     if len(vae.likelihood.heads) == 2:
@@ -83,7 +91,9 @@ def begin_from(vae, other, sigma):
 
 
 def fit(vae, draw, dimensions, seed, epochs, rate=1e-3, told=()):
-    """Trains on fresh points, `draw(count, generator)` -> (count, dimensions), by Adam whose rate decays as a cosine to 0. Returns the history."""
+    """Trains on fresh points, `draw(count, generator)` -> (count, dimensions), by Adam
+    whose rate decays as a cosine to 0. Returns the history.
+    """
     vae.compile(
         keras.optimizers.Adam(
             keras.optimizers.schedules.CosineDecay(rate, epochs * STEPS), epsilon=1e-8
@@ -106,10 +116,12 @@ def fit(vae, draw, dimensions, seed, epochs, rate=1e-3, told=()):
 
 
 def measure(vae, history, seed, count=10_000):
-    """What the paper reports, on fresh points: `elbo` in nats without the constant (D / 2) log 2 pi, as their Table 1; curves an epoch; 600 points of each kind.
+    """What the paper reports, on fresh points: `elbo` in nats without the constant (D /
+    2) log 2 pi, as their Table 1; curves an epoch; 600 points of each kind.
 
     Returns:
-        dict in JSON's types: elbo, sigma (final, root mean square where it is a vector), mse, kl, `curves`, `points`.
+        dict in JSON's types: elbo, sigma (final, root mean square where it is a
+        vector), mse, kl, `curves`, `points`.
     """
     fresh = points(count, np.random.default_rng((seed, 10, 0, 1)))
     found = bounds(vae, fresh, samples=10, seed=seed, batch_rows=5_000)
@@ -147,7 +159,9 @@ def measure(vae, history, seed, count=10_000):
 
 
 def rates(vae, seed, count=10_000):
-    """Divergence of each latent on fresh points, nats, from the largest to the smallest."""
+    """Divergence of each latent on fresh points, nats, from the largest to the
+    smallest.
+    """
     heads = vae.heads(
         keras.ops.convert_to_tensor(
             points(count, np.random.default_rng((seed, 10, 0, 1)))

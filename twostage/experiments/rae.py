@@ -1,6 +1,8 @@
-"""`python -m twostage.experiments.rae`: regularised autoencoders with densities fitted afterwards (Ghosh et al. 2020), and what they are compared with. MNIST or CIFAR-10.
+"""`python -m twostage.experiments.rae`: regularised autoencoders with densities fitted
+afterwards (Ghosh et al. 2020), and what they are compared with. MNIST or CIFAR-10.
 
-Weights and Frechet distances are those in the authors' code (seed_facts 4.3); where it gives one of N(0, I) or of one Gaussian, that is said.
+Weights and Frechet distances are those in the authors' code (seed_facts 4.3); where it
+gives one of N(0, I) or of one Gaussian, that is said.
 """
 
 import math
@@ -69,9 +71,11 @@ ROWS = [
 
 
 def stage1(name, data):
-    """Settings of `train_stage1.py` for a row on a data set: the losses of means brought to S + W |z|^2, gamma^2 = 1/2.
+    """Settings of `train_stage1.py` for a row on a data set: the losses of means
+    brought to S + W |z|^2, gamma^2 = 1/2.
 
-    WAE-MMD and CV-VAE have the same weight beside S / D (the first) and S / C (the second).
+    WAE-MMD and CV-VAE have the same weight beside S / D (the first) and S / C (the
+    second).
     """
     of = SETTINGS[data]
     common = {
@@ -123,7 +127,9 @@ def _epochs(name, data):
 
 
 def measured(row, seed, found, setting):
-    """A row: one stage 1 and every density on it: N(0, I), one Gaussian, a mixture of ten, a second stage."""
+    """A row: one stage 1 and every density on it: N(0, I), one Gaussian, a mixture of
+    ten, a second stage.
+    """
     from twostage.experiments import two_stages
 
     row = Row(

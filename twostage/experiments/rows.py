@@ -1,4 +1,6 @@
-"""Rows of a paper's table, run one by one with several seeds, each kept as soon as it is done, and set beside the paper's figures."""
+"""Rows of a paper's table, run one by one with several seeds, each kept as soon as it
+is done, and set beside the paper's figures.
+"""
 
 import dataclasses
 import re
@@ -25,13 +27,12 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """Args:
-    folder: Where everything goes.
-    epochs: Length of each row's training.
-    data: Images, as `train_stage1.py --data` takes them; "" where an experiment makes its own.
-    extractor, weights: What sees the images, as `python -m twostage.evaluate` takes them; None: a classifier of the data, where they have labels.
-    partial: Whether the images may be a part of CelebA.
-    precision: Of the networks' arithmetic, as `train_stage1.py --precision`; of experiments that train by its recipe.
+    """Args: folder: Where everything goes. epochs: Length of each row's training. data:
+    Images, as `train_stage1.py --data` takes them; "" where an experiment makes its
+    own. extractor, weights: What sees the images, as `python -m twostage.evaluate`
+    takes them; None: a classifier of the data, where they have labels. partial: Whether
+    the images may be a part of CelebA. precision: Of the networks' arithmetic, as
+    `train_stage1.py --precision`; of experiments that train by its recipe.
     """
 
     folder: Path
@@ -55,7 +56,8 @@ class Setting:
 
 
 def named(data, names, what):
-    """Which of `names` a data set's name begins with, hyphens and underscores apart. `what`: that these have, for the message.
+    """Which of `names` a data set's name begins with, hyphens and underscores apart.
+    `what`: that these have, for the message.
 
     Raises:
         InputError: none.
@@ -72,16 +74,19 @@ def named(data, names, what):
 
 
 def run(rows, measure, setting, seeds):
-    """Measures every row with every seed, but those that the setting's folder has already, as ROW-SEED.json.
+    """Measures every row with every seed, but those that the setting's folder has
+    already, as ROW-SEED.json.
 
     Args:
         rows: `Row`s, in an order in which each needs only those before it.
-        measure: `measure(row, seed, found, setting)` -> dict in JSON's types; numbers stand in the table. `found` is {row's name: dict} of this seed so far.
+        measure: `measure(row, seed, found, setting)` -> dict in JSON's types; numbers
+            stand in the table. `found` is {row's name: dict} of this seed so far.
         setting: A `Setting`.
         seeds: Seeds, in order. All rows of a seed come before the next.
 
     Returns:
-        {row's name: list of dicts, one a seed}; of a row whose training diverged with `diverged` alone, why.
+        {row's name: list of dicts, one a seed}; of a row whose training diverged with
+        `diverged` alone, why.
     """
     setting.folder.mkdir(parents=True, exist_ok=True)
     results = {row.name: [] for row in rows}
@@ -113,7 +118,9 @@ def numbers(result):
 
 
 def table(rows, results):
-    """(header, lines): a line a row, `ours` as mean +- standard deviation over the seeds, beside the paper's figure where it has one."""
+    """(header, lines): a line a row, `ours` as mean +- standard deviation over the
+    seeds, beside the paper's figure where it has one.
+    """
     ours = list(
         dict.fromkeys(
             name

@@ -1,4 +1,6 @@
-"""Rows of two-stage experiments: both stages by the commands' own recipes, then measured as `python -m twostage.evaluate` does."""
+"""Rows of two-stage experiments: both stages by the commands' own recipes, then
+measured as `python -m twostage.evaluate` does.
+"""
 
 import shutil
 
@@ -8,17 +10,22 @@ from twostage.protocol import Protocol
 
 
 def measured(row, seed, setting, full, preset, mixtures=()):
-    """What the papers' tables have of a row: `told` of what is `evaluated`, whose arguments it takes."""
+    """What the papers' tables have of a row: `told` of what is `evaluated`, whose
+    arguments it takes.
+    """
     return told(evaluated(row, seed, setting, full, preset, mixtures))
 
 
 def evaluated(row, seed, setting, full, preset, mixtures=()):
-    """What `python -m twostage.evaluate` finds of a row, after both stages were trained.
+    """What `python -m twostage.evaluate` finds of a row, after both stages were
+    trained.
 
     Args:
-        row: A `Row` with settings `stage1` and `stage2`, as differences from the preset; and `grown`, the `Row` whose stage 1 it goes on from.
+        row: A `Row` with settings `stage1` and `stage2`, as differences from the
+            preset; and `grown`, the `Row` whose stage 1 it goes on from.
         seed: Of both stages.
-        setting: The `Setting`. All lengths of the settings are of the paper; they are multiplied by setting.epochs / full.
+        setting: The `Setting`. All lengths of the settings are of the paper; they are
+            multiplied by setting.epochs / full.
         full: The experiment's length.
         preset: Name of the preset.
         mixtures: Numbers of Gaussians of the fitted mixtures.
@@ -53,8 +60,10 @@ def evaluated(row, seed, setting, full, preset, mixtures=()):
 
 
 def told(result):
-    """Numbers of an evaluation, in the units of its extractor: distances of reconstructions and of each kind of sample, squared error a dimension of the reference's reconstructions,
-    variance law and inactive latents, by E[sigma^2] as the papers define them and by E[sigma] as Asperti & Trentin's code has them.
+    """Numbers of an evaluation, in the units of its extractor: distances of
+    reconstructions and of each kind of sample, squared error a dimension of the
+    reference's reconstructions, variance law and inactive latents, by E[sigma^2] as the
+    papers define them and by E[sigma] as Asperti & Trentin's code has them.
     """
     latents = result["latents"]["posterior"]
     distances = {name: found["frechet"] for name, found in result["distances"].items()}
@@ -79,7 +88,9 @@ def _shortened(settings, share):
 
 
 def _grow(before, run):
-    """Stage 1 of a shorter row, to be trained further: all but what says that it is finished."""
+    """Stage 1 of a shorter row, to be trained further: all but what says that it is
+    finished.
+    """
     aside = run.with_name(f"{run.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     shutil.copytree(

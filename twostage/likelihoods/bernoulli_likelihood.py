@@ -8,9 +8,11 @@ from twostage.likelihoods.likelihood import Likelihood, over_example, tfp
 
 @keras.saving.register_keras_serializable("twostage")
 class BernoulliLikelihood(Likelihood):
-    """p(x | z) = product of p^x (1 - p)^(1 - x), the decoder gives the logits of p; nats: sum of softplus(logit) - x logit.
+    """p(x | z) = product of p^x (1 - p)^(1 - x), the decoder gives the logits of p;
+    nats: sum of softplus(logit) - x logit.
 
-    A probability for x in {0, 1}. For grey levels between, the usual cross-entropy, it is no density: its nats may not be compared with those of other models.
+    A probability for x in {0, 1}. For grey levels between, the usual cross-entropy, it
+    is no density: its nats may not be compared with those of other models.
     """
 
     heads = ("linear",)

@@ -1,4 +1,6 @@
-"""The Gaussian decoder with a standard deviation of its own for every dimension, which the decoder predicts."""
+"""The Gaussian decoder with a standard deviation of its own for every dimension, which
+the decoder predicts.
+"""
 
 import math
 
@@ -10,13 +12,17 @@ from twostage.likelihoods.likelihood import EIGHT_BIT_FLOOR, GaussianNoise, over
 
 @keras.saving.register_keras_serializable("twostage")
 class DiagonalGaussianLikelihood(GaussianNoise):
-    """p(x | z) = N(x; mean(z), diag sigma(z)^2), with sigma^2 = floor^2 + exp(2 s) and s the decoder's second block (LV-VAE of Berger & Sebag, whose floor is 0).
+    """p(x | z) = N(x; mean(z), diag sigma(z)^2), with sigma^2 = floor^2 + exp(2 s) and
+    s the decoder's second block (LV-VAE of Berger & Sebag, whose floor is 0).
 
-    Without a floor the likelihood has no upper bound: where the mean of a dimension can be hit exactly, sigma runs to 0. With it the log likelihood of an example never exceeds
-    -(D / 2) log(2 pi floor^2). The sum, unlike a cut, leaves a gradient everywhere.
+    Without a floor the likelihood has no upper bound: where the mean of a dimension can
+    be hit exactly, sigma runs to 0. With it the log likelihood of an example never
+    exceeds -(D / 2) log(2 pi floor^2). The sum, unlike a cut, leaves a gradient
+    everywhere.
 
     Args:
-        floor: Least standard deviation, in the data's units; 0: none. The default is the rounding error of 8-bit images.
+        floor: Least standard deviation, in the data's units; 0: none. The default is
+            the rounding error of 8-bit images.
     """
 
     heads = ("sigmoid", "linear")

@@ -1,4 +1,6 @@
-"""The discretised logistic decoder: a probability for each of the 256 levels of 8-bit images."""
+"""The discretised logistic decoder: a probability for each of the 256 levels of 8-bit
+images.
+"""
 
 import keras
 from keras import ops
@@ -10,12 +12,15 @@ STEP = 1 / 255  # from one level to the next
 
 @keras.saving.register_keras_serializable("twostage")
 class DiscretisedLogisticLikelihood(Likelihood):
-    """Each level of x in {0, 1/255, ..., 1} gets the mass of a logistic distribution around it; the outer levels get the tails (Kingma et al. 2016, section 5.2).
+    """Each level of x in {0, 1/255, ..., 1} gets the mass of a logistic distribution
+    around it; the outer levels get the tails (Kingma et al. 2016, section 5.2).
 
-    The decoder gives the location, in [0, 1], and the log of the scale; scale = floor + exp(of that).
+    The decoder gives the location, in [0, 1], and the log of the scale; scale = floor +
+    exp(of that).
 
     Args:
-        floor: Least scale, in the data's units. A probability is at most 1, so it guards numbers only.
+        floor: Least scale, in the data's units. A probability is at most 1, so it
+            guards numbers only.
     """
 
     heads = ("sigmoid", "linear")

@@ -1,4 +1,6 @@
-"""The Gaussian decoder with one standard deviation gamma: fixed, learned, or computed inside the training step."""
+"""The Gaussian decoder with one standard deviation gamma: fixed, learned, or computed
+inside the training step.
+"""
 
 import math
 
@@ -15,7 +17,9 @@ from twostage.likelihoods.likelihood import (
 
 @keras.saving.register_keras_serializable("twostage")
 class AtLeast(keras.constraints.Constraint):
-    """Projects a weight to `minimum` or above. Unlike a clip in the graph it never cuts the gradient that leads back up."""
+    """Projects a weight to `minimum` or above. Unlike a clip in the graph it never cuts
+    the gradient that leads back up.
+    """
 
     def __init__(self, minimum):
         self.minimum = minimum
@@ -29,27 +33,35 @@ class AtLeast(keras.constraints.Constraint):
 
 @keras.saving.register_keras_serializable("twostage")
 class GaussianLikelihood(GaussianNoise):
-    """p(x | z) = N(x; mean(z), gamma^2 I), with one standard deviation gamma for all D dimensions.
+    """p(x | z) = N(x; mean(z), gamma^2 I), with one standard deviation gamma for all D
+    dimensions.
 
-    Calling it, `likelihood(x, mean, sample_weight=None, training=False)`, gives the negative log likelihood of each example in
-    nats, all constants kept (Asperti & Trentin, eq. 7, summed over dimensions; why the sum matters: docs/mathematics.md):
+    Calling it, `likelihood(x, mean, sample_weight=None, training=False)`, gives the
+    negative log likelihood of each example in nats, all constants kept (Asperti &
+    Trentin, eq. 7, summed over dimensions; why the sum matters: docs/mathematics.md):
 
         S / (2 gamma^2) + D log gamma + (D / 2) log 2 pi,    S = squared error of one example summed over its D dimensions.
 
-    Gamma stays where it starts (fixed) unless `learned=True` makes it a trainable weight, or a `callbacks.ComputedGamma` arms
-    the rule. The rule is part of the training step, so it is exact whatever runs the step: with g = gamma^2 and b the mean
-    squared error of the minibatch before,
+    Gamma stays where it starts (fixed) unless `learned=True` makes it a trainable
+    weight, or a `callbacks.ComputedGamma` arms the rule. The rule is part of the
+    training step, so it is exact whatever runs the step: with g = gamma^2 and b the
+    mean squared error of the minibatch before,
 
         candidate = decay g + (1 - decay) b,    g <- min(g, candidate) if monotone, else candidate,    g >= floor^2.
 
     Args:
-        gamma: Starting value of the standard deviation, in the data's units (images: grey levels in [0, 1]).
+        gamma: Starting value of the standard deviation, in the data's units (images:
+            grey levels in [0, 1]).
         learned: Whether gamma is trained together with the networks (Dai & Wipf).
-        multiplier: Learned gamma only. log gamma = multiplier x weight; under Adam this multiplies its learning rate.
-        floor: Least standard deviation that gamma may take. The default is the rounding error of 8-bit images.
+        multiplier: Learned gamma only. log gamma = multiplier x weight; under Adam this
+            multiplies its learning rate.
+        floor: Least standard deviation that gamma may take. The default is the rounding
+            error of 8-bit images.
 
-    Weights (scalars, float32): `gamma_squared` and `batch_mse` (squared units of the data), `decay` in [0, 1] (1: the rule
-    rests), `monotone` (0 or 1), `floor_squared`; with `learned=True` also the trainable `scaled_log_gamma`.
+    Weights (scalars, float32): `gamma_squared` and `batch_mse` (squared units of the
+    data), `decay` in [0, 1] (1: the rule
+    rests), `monotone` (0 or 1), `floor_squared`; with `learned=True` also the trainable
+    `scaled_log_gamma`.
     """
 
     def __init__(
@@ -99,7 +111,9 @@ class GaussianLikelihood(GaussianNoise):
         return ops.sqrt(self.variance)
 
     def apply_rule(self):
-        """One step of the rule: moves `gamma_squared` by the pending `batch_mse`. Does nothing while decay is 1."""
+        """One step of the rule: moves `gamma_squared` by the pending `batch_mse`. Does
+        nothing while decay is 1.
+        """
         g = ops.convert_to_tensor(self.gamma_squared)
         candidate = self.decay * g + (1.0 - self.decay) * self.batch_mse
         moved = ops.maximum(

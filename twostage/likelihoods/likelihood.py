@@ -11,16 +11,21 @@ EIGHT_BIT_FLOOR = 1 / (
 
 
 class Likelihood(keras.layers.Layer):
-    """p(x | z): calling it, `likelihood(x, parameters, sample_weight=None, training=False)`, gives the nats of each example, -log p(x | z), all constants kept.
+    """p(x | z): calling it, `likelihood(x, parameters, sample_weight=None,
+    training=False)`, gives the nats of each example, -log p(x | z), all constants kept.
 
-    Each also has `sample(parameters, seed)` -> a draw from p(x | z), and `as_distribution(parameters)` -> a `tensorflow_probability` distribution over examples, on the TensorFlow backend.
+    Each also has `sample(parameters, seed)` -> a draw from p(x | z), and
+    `as_distribution(parameters)` -> a `tensorflow_probability` distribution over
+    examples, on the TensorFlow backend.
 
-    `parameters` is what the decoder puts out: as many blocks of the data's channels, along the last axis, as the class has `heads`. Always float32.
+    `parameters` is what the decoder puts out: as many blocks of the data's channels,
+    along the last axis, as the class has `heads`. Always float32.
 
     Attributes:
         heads: Activations of these blocks in the decoder, the mean's first.
         discrete: Whether nats are of a probability of whole levels, not of a density.
-        normalised: Whether they are of either; not, where the variance is fitted to x itself, or cross-entropy is taken of grey levels.
+        normalised: Whether they are of either; not, where the variance is fitted to x
+            itself, or cross-entropy is taken of grey levels.
     """
 
     heads = ("sigmoid",)
@@ -33,7 +38,9 @@ class Likelihood(keras.layers.Layer):
         self.built = True
 
     def blocks(self, parameters):
-        """The decoder's output (batch, ..., channels x heads) as float32 blocks (batch, ..., channels), one a head."""
+        """The decoder's output (batch, ..., channels x heads) as float32 blocks (batch,
+        ..., channels), one a head.
+        """
         return ops.split(ops.cast(parameters, "float32"), len(self.heads), axis=-1)
 
     def mean(self, parameters):
@@ -41,7 +48,10 @@ class Likelihood(keras.layers.Layer):
         return self.blocks(parameters)[0]
 
     def bits_per_dimension(self, nats, dimensions):
-        """Bits of a level, 0 to 255, of a dimension, from nats -log p an example. Of a density they bound the level's bits only where the data were `dequantised`, to [0, 1)."""
+        """Bits of a level, 0 to 255, of a dimension, from nats -log p an example. Of a
+        density they bound the level's bits only where the data were `dequantised`, to
+        [0, 1).
+        """
         return (
             nats / dimensions + (0.0 if self.discrete else math.log(256))
         ) / math.log(2)

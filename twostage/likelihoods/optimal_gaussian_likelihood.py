@@ -1,4 +1,6 @@
-"""The Gaussian decoder whose standard deviation is the best one for the data it is looking at: an image's, or a batch's."""
+"""The Gaussian decoder whose standard deviation is the best one for the data it is
+looking at: an image's, or a batch's.
+"""
 
 import math
 
@@ -12,20 +14,27 @@ MEMORY = 0.99  # of the running mean of the squared error, which samples are dra
 
 @keras.saving.register_keras_serializable("twostage")
 class OptimalGaussianLikelihood(GaussianNoise):
-    """N(x; mean(z), m I) with the variance m at its optimum for x itself; the gradient passes through it.
+    """N(x; mean(z), m I) with the variance m at its optimum for x itself; the gradient
+    passes through it.
 
-    - `per="image"` (Beta-Sigma VAE, Eq. 6 with one variance an image, as their code): m the image's mean squared error,
+    - `per="image"` (Beta-Sigma VAE, Eq. 6 with one variance an image, as their code): m
+      the image's mean squared error,
       (D / 2) (log(2 pi m + floor) + 1).
-    - `per="batch"` (optimal sigma-VAE, Rybkin et al. 2021): m the batch's mean squared error, log sigma = log(m) / 2 softly kept above `floor`:
+    - `per="batch"` (optimal sigma-VAE, Rybkin et al. 2021): m the batch's mean squared
+      error, log sigma = log(m) / 2 softly kept above `floor`:
       log sigma <- floor + softplus(log sigma - floor); then S / (2 sigma^2) + D log sigma + (D / 2) log 2 pi.
 
-    As the variance is fitted to x, p is no density of x: its nats are not to be compared with those of a decoder that knows its variance beforehand.
+    As the variance is fitted to x, p is no density of x: its nats are not to be
+    compared with those of a decoder that knows its variance beforehand.
 
     Args:
         per: `"image"` or `"batch"`.
-        floor: `"image"`: what is added within the logarithm, squared units of the data; None: 1e-5, which acts as a least m of 1.6e-6. `"batch"`: least log sigma; None: -6.
+        floor: `"image"`: what is added within the logarithm, squared units of the data;
+            None: 1e-5, which acts as a least m of 1.6e-6. `"batch"`: least log sigma;
+            None: -6.
 
-    The weight `gamma_squared` is a running mean of the squared error of training batches; `gamma`, `sample` and `as_distribution` use it.
+    The weight `gamma_squared` is a running mean of the squared error of training
+    batches; `gamma`, `sample` and `as_distribution` use it.
     """
 
     normalised = False

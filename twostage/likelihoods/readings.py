@@ -1,7 +1,10 @@
-"""One loss, many notations: what the papers' gamma, sigma, beta, lambda and KL weight are in each other's terms; and what a constant-sigma VAE's likelihood is said to be.
+"""One loss, many notations: what the papers' gamma, sigma, beta, lambda and KL weight
+are in each other's terms; and what a constant-sigma VAE's likelihood is said to be.
 
-S is an example's squared error summed over its D dimensions, KL its divergence summed over k latents. Two losses train alike where one is a positive multiple of the other, up to
-constants and the optimiser's epsilon. Derivations and the table: docs/observation_models.md.
+S is an example's squared error summed over its D dimensions, KL its divergence summed
+over k latents. Two losses train alike where one is a positive multiple of the other, up
+to constants and the optimiser's epsilon. Derivations and the table:
+docs/observation_models.md.
 """
 
 import math
@@ -20,7 +23,9 @@ def beta_of_gamma(gamma):
 
 
 def gamma_of_mean_weight(weight, dimensions):
-    """A loss of means, S / D + weight KL, is S / (2 gamma^2) + KL at gamma = sqrt(weight D / 2). RAE's VAE has S / C + weight KL: D is C there."""
+    """A loss of means, S / D + weight KL, is S / (2 gamma^2) + KL at gamma =
+    sqrt(weight D / 2). RAE's VAE has S / C + weight KL: D is C there.
+    """
     return math.sqrt(weight * dimensions / 2)
 
 
@@ -30,7 +35,9 @@ def mean_weight_of_gamma(gamma, dimensions):
 
 
 def gamma_of_lambda(sigma, kl_weight):
-    """S / (2 sigma^2) + lambda KL is S / (2 gamma^2) + KL at gamma = sigma sqrt(lambda) (Berger & Sebag, after Theorem 1)."""
+    """S / (2 sigma^2) + lambda KL is S / (2 gamma^2) + KL at gamma = sigma sqrt(lambda)
+    (Berger & Sebag, after Theorem 1).
+    """
     return sigma * math.sqrt(kl_weight)
 
 
@@ -40,7 +47,9 @@ def lambda_of_gamma(gamma, sigma):
 
 
 def rae_of_mean(latent_weight, regulariser_weight, dimensions, latents):
-    """RAE's loss of means, S / D + latent_weight |z|^2 / k + regulariser_weight R, times D: (weight of |z|^2, weight of R) beside S."""
+    """RAE's loss of means, S / D + latent_weight |z|^2 / k + regulariser_weight R,
+    times D: (weight of |z|^2, weight of R) beside S.
+    """
     return latent_weight * dimensions / latents, regulariser_weight * dimensions
 
 
@@ -50,7 +59,8 @@ def rae_to_mean(latent_weight, regulariser_weight, dimensions, latents):
 
 
 def constant_sigma_readings(squared_error, kl, dimensions, beta):
-    """The evidence bound of one set of weights, trained by S + beta KL, under the readings of its sigma (Beta-Sigma VAE, section 3; seed_facts 6.20).
+    """The evidence bound of one set of weights, trained by S + beta KL, under the
+    readings of its sigma (Beta-Sigma VAE, section 3; seed_facts 6.20).
 
     Args:
         squared_error: S of each example, (N,), or their mean.
@@ -59,8 +69,9 @@ def constant_sigma_readings(squared_error, kl, dimensions, beta):
         beta: Of the training.
 
     Returns:
-        dict of nats an example: `half` (sigma^2 = 1/2), `beta` (sigma^2 = beta / 2), `optimal` (sigma^2 the mean of S / D, one for all), `optimal_image` (each example's own S / D, the
-        Beta-Sigma VAE's; at least `optimal`, and no density).
+        dict of nats an example: `half` (sigma^2 = 1/2), `beta` (sigma^2 = beta / 2),
+        `optimal` (sigma^2 the mean of S / D, one for all), `optimal_image` (each
+        example's own S / D, the Beta-Sigma VAE's; at least `optimal`, and no density).
     """
     squared_error, kl = (
         np.asarray(values, "float64") for values in (squared_error, kl)

@@ -1,1 +1,3 @@
-"""Distances between two sets of images by their features, in float64. A feature is a row of any extractor's output, (N, d)."""
+"""Distances between two sets of images by their features, in float64. A feature is a
+row of any extractor's output, (N, d).
+"""

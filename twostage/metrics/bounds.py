@@ -7,20 +7,25 @@ from twostage.errors import InputError
 
 
 def bounds(vae, data, samples=50, seed=0, batch_rows=500):
-    """The evidence bound with kappa 1 and the importance-weighted bound, of each row of the data.
+    """The evidence bound with kappa 1 and the importance-weighted bound, of each row of
+    the data.
 
-    z is drawn `samples` times from q(z | x). The evidence bound is -E[nll] - KL, the KL in closed form (Kingma & Welling, equation 3); the importance-weighted one is
-    log mean exp(log p(x | z) + log p(z) - log q(z | x)) (Burda et al. 2016, equation 8), in float64; it grows with `samples` towards log p(x).
+    z is drawn `samples` times from q(z | x). The evidence bound is -E[nll] - KL, the KL
+    in closed form (Kingma & Welling, equation 3); the importance-weighted one is log
+    mean exp(log p(x | z) + log p(z) - log q(z | x)) (Burda et al. 2016, equation 8), in
+    float64; it grows with `samples` towards log p(x).
 
     Args:
         vae: The VAE.
-        data: (N, ...), as `fit` takes them: uint8 images, whose density is that of x / 255 in [0, 1]; or floats as they are, such as `dequantised` images.
+        data: (N, ...), as `fit` takes them: uint8 images, whose density is that of x /
+            255 in [0, 1]; or floats as they are, such as `dequantised` images.
         samples: Draws of z a row.
         seed: Of the draws.
         batch_rows: Rows of z that go through the decoder together.
 
     Returns:
-        dict of float64 arrays (N,), nats: `distortion` E[nll], `rate` KL, `evidence` -distortion - rate, `importance`.
+        dict of float64 arrays (N,), nats: `distortion` E[nll], `rate` KL, `evidence`
+        -distortion - rate, `importance`.
     """
     generator, found = (
         np.random.default_rng(seed),
@@ -57,17 +62,22 @@ def bounds(vae, data, samples=50, seed=0, batch_rows=500):
 
 
 def dequantised(images, seed=0):
-    """uint8 images -> (x + u) / 256 with u uniform in [0, 1), float32: what makes a density a bound on the probability of the integers (Theis et al. 2016, section 3.1)."""
+    """uint8 images -> (x + u) / 256 with u uniform in [0, 1), float32: what makes a
+    density a bound on the probability of the integers (Theis et al. 2016, section 3.1).
+    """
     return ((images + np.random.default_rng(seed).random(images.shape)) / 256).astype(
         "float32"
     )
 
 
 def bits_per_dimension(likelihood, nats, data):
-    """Bits of an integer pixel value, of a mean log p(x) in nats of images: a `discrete` likelihood's probability, or a density of `dequantised` images.
+    """Bits of an integer pixel value, of a mean log p(x) in nats of images: a
+    `discrete` likelihood's probability, or a density of `dequantised` images.
 
     Raises:
-        InputError: a density of data that are not dequantised: that of x / 255 at its 256 points can be as large as one likes, and says nothing about their probability.
+        InputError: a density of data that are not dequantised: that of x / 255 at its
+            256 points can be as large as one likes, and says nothing about their
+            probability.
     """
     if not likelihood.discrete:
         _check_dequantised(data)

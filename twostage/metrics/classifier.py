@@ -1,4 +1,6 @@
-"""A small convolutional classifier, trained here on a labelled set: features for its images without anything from outside."""
+"""A small convolutional classifier, trained here on a labelled set: features for its
+images without anything from outside.
+"""
 
 import json
 from pathlib import Path
@@ -22,7 +24,8 @@ FORM = 1  # of the network and its training; another number trains anew
 def classifier(
     name, train, test, epochs=None, width=None, batch_size=BATCH, seed=0, folder=None
 ):
-    """The `Extractor` of 8 x `width` features before the classes, with its accuracy on the test set. It is trained once and kept.
+    """The `Extractor` of 8 x `width` features before the classes, with its accuracy on
+    the test set. It is trained once and kept.
 
     Args:
         name: Of the data set.
@@ -91,7 +94,9 @@ def classifier(
 
 
 def network(shape, classes, width=32):
-    """uint8 images -> classes' logits; the layer `features` is 8 x `width` wide. Residual blocks where it is cheap to be deep."""
+    """uint8 images -> classes' logits; the layer `features` is 8 x `width` wide.
+    Residual blocks where it is cheap to be deep.
+    """
     x = inputs = keras.Input(shape, dtype="uint8")
     x = layers.Rescaling(1 / 127.5, offset=-1)(x)
     x = _block(x, width)
@@ -112,7 +117,9 @@ def _block(x, channels):
 
 
 class _Labelled(Batches):
-    """Batches of images, shifted by up to an eighth of the side and, where they are coloured, mirrored at random; with their labels."""
+    """Batches of images, shifted by up to an eighth of the side and, where they are
+    coloured, mirrored at random; with their labels.
+    """
 
     def __init__(self, images, labels, batch_size, seed):
         super().__init__(np.arange(len(images)), batch_size, seed)

@@ -15,9 +15,12 @@ class Extractor:
 
     Args:
         name: Of the extractor.
-        function: uint8 images (n, height, width, 1 or 3), 0 to 255 -> features (n, d). Anything callable.
-        digest: Checksum of its weights: two distances with different ones may not be compared.
-        metric: What a Frechet distance over its features is called. None: `FD` and its name. `FID` is that of the 2015 Inception graph alone.
+        function: uint8 images (n, height, width, 1 or 3), 0 to 255 -> features (n, d).
+            Anything callable.
+        digest: Checksum of its weights: two distances with different ones may not be
+            compared.
+        metric: What a Frechet distance over its features is called. None: `FD` and its
+            name. `FID` is that of the 2015 Inception graph alone.
         notes: What else belongs into the manifest, in JSON's types.
     """
 
@@ -28,7 +31,9 @@ class Extractor:
     notes: dict = dataclasses.field(default_factory=dict)
 
     def __call__(self, images, batch_size=250):
-        """Features (N, d), float64, of images (N, height, width, channels): uint8, or floats in [0, 1], which are rounded to 8 bits first."""
+        """Features (N, d), float64, of images (N, height, width, channels): uint8, or
+        floats in [0, 1], which are rounded to 8 bits first.
+        """
         parts = [
             np.asarray(self.function(quantised(images[i : i + batch_size])), "float64")
             for i in range(0, len(images), batch_size)
@@ -50,7 +55,9 @@ class Extractor:
 
 
 def quantised(images):
-    """uint8 as they are; floats in [0, 1] rounded to 255 levels, as a file would hold them."""
+    """uint8 as they are; floats in [0, 1] rounded to 255 levels, as a file would hold
+    them.
+    """
     images = np.asarray(images)
     if images.dtype == np.uint8:
         return images

@@ -8,10 +8,13 @@ from twostage.metrics.moments import Moments
 
 
 def frechet_distance(real, generated):
-    """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) of two `Moments`, in squared units of the features (Heusel et al. 2017, equation 6).
+    """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) of two `Moments`, in squared units of
+    the features (Heusel et al. 2017, equation 6).
 
-    The trace of the square root is the nuclear norm of A^T B for any factors A A^T = C1, B B^T = C2, which needs no square root of a matrix: with Cholesky factors
-    it is the sum of the square roots of the eigenvalues of A^T C2 A; where a covariance is singular, the sum of the singular values of A^T B.
+    The trace of the square root is the nuclear norm of A^T B for any factors A A^T =
+    C1, B B^T = C2, which needs no square root of a matrix: with Cholesky factors it is
+    the sum of the square roots of the eigenvalues of A^T C2 A; where a covariance is
+    singular, the sum of the singular values of A^T B.
     """
     if real.mean.shape != generated.mean.shape:
         raise InputError(
@@ -39,15 +42,19 @@ def frechet_of(real, generated):
 
 
 def extrapolated(real, generated, sizes=8, repeats=4, seed=0, paired=False):
-    """The distance as both sets grow without end: its line in 1/N, at 1/N = 0 (Chong & Forsyth 2020). Arrays (N, d), shuffled or not.
+    """The distance as both sets grow without end: its line in 1/N, at 1/N = 0 (Chong &
+    Forsyth 2020). Arrays (N, d), shuffled or not.
 
-    `sizes` numbers of rows, even in 1/N between an eighth of all (or twice the features, if that is more) and all; `repeats` random subsets of each, of the same
-    rows where the sets are `paired` row by row: the line of others would pass below the distance, by as much as pairing saves at all rows.
+    `sizes` numbers of rows, even in 1/N between an eighth of all (or twice the
+    features, if that is more) and all; `repeats` random subsets of each, of the same
+    rows where the sets are `paired` row by row: the line of others would pass below the
+    distance, by as much as pairing saves at all rows.
 
     Returns (distance at infinity, slope in 1/N).
 
     Raises:
-        InputError: fewer rows than four times the features: the distance is no line in 1/N there.
+        InputError: fewer rows than four times the features: the distance is no line in
+            1/N there.
     """
     generator, most, width = (
         np.random.default_rng(seed),

@@ -1,4 +1,6 @@
-"""The two Inception networks: the graph of 2015, whose Frechet distance is the FID, and Keras's, whose is not."""
+"""The two Inception networks: the graph of 2015, whose Frechet distance is the FID, and
+Keras's, whose is not.
+"""
 
 import hashlib
 from pathlib import Path
@@ -13,11 +15,14 @@ RESIZES = ("tf1", "antialiased")
 
 
 def inception_2015(path, resize="tf1"):
-    """The `Extractor` of `classify_image_graph_def.pb` (Szegedy et al. 2015): 2,048 features, the output `pool_3`. Needs TensorFlow.
+    """The `Extractor` of `classify_image_graph_def.pb` (Szegedy et al. 2015): 2,048
+    features, the output `pool_3`. Needs TensorFlow.
 
     Args:
-        path: The graph, from http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz.
-        resize: `"tf1"`: by the graph itself, bilinear without antialiasing, as in the papers. `"antialiased"`: bicubic by Pillow before it (Parmar et al. 2022).
+        path: The graph, from
+            http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz.
+        resize: `"tf1"`: by the graph itself, bilinear without antialiasing, as in the
+            papers. `"antialiased"`: bicubic by Pillow before it (Parmar et al. 2022).
 
     Raises:
         InputError: no such file, or another graph.
@@ -74,9 +79,11 @@ def inception_2015(path, resize="tf1"):
 
 
 def keras_inception(path):
-    """The `Extractor` of `keras.applications.InceptionV3`, 2,048 features, average pooling. Its distances are no FID: the weights are others.
+    """The `Extractor` of `keras.applications.InceptionV3`, 2,048 features, average
+    pooling. Its distances are no FID: the weights are others.
 
-    `path`: `inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5`, from https://github.com/fchollet/deep-learning-models/releases/tag/v0.5.
+    `path`: `inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5`, from
+    https://github.com/fchollet/deep-learning-models/releases/tag/v0.5.
     """
     import keras
 
@@ -121,7 +128,9 @@ def _content(path, what):
 
 
 def _enlarged(image):
-    """uint8 (height, width, 3) -> float32 (299, 299, 3), 0 to 255: each channel in 32 bits, so that nothing is rounded on the way."""
+    """uint8 (height, width, 3) -> float32 (299, 299, 3), 0 to 255: each channel in 32
+    bits, so that nothing is rounded on the way.
+    """
     from PIL import Image
 
     planes = [

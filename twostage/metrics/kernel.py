@@ -6,10 +6,13 @@ BLOCK = 2_000  # rows of a kernel matrix that are in memory together
 
 
 def kernel_distance(real, generated, paired=False):
-    """MMD^2 under the kernel (x . y / d + 1)^3, unbiased, of features (N, d) and (M, d) (Binkowski et al. 2018, equation 4).
+    """MMD^2 under the kernel (x . y / d + 1)^3, unbiased, of features (N, d) and (M, d)
+    (Binkowski et al. 2018, equation 4).
 
-    All pairs count, where others average over subsets. It may be below zero, since its mean is exactly the squared distance. `paired`: row i of both is of one image, so that these
-    pairs are left out, as a row's with itself are (Gretton et al. 2012, lemma 6).
+    All pairs count, where others average over subsets. It may be below zero, since its
+    mean is exactly the squared distance. `paired`: row i of both is of one image, so
+    that these pairs are left out, as a row's with itself are (Gretton et al. 2012,
+    lemma 6).
     """
     n, m = len(real), len(generated)
     within = (_sum(real, real) - _own(real, real).sum()) / (n * (n - 1)) + (

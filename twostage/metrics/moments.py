@@ -9,9 +9,11 @@ EPS = np.finfo("float64").eps
 
 
 class Moments:
-    """Mean (d,) and covariance (d, d), divided by N - 1, of features that come in batches; float64.
+    """Mean (d,) and covariance (d, d), divided by N - 1, of features that come in
+    batches; float64.
 
-    While there are at most as many rows as features they are kept: the covariance is singular then, and a square root of it is exact through them only.
+    While there are at most as many rows as features they are kept: the covariance is
+    singular then, and a square root of it is exact through them only.
 
     Args:
         features: (N, d), the first of them, or None.
@@ -54,7 +56,9 @@ class Moments:
         return self._scatter / (self.count - 1)
 
     def factor(self):
-        """(A, sound): A (d, r) with A A^T = covariance; sound where A is a Cholesky factor that is far from singular."""
+        """(A, sound): A (d, r) with A A^T = covariance; sound where A is a Cholesky
+        factor that is far from singular.
+        """
         if self._rows:
             return (np.concatenate(self._rows) - self.mean).T / np.sqrt(
                 self.count - 1
@@ -73,12 +77,16 @@ class Moments:
         return vectors[:, kept] * np.sqrt(values[kept]), False
 
     def save(self, path):
-        """Writes `mu` and `sigma` (.npz), as the tools that compute Frechet distances exchange them, and `count`."""
+        """Writes `mu` and `sigma` (.npz), as the tools that compute Frechet distances
+        exchange them, and `count`.
+        """
         np.savez(path, mu=self.mean, sigma=self.covariance, count=self.count)
 
     @classmethod
     def load(cls, path):
-        """From an `.npz` with `mu` and `sigma`; `count` is 2 where the file does not say it."""
+        """From an `.npz` with `mu` and `sigma`; `count` is 2 where the file does not
+        say it.
+        """
         with np.load(path, allow_pickle=False) as found:
             if not {"mu", "sigma"} <= set(found.files):
                 raise InputError(

@@ -1,4 +1,6 @@
-"""Fidelity and diversity apart: precision and recall, density and coverage, from nearest neighbours among the features."""
+"""Fidelity and diversity apart: precision and recall, density and coverage, from
+nearest neighbours among the features.
+"""
 
 import numpy as np
 
@@ -8,11 +10,14 @@ BLOCK = 1_000  # rows of a distance matrix that are in memory together
 def neighbour_measures(real, generated, k_precision=3, k_density=5):
     """Precision, recall, density and coverage of features (N, d) and (M, d).
 
-    Precision: the share of generated rows inside a ball of a real one that reaches its k-th neighbour among the real (k 3); recall: the same with both sets exchanged
-    (Kynkaanniemi et al. 2019, equation 2). Density: how many such balls (k 5) a generated row lies in, over k, 1 for equal distributions; coverage: the
-    share of real balls with a generated row inside (Naeem et al. 2020, equations 4 and 6).
+    Precision: the share of generated rows inside a ball of a real one that reaches its
+    k-th neighbour among the real (k 3); recall: the same with both sets exchanged
+    (Kynkaanniemi et al. 2019, equation 2). Density: how many such balls (k 5) a
+    generated row lies in, over k, 1 for equal distributions; coverage: the share of
+    real balls with a generated row inside (Naeem et al. 2020, equations 4 and 6).
 
-    Returns a dict of floats: precision, recall and coverage in [0, 1], density at least 0.
+    Returns a dict of floats: precision, recall and coverage in [0, 1], density at least
+    0.
     """
     real, generated = np.asarray(real, "float64"), np.asarray(generated, "float64")
     radii, of_generated = (
@@ -42,7 +47,9 @@ def neighbour_measures(real, generated, k_precision=3, k_density=5):
 
 
 def nearest(features, among, k=1):
-    """(rows, distances), each (N, k), of the k rows of `among` (M, d) nearest to each row of `features` (N, d), nearest first."""
+    """(rows, distances), each (N, k), of the k rows of `among` (M, d) nearest to each
+    row of `features` (N, d), nearest first.
+    """
     features, among = np.asarray(features, "float64"), np.asarray(among, "float64")
     rows, squares = [], []
     for start in range(

@@ -11,10 +11,14 @@ def normality(latents, seed=0, most=5_000):
     """Of latents (N, k), float64 throughout.
 
     Returns:
-        dict: `mean_norm`, the length of their mean; `deviation`, the mean over latents of their standard deviations; `least_deviation`, `greatest_deviation`; `off_diagonal`, the
-        root mean square of the correlations between latents; `skewness` and `excess_kurtosis`, root mean squares over latents (0 for a Gaussian); `energy_distance` to as
-        many draws of N(0, I) (Szekely & Rizzo 2013, equation 5), unbiased, from at most `most` rows; `kolmogorov_smirnov`, mean and greatest over latents of the distance
-        between each latent's distribution function and the normal one's, in [0, 1].
+        dict: `mean_norm`, the length of their mean; `deviation`, the mean over latents
+        of their standard deviations; `least_deviation`, `greatest_deviation`;
+        `off_diagonal`, the root mean square of the correlations between latents;
+        `skewness` and `excess_kurtosis`, root mean squares over latents (0 for a
+        Gaussian); `energy_distance` to as many draws of N(0, I) (Szekely & Rizzo 2013,
+        equation 5), unbiased, from at most `most` rows; `kolmogorov_smirnov`, mean and
+        greatest over latents of the distance between each latent's distribution
+        function and the normal one's, in [0, 1].
     """
     latents = np.asarray(latents, "float64")
     deviations = latents.std(0)
@@ -42,7 +46,9 @@ def normality(latents, seed=0, most=5_000):
 
 
 def energy_distance(x, y):
-    """2 E|X - Y| - E|X - X'| - E|Y - Y'| over all pairs of different rows of (N, k) and (M, k): unbiased, so it may be below zero."""
+    """2 E|X - Y| - E|X - X'| - E|Y - Y'| over all pairs of different rows of (N, k) and
+    (M, k): unbiased, so it may be below zero.
+    """
     within = sum(_sum_of_distances(z, z) / (len(z) * (len(z) - 1)) for z in (x, y))
     return float(2 * _sum_of_distances(x, y) / (len(x) * len(y)) - within)
 

@@ -1,4 +1,6 @@
-"""A fixed random convolutional network: features where there is neither a trained network nor labels."""
+"""A fixed random convolutional network: features where there is neither a trained
+network nor labels.
+"""
 
 import keras
 import numpy as np
@@ -7,9 +9,12 @@ from twostage.metrics.extractor import Extractor, coloured, digest_of
 
 
 def random_network(seed=0, width=32):
-    """An `Extractor` of 8 x `width` features: four convolutions of stride 2 with He-normal kernels drawn by NumPy from `seed`, then means and deviations over the plane.
+    """An `Extractor` of 8 x `width` features: four convolutions of stride 2 with
+    He-normal kernels drawn by NumPy from `seed`, then means and deviations over the
+    plane.
 
-    The same numbers on every machine and backend, for images of any size from 16 up. It sees textures and colours, and no objects.
+    The same numbers on every machine and backend, for images of any size from 16 up. It
+    sees textures and colours, and no objects.
     """
     generator, channels, kernels = np.random.default_rng(seed), 3, []
     for i in range(4):

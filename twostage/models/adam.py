@@ -6,9 +6,12 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("twostage")
 class Adam(keras.optimizers.Adam):
-    """`keras.optimizers.Adam`; on TensorFlow by its fused operation: the same numbers up to rounding.
+    """`keras.optimizers.Adam`; on TensorFlow by its fused operation: the same numbers
+    up to rounding.
 
-    Keras's own update is a dozen operations, each of which reads and writes all weights: much of a step of stage 2, whose weights are many and whose batches are small.
+    Keras's own update is a dozen operations, each of which reads and writes all
+    weights: much of a step of stage 2, whose weights are many and whose batches are
+    small.
     """
 
     def update_step(self, gradient, variable, learning_rate):

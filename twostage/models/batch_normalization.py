@@ -6,16 +6,21 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("twostage")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """`keras.layers.BatchNormalization` with momentum min(momentum, t / (t + 9)) after t training steps.
+    """`keras.layers.BatchNormalization` with momentum min(momentum, t / (t + 9)) after
+    t training steps.
 
-    Keras starts the moving statistics at (0, 1) and never corrects for it: with momentum 0.999 they are far off for thousands
-    of steps. Here the first batch replaces the start, and the average grows with training: it is that of the last tenth of the steps
-    or so, until 1 / (1 - momentum) steps are fewer. (An average of all steps, t / (t + 1), is free of the start too, but stale: after
-    three epochs of CIFAR-10 its evaluation loss was 1,680 nats worse.) Defaults are those of the papers' code: momentum 0.999,
-    epsilon 1e-5.
+    Keras starts the moving statistics at (0, 1) and never corrects for it: with
+    momentum 0.999 they are far off for thousands of steps. Here the first batch
+    replaces the start, and the average grows with training: it is that of the last
+    tenth of the steps or so, until 1 / (1 - momentum) steps are fewer. (An average of
+    all steps, t / (t + 1), is free of the start too, but stale: after three epochs of
+    CIFAR-10 its evaluation loss was 1,680 nats worse.) Defaults are those of the
+    papers' code: momentum 0.999, epsilon 1e-5.
 
-    Images on TensorFlow go through its fused operation in training: the same numbers up to rounding, in less time than the dozen operations of
-    Keras's own layer (CIFAR-10's network, two CPU cores, a whole step: 703 -> 615 ms in float32, 417 -> 278 ms in bfloat16).
+    Images on TensorFlow go through its fused operation in training: the same numbers up
+    to rounding, in less time than the dozen operations of Keras's own layer (CIFAR-10's
+    network, two CPU cores, a whole step: 703 -> 615 ms in float32, 417 -> 278 ms in
+    bfloat16).
     """
 
     def __init__(self, momentum=0.999, epsilon=1e-5, **kwargs):

@@ -1,7 +1,10 @@
-"""Berger & Sebag's networks: residual blocks of dense layers for vectors, convolutions and residual blocks for images.
+"""Berger & Sebag's networks: residual blocks of dense layers for vectors, convolutions
+and residual blocks for images.
 
-The text gives the numbers of blocks and units; activation (ReLU, before each layer of a block), widths of the convolutions, the places of the strides and the linear output are ours
-(a sigmoid saturates at black within ten steps: there is no normalisation that would hold the first steps back).
+The text gives the numbers of blocks and units; activation (ReLU, before each layer of a
+block), widths of the convolutions, the places of the strides and the linear output are
+ours (a sigmoid saturates at black within ten steps: there is no normalisation that
+would hold the first steps back).
 """
 
 import keras
@@ -12,7 +15,9 @@ from twostage.models.resnet import activated, gaussian_heads
 
 
 def residual_encoder(input_dim=2, latent_dim=2, width=200, blocks=4):
-    """Encoder: vectors (batch, input_dim) -> (mean, log_var), each (batch, latent_dim) (section 4.1: 4 blocks of 200 units)."""
+    """Encoder: vectors (batch, input_dim) -> (mean, log_var), each (batch, latent_dim)
+    (section 4.1: 4 blocks of 200 units).
+    """
     inputs = keras.Input((input_dim,), name="vectors")
     return keras.Model(
         inputs,
@@ -24,7 +29,9 @@ def residual_encoder(input_dim=2, latent_dim=2, width=200, blocks=4):
 def residual_decoder(
     output_dim=2, latent_dim=2, width=200, blocks=4, heads=("linear",)
 ):
-    """Decoder: z (batch, latent_dim) -> parameters (batch, output_dim x heads), float32. `("linear", "linear")` for a mean and a log sigma of each dimension."""
+    """Decoder: z (batch, latent_dim) -> parameters (batch, output_dim x heads),
+    float32. `("linear", "linear")` for a mean and a log sigma of each dimension.
+    """
     inputs = keras.Input((latent_dim,), name="z")
     x = layers.Dense(output_dim * len(heads), dtype="float32", name="vector")(
         _dense_blocks(inputs, width, blocks)
@@ -33,9 +40,11 @@ def residual_decoder(
 
 
 def convolutional_encoder(image_shape, latent_dim=256, widths=(32, 64, 128), blocks=4):
-    """Encoder: images (batch, side, side, channels), float in [0, 1] -> (mean, log_var), each (batch, latent_dim).
+    """Encoder: images (batch, side, side, channels), float in [0, 1] -> (mean,
+    log_var), each (batch, latent_dim).
 
-    Strided convolutions of these widths, then residual blocks (appendix B: 3 and 4 for MNIST, k 256; 4 and 5 for CelebA, k 2048).
+    Strided convolutions of these widths, then residual blocks (appendix B: 3 and 4 for
+    MNIST, k 256; 4 and 5 for CelebA, k 2048).
 
     Raises:
         InputError: a side that is smaller than the strides together.
@@ -56,7 +65,10 @@ def convolutional_encoder(image_shape, latent_dim=256, widths=(32, 64, 128), blo
 def convolutional_decoder(
     image_shape, latent_dim=256, widths=(32, 64, 128), blocks=4, heads=("linear",)
 ):
-    """Decoder: z (batch, latent_dim) -> parameters (batch, side, side, channels x heads), float32, not kept in [0, 1]; the encoder's mirror, cropped where strides do not divide the side."""
+    """Decoder: z (batch, latent_dim) -> parameters (batch, side, side, channels x
+    heads), float32, not kept in [0, 1]; the encoder's mirror, cropped where strides do
+    not divide the side.
+    """
     _check(image_shape, widths)
     height, width, channels = image_shape
     factor = 2 ** len(widths)

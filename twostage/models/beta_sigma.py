@@ -1,4 +1,6 @@
-"""The residual networks of the Beta-Sigma VAE, after its authors' code: 28x28 (k 32) and 64x64 (k 64)."""
+"""The residual networks of the Beta-Sigma VAE, after its authors' code: 28x28 (k 32)
+and 64x64 (k 64).
+"""
 
 import keras
 from keras import layers
@@ -12,7 +14,8 @@ ALPHA = 0.01  # of the leaky ReLU
 
 
 def beta_sigma_encoder(image_shape, latent_dim=64):
-    """Encoder: images (batch, side, side, channels), float in [0, 1] -> (mean, log_var), each (batch, latent_dim).
+    """Encoder: images (batch, side, side, channels), float in [0, 1] -> (mean,
+    log_var), each (batch, latent_dim).
 
     Raises:
         InputError: a side other than 28 or 64.
@@ -30,7 +33,9 @@ def beta_sigma_encoder(image_shape, latent_dim=64):
 
 
 def beta_sigma_decoder(image_shape, latent_dim=64, heads=("linear",)):
-    """Decoder: z (batch, latent_dim) -> parameters (batch, side, side, channels x heads), float32. The authors' output is linear: not kept in [0, 1]."""
+    """Decoder: z (batch, latent_dim) -> parameters (batch, side, side, channels x
+    heads), float32. The authors' output is linear: not kept in [0, 1].
+    """
     widths = _widths(image_shape)[::-1]
     inputs = keras.Input((latent_dim,), name="z")
     x = layers.LeakyReLU(ALPHA)(_norm()(layers.Dense(4 * 4 * widths[0])(inputs)))

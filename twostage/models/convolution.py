@@ -1,6 +1,9 @@
-"""Convolutions whose filter gradient, where TensorFlow's own is slow on a CPU, is computed otherwise.
+"""Convolutions whose filter gradient, where TensorFlow's own is slow on a CPU, is
+computed otherwise.
 
-On small maps in bfloat16 the convolution's own takes up to six times as long as a matrix product; for few channels out of many it takes three times as long as the mirrored convolution's.
+On small maps in bfloat16 the convolution's own takes up to six times as long as a
+matrix product; for few channels out of many it takes three times as long as the
+mirrored convolution's.
 """
 
 import keras
@@ -70,7 +73,9 @@ def _small(layer, side):
 
 
 def _narrow(layer, channels):
-    """Whether the mirrored convolution's gradient is the faster: oneDNN computes 16 channels at least."""
+    """Whether the mirrored convolution's gradient is the faster: oneDNN computes 16
+    channels at least.
+    """
     return (
         layer.filters < 16 <= channels
         and layer.strides == (1, 1)
@@ -98,7 +103,10 @@ def _plain(layer):
 
 
 def _mirrored(wide, narrow, shape, stride):
-    """Of a convolution from `wide` (batch, side, side, many channels) to `narrow` (few), stride 1: sum_p wide[p + d] narrow[p] = sum_p narrow[p - d] wide[p], so that from `narrow` to `wide`, mirrored."""
+    """Of a convolution from `wide` (batch, side, side, many channels) to `narrow`
+    (few), stride 1: sum_p wide[p + d] narrow[p] = sum_p narrow[p - d] wide[p], so that
+    from `narrow` to `wide`, mirrored.
+    """
     import tensorflow as tf
 
     mirrored = tf.raw_ops.Conv2DBackpropFilter(
@@ -112,7 +120,9 @@ def _mirrored(wide, narrow, shape, stride):
 
 
 def _by_product(wide, narrow, shape, stride):
-    """Of a convolution from `wide` (batch, side, side, channels) to `narrow`: patches^T narrow, in the filter's shape."""
+    """Of a convolution from `wide` (batch, side, side, channels) to `narrow`: patches^T
+    narrow, in the filter's shape.
+    """
     import tensorflow as tf
 
     if stride == 1:  # shifted copies are made faster than patches, strided ones are not

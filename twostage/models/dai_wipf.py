@@ -1,4 +1,6 @@
-"""Dai & Wipf's two other networks, after their code: InfoGAN's, which takes any side that 4 divides, and the Wasserstein autoencoder's, for 64x64."""
+"""Dai & Wipf's two other networks, after their code: InfoGAN's, which takes any side
+that 4 divides, and the Wasserstein autoencoder's, for 64x64.
+"""
 
 import keras
 from keras import layers
@@ -12,7 +14,8 @@ _WEIGHTS = {"kernel_initializer": keras.initializers.TruncatedNormal(stddev=0.02
 
 
 def infogan_encoder(image_shape, latent_dim=64):
-    """Encoder: images (batch, side, side, channels), float in [0, 1] -> (mean, log_var), each (batch, latent_dim). Its layers are spectrally normalised.
+    """Encoder: images (batch, side, side, channels), float in [0, 1] -> (mean,
+    log_var), each (batch, latent_dim). Its layers are spectrally normalised.
 
     The standard deviation is softplus(.) + 1e-6.
 
@@ -43,7 +46,9 @@ def infogan_encoder(image_shape, latent_dim=64):
 
 
 def infogan_decoder(image_shape, latent_dim=64, heads=("sigmoid",)):
-    """Decoder: z (batch, latent_dim) -> parameters (batch, side, side, channels x heads), float32."""
+    """Decoder: z (batch, latent_dim) -> parameters (batch, side, side, channels x
+    heads), float32.
+    """
     _check(image_shape)
     height, width, channels = image_shape
     inputs = keras.Input((latent_dim,), name="z")
@@ -72,7 +77,8 @@ def infogan_decoder(image_shape, latent_dim=64, heads=("sigmoid",)):
 
 
 def wae_encoder(image_shape, latent_dim=64):
-    """Encoder: images (batch, 64, 64, channels), float in [0, 1] -> (mean, log_var), each (batch, latent_dim).
+    """Encoder: images (batch, 64, 64, channels), float in [0, 1] -> (mean, log_var),
+    each (batch, latent_dim).
 
     Raises:
         InputError: another side.
@@ -98,7 +104,9 @@ def wae_encoder(image_shape, latent_dim=64):
 
 
 def wae_decoder(image_shape, latent_dim=64, heads=("sigmoid",)):
-    """Decoder: z (batch, latent_dim) -> parameters (batch, 64, 64, channels x heads), float32."""
+    """Decoder: z (batch, latent_dim) -> parameters (batch, 64, 64, channels x heads),
+    float32.
+    """
     _check(image_shape, 64)
     inputs = keras.Input((latent_dim,), name="z")
     x = layers.Reshape((8, 8, 1024))(

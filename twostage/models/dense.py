@@ -1,4 +1,6 @@
-"""The dense networks of stage 2 (Dai & Wipf): a VAE on vectors whose input is concatenated before the heads."""
+"""The dense networks of stage 2 (Dai & Wipf): a VAE on vectors whose input is
+concatenated before the heads.
+"""
 
 import keras
 from keras import layers, ops
@@ -10,7 +12,8 @@ from twostage.models.resnet import gaussian_heads
 class Dense(layers.Dense):
     """`keras.layers.Dense`, the same numbers up to rounding.
 
-    In training on TensorFlow its product is that of a batch of one matrix: the gradient of its inputs, upstream W^T, then takes half the time, on a CPU in float32.
+    In training on TensorFlow its product is that of a batch of one matrix: the gradient
+    of its inputs, upstream W^T, then takes half the time, on a CPU in float32.
     """
 
     def call(self, inputs, training=False):
@@ -24,7 +27,9 @@ class Dense(layers.Dense):
 
 
 def dense_encoder(input_dim, width=1024, depth=3, latent_dim=None):
-    """Encoder: vectors (batch, input_dim) -> (mean, log_var), each (batch, latent_dim); latent_dim is input_dim unless given."""
+    """Encoder: vectors (batch, input_dim) -> (mean, log_var), each (batch, latent_dim);
+    latent_dim is input_dim unless given.
+    """
     inputs = keras.Input((input_dim,), name="vectors")
     return keras.Model(
         inputs,
@@ -34,7 +39,9 @@ def dense_encoder(input_dim, width=1024, depth=3, latent_dim=None):
 
 
 def dense_decoder(output_dim, width=1024, depth=3, latent_dim=None):
-    """Decoder: u (batch, latent_dim) -> mean vectors (batch, output_dim), float32, unbounded."""
+    """Decoder: u (batch, latent_dim) -> mean vectors (batch, output_dim), float32,
+    unbounded.
+    """
     inputs = keras.Input((latent_dim or output_dim,), name="u")
     outputs = layers.Dense(output_dim, dtype="float32", name="vectors")(
         _tower(inputs, width, depth)

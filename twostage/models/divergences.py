@@ -1,4 +1,6 @@
-"""What keeps the latents near N(0, I): functions and layers of (mean, log_var, z), each (batch, k), to nats or penalties (batch, k or 1), which the loss sums over k."""
+"""What keeps the latents near N(0, I): functions and layers of (mean, log_var, z), each
+(batch, k), to nats or penalties (batch, k or 1), which the loss sums over k.
+"""
 
 import keras
 from keras import ops
@@ -6,21 +8,28 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("twostage")
 def gaussian_kl(mean, log_var, z=None):
-    """KL(N(mean, exp(log_var)) || N(0, 1)) of each latent in nats: (batch, k) (Kingma & Welling, appendix B)."""
+    """KL(N(mean, exp(log_var)) || N(0, 1)) of each latent in nats: (batch, k) (Kingma &
+    Welling, appendix B).
+    """
     return 0.5 * (ops.square(mean) + ops.exp(log_var) - log_var - 1.0)
 
 
 @keras.saving.register_keras_serializable("twostage")
 def squared_length(mean, log_var=None, z=None):
-    """mean^2 of each latent (batch, k): RAE's penalty, as in its code, without the half of its text (Ghosh et al. 2020, equation 10)."""
+    """mean^2 of each latent (batch, k): RAE's penalty, as in its code, without the half
+    of its text (Ghosh et al. 2020, equation 10).
+    """
     return ops.square(mean)
 
 
 @keras.saving.register_keras_serializable("twostage")
 class MaximumMeanDiscrepancy(keras.layers.Layer):
-    """Squared maximum mean discrepancy between a batch's z and as many draws of N(0, I), unbiased, under inverse multiquadratic kernels (Tolstikhin et al. 2018, algorithm 2).
+    """Squared maximum mean discrepancy between a batch's z and as many draws of N(0,
+    I), unbiased, under inverse multiquadratic kernels (Tolstikhin et al. 2018,
+    algorithm 2).
 
-    The sum over s in SCALES of c / (c + d^2), with c = 2 k s. One value for the batch, so (batch, 1) of it; it may be below zero. Batches of at least 2.
+    The sum over s in SCALES of c / (c + d^2), with c = 2 k s. One value for the batch,
+    so (batch, 1) of it; it may be below zero. Batches of at least 2.
 
     Args:
         seed: Of the draws.

@@ -6,12 +6,15 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("twostage")
 class GradientPenalty:
-    """weight x mean over batch and latents of (d sum(xhat^2) / dz)^2, xhat the decoder's output, as the code of RAE-GP (Ghosh et al. 2020; the text has the norm of d xhat / dz).
+    """weight x mean over batch and latents of (d sum(xhat^2) / dz)^2, xhat the
+    decoder's output, as the code of RAE-GP (Ghosh et al. 2020; the text has the norm of
+    d xhat / dz).
 
     Called as `penalty(decoder, z, training)`. TensorFlow and JAX.
 
     Args:
-        weight: Beside a loss of sums; RAE's weights belong to a loss of means, see `rae_of_mean`.
+        weight: Beside a loss of sums; RAE's weights belong to a loss of means, see
+            `rae_of_mean`.
     """
 
     def __init__(self, weight):
@@ -36,7 +39,9 @@ class GradientPenalty:
 
 
 def _gradient(function, z, decoder):
-    """d function / dz. What the decoder's layers would note down, such as moving averages, is dropped: the step has called them once already."""
+    """d function / dz. What the decoder's layers would note down, such as moving
+    averages, is dropped: the step has called them once already.
+    """
     values = [
         (variable, ops.convert_to_tensor(variable.value))
         for variable in decoder.variables

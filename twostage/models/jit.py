@@ -4,7 +4,9 @@ import keras
 
 
 def jit_compile():
-    """For `compile(jit_compile=...)`: on a CPU XLA takes several times as long as TensorFlow's own graph."""
+    """For `compile(jit_compile=...)`: on a CPU XLA takes several times as long as
+    TensorFlow's own graph.
+    """
     return (
         "auto"
         if keras.backend.backend() != "tensorflow"

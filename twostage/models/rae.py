@@ -1,4 +1,6 @@
-"""The convolutional networks of the regularised autoencoders (Ghosh et al. 2020), after their code; RAE, AE and their VAE share them."""
+"""The convolutional networks of the regularised autoencoders (Ghosh et al. 2020), after
+their code; RAE, AE and their VAE share them.
+"""
 
 import keras
 from keras import layers
@@ -15,13 +17,16 @@ WIDTHS = (128, 256, 512, 1024)
 def rae_encoder(
     image_shape, latent_dim=128, variational=False, wrap=lambda layer: layer
 ):
-    """Encoder: images (batch, side, side, channels), float in [0, 1] -> z (batch, latent_dim); with `variational`, (mean, log_var).
+    """Encoder: images (batch, side, side, channels), float in [0, 1] -> z (batch,
+    latent_dim); with `variational`, (mean, log_var).
 
     Args:
-        image_shape: (side, side, channels), side 32 (k 16 for MNIST, 128 for CIFAR-10) or 64 (CelebA, k 64).
+        image_shape: (side, side, channels), side 32 (k 16 for MNIST, 128 for CIFAR-10)
+            or 64 (CelebA, k 64).
         latent_dim: Number of latents.
         variational: Adds the head of their VAE: log sigma = 5 tanh(.).
-        wrap: What each convolution and dense layer is passed through: `SpectralNormalization` for RAE-SN.
+        wrap: What each convolution and dense layer is passed through:
+            `SpectralNormalization` for RAE-SN.
 
     Raises:
         InputError: another side.
@@ -49,9 +54,11 @@ def rae_encoder(
 def rae_decoder(
     image_shape, latent_dim=128, heads=("sigmoid",), wrap=lambda layer: layer, l2=0.0
 ):
-    """Decoder: z (batch, latent_dim) -> parameters (batch, side, side, channels x heads), float32.
+    """Decoder: z (batch, latent_dim) -> parameters (batch, side, side, channels x
+    heads), float32.
 
-    `wrap` as for the encoder, but the transposed convolutions only; `l2` weighs the squares of their kernels and, at side 64, of the dense layer's (RAE-L2).
+    `wrap` as for the encoder, but the transposed convolutions only; `l2` weighs the
+    squares of their kernels and, at side 64, of the dense layer's (RAE-L2).
     """
     kernel, large = _kernel(image_shape), image_shape[0] == 64
     regularizer = {"kernel_regularizer": keras.regularizers.L2(l2)} if l2 else {}

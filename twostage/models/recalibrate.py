@@ -7,9 +7,11 @@ from twostage.models.spectral_normalization import SpectralNormalization
 
 
 def recalibrate(vae, data, batch_size=100, most_batches=200, seed=0):
-    """Sets the moving means and variances of every batch normalisation to those of the data, over at most `most_batches` random batches in training mode.
+    """Sets the moving means and variances of every batch normalisation to those of the
+    data, over at most `most_batches` random batches in training mode.
 
-    The variance is that of all rows: the mean of the batches' variances plus the variance of their means. Nothing else in the model changes.
+    The variance is that of all rows: the mean of the batches' variances plus the
+    variance of their means. Nothing else in the model changes.
 
     Args:
         vae: The VAE. Its layers' momentum is as before afterwards.

@@ -6,10 +6,12 @@ import keras
 
 
 def check_replicas(strategy, x, batch_size=None, validation_split=0.0):
-    """Raises ValueError unless every batch of `x`, as given to `fit`, divides by the number of the strategy's replicas.
+    """Raises ValueError unless every batch of `x`, as given to `fit`, divides by the
+    number of the strategy's replicas.
 
-    A replica without an example makes Keras's loss NaN; replicas with unequal shares make the mean over replicas another number than
-    the mean over the batch, for the loss, its gradient and the minibatch error that gamma is computed from.
+    A replica without an example makes Keras's loss NaN; replicas with unequal shares
+    make the mean over replicas another number than the mean over the batch, for the
+    loss, its gradient and the minibatch error that gamma is computed from.
     """
     replicas = getattr(strategy, "num_replicas_in_sync", 1)
     if replicas == 1:

@@ -1,4 +1,6 @@
-"""The ResNet of Dai & Wipf, which Asperti & Trentin use for stage 1. Every number of a layer is the authors' code's."""
+"""The ResNet of Dai & Wipf, which Asperti & Trentin use for stage 1. Every number of a
+layer is the authors' code's.
+"""
 
 import math
 
@@ -14,7 +16,9 @@ WIDEST = 1024  # no decoder layer has more channels
 
 
 def check_image_shape(shape):
-    """Raises `InputError` unless `shape` = (height, width, channels) suits the ResNet; the message names the padding that would."""
+    """Raises `InputError` unless `shape` = (height, width, channels) suits the ResNet;
+    the message names the padding that would.
+    """
     height, width, channels = shape
     if channels not in (1, 3):
         raise InputError(
@@ -45,20 +49,26 @@ def resnet_encoder(
     pooling="average",
     l2=0.0,
 ):
-    """Encoder: images (batch, side, side, channels), float in [0, 1] -> (mean, log_var), each (batch, latent_dim).
+    """Encoder: images (batch, side, side, channels), float in [0, 1] -> (mean,
+    log_var), each (batch, latent_dim).
 
     Args:
-        image_shape: (side, side, channels); side a power of two from 8 to 128, 1 or 3 channels.
+        image_shape: (side, side, channels); side a power of two from 8 to 128, 1 or 3
+            channels.
         latent_dim: Number of latents.
-        num_scale: Scales; between two of them a strided convolution halves the side and doubles the width.
+        num_scale: Scales; between two of them a strided convolution halves the side and
+            doubles the width.
         block_per_scale: Residual blocks a scale.
         base_dim: Width of the first scale.
         fc_dim: Width of the fully connected residual block.
-        pooling: `"average"` over the side (the authors' code) or `"flatten"` (their text).
-        l2: Weight of the sum of squared kernels of the strided convolutions. In the authors' code it never entered the loss.
+        pooling: `"average"` over the side (the authors' code) or `"flatten"` (their
+            text).
+        l2: Weight of the sum of squared kernels of the strided convolutions. In the
+            authors' code it never entered the loss.
 
     Raises:
-        InputError: a shape, a number of scales or a pooling that the network cannot take.
+        InputError: a shape, a number of scales or a pooling that the network cannot
+            take.
     """
     check_image_shape(image_shape)
     if pooling not in ("average", "flatten"):
@@ -107,10 +117,13 @@ def resnet_decoder(
     heads=("sigmoid",),
     scale_l2=0.0,
 ):
-    """Decoder: z (batch, latent_dim) -> parameters of the likelihood (batch, side, side, channels x heads), float32; the mean images, in [0, 1], with one sigmoid head.
+    """Decoder: z (batch, latent_dim) -> parameters of the likelihood (batch, side,
+    side, channels x heads), float32; the mean images, in [0, 1], with one sigmoid head.
 
-    It starts at 2x2 whatever the encoder's number of scales; widths double from `base_dim` at the full side to at most 1024.
-    `l2` weighs the squared kernels of the transposed convolutions, `scale_l2` those of the residual blocks; `heads` are the likelihood's. Other arguments and errors as for `resnet_encoder`.
+    It starts at 2x2 whatever the encoder's number of scales; widths double from
+    `base_dim` at the full side to at most 1024. `l2` weighs the squared kernels of the
+    transposed convolutions, `scale_l2` those of the residual blocks; `heads` are the
+    likelihood's. Other arguments and errors as for `resnet_encoder`.
     """
     check_image_shape(image_shape)
     doublings = int(math.log2(image_shape[0])) - 1
@@ -135,7 +148,9 @@ def resnet_decoder(
 
 
 def activated(x, heads):
-    """The last axis of x in as many blocks as there are heads, each through its activation, float32."""
+    """The last axis of x in as many blocks as there are heads, each through its
+    activation, float32.
+    """
     if len(heads) == 1:
         return layers.Activation(heads[0], dtype="float32")(x)
     width = x.shape[-1] // len(heads)
@@ -147,7 +162,9 @@ def activated(x, heads):
 
 
 def gaussian_heads(features, latent_dim):
-    """Two linear heads: mean, and log_var as twice the log standard deviation that the authors' code predicts."""
+    """Two linear heads: mean, and log_var as twice the log standard deviation that the
+    authors' code predicts.
+    """
     mean = layers.Dense(latent_dim, dtype="float32", name="mean")(features)
     log_sd = layers.Dense(latent_dim, dtype="float32", name="log_sd")(features)
     return [mean, layers.Rescaling(2.0, dtype="float32", name="log_var")(log_sd)]

@@ -1,4 +1,6 @@
-"""Several training steps in one compiled call on JAX, where Keras's own `steps_per_execution` is a loop in Python."""
+"""Several training steps in one compiled call on JAX, where Keras's own
+`steps_per_execution` is a loop in Python.
+"""
 
 import itertools
 
@@ -6,10 +8,12 @@ import keras
 
 
 def scanned(model):
-    """What `fit` calls instead of Keras's train function: (state, iterator) -> (logs of the last step, state).
+    """What `fit` calls instead of Keras's train function: (state, iterator) -> (logs of
+    the last step, state).
 
-    It takes up to `model.steps_per_execution` batches from the iterator and scans over them in one program; fewer, or smaller ones, at an epoch's end are another.
-    Under a distribution Keras's own is left in place: None.
+    It takes up to `model.steps_per_execution` batches from the iterator and scans over
+    them in one program; fewer, or smaller ones, at an epoch's end are another. Under a
+    distribution Keras's own is left in place: None.
     """
     if (
         keras.backend.backend() != "jax"

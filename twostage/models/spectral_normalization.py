@@ -1,4 +1,6 @@
-"""Spectral normalisation as a re-parametrisation: the layer keeps its raw kernel and works with kernel / sigma."""
+"""Spectral normalisation as a re-parametrisation: the layer keeps its raw kernel and
+works with kernel / sigma.
+"""
 
 import keras
 from keras import layers, ops
@@ -6,16 +8,21 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable("twostage")
 class SpectralNormalization(keras.layers.Wrapper):
-    """A layer whose kernel is divided by its largest singular value sigma (Miyato et al. 2018, algorithm 1).
+    """A layer whose kernel is divided by its largest singular value sigma (Miyato et
+    al. 2018, algorithm 1).
 
-    The gradient flows through sigma = u^T W v, with u and v held fixed. Keras's own layer of this name writes kernel / sigma into the kernel at every training step instead, which is a
-    projection with another gradient. W is the kernel as a matrix [-1, last axis]; a transposed convolution's last axis is its input's channels, as in the code of RAE-SN.
+    The gradient flows through sigma = u^T W v, with u and v held fixed. Keras's own
+    layer of this name writes kernel / sigma into the kernel at every training step
+    instead, which is a projection with another gradient. W is the kernel as a matrix
+    [-1, last axis]; a transposed convolution's last axis is its input's channels, as in
+    the code of RAE-SN.
 
     Args:
         layer: A `Dense`, `Conv2D` or `Conv2DTranspose`, not shared.
         iterations: Power iterations a training step.
 
-    The weight `vector` (last axis,) is u of the power iteration, kept from step to step.
+    The weight `vector` (last axis,) is u of the power iteration, kept from step to
+    step.
     """
 
     def __init__(self, layer, iterations=1, **kwargs):

@@ -16,26 +16,37 @@ _PARTS = ("encoder", "decoder", "likelihood", "divergence", "decoder_penalty")
 class VAE(keras.Model):
     """A variational autoencoder made of parts. To vary it, pass another part.
 
-    The loss is the negative evidence bound in nats, summed over dimensions and averaged over the batch, with kappa on the KL:
-    nll(x | z) + kappa KL(q(z | x) || N(0, I)), plus the networks' own regularisers. Constants are kept, so it is a log density
-    with its sign turned, and falls below 0 when gamma is small.
+    The loss is the negative evidence bound in nats, summed over dimensions and averaged
+    over the batch, with kappa on the KL: nll(x | z) + kappa KL(q(z | x) || N(0, I)),
+    plus the networks' own regularisers. Constants are kept, so it is a log density with
+    its sign turned, and falls below 0 when gamma is small.
 
     Args:
-        encoder: `keras.Model`, data -> outputs that begin with (mean, log_var), each (batch, k); with a `deviation`, mean alone will do.
-        decoder: `keras.Model`, z (batch, k) -> parameters of the likelihood, channels last.
-        likelihood: Layer, (x, parameters, sample_weight, training) -> nats per example; see `GaussianLikelihood`.
-        kl_weight: kappa, 1 for the evidence bound. Kept in a weight of that name, so that a callback may change it; so is `free_bits`, the
-            nats of KL that each latent has for free (0; see `callbacks.FreeBits`).
-        data_dtype: `"uint8"` (images 0 to 255; the networks and the loss get x / 255) or `"float32"` (taken as they are).
-            `None`: that of the first data. Data of the other kind are a ValueError from then on, never silently converted.
+        encoder: `keras.Model`, data -> outputs that begin with (mean, log_var), each
+            (batch, k); with a `deviation`, mean alone will do.
+        decoder: `keras.Model`, z (batch, k) -> parameters of the likelihood, channels
+            last.
+        likelihood: Layer, (x, parameters, sample_weight, training) -> nats per example;
+            see `GaussianLikelihood`.
+        kl_weight: kappa, 1 for the evidence bound. Kept in a weight of that name, so
+            that a callback may change it; so is `free_bits`, the nats of KL that each
+            latent has for free (0; see `callbacks.FreeBits`).
+        data_dtype: `"uint8"` (images 0 to 255; the networks and the loss get x / 255)
+            or `"float32"` (taken as they are). `None`: that of the first data. Data of
+            the other kind are a ValueError from then on, never silently converted.
         seed: Seed of the noise on z.
-        divergence: (mean, log_var, z) -> (batch, k), what kappa weighs; see models/divergences.py. An autoencoder's may be `squared_length`.
-        deviation: The posterior's standard deviation, where it is no output of the encoder: 0 for an autoencoder, whose z is the mean (then log_var is minus infinity), or the
-            constant of CV-VAE.
-        decoder_penalty: (decoder, z, training) -> a number that is added to the loss, such as `GradientPenalty`.
+        divergence: (mean, log_var, z) -> (batch, k), what kappa weighs; see
+            models/divergences.py. An autoencoder's may be `squared_length`.
+        deviation: The posterior's standard deviation, where it is no output of the
+            encoder: 0 for an autoencoder, whose z is the mean (then log_var is minus
+            infinity), or the constant of CV-VAE.
+        decoder_penalty: (decoder, z, training) -> a number that is added to the loss,
+            such as `GradientPenalty`.
 
-    `fit` and `evaluate` draw z; `predict` does not: it returns the likelihood's mean at z = mean, (batch, ...) float32.
-    Logs: `loss`; `reconstruction` and `kl` in nats per example; `mse` per dimension; `gamma` after the last step, where the likelihood has one.
+    `fit` and `evaluate` draw z; `predict` does not: it returns the likelihood's mean at
+    z = mean, (batch, ...) float32.
+    Logs: `loss`; `reconstruction` and `kl` in nats per example; `mse` per dimension;
+    `gamma` after the last step, where the likelihood has one.
     """
 
     def __init__(
@@ -95,11 +106,14 @@ class VAE(keras.Model):
 
     @property
     def gamma(self):
-        """The decoder's standard deviation in force: a scalar tensor, in the data's units (images: of [0, 1])."""
+        """The decoder's standard deviation in force: a scalar tensor, in the data's
+        units (images: of [0, 1]).
+        """
         return self.likelihood.gamma
 
     def scale(self, x):
-        """The one place where data become numbers for the networks: uint8 (..., 0 to 255) -> float32 in [0, 1]; floats as they are.
+        """The one place where data become numbers for the networks: uint8 (..., 0 to
+        255) -> float32 in [0, 1]; floats as they are.
 
         Raises:
             ValueError: data of another kind than the model was built on.
@@ -127,7 +141,9 @@ class VAE(keras.Model):
         return kind
 
     def posterior(self, x):
-        """(mean, log_var) of q(z | x), float32, each (batch, k), for data as `fit` takes them."""
+        """(mean, log_var) of q(z | x), float32, each (batch, k), for data as `fit`
+        takes them.
+        """
         return self.heads(self.scale(x))
 
     def heads(self, x, training=False):
@@ -143,7 +159,9 @@ class VAE(keras.Model):
         )
 
     def decode(self, z):
-        """The likelihood's mean at z (batch, k): (batch, ...) float32; images in [0, 1], where the decoder ends in a sigmoid."""
+        """The likelihood's mean at z (batch, k): (batch, ...) float32; images in [0,
+        1], where the decoder ends in a sigmoid.
+        """
         return self.likelihood.mean(self.decoder(z, training=False))
 
     def call(self, x, training=False):
@@ -196,7 +214,10 @@ class VAE(keras.Model):
         return loss
 
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
-        """As Keras's. Every batch must divide by the number of replicas; before and after it no computed gamma and no free bits are at work. `Batches` are fed as they want to be."""
+        """As Keras's. Every batch must divide by the number of replicas; before and
+        after it no computed gamma and no free bits are at work. `Batches` are fed as
+        they want to be.
+        """
         check_replicas(
             getattr(self, "distribute_strategy", None),
             x,
@@ -276,7 +297,9 @@ class VAE(keras.Model):
 
 
 class _BatchMean(keras.losses.Loss):
-    """Mean over the batch of nats per example; Keras's reduction takes sample weights and scales by the number of replicas."""
+    """Mean over the batch of nats per example; Keras's reduction takes sample weights
+    and scales by the number of replicas.
+    """
 
     def call(self, _, nats):
         return nats
