@@ -27,7 +27,10 @@ def energy_distance(a, b):
     """2 E|a - b| - E|a - a'| - E|b - b'| (Szekely & Rizzo), in the latents' units; 0
     for equal laws. Unbiased.
     """
-    within = lambda x: cdist(x, x).sum() / (len(x) * (len(x) - 1))  # noqa: E731
+
+    def within(x):
+        return cdist(x, x).sum() / (len(x) * (len(x) - 1))
+
     return 2 * cdist(a, b).mean() - within(a) - within(b)
 
 
@@ -42,7 +45,7 @@ def main(runs):
                 generator.choice(len(images), min(len(images), 3 * N), replace=False)
             )
         ]
-        twostage.VAE  # registers the classes
+        _ = twostage.VAE  # registers the classes
         stage1, stage2 = (
             keras.saving.load_model(run / f"stage{i}" / "model.keras") for i in (1, 2)
         )

@@ -17,6 +17,7 @@ aimed at. Ends with status 1 if one resume differs or is lost.
 import argparse
 import collections
 import concurrent.futures
+import contextlib
 import json
 import os
 import random
@@ -84,7 +85,10 @@ class Job:
                 self.log = self.folder.with_name(
                     f"{self.folder.name}.stage{number}.log"
                 )
-                pin = lambda: os.sched_setaffinity(0, {self.core})  # noqa: E731
+
+                def pin():
+                    return os.sched_setaffinity(0, {self.core})
+
                 with open(self.log, "w") as log:
                     self.process = subprocess.Popen(
                         command,
@@ -102,10 +106,9 @@ class Job:
     def kill(self):
         with self.guard:
             self.killed = True
-            try:
+            # between the two commands there is none
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # between the two commands
 
 
 def epochs_of(stage):
@@ -291,7 +294,7 @@ def main():
         plans = [(kind, chance.uniform(0, whole), chance.random()) for kind in kinds]
         chance.shuffle(plans)
         futures = [pool.submit(one, i, *plan) for i, plan in enumerate(plans)]
-        for i, (future, (kind, at, _)) in enumerate(zip(futures, plans)):
+        for i, (future, (kind, at, _)) in enumerate(zip(futures, plans, strict=True)):
             hit, result = future.result()
             hits[hit] += 1
             bad += result != "equal"

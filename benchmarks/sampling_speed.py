@@ -66,7 +66,7 @@ def predict(run):
 
     import twostage
 
-    twostage.VAE  # registers the classes
+    _ = twostage.VAE  # registers the classes
     decoder = keras.saving.load_model(
         f"{run}/stage1/model.keras", compile=False
     ).decoder

@@ -2,6 +2,7 @@
 users write them. An extra, never a dependency: pip install torch.
 """
 
+import itertools
 import math
 
 import torch
@@ -14,8 +15,13 @@ class Residual(nn.Module):
 
     def __init__(self, before, width):
         super().__init__()
-        convolution = lambda channels: nn.Conv2d(channels, width, 3, padding=1)  # noqa: E731
-        normalised = lambda channels: nn.BatchNorm2d(channels, eps=1e-5, momentum=1e-3)  # noqa: E731
+
+        def convolution(channels):
+            return nn.Conv2d(channels, width, 3, padding=1)
+
+        def normalised(channels):
+            return nn.BatchNorm2d(channels, eps=1e-5, momentum=1e-3)
+
         self.body = nn.Sequential(
             normalised(before),
             nn.ReLU(),
@@ -68,7 +74,7 @@ class ResNetDecoder(nn.Module):
             min(base * 2**i, 1024) for i in range(int(math.log2(side)) - 1, -1, -1)
         ]
         parts = [nn.Linear(latents, 4 * widths[0]), nn.Unflatten(1, (widths[0], 2, 2))]
-        for before, width in zip(widths, widths[1:]):
+        for before, width in itertools.pairwise(widths):
             parts += [
                 nn.ConvTranspose2d(
                     before, width, 3, stride=2, padding=1, output_padding=1

@@ -202,13 +202,19 @@ def peak_of(side, precision, seconds=2.0):
         import keras
 
         kind = "bfloat16" if precision == "bfloat16" else "float32"
-        random = lambda *shape: keras.ops.cast(keras.random.normal(shape), kind)  # noqa: E731
+
+        def random(*shape):
+            return keras.ops.cast(keras.random.normal(shape), kind)
+
         a, x, w = (
             random(size, size),
             random(images, 32, 32, width),
             random(3, 3, width, width),
         )
-        done = lambda number: float(keras.ops.cast(number, "float32"))  # noqa: E731
+
+        def done(number):
+            return float(keras.ops.cast(number, "float32"))
+
         operations = {
             "matrix": lambda: done(keras.ops.matmul(a, a)[0, 0]),
             "convolution": lambda: done(

@@ -28,7 +28,8 @@ What a callback must remember beside the model's weights it gives by `get_state(
 JSON's types, and takes by `set_state(state)`.
 """
 
-from . import contract, statistics
+from . import contract as contract
+from . import statistics as statistics
 from .active_latents import ActiveLatents
 from .collapse_alarm import CollapseAlarm
 from .computed_gamma import ComputedGamma

@@ -48,7 +48,11 @@ class ActiveLatents(PosteriorWatcher):
 
     def figures(self, mean, log_var):
         return dict(
-            zip(self.keys, map(float, count_active(mean, log_var, self.threshold)))
+            zip(
+                self.keys,
+                map(float, count_active(mean, log_var, self.threshold)),
+                strict=True,
+            )
         )
 
     def get_config(self):

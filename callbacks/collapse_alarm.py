@@ -95,7 +95,11 @@ class CollapseAlarm(PosteriorWatcher):
                 )
         self._told = now
         return dict(
-            zip(self.keys, (float(len(now["died"])), float(len(now["blew up"]))))
+            zip(
+                self.keys,
+                (float(len(now["died"])), float(len(now["blew up"]))),
+                strict=True,
+            )
         )
 
     def get_state(self):

@@ -42,5 +42,9 @@ class KLPerLatent(PosteriorWatcher):
     def figures(self, mean, log_var):
         self.values = kl_per_latent(mean, log_var)
         return dict(
-            zip(self.keys, (float(f(self.values)) for f in (np.min, np.median, np.max)))
+            zip(
+                self.keys,
+                (float(f(self.values)) for f in (np.min, np.median, np.max)),
+                strict=True,
+            )
         )

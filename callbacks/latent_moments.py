@@ -117,7 +117,11 @@ class LatentMoments(PosteriorWatcher):
                 file.write(buffer.getbuffer())
             os.replace(f"{self.path}.part", self.path)
         return dict(
-            zip(self.keys, (float(f(variance)) for f in (np.min, np.mean, np.max)))
+            zip(
+                self.keys,
+                (float(f(variance)) for f in (np.min, np.mean, np.max)),
+                strict=True,
+            )
         )
 
     def get_state(self):

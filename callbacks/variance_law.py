@@ -43,5 +43,6 @@ class VarianceLaw(PosteriorWatcher):
                     float(variance_law(mean, log_var).mean()),
                     float(variance_law_sd(mean, log_var).mean()),
                 ),
+                strict=True,
             )
         )

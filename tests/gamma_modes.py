@@ -196,9 +196,10 @@ def _from_batches():
     keras.utils.set_random_seed(0)
     vae = linear_vae(seed=0)
     vae.compile(keras.optimizers.Adam(0.01))
-    noisy = lambda batch, generator: (
-        batch + generator.standard_normal(batch.shape, "float32") / 9
-    )  # noqa: E731
+
+    def noisy(batch, generator):
+        return batch + generator.standard_normal(batch.shape, "float32") / 9
+
     batches = Batches(data(90), BATCH, seed=3, transform=noisy)
     vae.fit(
         batches,

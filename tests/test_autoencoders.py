@@ -103,7 +103,9 @@ def test_the_gradient_penalty_is_the_derivatives(norm):
         for model in (plain, penalised):
             model.compile(keras.optimizers.SGD(0.0))
             model.fit(x, batch_size=40, epochs=2, verbose=0)
-        for a, b in zip(plain.decoder.get_weights(), penalised.decoder.get_weights()):
+        for a, b in zip(
+            plain.decoder.get_weights(), penalised.decoder.get_weights(), strict=True
+        ):
             np.testing.assert_allclose(a, b, atol=1e-6)
 
 
@@ -135,20 +137,23 @@ def test_the_gradient_penalty_trains_and_flattens_the_decoder(tmp_path):
 def test_the_discrepancy_is_unbiased_and_sees_a_shift():
     layer = MaximumMeanDiscrepancy(seed=1)
     generator = np.random.default_rng(0)
-    draws = lambda shift: [
-        float(
-            numbers(
-                layer(
-                    None,
-                    None,
-                    ops.convert_to_tensor(
-                        (generator.normal(size=(64, 4)) + shift).astype("float32")
-                    ),
-                )
-            )[0, 0]
-        )
-        for _ in range(60)
-    ]  # noqa: E731
+
+    def draws(shift):
+        return [
+            float(
+                numbers(
+                    layer(
+                        None,
+                        None,
+                        ops.convert_to_tensor(
+                            (generator.normal(size=(64, 4)) + shift).astype("float32")
+                        ),
+                    )
+                )[0, 0]
+            )
+            for _ in range(60)
+        ]
+
     same, shifted = np.array(draws(0.0)), np.array(draws(1.0))
     assert abs(same.mean()) < 4 * same.std() / 60**0.5 and same.min() < 0 < same.max()
     assert shifted.min() > same.max()

@@ -101,7 +101,7 @@ def test_a_disk_that_is_too_small_is_told_before_it_is_full(tmp_path, monkeypatc
         (room, 10**6),
     ):  # channels are not known yet
         monkeypatch.setattr(
-            "shutil.disk_usage", lambda path: SimpleNamespace(free=free)
+            "shutil.disk_usage", lambda path, free=free: SimpleNamespace(free=free)
         )
         preparation = Preparation("128", side or 64)
         if side is None:
@@ -138,7 +138,7 @@ def test_it_is_used_again_only_where_the_manifest_matches(tmp_path, monkeypatch)
         "_make",
         lambda *arguments: made.append(arguments[2].name) or make(*arguments),
     )
-    _, first, _ = prepare(folder, home)
+    _, _first, _ = prepare(folder, home)
     prepare(folder, home)
     assert len(made) == 1
     for change in (

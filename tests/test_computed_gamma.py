@@ -33,7 +33,10 @@ def test_gamma_of_the_next_step_enters_the_loss():
         verbose=0,
         callbacks=[callbacks.ComputedGamma("batch")],
     ).history["reconstruction"][0]
-    nll = lambda m, g: 6 * (m / (2 * g) + 0.5 * np.log(2 * np.pi * g))  # noqa: E731
+
+    def nll(m, g):
+        return 6 * (m / (2 * g) + 0.5 * np.log(2 * np.pi * g))
+
     assert found == pytest.approx((nll(first, 1.0) + nll(second, first)) / 2, rel=1e-5)
 
 
@@ -110,7 +113,7 @@ def test_bad_input_is_told_when_it_is_given():
     ):
         callbacks.ComputedGamma("min")
     for options in ({"decay": 1.0}, {"floor": 0}):
-        with pytest.raises(ValueError, match="received .* expected"):
+        with pytest.raises(ValueError, match=r"received .* expected"):
             callbacks.ComputedGamma(**options)
 
 
@@ -133,7 +136,7 @@ def test_models_that_lack_something_are_told_when_training_begins():
         before = [np.array(w) for w in model.get_weights()]
         with pytest.raises(ValueError, match=words):
             model.fit(x, verbose=0, callbacks=[callbacks.ComputedGamma()])
-        for a, b in zip(before, model.get_weights()):
+        for a, b in zip(before, model.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
 
 

@@ -50,9 +50,12 @@ def told(command, *flags):
 def test_each_damaged_file_is_told_and_written_again(finished, tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
-    weights = lambda number: keras.saving.load_model(
-        run / f"stage{number}" / "model.keras", compile=False
-    ).get_weights()  # noqa: E731
+
+    def weights(number):
+        return keras.saving.load_model(
+            run / f"stage{number}" / "model.keras", compile=False
+        ).get_weights()
+
     before = weights(1), weights(2)
     for number, name in ((1, "model"), (2, "normalizer")):
         path = cut(run / f"stage{number}" / f"{name}.keras")
@@ -75,7 +78,7 @@ def test_each_damaged_file_is_told_and_written_again(finished, tmp_path, capsys)
             ["--run", str(run), "--resume"]
         )  # of stage 1 although there is a stage 2: nothing is trained further
         capsys.readouterr()
-    for old, new in zip(before, (weights(1), weights(2))):
+    for old, new in zip(before, (weights(1), weights(2)), strict=True):
         assert all((a == b).all() for a, b in zip(old, new, strict=True))
     (run / "stage1" / "model.keras").unlink()
     told(cli.stage1, "--run", run, "--resume", "--epochs", 2)

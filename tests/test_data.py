@@ -338,7 +338,10 @@ def test_each_process_gets_its_part_of_every_batch(monkeypatch):
         )
 
     x = np.arange(100)
-    noisy = lambda batch, generator: batch + generator.random(len(batch))  # noqa: E731
+
+    def noisy(batch, generator):
+        return batch + generator.random(len(batch))
+
     whole, distribution, parts = (
         Batches(x, 12, seed=5, transform=noisy),
         Distribution(),

@@ -178,7 +178,10 @@ def test_kernel_distance_is_the_mean_over_all_pairs(monkeypatch):
     from twostage.metrics import kernel
 
     x, y = features(13, 6, 0), features(9, 6, 1, shift=0.4)
-    k = lambda a, b: (a @ b / 6 + 1) ** 3  # noqa: E731
+
+    def k(a, b):
+        return (a @ b / 6 + 1) ** 3
+
     within = [
         np.mean([k(a, b) for i, a in enumerate(z) for j, b in enumerate(z) if i != j])
         for z in (x, y)
@@ -264,7 +267,9 @@ def test_neighbours_are_those_of_plain_loops(monkeypatch):
     from twostage.metrics import neighbours
 
     x, y = features(60, 4, 0), features(50, 4, 1, shift=0.3)
-    distance = lambda a, b: np.sqrt(((a - b) ** 2).sum())  # noqa: E731
+
+    def distance(a, b):
+        return np.sqrt(((a - b) ** 2).sum())
 
     def ball(points, i, k):
         return sorted(
@@ -329,8 +334,13 @@ def test_perfect_useless_and_duplicated_generators_rank_as_they_must():
 
 def test_the_interval_is_as_wide_as_other_images_make_it():
     """Its standard error against the spread over sets that were drawn anew."""
-    measure = lambda a, b: float(a.mean() - b.mean())  # noqa: E731
-    draw = lambda seed: np.random.default_rng(seed).standard_normal((2, 400, 1))  # noqa: E731
+
+    def measure(a, b):
+        return float(a.mean() - b.mean())
+
+    def draw(seed):
+        return np.random.default_rng(seed).standard_normal((2, 400, 1))
+
     spread = np.std([measure(*draw(seed)) for seed in range(300)])
     value, error, low, high = interval(measure, *draw(1), repeats=300)
     assert (

@@ -79,7 +79,10 @@ def by_two(stage, run, arguments, scratch):
         started(
             SCRIPT.format(stage),
             ["--run", str(run), "--distribute", *arguments],
-            {"TMPDIR": str(scratch), **dict(zip(names, (address, "2", str(number))))},
+            {
+                "TMPDIR": str(scratch),
+                **dict(zip(names, (address, "2", str(number)), strict=True)),
+            },
         )
         for number in (0, 1)
     ]

@@ -36,7 +36,7 @@ def test_example(title, code):
     assert len([line for line in code.splitlines() if line]) < 20 and (
         "twostage" in code
     ) == ("this project" in title)
-    assert [key for word, key in wanted.items() if word in title][0] in history
+    assert next(key for word, key in wanted.items() if word in title) in history
     if "gamma" in history:
         assert 0 < history["gamma"][-1] < 1
 

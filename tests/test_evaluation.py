@@ -141,7 +141,7 @@ def test_inceptions_that_are_not_there_are_told(tmp_path):
     with pytest.raises(
         InputError,
         match=(
-            "which does not exist: fetch classify_image_graph_def.pb of http://download"
+            r"which does not exist: fetch classify_image_graph_def.pb of http://download"
         ),
     ):
         inception_2015(tmp_path / "none.pb")
@@ -151,7 +151,7 @@ def test_inceptions_that_are_not_there_are_told(tmp_path):
         keras_inception(tmp_path / "none.h5")
     (tmp_path / "odd.h5").write_bytes(b"hello")
     with pytest.raises(
-        InputError, match="holds no weights of keras.applications.InceptionV3"
+        InputError, match=r"holds no weights of keras.applications.InceptionV3"
     ):
         keras_inception(tmp_path / "odd.h5")
     with pytest.raises(
@@ -160,7 +160,7 @@ def test_inceptions_that_are_not_there_are_told(tmp_path):
         evaluation.chosen_extractor(None, "keras")
     with pytest.raises(
         InputError,
-        match="received --weights graph.pb for --extractor random, which reads none",
+        match=r"received --weights graph.pb for --extractor random, which reads none",
     ):
         evaluation.chosen_extractor(None, "random", "graph.pb")
 
@@ -256,7 +256,7 @@ def test_results_of_other_extractors_and_data_may_not_be_compared(tmp_path):
         (tmp_path / "c.json").write_text(other)
         with pytest.raises(
             InputError,
-            match="is no result of twostage.evaluate: give RUN/evaluation/NAME.json",
+            match=r"is no result of twostage.evaluate: give RUN/evaluation/NAME.json",
         ):
             results.compare(tmp_path / "a.json", tmp_path / "c.json")
 

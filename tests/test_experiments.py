@@ -290,7 +290,9 @@ def test_the_distortions_of_the_rate_distortion_curve():
     results = {"constant 0.4": [{"rate": 15, "test": -95}]}
     for name, points in made.items():
         for beta, (rate, distortion) in zip(
-            (*beta_sigma.BETAS[:3], 10.0, 100.0), (*points, points[-1], points[-1])
+            (*beta_sigma.BETAS[:3], 10.0, 100.0),
+            (*points, points[-1], points[-1]),
+            strict=True,
         ):
             results[f"{name} {beta:g}"] = [{"rate": rate, "test": -distortion - rate}]
     assert beta_sigma.gains(results, "test") == [

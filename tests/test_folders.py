@@ -181,9 +181,12 @@ def test_what_may_not_be_read_is_told_as_input(tmp_path, capsys, monkeypatch):
     write_images(tmp_path / "train", 12)
     write_images(tmp_path / "test", 2)
     np.save(tmp_path / "x.npy", np.zeros((20, 8, 8), "uint8"))
-    closed = lambda path, *more, **options: (_ for _ in ()).throw(
-        PermissionError(13, "Permission denied", str(path))
-    )  # noqa: E731
+
+    def closed(path, *more, **options):
+        return (_ for _ in ()).throw(
+            PermissionError(13, "Permission denied", str(path))
+        )
+
     for name, source in (("os.scandir", tmp_path), ("numpy.load", tmp_path / "x.npy")):
         with (
             monkeypatch.context() as patch,
@@ -243,12 +246,14 @@ def _bomb():
     import struct
     import zlib
 
-    chunk = lambda kind, body: (
-        struct.pack(">I", len(body))
-        + kind
-        + body
-        + struct.pack(">I", zlib.crc32(kind + body))
-    )  # noqa: E731
+    def chunk(kind, body):
+        return (
+            struct.pack(">I", len(body))
+            + kind
+            + body
+            + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
     header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -283,8 +288,8 @@ def test_names_that_are_no_utf_8_and_files_that_cannot_be_read(tmp_path):
     with pytest.raises(
         InputError,
         match=(
-            "gone.png, which cannot be read .No such file or directory.: make it"
-            " readable, or remove it"
+            r"gone.png, which cannot be read .No such file or directory.: make it"
+            r" readable, or remove it"
         ),
     ):
         Folder.read(str(tmp_path / "gone.png"))
@@ -348,7 +353,7 @@ def test_celebas_partition_is_the_official_one_and_a_part_is_refused(
     listing.write_text("0000.jpg 0\n")
     with pytest.raises(
         InputError,
-        match="names 1 of the pictures in .* as train, expected 7: fetch it again",
+        match=r"names 1 of the pictures in .* as train, expected 7: fetch it again",
     ):
         data.load(folder, crop=128)
 

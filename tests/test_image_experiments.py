@@ -108,11 +108,16 @@ def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypa
         for row in (first, longer)
     ]
     assert [len(history) for history in histories] == [2, 3]
-    dated = lambda line: [
-        value
-        for name, value in zip(histories[0][0].split(","), line.split(","))
-        if "second" not in name
-    ]  # noqa: E731
+
+    def dated(line):
+        return [
+            value
+            for name, value in zip(
+                histories[0][0].split(","), line.split(","), strict=True
+            )
+            if "second" not in name
+        ]
+
     assert dated(histories[1][1]) == dated(histories[0][1])
     assert (
         len(

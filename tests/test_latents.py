@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from small_models import linear_vae
 from keras import ops
+from small_models import linear_vae
 
 import twostage
 from twostage import sampling

@@ -108,7 +108,7 @@ def test_learned_gamma_stops_at_its_floor_and_comes_back():
 
 @pytest.mark.parametrize("options", [{"gamma": 0.001}, {"floor": 0}, {"multiplier": 0}])
 def test_bad_arguments(options):
-    with pytest.raises(ValueError, match="[Rr]eceived .* expected"):
+    with pytest.raises(ValueError, match=r"[Rr]eceived .* expected"):
         twostage.GaussianLikelihood(**options)
 
 

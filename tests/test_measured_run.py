@@ -135,7 +135,7 @@ class Page(HTMLParser):
     tables.
     """
 
-    alone = {"meta", "img"}
+    alone = frozenset({"meta", "img"})
 
     def __init__(self, text):
         super().__init__()
@@ -278,7 +278,7 @@ def test_the_better_batch_normalisation_is_chosen_and_the_worse_put_back(
     )
     choice = normalisation.better(models["stage1"], config)
     assert choice["chosen"] == normalisation.MOVING and choice["gain"] < 0
-    for old, new in zip(weights, models["stage1"].get_weights()):
+    for old, new in zip(weights, models["stage1"].get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
 

@@ -79,7 +79,7 @@ def test_bits_per_dimension_are_of_dequantised_images_only():
     assert (
         floats.dtype == np.float32
         and (np.floor(floats.astype("float64") * 256) == images).mean() > 0.9999
-        and 0 <= floats.min()
+        and floats.min() >= 0
         and floats.max() <= 1
     )
     density = twostage.GaussianLikelihood()
@@ -139,7 +139,10 @@ def test_normality_of_normal_and_other_latents():
 def test_energy_distance_is_that_of_plain_loops():
     x, y = np.random.default_rng(0).standard_normal((2, 12, 3))
     x = x[:9] + 0.3
-    d = lambda a, b: np.sqrt(((a - b) ** 2).sum())  # noqa: E731
+
+    def d(a, b):
+        return np.sqrt(((a - b) ** 2).sum())
+
     within = [
         np.mean([d(a, b) for i, a in enumerate(z) for j, b in enumerate(z) if i != j])
         for z in (x, y)

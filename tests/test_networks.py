@@ -79,7 +79,7 @@ def test_smallest_and_largest_side(side):
     decoded = keras.ops.convert_to_numpy(
         resnet_decoder((side, side, 1), 5, base_dim=4)(mean)
     )
-    assert decoded.shape == images.shape and 0 <= decoded.min() and decoded.max() <= 1
+    assert decoded.shape == images.shape and decoded.min() >= 0 and decoded.max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,8 @@ def test_the_convolutions_gradients_are_kerass(kind, side, strides, monkeypatch)
             ]
         )
     for theirs, ours in zip(
-        *([np.array(tf.cast(one, "float32")) for one in side] for side in found)
+        *([np.array(tf.cast(one, "float32")) for one in side] for side in found),
+        strict=True,
     ):
         np.testing.assert_allclose(
             ours, theirs, atol=0.02 * np.abs(theirs).max()
@@ -432,7 +433,7 @@ def test_batch_normalisation_of_images_is_keras_own(policy):
                 )
             found[-1] += tape.gradient(total, [x, layer.gamma.value, layer.beta.value])
     assert found[0][0].dtype == found[1][0].dtype
-    for one, other in zip(*found):
+    for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(
             *(
                 keras.ops.convert_to_numpy(keras.ops.cast(value, "float32"))

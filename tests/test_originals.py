@@ -77,7 +77,7 @@ def write_cifar(path, kind="python", old=False):
                 archive.addfile(entry, io.BytesIO(content))
                 parts[split].append((images, labels))
     return {
-        split: tuple(np.concatenate(each) for each in zip(*found))
+        split: tuple(np.concatenate(each) for each in zip(*found, strict=True))
         for split, found in parts.items()
     }
 
@@ -117,8 +117,8 @@ def test_fashion_is_not_taken_for_mnist_nor_mnist_for_fashion(tmp_path, monkeypa
     with pytest.raises(
         InputError,
         match=(
-            "received 60 train images in .*fashion_mnist, which look like"
-            " Fashion-MNIST's, expected 60 of mnist: check the folder"
+            r"received 60 train images in .*fashion_mnist, which look like"
+            r" Fashion-MNIST's, expected 60 of mnist: check the folder"
         ),
     ):
         data.load("mnist", data_dir=tmp_path / "fashion_mnist")
@@ -128,7 +128,7 @@ def test_fashion_is_not_taken_for_mnist_nor_mnist_for_fashion(tmp_path, monkeypa
         data.load("fashion_mnist", data_dir=tmp_path / "mnist")
     monkeypatch.setattr(originals, "COUNTS", {"train": 61, "test": 20})
     with pytest.raises(
-        InputError, match="received 60 train images .* expected 61 of mnist"
+        InputError, match=r"received 60 train images .* expected 61 of mnist"
     ):
         data.load("mnist", data_dir=tmp_path)
 
@@ -184,7 +184,7 @@ def test_a_pickle_that_is_no_array_is_not_run(tmp_path):
         )
     with pytest.raises(
         InputError,
-        match="a pickle that wants __builtin__.print, which CIFAR-10 does not",
+        match=r"a pickle that wants __builtin__.print, which CIFAR-10 does not",
     ):
         data.load(folder)
 
@@ -240,7 +240,7 @@ def test_celeba_by_name_from_a_folder(tmp_path):
     faces(tmp_path / "img_align_celeba", 30)
     with pytest.raises(
         InputError,
-        match="received 30 pictures in .*img_align_celeba, CelebA has 202599",
+        match=r"received 30 pictures in .*img_align_celeba, CelebA has 202599",
     ):
         data.load("celeba", crop=128, side=64, data_dir=tmp_path)
     by_name = data.load("celeba", crop=128, side=64, data_dir=tmp_path, partial=True)[0]

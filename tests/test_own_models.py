@@ -131,7 +131,7 @@ def test_a_checkpoint_of_weights_that_are_not_finite_is_not_written(tmp_path):
     with pytest.raises(
         Diverged,
         match=(
-            "the weights of epoch 2 are not finite; .* keeps the last good checkpoint"
+            r"the weights of epoch 2 are not finite; .* keeps the last good checkpoint"
         ),
     ):
         fitted(model, [checkpoint], data(20))
@@ -255,11 +255,15 @@ def test_what_is_wrong_is_told_before_the_first_step_or_at_its_end(make, watch, 
 
 
 def test_pictures_of_another_shape_than_the_data_are_told(tmp_path):
-    decode = lambda model, z: np.zeros((len(z), 8, 8, 1))  # noqa: E731
-    posterior = lambda model, x: (
-        np.zeros((len(x), 3)),
-        np.zeros((len(x), 3)),
-    )  # noqa: E731
+    def decode(model, z):
+        return np.zeros((len(z), 8, 8, 1))
+
+    def posterior(model, x):
+        return (
+            np.zeros((len(x), 3)),
+            np.zeros((len(x), 3)),
+        )
+
     with pytest.raises(
         ValueError, match=r"\(8, 8, 1\), expected that of the data, \(8, 8\)"
     ):

@@ -75,7 +75,7 @@ def test_networks_map_images_to_latents_and_back(name, tmp_path):
     decoded = ops.convert_to_numpy(decoder(mean))
     assert (
         decoded.shape == (3, *shape[:2], 2 * shape[2])
-        and 0 < decoded[..., : shape[2]].min()
+        and decoded[..., : shape[2]].min() > 0
         and decoded[..., : shape[2]].max() < 1
     )
     vae = twostage.VAE(encoder, decoder, twostage.DiagonalGaussianLikelihood(), seed=0)

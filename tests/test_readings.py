@@ -132,7 +132,9 @@ REFERENCE = {  # r*/R at R / sigma = c sqrt(D): seed_facts 6.22
 
 @pytest.mark.parametrize("dimensions", REFERENCE)
 def test_theorem_1_has_its_reference_values(dimensions):
-    for c, expected in zip((1.01, 1.1, 1.25, 1.5, 2, 3, 5), REFERENCE[dimensions]):
+    for c, expected in zip(
+        (1.01, 1.1, 1.25, 1.5, 2, 3, 5), REFERENCE[dimensions], strict=True
+    ):
         assert best_radius(c * dimensions**0.5, dimensions) == pytest.approx(
             expected, abs=1e-3
         )

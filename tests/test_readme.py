@@ -1,6 +1,7 @@
 """The README's code runs as it stands."""
 
 import ast
+import itertools
 import math
 import re
 from pathlib import Path
@@ -25,7 +26,7 @@ def test_callback_in_your_own_vae_runs_in_fifteen_lines(capsys):
     gamma = ast.literal_eval(capsys.readouterr().out)
     assert (
         len(gamma) == 5
-        and all(b <= a for a, b in zip(gamma, gamma[1:]))
+        and all(b <= a for a, b in itertools.pairwise(gamma))
         and gamma[-1] < 0.9
     )
     vae, images = names["vae"], keras.ops.ones((2, 5, 3, 1))

@@ -21,7 +21,7 @@ def test_spectral_normalisation_stays_as_it_is():
     vae(images)
     before = vae.get_weights()
     assert recalibrate(vae, images, batch_size=50) == 5
-    for weight, old, new in zip(vae.weights, before, vae.get_weights()):
+    for weight, old, new in zip(vae.weights, before, vae.get_weights(), strict=True):
         assert np.array_equal(old, new) != ("moving" in weight.path), weight.path
     assert {
         layer.iterations

@@ -160,7 +160,7 @@ def test_checkpoints_within_an_epoch_and_the_two_newest_stay(run):
 
 
 def test_damaged_checkpoints_are_named_and_kept_and_the_one_before_is_used(run, capsys):
-    newest, before = (
+    newest, _before = (
         (run / "stage1" / "checkpoints" / name) for name in reversed(checkpoints(run))
     )
     half = newest.read_bytes()[: newest.stat().st_size // 2]
@@ -204,7 +204,7 @@ def test_a_stage_1_that_is_trained_on_is_unfinished_until_its_end(run, capsys):
     aside.symlink_to("/dev/full")
     refused(capsys, "--run", run, "--resume", "--epochs", "3")
     aside.unlink()
-    with pytest.raises(InputError, match="stage1 is not finished: run .*--resume"):
+    with pytest.raises(InputError, match=r"stage1 is not finished: run .*--resume"):
         finished_stage1(run)
     (run / "stage2").mkdir()
     assert "stage2 was trained on this stage 1 as it is: remove" in refused(
@@ -270,9 +270,11 @@ def test_a_signal_after_the_last_save_is_obeyed_too(tmp_path):
     from twostage.runs import Stage
 
     checkpoint = Checkpoint(Stage(tmp_path / "run", 1))
-    with pytest.raises(Stopped, match="stopped by SIGTERM after 0 epochs"):
-        with checkpoint.signals():
-            os.kill(os.getpid(), signal.SIGTERM)
+    with (
+        pytest.raises(Stopped, match="stopped by SIGTERM after 0 epochs"),
+        checkpoint.signals(),
+    ):
+        os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 

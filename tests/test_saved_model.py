@@ -40,7 +40,7 @@ def test_saved_model_samples_with_tensorflow_alone(small_run, tmp_path):
     assert (
         images.shape == (300, 8, 8, 1)
         and images.dtype == np.float32
-        and 0 <= images.min()
+        and images.min() >= 0
         and images.max() <= 1
     )
     np.testing.assert_array_equal(images, one["again"])

@@ -110,7 +110,7 @@ def test_free_bits_enter_as_the_larger_of_kl_and_nats():
     x = data(10)
     vae = linear_vae(log_var=-1.0)
     vae.encoder.set_weights(
-        [w * s for w, s in zip(vae.encoder.get_weights(), (0.3, 1, 1, 1))]
+        [w * s for w, s in zip(vae.encoder.get_weights(), (0.3, 1, 1, 1), strict=True)]
     )
     vae.compile(keras.optimizers.SGD(0.0))
     _, kl = fixed_terms(vae, x)

@@ -7,9 +7,9 @@ import sys
 import keras
 import numpy as np
 import pytest
-from small_models import linear_vae
 from keras import ops
 from scipy import stats
+from small_models import linear_vae
 
 import callbacks
 import twostage
@@ -98,8 +98,8 @@ def test_images_are_scaled_once_and_floats_are_refused():
         with pytest.raises(
             ValueError,
             match=(
-                "received data of type float(32|64), this model takes uint8: give"
-                " images as uint8"
+                r"received data of type float(32|64), this model takes uint8: give"
+                r" images as uint8"
             ),
         ):
             call(images / 255.0, verbose=0)
@@ -205,7 +205,7 @@ def test_steps_in_one_call_are_the_same_steps():
         assert (vae.train_function.__module__ == "twostage.models.scanned") == (
             steps > 1
         ) and int(vae.optimizer.iterations) == 18
-    for a, b in zip(found[1], found[4]):
+    for a, b in zip(found[1], found[4], strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6)
 
 

@@ -24,7 +24,10 @@ def posteriors():
     perfect = generator.normal(size=(N, 1)), np.full((N, 1), -40.0)
     half = generator.normal(size=(N, 1)) * 0.5**0.5, np.full((N, 1), np.log(0.5))
     blown = np.zeros((N, 1)), np.full((N, 1), np.log(3.0))
-    return tuple(np.concatenate(parts, 1) for parts in zip(prior, perfect, half, blown))
+    return tuple(
+        np.concatenate(parts, 1)
+        for parts in zip(prior, perfect, half, blown, strict=True)
+    )
 
 
 def test_statistics_of_known_posteriors():

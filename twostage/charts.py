@@ -160,12 +160,12 @@ def _places(x_range, y_range):
     """(x -> its place from the left, y -> its place from the top) for axes from the
     least to the most of each range.
     """
-    across = lambda x: (
-        LEFT
-        + (WIDTH - LEFT - RIGHT)
-        * (np.asarray(x) - x_range[0])
-        / (x_range[1] - x_range[0])
-    )  # noqa: E731
+
+    def across(x):
+        return LEFT + (WIDTH - LEFT - RIGHT) * (np.asarray(x) - x_range[0]) / (
+            x_range[1] - x_range[0]
+        )
+
     return (
         across,
         lambda y: (
@@ -205,26 +205,26 @@ def _shape(xs, ys, kind, colour, label):
     if kind == "dots":
         return (
             f'<g fill="{colour}"'
-            f' fill-opacity=".6">{"".join(f"""<circle cx="{x:.1f}" cy="{y:.1f}" r="1"/>""" for x, y in zip(xs, ys))}</g>'
+            f' fill-opacity=".6">{"".join(f"""<circle cx="{x:.1f}" cy="{y:.1f}" r="1"/>""" for x, y in zip(xs, ys, strict=True))}</g>'
         )
-    if kind == "point" or kind == "line" and len(xs) == 1:
+    if kind == "point" or (kind == "line" and len(xs) == 1):
         return "".join(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}">{name}</circle>'
-            for x, y in zip(xs, ys)
+            for x, y in zip(xs, ys, strict=True)
         )
     if kind == "marked":
         return _shape(xs, ys, "line", colour, label) + "".join(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>'
-            for x, y in zip(xs, ys)
+            for x, y in zip(xs, ys, strict=True)
         )
     if kind == "bars":
         width = float(np.diff(xs).min()) if len(xs) > 1 else 10.0
         return "".join(
             f'<rect x="{x - width / 2:.1f}" y="{y:.1f}" width="{width:.1f}"'
             f' height="{BASE - y:.1f}" fill="{colour}" fill-opacity=".45"/>'
-            for x, y in zip(xs, ys)
+            for x, y in zip(xs, ys, strict=True)
         )
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys))
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True))
     return (
         f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.8"'
         f' stroke-linejoin="round">{name}</polyline>'

@@ -138,13 +138,15 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self._first = self.step
         if self.step:  # Keras has just reset the metrics
-            for variable, value in zip(self.model.metrics_variables, self.metrics):
+            for variable, value in zip(
+                self.model.metrics_variables, self.metrics, strict=True
+            ):
                 variable.assign(value)
 
     def on_train_batch_begin(
         self, batch, logs=None
     ):  # not `_end`: on JAX that would make every step wait for its figures
-        due = self._signal or self.every and time.monotonic() >= self._due
+        due = self._signal or (self.every and time.monotonic() >= self._due)
         if (
             due and batch and math.isfinite(self.model.get_metrics_result()["loss"])
         ):  # a broken state is not worth it

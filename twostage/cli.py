@@ -141,10 +141,8 @@ def _load(module, look=True):
         ImportError,
         ValueError,
     ) as error:  # of an unknown backend Keras raises a ValueError
-        if (
-            isinstance(error, InputError)
-            or isinstance(error, ValueError)
-            and "backend" not in str(error)
+        if isinstance(error, InputError) or (
+            isinstance(error, ValueError) and "backend" not in str(error)
         ):
             raise
         raise InputError(

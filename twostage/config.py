@@ -363,7 +363,7 @@ def build(kind, values):
             "gradient_penalty",
         )
         if type(value) in (int, float) and not (
-            value > 0 or may_be_zero and value == 0
+            value > 0 or (may_be_zero and value == 0)
         ):
             raise InputError(
                 f"received {flag} {value}, expected"

@@ -251,7 +251,7 @@ def _features(extractor, protocol, batches, pixels):
     standard error.
     """
     if protocol.whole_set:
-        parts, references = zip(*batches)
+        parts, references = zip(*batches, strict=True)
         batches = [
             (
                 np.concatenate(parts),

@@ -66,7 +66,10 @@ def interpolations(stage1, images, rows=6):
     means, _ = encode(stage1, images)
     share = np.linspace(0, 1, STEPS, dtype="float32")[:, None]
     z = np.concatenate(
-        [(1 - share) * a + share * b for a, b in zip(means[::2], means[1::2])]
+        [
+            (1 - share) * a + share * b
+            for a, b in zip(means[::2], means[1::2], strict=True)
+        ]
     )
     between = ops.convert_to_numpy(sampling.decode(stage1, z)).reshape(
         rows, STEPS, *images.shape[1:]
@@ -107,6 +110,6 @@ def neighbours(samples, features, train, train_features, count=8, k=5):
     place = {row: i for i, row in enumerate(np.unique(rows).tolist())}
     lines = [
         np.concatenate([sample[None], np.stack([found[place[row]] for row in line])])
-        for sample, line in zip(samples, rows.tolist())
+        for sample, line in zip(samples, rows.tolist(), strict=True)
     ]
     return tile(np.concatenate(lines), columns=k + 1)

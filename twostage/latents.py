@@ -12,7 +12,7 @@ def encode(vae, data, batch_size=250):
     batches = [
         vae.posterior(data[i : i + batch_size]) for i in range(0, len(data), batch_size)
     ]
-    means, log_vars = zip(*batches)
+    means, log_vars = zip(*batches, strict=True)
     return tuple(
         np.concatenate([ops.convert_to_numpy(part) for part in parts])
         for parts in (means, log_vars)

@@ -54,7 +54,7 @@ def compare_resizing(folder, out, crop="128", side=64, count=8):
         kind: np.stack(
             [
                 _coloured(prepare[kind](content, name)[0])
-                for name, content in zip(chosen, contents)
+                for name, content in zip(chosen, contents, strict=True)
             ]
         )
         for kind in prepare

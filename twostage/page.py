@@ -278,7 +278,9 @@ def _training(run, result):
             )
             ranges = {
                 name: (min(span[0], test[key]), max(span[1], test[key]))
-                for (name, span), key in zip(ranges.items(), ("rate", "distortion"))
+                for (name, span), key in zip(
+                    ranges.items(), ("rate", "distortion"), strict=True
+                )
             }
             ranges = {
                 name: (low - 0.05 * (high - low), high + 0.05 * (high - low))

@@ -122,7 +122,10 @@ def curves(steps, values, title, size=(640, 320)):
         )  # from blue, smallest at the end, to red
         color = (int(60 + 150 * shade), 90, int(180 - 130 * shade))
         draw.line(
-            list(zip(x, base - (base - top) * values[:, latent] / largest)), fill=color
+            list(
+                zip(x, base - (base - top) * values[:, latent] / largest, strict=True)
+            ),
+            fill=color,
         )
     for level in (0.0, largest / 2, largest):
         draw.text(

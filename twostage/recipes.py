@@ -267,9 +267,9 @@ def _save(config, stage, vae, rows, watched, **figures):
 
 
 def _introduce(config, stage, vae, what, steps):
-    count = lambda model: sum(
-        int(np.prod(weight.shape)) for weight in model.trainable_weights
-    )  # noqa: E731
+    def count(model):
+        return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+
     print(
         f"stage {stage.number}, preset {stage.preset}, {keras.backend.backend()}"
         f" backend, on {what}"

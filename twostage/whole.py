@@ -45,7 +45,7 @@ def load_model(path, mend):
 
     import twostage
 
-    twostage.VAE  # registers the classes that the files name
+    _ = twostage.VAE  # registers the classes that the files name
     try:
         return keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:

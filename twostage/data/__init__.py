@@ -177,11 +177,14 @@ def lasting(config):
     """A `Stage1Config` whose data are found from every working directory: names stay,
     paths become absolute.
     """
-    here = lambda path: (
-        str(Path(path).expanduser().absolute())
-        if path and path not in named.NAMES
-        else path
-    )  # noqa: E731
+
+    def here(path):
+        return (
+            str(Path(path).expanduser().absolute())
+            if path and path not in named.NAMES
+            else path
+        )
+
     return dataclasses.replace(
         config, data=here(config.data), data_dir=here(config.data_dir)
     )

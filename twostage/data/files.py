@@ -67,7 +67,9 @@ def _labels(arrays, name):
     if f"y_{name}" not in arrays:
         return None
     labels = arrays[f"y_{name}"].reshape(-1)
-    if labels.dtype.kind == "u" or labels.dtype.kind == "i" and not (labels < 0).any():
+    if labels.dtype.kind == "u" or (
+        labels.dtype.kind == "i" and not (labels < 0).any()
+    ):
         return labels
     every = np.unique(
         np.concatenate(
@@ -80,15 +82,15 @@ def _labels(arrays, name):
 def _conversion(images):
     """What to do with numbers that are not uint8, by their range."""
     least, most = images.min(), images.max()
-    if 0 <= least and most <= 1:
+    if least >= 0 and most <= 1:
         return "convert them with (255 * x).round().astype('uint8')"
-    if 0 <= least and most <= 255:
+    if least >= 0 and most <= 255:
         return "convert them with x.round().astype('uint8')"
-    if 0 <= least and most <= 65_535:
+    if least >= 0 and most <= 65_535:
         return (
             "where 65535 is white, convert them with (x / 257).round().astype('uint8')"
         )
-    if -1 <= least and most <= 1:
+    if least >= -1 and most <= 1:
         return (
             "where -1 is black, convert them with ((x + 1) *"
             " 127.5).round().astype('uint8')"

@@ -2,6 +2,7 @@
 TensorFlow Datasets has or can fetch.
 """
 
+import contextlib
 import dataclasses
 import logging
 import urllib.error
@@ -168,10 +169,8 @@ def _builder(name, data_dir):
 
 def _reach(page):
     """Asks once whether there is a network: TensorFlow Datasets asks for three minutes."""
-    try:
+    with contextlib.suppress(urllib.error.HTTPError):  # which is an answer, too
         urllib.request.urlopen(page, timeout=10).close()
-    except urllib.error.HTTPError:
-        pass  # somebody answered
 
 
 def _by_hand(name, data_dir, error):

@@ -6,7 +6,8 @@ import gzip
 import io
 import pickle
 import tarfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import ClassVar, PurePosixPath
 
 import numpy as np
 
@@ -173,7 +174,9 @@ def _cifar(files, split):
         raise ValueError(f"{', '.join(missing)} missing")
     images, labels = (
         np.concatenate(parts)
-        for parts in zip(*(_batch(name, files[name]) for name in sorted(files)))
+        for parts in zip(
+            *(_batch(name, files[name]) for name in sorted(files)), strict=True
+        )
     )
     return (
         np.ascontiguousarray(images.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)),
@@ -199,7 +202,7 @@ class _ArraysOnly(pickle.Unpickler):
     through.
     """
 
-    ALLOWED = {
+    ALLOWED: ClassVar = {
         ("numpy._core.multiarray", "_reconstruct"),
         ("numpy", "ndarray"),
         ("numpy", "dtype"),

@@ -216,7 +216,7 @@ def _prepare(path, layout, preparation, read, names, items, row):
     sizes, broken = [], {}
     with open(path, "rb+", buffering=0) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata
-        for offset, (name, item) in enumerate(zip(names, items)):
+        for offset, (name, item) in enumerate(zip(names, items, strict=False)):
             try:
                 pixels, size = preparation(read(item), name)
             except Broken as error:

@@ -33,7 +33,10 @@ def describe(images, labels=None):
         {}
         if labels is None
         else dict(
-            zip(*(values.tolist() for values in np.unique(labels, return_counts=True)))
+            zip(
+                *(values.tolist() for values in np.unique(labels, return_counts=True)),
+                strict=True,
+            )
         )
     )
     return {
@@ -51,7 +54,10 @@ def describe(images, labels=None):
 def lines(images, labels=None, split="train"):
     """The same in three lines of text."""
     found = describe(images, labels)
-    numbers = lambda values: ", ".join(f"{value:.4f}" for value in values)  # noqa: E731
+
+    def numbers(values):
+        return ", ".join(f"{value:.4f}" for value in values)
+
     counts = found["classes"].values()
     classes = (
         f"{len(counts)} classes of {min(counts)} to {max(counts)} images"

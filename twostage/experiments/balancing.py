@@ -57,7 +57,9 @@ def _grown():
     for epochs, told in TABLE_1.items():
         row = _row(
             f"computed, {epochs} epochs",
-            dict(zip(("REC", "GEN-1", "GEN-2", "mse", "variance law"), told)),
+            dict(
+                zip(("REC", "GEN-1", "GEN-2", "mse", "variance law"), told, strict=True)
+            ),
             epochs,
             halve_every=250,
         )
@@ -80,7 +82,7 @@ ROWS = [
     *[
         _row(
             f"computed, rate {rate:g}",
-            dict(zip(("inactive", "REC", "GEN-1", "GEN-2", "mse"), told)),
+            dict(zip(("inactive", "REC", "GEN-1", "GEN-2", "mse"), told, strict=True)),
             learning_rate=rate,
             halve_every=250,
         )
@@ -101,11 +103,14 @@ def measured(row, seed, found, setting):
 def figures(results, setting):
     """Table 1 as curves, mean over the seeds."""
     epochs = [round(each * setting.epochs / LENGTH) for each in TABLE_1]
-    mean = lambda name: [
-        sum(one[name] for one in results[f"computed, {each} epochs"])
-        / len(results[f"computed, {each} epochs"])
-        for each in TABLE_1
-    ]  # noqa: E731
+
+    def mean(name):
+        return [
+            sum(one[name] for one in results[f"computed, {each} epochs"])
+            / len(results[f"computed, {each} epochs"])
+            for each in TABLE_1
+        ]
+
     for title, names in (
         ("distance of images (FD)", ("REC", "GEN-1", "GEN-2 mean", "GEN-2 normalised")),
         ("mse", ("mse",)),

@@ -71,7 +71,7 @@ def _models():
     """Table 3: each model with each gamma, measured at three lengths of one training."""
     for (model, gamma), told in TABLE_3.items():
         before = None
-        for (epochs, second), figures_told in zip(LENGTHS.items(), told):
+        for (epochs, second), figures_told in zip(LENGTHS.items(), told, strict=True):
             stage1 = {**PLAIN, **MODELS[model], **GAMMAS[gamma], "epochs": epochs}
             settings = {
                 "stage1": stage1,
@@ -85,7 +85,7 @@ def _models():
             row = Row(
                 f"{model}, {gamma}, {epochs} epochs",
                 {**settings, **({"grown": before} if before else {})},
-                dict(zip(COLUMNS, figures_told.split())),
+                dict(zip(COLUMNS, figures_told.split(), strict=True)),
             )
             before = row
             yield row
@@ -127,7 +127,7 @@ def figures(results, setting):
             for model in MODELS
             for epochs in LENGTHS
         ]
-        learned, computed = zip(*pairs)
+        learned, computed = zip(*pairs, strict=True)
         ends = [min(learned + computed), max(learned + computed)]
         yield (
             chart(

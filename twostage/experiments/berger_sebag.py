@@ -47,7 +47,10 @@ def figures(results, setting):
     its losses, 10: sigma, where it is learned, beside the fixed one.
     """
     for name, (first, *_) in results.items():
-        points = {kind: list(zip(*some)) for kind, some in first["points"].items()}
+        points = {
+            kind: list(zip(*some, strict=True))
+            for kind, some in first["points"].items()
+        }
         ranges = {"x_range": (-3.2, 3.2), "y_range": (-1.8, 1.8)}
         for title, behind, before in (
             ("reconstructions", "data", "reconstructions"),

@@ -41,10 +41,10 @@ ROWS = [
     Row(
         f"{name} {beta:g}",
         {**settings, "kl_weight": beta},
-        dict(zip(("FID", "test", "train"), map(str, told))),
+        dict(zip(("FID", "test", "train"), map(str, told), strict=True)),
     )
     for name, settings in (("constant", CONSTANT), ("Beta-Sigma", OPTIMAL))
-    for beta, told in zip(BETAS, PAPER[name])
+    for beta, told in zip(BETAS, PAPER[name], strict=True)
 ]
 ROWS.append(
     Row("constant 0.4", {**CONSTANT, "kl_weight": 0.4})
@@ -111,7 +111,9 @@ def gains(results, reading):
     return [
         (float(rate), float(gain))
         for rate, gain in zip(
-            rates[inside], (np.interp(rates, others, theirs) - ours)[inside]
+            rates[inside],
+            (np.interp(rates, others, theirs) - ours)[inside],
+            strict=True,
         )
     ]
 

@@ -38,10 +38,13 @@ def measured(row, seed, found, setting):
 
     preset = named(setting.data, config.PRESETS, "preset")
     first, second = (config.resolve(number, preset) for number in (1, 2))
-    length = lambda stage: {
-        "epochs": stage.epochs,
-        "halve_every": stage.halve_every,
-    }  # noqa: E731
+
+    def length(stage):
+        return {
+            "epochs": stage.epochs,
+            "halve_every": stage.halve_every,
+        }
+
     whole_row = Row(
         row.name,
         {"stage1": {**length(first), **row.settings}, "stage2": length(second)},

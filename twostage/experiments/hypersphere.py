@@ -129,9 +129,12 @@ def measured(row, seed, found, setting):
     z = np.random.default_rng((seed, 11)).standard_normal(
         (5_000, dimensions), dtype="float32"
     )
-    radius = lambda latents: float(
-        np.linalg.norm(ops.convert_to_numpy(vae.decode(latents)), axis=1).mean()
-    )  # noqa: E731
+
+    def radius(latents):
+        return float(
+            np.linalg.norm(ops.convert_to_numpy(vae.decode(latents)), axis=1).mean()
+        )
+
     bound = bounds(vae, fresh, samples=10, seed=seed, batch_rows=5_000)
     return {
         "radius": radius(z),

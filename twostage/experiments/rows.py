@@ -62,7 +62,10 @@ def named(data, names, what):
     Raises:
         InputError: none.
     """
-    plain = lambda name: re.sub(r"[-_]", "", name.lower())  # noqa: E731
+
+    def plain(name):
+        return re.sub(r"[-_]", "", name.lower())
+
     found = [name for name in names if plain(Path(data).name).startswith(plain(name))]
     if not found:
         *most, last = names

@@ -138,7 +138,7 @@ class _Labelled(Batches):
         moved = np.stack(
             [
                 image[top : top + height, left : left + width]
-                for image, (top, left) in zip(padded, shifts)
+                for image, (top, left) in zip(padded, shifts, strict=True)
             ]
         )
         if channels == 3:

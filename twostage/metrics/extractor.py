@@ -61,10 +61,8 @@ def quantised(images):
     images = np.asarray(images)
     if images.dtype == np.uint8:
         return images
-    if (
-        not np.issubdtype(images.dtype, np.floating)
-        or images.size
-        and (images.min() < -0.01 or images.max() > 1.01)
+    if not np.issubdtype(images.dtype, np.floating) or (
+        images.size and (images.min() < -0.01 or images.max() > 1.01)
     ):
         span = f", {images.min():.3g} to {images.max():.3g}" if images.size else ""
         raise InputError(

@@ -28,7 +28,10 @@ def normality(latents, seed=0, most=5_000):
         else np.zeros(1)
     )
     smirnov = [stats.kstest(column, "norm").statistic for column in latents.T]
-    root = lambda values: float(np.sqrt(np.mean(np.square(values))))  # noqa: E731
+
+    def root(values):
+        return float(np.sqrt(np.mean(np.square(values))))
+
     generator = np.random.default_rng(seed)
     some = latents[generator.permutation(len(latents))[:most]]
     return {

@@ -51,9 +51,9 @@ def recalibrate(vae, data, batch_size=100, most_batches=200, seed=0):
             ]
         )
     vae.set_weights(weights)
-    for layer, count in zip(spectral, iterations):
+    for layer, count in zip(spectral, iterations, strict=True):
         layer.iterations = count
-    for i, (layer, momentum) in enumerate(zip(found, momenta)):
+    for i, (layer, momentum) in enumerate(zip(found, momenta, strict=True)):
         means, variances = (
             np.stack([batch[i][j] for batch in batches]) for j in (0, 1)
         )

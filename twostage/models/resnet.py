@@ -171,7 +171,9 @@ def gaussian_heads(features, latent_dim):
 
 
 def _scale_block(x, width, blocks, l2=0.0):
-    convolution = lambda: Conv2D(width, 3, padding="same", kernel_regularizer=_l2(l2))  # noqa: E731
+    def convolution():
+        return Conv2D(width, 3, padding="same", kernel_regularizer=_l2(l2))
+
     for _ in range(blocks):
         h = x
         for _ in range(2):
