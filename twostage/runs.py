@@ -218,7 +218,7 @@ class Stage:
         Raises:
             InputError: another process has it.
         """
-        self._lock_file = open(
+        self._lock_file = open(  # noqa: SIM115
             self.run / ".lock", "w"
         )  # held until `end`; one for both stages, as stage 2 reads stage 1's files
         try:
