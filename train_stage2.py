@@ -1,4 +1,4 @@
-from twostage import cli
+from twostage.cli import main
 
 if __name__ == "__main__":
-    cli.stage2()
+    main.stage2()

@@ -16,10 +16,14 @@ import keras
 import numpy as np
 
 import callbacks
-from twostage import assemble, config, data, recipes
-from twostage.checkpoint import Checkpoint
+from twostage import presets
+from twostage.data import loading
 from twostage.data.batches import Batches
-from twostage.runs import Stage
+from twostage.models import build
+from twostage.runs.run import Stage
+from twostage.training import train
+from twostage.training.checkpoint import Checkpoint
+from twostage.training.default_callbacks import MAX_WATCHED, default_callbacks
 
 
 class Clock(keras.callbacks.Callback):
@@ -37,12 +41,12 @@ class Clock(keras.callbacks.Callback):
 
 
 def main(preset, source, steps, rounds):
-    settings = config.resolve(1, preset, **({"data": source} if source else {}))
-    images, _ = data.load_for(settings)
+    settings = presets.resolve(1, preset, **({"data": source} if source else {}))
+    images, _ = loading.load_for(settings)
     keras.utils.set_random_seed(settings.seed)
-    vae = assemble.stage1(settings, images.shape[1:])
-    recipes.compile_vae(settings, vae)
-    watched = callbacks.contract.random_subset(images, recipes.WATCHED, settings.seed)
+    vae = build.build_stage1(settings, images.shape[1:])
+    train.compile_vae(settings, vae)
+    watched = callbacks.contract.random_subset(images, MAX_WATCHED, settings.seed)
     batches = Batches(
         images[: steps * settings.batch_size], settings.batch_size, settings.seed
     )
@@ -51,7 +55,7 @@ def main(preset, source, steps, rounds):
         stage = Stage(Path(folder) / "run", 1)
         (stage.path / "checkpoints").mkdir(parents=True)
         (stage.path / "images").mkdir()
-        everything = recipes.default_callbacks(
+        everything = default_callbacks(
             settings, stage, batches, watched, {"data": watched}
         )
         everything.append(Checkpoint(stage, everything, settings.checkpoint_every))

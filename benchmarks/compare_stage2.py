@@ -16,9 +16,10 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 import twostage
-from twostage import data, sampling
-from twostage.latents import encode, redraw
-from twostage.runs import Stage
+from twostage.data import loading
+from twostage.models.posterior import draw_latents, encode_dataset
+from twostage.runs.run import Stage
+from twostage.sampling import generate
 
 N = 2_000
 
@@ -39,7 +40,7 @@ def main(runs):
     generator = np.random.default_rng(7)
     for run in map(Path, runs):
         config = Stage(run, 1, resume=True).saved_config()
-        images, _ = data.load_for(config)
+        images, _ = loading.load_for(config)
         images = images[
             np.sort(
                 generator.choice(len(images), min(len(images), 3 * N), replace=False)
@@ -50,7 +51,7 @@ def main(runs):
             keras.saving.load_model(run / f"stage{i}" / "model.keras") for i in (1, 2)
         )
         normalizer = keras.saving.load_model(run / "stage2" / "normalizer.keras")
-        z = redraw(np.stack(encode(stage1, images), 1), generator)
+        z = draw_latents(np.stack(encode_dataset(stage1, images), 1), generator)
         generator.shuffle(z)
         figures = stage2.evaluate(z, batch_size=500, verbose=0, return_dict=True)
         u, noise = generator.standard_normal((2, N, z.shape[1])).astype("float32")
@@ -59,9 +60,9 @@ def main(runs):
             "posterior against itself": energy_distance(z[:half][:N], z[half:][:N]),
             "N(0, I)": energy_distance(u, z[:N]),
         }
-        for how in sampling.HOW:
+        for how in generate.METHODS:
             drawn = keras.ops.convert_to_numpy(
-                sampling.sample_latents(stage2, u, how, normalizer, noise)
+                generate.sample_latents(stage2, u, how, normalizer, noise)
             )
             found[how] = energy_distance(drawn, z[:N])
         results = json.loads((run / "results.json").read_text())

@@ -12,18 +12,22 @@ import keras
 import numpy as np
 
 import callbacks
-from twostage import assemble, config, data, recipes
+from twostage import presets
+from twostage.data import loading
 from twostage.data.batches import Batches
-from twostage.latents import SharedPosterior
-from twostage.pictures import curves, save_png
+from twostage.models import build
+from twostage.models.posterior import SharedPosterior
+from twostage.reporting.latent_plots import curves
+from twostage.reporting.png import save_png
+from twostage.training import train
 
 
 def main(preset, source, epochs, out, every):
-    settings = config.resolve(1, preset, **({"data": source} if source else {}))
-    images, _ = data.load_for(settings)
+    settings = presets.resolve(1, preset, **({"data": source} if source else {}))
+    images, _ = loading.load_for(settings)
     keras.utils.set_random_seed(settings.seed)
-    vae = assemble.stage1(settings, images.shape[1:])
-    recipes.compile_vae(settings, vae)
+    vae = build.build_stage1(settings, images.shape[1:])
+    train.compile_vae(settings, vae)
     batches = Batches(images, settings.batch_size, settings.seed)
     moments = callbacks.LatentMoments(
         images,

@@ -13,18 +13,21 @@ import time
 import keras
 import numpy as np
 
-from twostage import assemble, config, data, recipes
+from twostage import presets
+from twostage.data import loading
 from twostage.data.batches import Batches, flip
+from twostage.models import build
+from twostage.training import train
 
 
 def main(preset, source, steps, rounds, options):
-    settings = config.resolve(
+    settings = presets.resolve(
         1, preset, **({"data": source} if source else {}), **options
     )
-    images, _ = data.load_for(settings)
+    images, _ = loading.load_for(settings)
     keras.utils.set_random_seed(settings.seed)
-    vae = assemble.stage1(settings, images.shape[1:])
-    recipes.compile_vae(settings, vae)
+    vae = build.build_stage1(settings, images.shape[1:])
+    train.compile_vae(settings, vae)
     batches = Batches(images, settings.batch_size, settings.seed, transform=flip)
     ready = keras.ops.convert_to_tensor(batches[0][0])
 

@@ -12,14 +12,18 @@ import argparse
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
-from twostage import data, export
+from twostage.data import loading
+from twostage.export import saved_model
 
 
 def classifier():
     """A perceptron fitted to the training digits, its accuracy on the held-out ones,
     and those.
     """
-    (train, labels), (test, truth) = data.load("digits"), data.load("digits", "test")
+    (train, labels), (test, truth) = (
+        loading.load("digits"),
+        loading.load("digits", "test"),
+    )
     model = MLPClassifier((256,), max_iter=400, random_state=0).fit(flat(train), labels)
     return model, (model.predict(flat(test)) == truth).mean(), test
 
@@ -44,7 +48,7 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     model, accuracy, held_out = classifier()
-    saved = export.load(f"{options.run}/saved_model")
+    saved = saved_model.load(f"{options.run}/saved_model")
     print(f"classifier: {accuracy:.1%} of held-out digits right")
     print("held-out digits:", verdict(model, held_out))
     print("both stages:    ", verdict(model, saved.sample(1000, options.seed)))

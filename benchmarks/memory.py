@@ -11,8 +11,10 @@ import keras
 import numpy as np
 
 import callbacks
-from twostage import assemble, config, recipes
+from twostage import presets
 from twostage.data.batches import Batches
+from twostage.models import build
+from twostage.training import train
 
 SMALL = {"num_scale": 2, "base_dim": 4, "fc_dim": 16, "latent_dim": 4}
 
@@ -27,7 +29,7 @@ def resident():
 
 
 def main(preset, steps, small):
-    made = config.resolve(1, preset, **(SMALL if small else {}))
+    made = presets.resolve(1, preset, **(SMALL if small else {}))
     side = 8 if small else {"cifar10": 32, "celeba": 64}[preset]
     images = np.random.default_rng(0).integers(
         0,
@@ -35,8 +37,8 @@ def main(preset, steps, small):
         (max(steps // 10, 1) * made.batch_size if not small else 2_000, side, side, 3),
         "uint8",
     )
-    vae = assemble.stage1(made, images.shape[1:])
-    recipes.compile_vae(made, vae)
+    vae = build.build_stage1(made, images.shape[1:])
+    train.compile_vae(made, vae)
     batches = Batches(images, made.batch_size, 0)
     print(
         f"{preset}{', small' if small else ''}, {keras.backend.backend()}:"

@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image
 
 from twostage.data.cache import prepared
-from twostage.data.folders import Folder
-from twostage.data.preparation import Preparation
-from twostage.data.source import split_of
+from twostage.data.image_files import Folder
+from twostage.data.preprocessing import Preparation
+from twostage.data.splits import split_of
 
 
 def plain(paths):

@@ -25,16 +25,18 @@ def write_run(run):
     import keras
     import numpy as np
 
-    from twostage import LatentNormalizer, assemble, config, export
+    from twostage import LatentNormalizer, presets
+    from twostage.export.saved_model import save
+    from twostage.models import build
 
-    stage1 = assemble.stage1(config.resolve(1, "cifar10"), (32, 32, 3))
-    stage2 = assemble.stage2(config.resolve(2, "cifar10"), LATENTS)
+    stage1 = build.build_stage1(presets.resolve(1, "cifar10"), (32, 32, 3))
+    stage2 = build.build_stage2(presets.resolve(2, "cifar10"), LATENTS)
     normalizer = LatentNormalizer()
     normalizer.adapt(np.random.default_rng(0).standard_normal((10_000, LATENTS)))
     for name, model in (("stage1", stage1), ("stage2", stage2)):
         (run / name).mkdir(parents=True, exist_ok=True)
         model.save(run / name / "model.keras")
-    export.save(
+    save(
         run / "saved_model",
         stage1,
         stage2,
@@ -45,7 +47,7 @@ def write_run(run):
 def saved_model(run):
     import numpy as np
 
-    from twostage.export import load
+    from twostage.export.saved_model import load
 
     model = load(f"{run}/saved_model")
     z = {

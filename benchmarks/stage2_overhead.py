@@ -17,10 +17,13 @@ import keras
 import numpy as np
 
 import callbacks
-from twostage import assemble, config, recipes, runs
-from twostage.checkpoint import Checkpoint
+from twostage import presets
 from twostage.data.batches import Batches
-from twostage.latents import redraw
+from twostage.models import build
+from twostage.models.posterior import draw_latents
+from twostage.runs.run import Stage
+from twostage.training import train
+from twostage.training.checkpoint import Checkpoint
 
 
 def bare(vae, batch):
@@ -73,19 +76,19 @@ def bare(vae, batch):
 
 
 def main(width, latents, rows, rounds, steps_per_execution):
-    made = config.resolve(
+    made = presets.resolve(
         2, "cifar10", width=width, steps_per_execution=steps_per_execution
     )
-    vae = assemble.stage2(made, latents)
-    recipes.compile_vae(made, vae)
+    vae = build.build_stage2(made, latents)
+    train.compile_vae(made, vae)
     moments = np.random.default_rng(0).standard_normal(
         (rows, 2, latents), dtype="float32"
     )
-    batches = Batches(moments, made.batch_size, 0, transform=redraw)
+    batches = Batches(moments, made.batch_size, 0, transform=draw_latents)
     steps, ratios = len(batches), []
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "stage1" / "checkpoints").mkdir(parents=True)
-        stage = runs.Stage(folder, 1)
+        stage = Stage(folder, 1)
         rule = callbacks.ComputedGamma()
         rule.async_safe = True
 
@@ -106,7 +109,9 @@ def main(width, latents, rows, rounds, steps_per_execution):
             return (timed[1] - timed[0]) / steps
 
         epoch(0)
-        run = bare(vae, redraw(moments[: made.batch_size], np.random.default_rng(0)))
+        run = bare(
+            vae, draw_latents(moments[: made.batch_size], np.random.default_rng(0))
+        )
         run(3)
         for number in range(1, rounds + 1):
             whole = epoch(number)

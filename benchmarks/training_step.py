@@ -49,30 +49,32 @@ def ours(configuration, precision, steps_per_execution):
     import numpy as np
 
     import callbacks
-    from twostage import assemble, config, recipes
+    from twostage import presets
     from twostage.data.batches import Batches
+    from twostage.models import build
+    from twostage.training.train import compile_vae
 
     keras.config.set_dtype_policy(
         "mixed_bfloat16" if precision == "bfloat16" else "float32"
     )
     x = data(configuration)
     if "side" in configuration:
-        made = config.resolve(
+        made = presets.resolve(
             1,
             "cifar10",
             num_scale=configuration["scales"],
             steps_per_execution=steps_per_execution,
         )
-        vae = assemble.stage1(made, x.shape[1:])
+        vae = build.build_stage1(made, x.shape[1:])
     else:
-        made = config.resolve(
+        made = presets.resolve(
             2,
             "cifar10",
             width=configuration["width"],
             steps_per_execution=steps_per_execution,
         )
-        vae = assemble.stage2(made, configuration["latents"])
-    recipes.compile_vae(made, vae)
+        vae = build.build_stage2(made, configuration["latents"])
+    compile_vae(made, vae)
 
     def train(steps):
         rows = np.arange(steps * BATCH) % len(x)

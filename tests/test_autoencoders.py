@@ -10,10 +10,10 @@ import pytest
 from keras import layers, ops
 
 import twostage
-from twostage.models.batch_normalization import BatchNormalization
+from twostage.models.compilation import jit_compile
 from twostage.models.divergences import MaximumMeanDiscrepancy, squared_length
 from twostage.models.gradient_penalty import GradientPenalty
-from twostage.models.jit import jit_compile
+from twostage.models.layers.batch_normalization import BatchNormalization
 
 
 def autoencoder(norm=False, **options):
@@ -176,14 +176,16 @@ def test_an_autoencoder_goes_through_the_commands(tmp_path, monkeypatch):
     """Both stages and every density on an autoencoder of the commands; no bound is
     claimed for it.
     """
-    from twostage import cli, protocol, whole
+    from twostage.cli import main
+    from twostage.evaluation import protocol
+    from twostage.system import files
 
     monkeypatch.setitem(protocol.SPLITS, "fid10k_test", ("test", 100))
     run, small = (
         str(tmp_path / "run"),
         ["--limit", "200", "--epochs", "1", "--latent-dim", "4"],
     )
-    cli.stage1(
+    main.stage1(
         [
             "--run",
             run,
@@ -202,8 +204,8 @@ def test_an_autoencoder_goes_through_the_commands(tmp_path, monkeypatch):
             *small,
         ]
     )
-    cli.stage2(["--run", run, "--epochs", "1", "--width", "16"])
-    cli.evaluate(
+    main.stage2(["--run", run, "--epochs", "1", "--width", "16"])
+    main.evaluate(
         [
             "--run",
             run,
@@ -217,7 +219,7 @@ def test_an_autoencoder_goes_through_the_commands(tmp_path, monkeypatch):
             "2",
         ]
     )
-    found = whole.read_json(
+    found = files.read_json(
         tmp_path / "run" / "evaluation" / "random_network-fid10k_test.json"
     )
     normalizer = keras.saving.load_model(
@@ -229,7 +231,7 @@ def test_an_autoencoder_goes_through_the_commands(tmp_path, monkeypatch):
         != 1
     )  # no prior says how far the latents reach
     with pytest.raises(SystemExit) as ended:
-        cli.evaluate(["--run", run, "--extractor", "random", "--recalibrate"])
+        main.evaluate(["--run", run, "--extractor", "random", "--recalibrate"])
     assert ended.value.code == 2
     assert list(found["likelihood"]) == ["mse"] and len(found["distances"]) == 7
     assert (
@@ -243,13 +245,16 @@ def test_an_autoencoder_goes_through_the_commands(tmp_path, monkeypatch):
         ).read_text()
     )
     if keras.backend.backend() == "tensorflow":
-        from twostage import export
+        from twostage.export import saved_model
 
         z = np.full((1, 4), 1e3, "float32")
         assert (
-            ops.convert_to_numpy(export.stage1_of(tmp_path / "run").decode(z)).max() > 1
+            ops.convert_to_numpy(
+                saved_model.stage1_of(tmp_path / "run").decode(z)
+            ).max()
+            > 1
         )  # a linear output
-        images = export.load(tmp_path / "run" / "saved_model").decode(z)
+        images = saved_model.load(tmp_path / "run" / "saved_model").decode(z)
         assert images.min() >= 0 and images.max() == 1
 
 
@@ -257,10 +262,11 @@ def test_an_autoencoder_goes_through_the_commands(tmp_path, monkeypatch):
     "network", ["resnet", "infogan", "beta_sigma", "rae", "wae", "convolutional"]
 )
 def test_networks_are_chosen_by_name(network):
-    from twostage import assemble, config
+    from twostage import presets
+    from twostage.models import build
 
     side = {"beta_sigma": 28, "rae": 32, "wae": 64}.get(network, 8)
-    settings = config.resolve(
+    settings = presets.resolve(
         1,
         "digits",
         network=network,
@@ -268,7 +274,7 @@ def test_networks_are_chosen_by_name(network):
         spectral_norm=network == "rae",
         posterior="constant",
     )
-    vae = assemble.stage1(settings, (side, side, 1))
+    vae = build.build_stage1(settings, (side, side, 1))
     assert vae.decoder.output_shape == (None, side, side, 2) and vae.deviation == 0.7
     assert vae.encoder.output_shape == (
         None,
@@ -291,17 +297,17 @@ def test_networks_are_chosen_by_name(network):
 
 
 def test_settings_that_exclude_each_other_are_refused():
-    from twostage import config
+    from twostage import presets
 
     with pytest.raises(
         twostage.InputError,
         match="--posterior none with the KL divergence, which is infinite there",
     ):
-        config.resolve(1, "digits", posterior="none")
+        presets.resolve(1, "digits", posterior="none")
     assert (
-        config.resolve(1, "digits", posterior="none", kl_weight=0.0).divergence == "kl"
+        presets.resolve(1, "digits", posterior="none", kl_weight=0.0).divergence == "kl"
     )
     with pytest.raises(
         twostage.InputError, match="--spectral-norm with --network resnet, expected rae"
     ):
-        config.resolve(1, "digits", spectral_norm=True)
+        presets.resolve(1, "digits", spectral_norm=True)

@@ -15,8 +15,10 @@ from PIL import Image
 from test_folders import write_images
 from test_originals import COUNT, write_cifar, write_idx
 
-from twostage import InputError, data
-from twostage.data import celeba, decode, folders, originals
+from twostage import InputError
+from twostage.data import archives as originals
+from twostage.data import celeba, decode, loading
+from twostage.data import image_files as folders
 
 
 def coded(kind, size=(40, 30), **options):
@@ -109,11 +111,11 @@ def test_a_bad_file_is_listed_with_its_reason(tmp_path, case):
             rf" \(.*({reason})"
         ),
     ) as told:
-        data.load(tmp_path)
+        loading.load(tmp_path)
     assert "\n" not in str(told.value) and str(told.value).endswith(
         "mend or remove them, or leave them out with --skip-broken"
     )
-    assert len(data.load(tmp_path, skip_broken=True)[0]) == 4
+    assert len(loading.load(tmp_path, skip_broken=True)[0]) == 4
 
 
 def test_a_huge_file_is_not_read(tmp_path, monkeypatch):
@@ -125,7 +127,7 @@ def test_a_huge_file_is_not_read(tmp_path, monkeypatch):
     with pytest.raises(
         InputError, match=r"1 of 4 pictures .*train/a.bmp \(more than 3,000 bytes\)"
     ):
-        data.load(tmp_path)
+        loading.load(tmp_path)
 
 
 def zipped(path, harm=None):
@@ -563,7 +565,7 @@ def test_a_set_that_cannot_be_used_is_told_in_one_line(tmp_path, monkeypatch, ca
         monkeypatch.setattr(celeba, "COUNTS", {"train": 7, "validation": 2, "test": 3})
     make(tmp_path)
     with pytest.raises(InputError, match=message) as told:
-        data.load(
+        loading.load(
             source if source in ("cifra10", "digits", "mnist") else tmp_path / source,
             **options,
         )

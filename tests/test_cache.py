@@ -15,11 +15,11 @@ import pytest
 from PIL import Image
 from test_folders import write_images
 
-from twostage import InputError, data
-from twostage.data import cache, celeba, part
-from twostage.data.folders import Folder, Zip
-from twostage.data.preparation import Preparation
-from twostage.data.source import split_of
+from twostage import InputError
+from twostage.data import cache, cache_writer, celeba, loading
+from twostage.data.image_files import Folder, Zip
+from twostage.data.preprocessing import Preparation
+from twostage.data.splits import split_of
 
 
 def faces(folder, count=40):
@@ -122,9 +122,9 @@ def test_a_disk_that_is_too_small_is_told_before_it_is_full(tmp_path, monkeypatc
 
 def test_all_cores_give_the_same_bytes(tmp_path, monkeypatch):
     folder = faces(tmp_path / "faces", 100)
-    monkeypatch.setattr(part, "CHUNK", 8)
-    monkeypatch.setattr(part, "FEW", 20)
-    monkeypatch.setattr(part, "cpu_count", lambda: 2)
+    monkeypatch.setattr(cache_writer, "CHUNK", 8)
+    monkeypatch.setattr(cache_writer, "FEW", 20)
+    monkeypatch.setattr(cache_writer, "cpu_count", lambda: 2)
     source, images, _ = prepare(folder, tmp_path / "cache")
     np.testing.assert_array_equal(images, plain_loop(folder, source.names))
 
@@ -205,13 +205,13 @@ def test_a_killed_preparation_goes_on_and_gives_the_same_bytes(tmp_path):
     )  # two pieces of eight are done each time, and half of a third
     place = next((tmp_path / "cache").iterdir())
     assert not (place / "images.npy").exists()
-    kept = part._prepare
+    kept = cache_writer._prepare
     starts = []
-    part._prepare = lambda *task: starts.append(task[-1]) or kept(*task)
+    cache_writer._prepare = lambda *task: starts.append(task[-1]) or kept(*task)
     try:
         np.testing.assert_array_equal(prepare(folder, tmp_path / "cache")[1], expected)
     finally:
-        part._prepare = kept
+        cache_writer._prepare = kept
     assert min(starts) >= done[2]  # what was done was not done again
     assert sorted(path.name for path in place.iterdir()) == [
         ".lock",
@@ -233,7 +233,7 @@ def test_one_that_died_between_the_manifest_and_the_images_name(
     names = split_of(Folder(folder), "train").names
     if broken:
         (folder / names[3]).write_bytes(b"broken")
-    rename = cache.whole.rename
+    rename = cache.files.rename
 
     def die(aside, path):
         if path.name == "images.npy":
@@ -241,7 +241,7 @@ def test_one_that_died_between_the_manifest_and_the_images_name(
         rename(aside, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cache.whole, "rename", die)
+        patch.setattr(cache.files, "rename", die)
         with pytest.raises(SystemExit):
             prepare(folder, home)
     monkeypatch.setattr(cache, "_make", None)  # nothing is left to make
@@ -267,18 +267,18 @@ def test_a_zip_is_as_good_as_a_folder(tmp_path):
     files = Zip(tmp_path / "faces.zip")
     assert list(files.files) == list(Folder(folder).files) and files.others == "1 .txt"
     for split in ("train", "test"):
-        zipped, _ = data.load(
+        zipped, _ = loading.load(
             tmp_path / "faces.zip", split, crop=128, side=64, partial=True
         )
         np.testing.assert_array_equal(
-            zipped, data.load(folder, split, crop=128, side=64, partial=True)[0]
+            zipped, loading.load(folder, split, crop=128, side=64, partial=True)[0]
         )
 
 
 def test_limit_prepares_no_more_than_it_must(tmp_path):
     folder = faces(tmp_path / "faces")
-    every, _ = data.load(folder, crop=128, side=64, partial=True)
-    some, _ = data.load(
+    every, _ = loading.load(folder, crop=128, side=64, partial=True)
+    some, _ = loading.load(
         folder, crop=128, side=64, partial=True, limit=7, cache=tmp_path / "few"
     )
     assert len(some) == 7 and all(
@@ -300,14 +300,14 @@ def test_unequal_sizes_and_crops(tmp_path):
             r" --side 64"
         ),
     ):
-        data.load(tmp_path / "mixed")
-    images, _ = data.load(tmp_path / "mixed", crop="center", side=8)
+        loading.load(tmp_path / "mixed")
+    images, _ = loading.load(tmp_path / "mixed", crop="center", side=8)
     with Image.open(
         tmp_path / "mixed" / split_of(Folder(tmp_path / "mixed"), "train").names[0]
     ) as first:
         expected = first.crop((1, 0, 11, 10)).resize((8, 8), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(images[0], np.asarray(expected))
-    whole, _ = data.load(tmp_path / "mixed", side=8)
+    whole, _ = loading.load(tmp_path / "mixed", side=8)
     with Image.open(
         tmp_path / "mixed" / split_of(Folder(tmp_path / "mixed"), "train").names[0]
     ) as first:

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from small_run import SMALL, python
 
-from twostage import cli, runs
+from twostage.cli import main
+from twostage.runs import run
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 
@@ -77,7 +78,7 @@ def test_gamma_of_another_run(small_run, tmp_path, capsys):
     run no more.
     """
     gammas = recorded(small_run[0])
-    _, config = runs.open_stage(
+    _, config = run.open_stage(
         1, {"gamma": "fixed", "gamma_from": str(small_run[0])}, run=tmp_path / "fixed"
     )
     assert config.gamma_start == gammas[-1] < 1
@@ -85,13 +86,13 @@ def test_gamma_of_another_run(small_run, tmp_path, capsys):
     (tmp_path / "floor" / "stage1" / "history.csv").write_text(
         f"epoch,gamma\n1,{float(np.float32(0.03))}\n"
     )  # in float32 a floor lies a little below itself
-    _, config = runs.open_stage(
+    _, config = run.open_stage(
         1,
         {"gamma": "fixed", "gamma_from": str(tmp_path / "floor"), "gamma_floor": 0.03},
         run=tmp_path / "fixed",
     )
     assert config.gamma_start == 0.03
-    cli.stage1(
+    main.stage1(
         [
             "--run",
             str(tmp_path / "scheduled"),
@@ -103,7 +104,7 @@ def test_gamma_of_another_run(small_run, tmp_path, capsys):
         ]
     )
     assert recorded(tmp_path / "scheduled") == pytest.approx(gammas, rel=1e-5)
-    stage, config = runs.open_stage(1, {}, run=tmp_path / "scheduled", resume=True)
+    stage, config = run.open_stage(1, {}, run=tmp_path / "scheduled", resume=True)
     assert stage.gamma_curve(dataclasses.replace(config, gamma_from="gone")) == gammas
     for wrong, told in (
         (["--gamma", "scheduled"], "expected --gamma-from RUN"),
@@ -125,7 +126,7 @@ def test_gamma_of_another_run(small_run, tmp_path, capsys):
         ),
     ):
         with pytest.raises(SystemExit):
-            cli.stage1(["--run", str(tmp_path / "wrong"), *wrong])
+            main.stage1(["--run", str(tmp_path / "wrong"), *wrong])
         assert told in capsys.readouterr().err
     assert not (tmp_path / "wrong").exists()
 
@@ -187,12 +188,12 @@ def test_jax_trains_where_tensorflow_is_not_installed(tmp_path):
 
 
 def test_dry_run_writes_nothing(tmp_path, capsys):
-    cli.stage1(["--run", str(tmp_path / "run"), "--dry-run"])
+    main.stage1(["--run", str(tmp_path / "run"), "--dry-run"])
     assert (
         "trainable parameters" in capsys.readouterr().out
         and not (tmp_path / "run").exists()
     )
-    cli.stage1(
+    main.stage1(
         [
             "--run",
             str(tmp_path / "run"),

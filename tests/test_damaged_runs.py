@@ -7,8 +7,9 @@ import shutil
 import keras
 import pytest
 
-from twostage import cli, export
+from twostage.cli import main
 from twostage.errors import InputError
+from twostage.export import saved_model
 
 SMALL = [
     "--base-dim",
@@ -31,8 +32,8 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
-    cli.stage1(["--run", str(folder), *SMALL])
-    cli.stage2(["--run", str(folder), "--width", "16", "--epochs", "1"])
+    main.stage1(["--run", str(folder), *SMALL])
+    main.stage2(["--run", str(folder), "--width", "16", "--epochs", "1"])
     return folder
 
 
@@ -59,7 +60,7 @@ def test_each_damaged_file_is_told_and_written_again(finished, tmp_path, capsys)
     before = weights(1), weights(2)
     for number, name in ((1, "model"), (2, "normalizer")):
         path = cut(run / f"stage{number}" / f"{name}.keras")
-        for command in (cli.evaluate, cli.export):
+        for command in (main.evaluate, main.export):
             told(command, "--run", run)
             again = (
                 f"remove it, then `python train_stage{number}.py --run {run} --resume`"
@@ -74,14 +75,14 @@ def test_each_damaged_file_is_told_and_written_again(finished, tmp_path, capsys)
                 and error.count("\n") == 1
             )
         path.unlink()
-        (cli.stage1, cli.stage2)[number - 1](
+        (main.stage1, main.stage2)[number - 1](
             ["--run", str(run), "--resume"]
         )  # of stage 1 although there is a stage 2: nothing is trained further
         capsys.readouterr()
     for old, new in zip(before, (weights(1), weights(2)), strict=True):
         assert all((a == b).all() for a, b in zip(old, new, strict=True))
     (run / "stage1" / "model.keras").unlink()
-    told(cli.stage1, "--run", run, "--resume", "--epochs", 2)
+    told(main.stage1, "--run", run, "--resume", "--epochs", 2)
     assert "stage2 was trained on this stage 1 as it is" in capsys.readouterr().err
 
 
@@ -97,10 +98,10 @@ def test_a_damaged_config_and_recalibrated_model_are_told(finished, tmp_path, ca
             r" `python -m twostage\.export --run .*run --recalibrate`"
         ),
     ):
-        export.stage1_of(run)
+        saved_model.stage1_of(run)
     for name in ("environment", "config"):
         path = cut(run / "stage1" / f"{name}.json")
-        told(cli.evaluate, "--run", run, "--extractor", "random")
+        told(main.evaluate, "--run", run, "--extractor", "random")
         assert f"received {path}, which is damaged" in capsys.readouterr().err
 
 
@@ -114,7 +115,7 @@ def test_a_damaged_savedmodel_is_told_and_written_again(finished, tmp_path, caps
     ):
         content = (run / "saved_model" / name).read_bytes()
         cut(run / "saved_model" / name)
-        told(cli.sample, "--run", run, "--out", out)
+        told(main.sample, "--run", run, "--out", out)
         assert (
             f"received {run / 'saved_model'}, which is damaged"
             in (error := capsys.readouterr().err)
@@ -126,8 +127,8 @@ def test_a_damaged_savedmodel_is_told_and_written_again(finished, tmp_path, caps
         )
         if name != "saved_model.pb":
             (run / "saved_model" / name).write_bytes(content)
-    cli.export(["--run", str(run)])
-    cli.sample(["--run", str(run), "--n", "4", "--out", str(out)])
+    main.export(["--run", str(run)])
+    main.sample(["--run", str(run), "--n", "4", "--out", str(out)])
     assert out.exists()
 
 
@@ -137,7 +138,7 @@ def test_a_run_that_may_not_be_written_to_is_told_before_it_is_measured(
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     (run / "evaluation").write_text("no folder")
-    told(cli.evaluate, "--run", run, "--extractor", "random")
+    told(main.evaluate, "--run", run, "--extractor", "random")
     out = capsys.readouterr()
     assert (
         f"{run / 'evaluation'} was not written: File exists" in out.err
@@ -148,13 +149,13 @@ def test_a_run_that_may_not_be_written_to_is_told_before_it_is_measured(
 def test_too_little_memory_is_told(tmp_path, capsys):
     """More than any machine has, for the images and for the weights."""
     folder = tmp_path / "run"
-    told(cli.stage1, "--run", folder, "--pad", 1_000_000)
+    told(main.stage1, "--run", folder, "--pad", 1_000_000)
     assert (
         "there is not enough memory (Unable to allocate 1.4"
         in (error := capsys.readouterr().err)
         and error.count("\n") == 1
     )
-    told(cli.stage1, "--run", folder, "--fc-dim", 100_000_000_000)
+    told(main.stage1, "--run", folder, "--fc-dim", 100_000_000_000)
     assert (
         "there is not enough memory (OOM when allocating"
         in (error := capsys.readouterr().err)

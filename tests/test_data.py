@@ -10,14 +10,16 @@ from sklearn.datasets import load_digits
 from small_models import linear_vae
 from test_folders import write_images
 
-from twostage import InputError, cli, data
-from twostage.data import named, summary
+from twostage import InputError
+from twostage.cli import main
+from twostage.data import loading, summary
+from twostage.data import registry as named
 from twostage.data.batches import Batches, flip
 
 
 def test_digits_are_scikit_learns_stretched_to_8_bits():
-    train, labels = data.load("digits")
-    test, _ = data.load("digits", "test")
+    train, labels = loading.load("digits")
+    test, _ = loading.load("digits", "test")
     assert (
         train.shape == (1618, 8, 8, 1)
         and test.shape == (179, 8, 8, 1)
@@ -46,7 +48,7 @@ def test_names_go_through_tensorflow_datasets(name, shape, monkeypatch):
     tfds = pytest.importorskip("tensorflow_datasets")
     monkeypatch.setattr(named, "_reach", lambda page: None)
     with tfds.testing.mock_data(num_examples=7):
-        images, labels = data.load(name, "test")
+        images, labels = loading.load(name, "test")
     assert (
         images.shape == (7, *shape)
         and images.dtype == np.uint8
@@ -64,15 +66,15 @@ def test_numpy_files(tmp_path):
         y_test=np.arange(5),
     )
     np.save(tmp_path / "one.npy", images)
-    train, labels = data.load(tmp_path / "keras.npz")
+    train, labels = loading.load(tmp_path / "keras.npz")
     np.testing.assert_array_equal(train[..., 0], images)
     assert (
         labels.tolist() == list(range(50))
-        and len(data.load(tmp_path / "keras.npz", "test")[0]) == 5
+        and len(loading.load(tmp_path / "keras.npz", "test")[0]) == 5
     )
     one, two = (
-        data.load(tmp_path / "one.npy")[0],
-        data.load(tmp_path / "one.npy", "test")[0],
+        loading.load(tmp_path / "one.npy")[0],
+        loading.load(tmp_path / "one.npy", "test")[0],
     )
     assert (len(one), len(two)) == (45, 5) and one.sum(dtype=int) + two.sum(
         dtype=int
@@ -80,7 +82,7 @@ def test_numpy_files(tmp_path):
     np.savez(
         tmp_path / "half.npz", x_train=images, y_train=np.arange(50)
     )  # no test images: a tenth of these, and not trained on
-    halves = [data.load(tmp_path / "half.npz", split) for split in ("train", "test")]
+    halves = [loading.load(tmp_path / "half.npz", split) for split in ("train", "test")]
     assert [len(x) for x, _ in halves] == [45, 5] and sorted(
         np.concatenate([y for _, y in halves])
     ) == list(range(50))
@@ -96,24 +98,24 @@ def test_numpy_files_by_another_name_and_labels_of_any_kind(tmp_path):
         y_train=np.array(list("bcabca")),
         y_test=np.array(list("cab")),
     )
-    assert data.load(tmp_path / "a.npz")[1].tolist() == [
+    assert loading.load(tmp_path / "a.npz")[1].tolist() == [
         1,
         2,
         0,
         1,
         2,
         0,
-    ] and data.load(tmp_path / "a.npz", "test")[1].tolist() == [2, 0, 1]
+    ] and loading.load(tmp_path / "a.npz", "test")[1].tolist() == [2, 0, 1]
     (tmp_path / "a.npz").rename(tmp_path / "b.npy")
-    assert len(data.load(tmp_path / "b.npy", "test")[0]) == 3
+    assert len(loading.load(tmp_path / "b.npy", "test")[0]) == 3
     np.save(tmp_path / "c.npy", x)
     (tmp_path / "c.npy").rename(tmp_path / "c.npz")
-    assert data.load(tmp_path / "c.npz")[0].shape == (6, 8, 8, 1)
+    assert loading.load(tmp_path / "c.npz")[0].shape == (6, 8, 8, 1)
 
 
 def test_padding_centres_the_image(tmp_path):
     np.save(tmp_path / "x.npy", np.full((20, 28, 28), 9, "uint8"))
-    padded = data.load(tmp_path / "x.npy", pad=32)[0]
+    padded = loading.load(tmp_path / "x.npy", pad=32)[0]
     assert (
         padded.shape[1:] == (32, 32, 1)
         and (padded[:, 2:30, 2:30] == 9).all()
@@ -122,7 +124,7 @@ def test_padding_centres_the_image(tmp_path):
     with pytest.raises(
         InputError, match="--pad 16 for images of 28x28, expected at least 28"
     ):
-        data.load(tmp_path / "x.npy", pad=16)
+        loading.load(tmp_path / "x.npy", pad=16)
 
 
 def test_what_cannot_be_used_is_told_in_one_line(tmp_path):
@@ -150,14 +152,14 @@ def test_what_cannot_be_used_is_told_in_one_line(tmp_path):
         "cifra10": "received data 'cifra10', expected digits, mnist",
     }.items():
         with pytest.raises(InputError, match=words) as caught:
-            data.load(source if source == "cifra10" else tmp_path / source)
+            loading.load(source if source == "cifra10" else tmp_path / source)
         assert "\n" not in str(caught.value)
     with pytest.raises(
         InputError, match="these apply to pictures: use --crop none --side 0"
     ):
-        data.load("digits", side=32)
+        loading.load("digits", side=32)
     with pytest.raises(InputError, match="split 'valid'"):
-        data.load("digits", "valid")
+        loading.load("digits", "valid")
 
 
 def test_batches_are_a_function_of_seed_epoch_and_index():
@@ -258,7 +260,7 @@ def test_a_look_before_training_tells_the_truth(tmp_path, capsys):
         x_test=images[:7],
         y_test=labels[:7],
     )
-    cli.data([str(tmp_path / "x.npz"), "--montage", str(tmp_path / "new" / "m.png")])
+    main.data([str(tmp_path / "x.npz"), "--montage", str(tmp_path / "new" / "m.png")])
     out = capsys.readouterr().out.splitlines()
     assert (
         out[0] == "train: 120 images of 8x6x3, 3 classes of 20 to 60 images"
@@ -278,12 +280,12 @@ def test_a_look_before_training_tells_the_truth(tmp_path, capsys):
 def test_limit_is_a_fixed_choice_and_jpeg_is_pillows(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 3), "uint8")
     np.savez(tmp_path / "x.npz", x_train=images, x_test=images, y_train=np.arange(50))
-    some, labels = data.load(tmp_path / "x.npz", limit=10)
+    some, labels = loading.load(tmp_path / "x.npz", limit=10)
     np.testing.assert_array_equal(some, images[labels])
     assert len(set(labels.tolist())) == 10 and labels.tolist() != list(range(10))
-    np.testing.assert_array_equal(labels, data.load(tmp_path / "x.npz", limit=10)[1])
-    assert len(data.load(tmp_path / "x.npz", limit=99)[0]) == 50
-    again = data.load(tmp_path / "x.npz", limit=10, jpeg_roundtrip=True)[0]
+    np.testing.assert_array_equal(labels, loading.load(tmp_path / "x.npz", limit=10)[1])
+    assert len(loading.load(tmp_path / "x.npz", limit=99)[0]) == 50
+    again = loading.load(tmp_path / "x.npz", limit=10, jpeg_roundtrip=True)[0]
     Image.fromarray(some[3]).save(tmp_path / "one.jpg", quality=75)
     with Image.open(tmp_path / "one.jpg") as expected:
         np.testing.assert_array_equal(again[3], np.asarray(expected))

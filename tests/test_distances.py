@@ -8,10 +8,10 @@ from scipy import linalg
 
 from twostage import InputError
 from twostage.metrics.frechet import extrapolated, frechet_distance, frechet_of
-from twostage.metrics.half_samples import interval
 from twostage.metrics.kernel import kernel_distance
 from twostage.metrics.moments import Moments
-from twostage.metrics.neighbours import neighbour_measures
+from twostage.metrics.precision_recall import neighbour_measures
+from twostage.metrics.standard_error import interval
 
 
 def features(count, width, seed=0, decay=3.0, shift=0.0):
@@ -264,7 +264,7 @@ def test_of_pairs_errors_and_extrapolation_are_by_pairs():
 
 
 def test_neighbours_are_those_of_plain_loops(monkeypatch):
-    from twostage.metrics import neighbours
+    from twostage.metrics import precision_recall as neighbours
 
     x, y = features(60, 4, 0), features(50, 4, 1, shift=0.3)
 

@@ -12,10 +12,11 @@ import keras
 import numpy as np
 import pytest
 
-from twostage import cli, distribution
+from twostage.cli import main
 from twostage.data.batches import Batches, flip
 from twostage.errors import InputError
-from twostage.latents import redraw
+from twostage.models.posterior import draw_latents
+from twostage.training import distribution
 
 ROOT = Path(__file__).parents[1]
 FLAGS = [
@@ -98,20 +99,20 @@ def test_two_processes_train_as_one(tmp_path, monkeypatch):
     one run folder, a copy that is gone, one voice.
     """
     (tmp_path / "scratch").mkdir()
-    monkeypatch.setattr("twostage.recipes.finish", lambda stage, following: None)
+    monkeypatch.setattr("twostage.training.train.finish", lambda stage, following: None)
     images, u = (
         np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), "uint8"),
         np.random.default_rng(0).standard_normal((20, 4), dtype="float32"),
     )
     both, one = tmp_path / "both", tmp_path / "one"
     by_two(1, both, FLAGS, tmp_path / "scratch")
-    cli.stage1(["--run", str(one), *FLAGS])
+    main.stage1(["--run", str(one), *FLAGS])
     agree(both, one, 1, images, 2e-3)
     shutil.rmtree(both)
     shutil.copytree(one, both)
     second = ["--width", "16", "--epochs", "2", "--watch-every", "1"]
     by_two(2, both, second, tmp_path / "scratch")
-    cli.stage2(["--run", str(one), *second])
+    main.stage2(["--run", str(one), *second])
     agree(both, one, 2, u, 2e-3)
 
 
@@ -146,8 +147,8 @@ def test_two_devices_train_nearly_as_one(tmp_path, monkeypatch):
         ["--run", str(tmp_path / "both"), "--distribute", *FLAGS],
         {},
     )
-    monkeypatch.setattr("twostage.recipes.finish", lambda stage, following: None)
-    cli.stage1(["--run", str(tmp_path / "one"), *FLAGS])
+    monkeypatch.setattr("twostage.training.train.finish", lambda stage, following: None)
+    main.stage1(["--run", str(tmp_path / "one"), *FLAGS])
     out, error = process.communicate(timeout=300)
     assert process.returncode == 0 and "on 2 devices, 50 examples each" in out, error
     for ours, theirs in zip(
@@ -162,7 +163,7 @@ def test_processes_share_a_batch(monkeypatch):
     """
     images = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 1), "uint8")
     moments = np.random.default_rng(1).standard_normal((40, 2, 5), dtype="float32")
-    for data, transform in ((images, None), (images, flip), (moments, redraw)):
+    for data, transform in ((images, None), (images, flip), (moments, draw_latents)):
         whole = Batches(data, 12, 3, transform)
         parts = []
         for number in range(3):

@@ -10,11 +10,13 @@ import keras
 import numpy as np
 import pytest
 
-from twostage import InputError, config, evaluation, measures, results
-from twostage.densities.mixture import Mixture
-from twostage.metrics.extractor import Extractor
-from twostage.metrics.inception import inception_2015, keras_inception
-from twostage.protocol import Protocol, contrast_of, stretched, toned
+from twostage import InputError, presets
+from twostage.evaluation import comparison, image_metrics
+from twostage.evaluation.protocol import Protocol, contrast_of, stretched, toned
+from twostage.features import choose
+from twostage.features.extractor import Extractor
+from twostage.features.inception import inception_2015, keras_inception
+from twostage.sampling.gaussian_mixture import Mixture
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 
@@ -77,7 +79,7 @@ def test_quirks_do_what_the_papers_code_did():
 def test_tone_takes_brightness_and_contrast_out_of_a_set():
     generator = np.random.default_rng(0)
     reference = generator.integers(60, 200, (400, 4, 4, 3)).astype("uint8")
-    pixels = measures.pixel_moments(reference)
+    pixels = image_metrics.pixel_moments(reference)
     paler = 0.2 + [0.3, 0.4, 0.5] * (reference / 255.0).astype("float32")
     even = Protocol(quirks=("tone",)).prepared(paler, None, pixels)
     np.testing.assert_allclose(
@@ -86,7 +88,7 @@ def test_tone_takes_brightness_and_contrast_out_of_a_set():
     assert (
         toned(np.full((5, 2, 2, 3), 0.5, "float32"), pixels).std() < 0.1
     )  # flat images stay so
-    found = measures.tone(measures.pixel_moments(even), pixels)
+    found = image_metrics.tone(image_metrics.pixel_moments(even), pixels)
     assert abs(found["brightness"]) < 1e-3 and found["contrast"] == pytest.approx(
         1, abs=3e-3
     )
@@ -157,18 +159,18 @@ def test_inceptions_that_are_not_there_are_told(tmp_path):
     with pytest.raises(
         InputError, match="received --extractor keras without --weights"
     ):
-        evaluation.chosen_extractor(None, "keras")
+        choose.chosen_extractor(None, "keras")
     with pytest.raises(
         InputError,
         match=r"received --weights graph.pb for --extractor random, which reads none",
     ):
-        evaluation.chosen_extractor(None, "random", "graph.pb")
+        choose.chosen_extractor(None, "random", "graph.pb")
 
 
 def test_a_small_set_is_measured_by_the_random_network(monkeypatch):
     small = np.zeros((60, 8, 8, 1), "uint8"), np.arange(60) % 2
-    monkeypatch.setattr(evaluation, "_split", lambda config, split: small)
-    assert evaluation.chosen_extractor(config.resolve(1, "digits")).name.startswith(
+    monkeypatch.setattr(choose, "_split", lambda config, split: small)
+    assert choose.chosen_extractor(presets.resolve(1, "digits")).name.startswith(
         "random"
     )
     with pytest.raises(
@@ -178,7 +180,7 @@ def test_a_small_set_is_measured_by_the_random_network(monkeypatch):
             " --extractor random"
         ),
     ):
-        evaluation.chosen_extractor(config.resolve(1, "digits"), "classifier")
+        choose.chosen_extractor(presets.resolve(1, "digits"), "classifier")
     with pytest.raises(
         InputError, match="a mixture of 10 Gaussians for the latents of 9 images"
     ):
@@ -235,10 +237,10 @@ def test_results_of_other_extractors_and_data_may_not_be_compared(tmp_path):
             inner = inner[name]
         inner[place[-1]] = value
         (tmp_path / "b.json").write_text(json.dumps(altered))
-        text = results.compare(tmp_path / "a.json", tmp_path / "b.json")
+        text = comparison.compare(tmp_path / "a.json", tmp_path / "b.json")
         assert (
             text.startswith("These may not be compared:\n- ")
-            and results.MUST_AGREE[place] in text
+            and comparison.MUST_AGREE[place] in text
             and " ".join(place) in text
         )
     (tmp_path / "b.json").write_text(
@@ -249,7 +251,7 @@ def test_results_of_other_extractors_and_data_may_not_be_compared(tmp_path):
             }
         )
     )
-    assert "| REC | 50.000 +- 0.300 | 51.000 +- 0.400 | +2.0 |" in results.compare(
+    assert "| REC | 50.000 +- 0.300 | 51.000 +- 0.400 | +2.0 |" in comparison.compare(
         tmp_path / "a.json", tmp_path / "b.json"
     )
     for other in ("{}", "[1]"):
@@ -258,14 +260,14 @@ def test_results_of_other_extractors_and_data_may_not_be_compared(tmp_path):
             InputError,
             match=r"is no result of twostage.evaluate: give RUN/evaluation/NAME.json",
         ):
-            results.compare(tmp_path / "a.json", tmp_path / "c.json")
+            comparison.compare(tmp_path / "a.json", tmp_path / "c.json")
 
 
 def test_a_classifier_learns_is_kept_and_reads_its_features(tmp_path, capsys):
-    from twostage import data
-    from twostage.metrics.classifier import classifier
+    from twostage.data import loading
+    from twostage.features.classifier import classifier
 
-    train, test = data.load("digits"), data.load("digits", "test")
+    train, test = loading.load("digits"), loading.load("digits", "test")
     first = classifier("digits", train, test, epochs=6, width=4, folder=tmp_path)
     assert first.notes["accuracy"] > 0.8 and "epoch 6/6" in capsys.readouterr().out
     again = classifier("digits", train, test, epochs=6, width=4, folder=tmp_path)
@@ -287,7 +289,7 @@ def test_a_classifier_learns_is_kept_and_reads_its_features(tmp_path, capsys):
 
 
 def test_two_evaluations_at_once_train_one_classifier(tmp_path, monkeypatch, capsys):
-    from twostage.metrics import classifier
+    from twostage.features import classifier
 
     images, trained = (
         np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), "uint8"),

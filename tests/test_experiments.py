@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from twostage import assemble, charts, cli, config, results
+from twostage import presets
+from twostage.cli import main
 from twostage.errors import Diverged
 from twostage.experiments import (
     balancing,
@@ -19,11 +20,13 @@ from twostage.experiments import (
     beta_sigma,
     dai_wipf,
     hypersphere,
-    planar,
+    planar_task,
     rae,
-    rows,
 )
-from twostage.experiments.rows import Row, Setting
+from twostage.experiments import table as table_module
+from twostage.experiments.table import Row, Setting, run, spread
+from twostage.models import build
+from twostage.reporting import markdown, svg_charts
 
 
 def test_rows_are_run_once_and_set_beside_the_paper(tmp_path, capsys):
@@ -40,8 +43,8 @@ def test_rows_are_run_once_and_set_beside_the_paper(tmp_path, capsys):
         Setting(tmp_path, 1),
     )
     with pytest.raises(KeyboardInterrupt):
-        rows.run(table, measure, setting, (0, 1))
-    found = rows.run(table, measure, setting, (0, 1))
+        run(table, measure, setting, (0, 1))
+    found = run(table, measure, setting, (0, 1))
     assert asked == [
         ("a", 0, []),
         ("b", 0, ["a"]),
@@ -49,7 +52,7 @@ def test_rows_are_run_once_and_set_beside_the_paper(tmp_path, capsys):
         ("b", 1, ["a"]),
         ("b", 1, ["a"]),
     ]  # what was done is not done again
-    text = results.markdown(*rows.table(table, found)).splitlines()
+    text = markdown.markdown_table(*table_module.table(table, found)).splitlines()
     assert text[0] == "| row | FID, paper | elbo, paper | elbo, ours | seeds |"
     assert (
         text[2] == "| a | 9 | 1.2 +- .1 | 1.5 +- 0.71 | 2 |"
@@ -65,10 +68,10 @@ def test_rows_are_run_once_and_set_beside_the_paper(tmp_path, capsys):
         == 3
     )
     assert (
-        rows.spread([]) == "-"
-        and rows.spread([2.0]) == "2"
-        and rows.spread([math.nan, 1.0]) == "nan +- nan"
-        and rows.spread([math.inf, 1.0]) == "inf +- nan"
+        spread([]) == "-"
+        and spread([2.0]) == "2"
+        and spread([math.nan, 1.0]) == "nan +- nan"
+        and spread([math.inf, 1.0]) == "inf +- nan"
     )
 
 
@@ -79,17 +82,17 @@ def test_a_row_that_diverges_does_not_hold_the_others(tmp_path, capsys):
         return {"elbo": 1.0 + seed}
 
     table, setting = [Row("b", {}, {"elbo": "7"}), Row("a", {})], Setting(tmp_path, 1)
-    found = rows.run(table, measure, setting, (0, 1))
+    found = run(table, measure, setting, (0, 1))
     assert "b, seed 0: the loss of epoch 2 is nan" in capsys.readouterr().out
-    assert rows.run(table, None, setting, (0, 1)) == found  # it would diverge again
-    assert [line[1:] for line in rows.table(table, found)[1]] == [
+    assert run(table, None, setting, (0, 1)) == found  # it would diverge again
+    assert [line[1:] for line in table_module.table(table, found)[1]] == [
         ["7", "2", "2"],
         ["-", "1.5 +- 0.71", "2"],
     ]
 
 
 def test_points_lie_near_the_curve_with_their_thirds_noise():
-    found = planar.points(300_000, np.random.default_rng(0)).astype("float64")
+    found = planar_task.points(300_000, np.random.default_rng(0)).astype("float64")
     t = np.linspace(-2.6, 2.6, 52_001)
     for low, high, noise in ((-2.3, -1.0, 0.05), (-0.6, 0.6, 0.01), (1.1, 2.3, 0.1)):
         inside = found[(found[:, 0] > low) & (found[:, 0] < high)][:3_000]
@@ -110,10 +113,10 @@ def test_the_elbo_is_the_papers():
     """A hardly trained F-VAE of sigma 1: the bound of the loss itself, without its
     constant log 2 pi.
     """
-    vae, history = planar.train(1.0, 0, 2)
-    found = planar.measure(vae, history, 0)
+    vae, history = planar_task.train(1.0, 0, 2)
+    found = planar_task.measure(vae, history, 0)
     vae.compile()
-    fresh = planar.points(10_000, np.random.default_rng((0, 10)))
+    fresh = planar_task.points(10_000, np.random.default_rng((0, 10)))
     again = vae.evaluate(fresh, verbose=0, return_dict=True)
     assert found["elbo"] == pytest.approx(
         -again["reconstruction"] - again["kl"] + math.log(2 * math.pi), abs=0.03
@@ -121,7 +124,7 @@ def test_the_elbo_is_the_papers():
     assert (
         found["sigma"] == 1
         and len(found["curves"]["loss"]) == 2
-        and len(found["points"]["sampled"]) == planar.SHOWN
+        and len(found["points"]["sampled"]) == planar_task.SHOWN
     )
 
 
@@ -135,8 +138,8 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
             if row.name in ("LS-VAE", "F*-VAE", "LV-VAE", "scheduled F-VAE")
         ],
     )
-    monkeypatch.setattr(planar, "STEPS", 4)
-    cli.experiment(
+    monkeypatch.setattr(planar_task, "STEPS", 4)
+    main.experiment(
         "berger_sebag", ["--out", str(tmp_path), "--epochs", "2", "--seeds", "1"]
     )
     folder = tmp_path / "2-epochs"
@@ -163,10 +166,10 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
     ElementTree.parse(folder / "figure-1.svg")
     for wrong in (["--seeds", "0"], ["--epochs", "0"], ["--data", "mnist"]):
         with pytest.raises(SystemExit):
-            cli.experiment("berger_sebag", wrong)
+            main.experiment("berger_sebag", wrong)
     assert "makes its own data" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        cli.experiment(
+        main.experiment(
             "likelihoods",
             ["--out", str(tmp_path / "likelihoods"), "--extractor", "random"],
         )
@@ -175,7 +178,7 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
         " images: drop it" in capsys.readouterr().err
     )
     with pytest.raises(SystemExit):
-        cli.experiment(
+        main.experiment(
             "berger_sebag", ["--out", str(tmp_path), "--precision", "mixed_bfloat16"]
         )
     assert (
@@ -183,7 +186,7 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
         " own: drop it" in capsys.readouterr().err
     )
     with pytest.raises(SystemExit):  # before anything is trained
-        cli.experiment(
+        main.experiment(
             "rae",
             [
                 "--out",
@@ -196,7 +199,7 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
         )
     assert "none.h5, which does not exist: fetch" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        cli.experiment("rae", ["--out", str(tmp_path / "rae"), "--data", "photos"])
+        main.experiment("rae", ["--out", str(tmp_path / "rae"), "--data", "photos"])
     assert (
         "received --data photos, expected a name that begins with mnist or cifar10"
         in capsys.readouterr().err
@@ -204,7 +207,7 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
     with pytest.raises(
         SystemExit
     ):  # a mistake that kept no row does not hold the folder
-        cli.experiment(
+        main.experiment(
             "beta_sigma",
             [
                 "--out",
@@ -217,7 +220,7 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
         )
     assert "nothing.npz', which is no folder" in capsys.readouterr().err
     with pytest.raises(SystemExit):  # its rows are of something else
-        cli.experiment("hypersphere", ["--out", str(folder), "--seeds", "1"])
+        main.experiment("hypersphere", ["--out", str(folder), "--seeds", "1"])
     assert (
         f"{folder} has rows of berger_sebag, received hypersphere: take another --out"
         in capsys.readouterr().err
@@ -255,7 +258,7 @@ def test_the_heat_map_is_lightest_where_the_theorem_says():
     """
     results = {row.name: [{"radius": 0.5}] for row in hypersphere.ROWS}
     drawn = ElementTree.fromstring(
-        charts.standalone(next(hypersphere.figures(results, None))[0])
+        svg_charts.standalone(next(hypersphere.figures(results, None))[0])
     )
     cells = [
         cell.attrib
@@ -311,7 +314,7 @@ def test_the_page_of_results_knows_the_experiments():
 
 def test_an_experiment_tells_its_defaults(capsys):
     with pytest.raises(SystemExit):
-        cli.experiment("balancing", ["--help"])
+        main.experiment("balancing", ["--help"])
     told = " ".join(capsys.readouterr().out.split())
     assert (
         "Tables 1, 2 and 5" in told
@@ -328,20 +331,21 @@ def test_every_row_of_two_stages_is_a_setting_of_the_commands():
         ("cifar10", dai_wipf),
     ):
         for i, row in enumerate(paper.ROWS):
-            config.resolve(1, preset, **row.settings["stage1"])
-            config.resolve(2, preset, **row.settings["stage2"])
+            presets.resolve(1, preset, **row.settings["stage1"])
+            presets.resolve(2, preset, **row.settings["stage2"])
             assert row.settings.get("grown", row) in paper.ROWS[: i + 1]
     for row in rae.ROWS:
         for data in rae.SETTINGS:
-            config.resolve(1, "mnist", **rae.stage1(row.name, data))
+            presets.resolve(1, "mnist", **rae.stage1(row.name, data))
     assert len(balancing.ROWS) == 14 + 1 + 3 and len(balancing_faces.ROWS) == 1 + 24
     assert {
         rae.stage1(name, "cifar10")["epochs"] for name in ("RAE-GP", "CV-VAE", "WAE")
     } == {70} and rae.stage1("WAE", "mnist")["epochs"] == rae.stage1("RAE", "cifar10")[
         "epochs"
     ] == 100
-    vae = assemble.stage1(
-        config.resolve(1, "cifar10", **dai_wipf.ROWS[0].settings["stage1"]), (32, 32, 3)
+    vae = build.build_stage1(
+        presets.resolve(1, "cifar10", **dai_wipf.ROWS[0].settings["stage1"]),
+        (32, 32, 3),
     )
     assert (
         sum(

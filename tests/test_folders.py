@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from twostage import InputError, cli, data
-from twostage.data import celeba
+from twostage import InputError
+from twostage.cli import main
+from twostage.data import celeba, loading
 from twostage.data.decode import Broken, decode
-from twostage.data.folders import Folder
-from twostage.data.source import split_of
+from twostage.data.image_files import Folder
+from twostage.data.splits import split_of
 
 
 def decoded(path):
@@ -34,7 +35,7 @@ def test_celeba_crop_and_resize_are_pillows_to_the_bit(tmp_path):
     to one grey level.
     """
     write_images(tmp_path, 30, celeba.SIZE)
-    images, labels = data.load(tmp_path, "train", crop=128, side=64, partial=True)
+    images, labels = loading.load(tmp_path, "train", crop=128, side=64, partial=True)
     names = sorted(tmp_path.iterdir())
     assert images.shape[1:] == (64, 64, 3) and labels is None and 20 <= len(images) < 30
     decoded = {p.name: np.asarray(Image.open(p)) for p in names}
@@ -66,25 +67,28 @@ def test_celeba_crop_refuses_other_pictures(tmp_path):
         InputError,
         match="100x100, --crop 128 is for CelebA's 178x218: use --crop center --side",
     ):
-        data.load(tmp_path, crop=128, partial=True)
+        loading.load(tmp_path, crop=128, partial=True)
 
 
 def test_a_folders_split_depends_on_names_alone(tmp_path):
     write_images(tmp_path / "a", 200)
-    before = data.load(tmp_path / "a", "test")[0]
+    before = loading.load(tmp_path / "a", "test")[0]
     assert (
         8 <= len(before) <= 36
-        and len(before) + len(data.load(tmp_path / "a")[0]) == 200
+        and len(before) + len(loading.load(tmp_path / "a")[0]) == 200
     )
     write_images(tmp_path / "a" / "more", 50, seed=1)
-    after = data.load(tmp_path / "a", "test")[0]
+    after = loading.load(tmp_path / "a", "test")[0]
     assert all(any(np.array_equal(image, other) for other in after) for image in before)
 
 
 def test_own_train_and_test_folders_are_the_splits(tmp_path):
     write_images(tmp_path / "train", 7)
     write_images(tmp_path / "test", 3, seed=1)
-    assert len(data.load(tmp_path)[0]) == 7 and len(data.load(tmp_path, "test")[0]) == 3
+    assert (
+        len(loading.load(tmp_path)[0]) == 7
+        and len(loading.load(tmp_path, "test")[0]) == 3
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +97,7 @@ def test_own_train_and_test_folders_are_the_splits(tmp_path):
 @pytest.mark.parametrize("kind", ["bilinear", "nearest", "bicubic"])
 def test_the_other_papers_crops_and_filters(tmp_path, crop, rows, columns, kind):
     write_images(tmp_path, 30, celeba.SIZE)
-    images, _ = data.load(
+    images, _ = loading.load(
         tmp_path, "train", crop=crop, side=32, resize=kind, partial=True
     )
     with Image.open(tmp_path / split_of(Folder(tmp_path), "train").names[0]) as first:
@@ -152,7 +156,7 @@ def test_pictures_of_every_kind_become_what_a_viewer_shows(tmp_path):
 
 def test_resize_comparison_draws_a_row_a_filter(tmp_path, capsys):
     write_images(tmp_path / "faces", 30, celeba.SIZE)
-    cli.data(
+    main.data(
         ["resize-comparison", str(tmp_path / "faces"), "--out", str(tmp_path / "r.png")]
     )
     rough = {
@@ -171,7 +175,7 @@ def test_grey_and_coloured_pictures_are_compared_too(tmp_path):
         tmp_path / "faces" / min(path.name for path in (tmp_path / "faces").iterdir())
     ) as picture:
         picture.convert("L").save(tmp_path / "faces" / "grey.png")
-    cli.data(
+    main.data(
         ["resize-comparison", str(tmp_path / "faces"), "--out", str(tmp_path / "r.png")]
     )
 
@@ -199,7 +203,7 @@ def test_what_may_not_be_read_is_told_as_input(tmp_path, capsys, monkeypatch):
             ),
         ):
             patch.setattr(name, closed)
-            data.load(source)
+            loading.load(source)
     item = str(tmp_path / "train" / "0003.png")
     monkeypatch.setattr(
         "builtins.open",
@@ -220,7 +224,7 @@ def test_broken_pictures_are_listed_with_their_reasons_or_left_out(tmp_path, cap
     (tmp_path / "train" / "c.gif").write_text("not a picture")
     (tmp_path / "train" / "d.png").write_bytes(_bomb())
     with pytest.raises(InputError) as told:
-        data.load(tmp_path)
+        loading.load(tmp_path)
     text = str(told.value)
     assert (
         "\n" not in text
@@ -233,12 +237,12 @@ def test_broken_pictures_are_listed_with_their_reasons_or_left_out(tmp_path, cap
         and "c.gif (no picture)" in text
         and "d.png (Image size (400000000 pixels) exceeds limit" in text
     )
-    images, _ = data.load(tmp_path, skip_broken=True)
+    images, _ = loading.load(tmp_path, skip_broken=True)
     assert len(images) == 12 and "left out" in capsys.readouterr().err
     for name in range(12):
         (tmp_path / "train" / f"{name:04d}.png").unlink()
     with pytest.raises(InputError, match="4 of 4 pictures"):
-        data.load(tmp_path, skip_broken=True)
+        loading.load(tmp_path, skip_broken=True)
 
 
 def _bomb():
@@ -276,15 +280,17 @@ def test_a_folder_a_class_gives_labels_and_hidden_files_and_outward_links_do_not
     )
     (tmp_path / "set" / "train" / "cats" / "._0000.png").write_bytes(b"left by a Mac")
     write_images(tmp_path / "set" / "train" / "bats", 1)  # which the test split has not
-    images, labels = data.load(tmp_path / "set")
+    images, labels = loading.load(tmp_path / "set")
     assert labels.tolist() == [0] * 6 + [1] + [2] * 5 and len(images) == 12
-    assert data.load(tmp_path / "set", "test")[1].tolist() == [0] * 3 + [2] * 2
+    assert loading.load(tmp_path / "set", "test")[1].tolist() == [0] * 3 + [2] * 2
 
 
 def test_names_that_are_no_utf_8_and_files_that_cannot_be_read(tmp_path):
     write_images(tmp_path, 40)
     os.rename(tmp_path / "0001.png", os.fsencode(tmp_path) + b"/caf\xe9.png")
-    assert sum(len(data.load(tmp_path, split)[0]) for split in ("train", "test")) == 40
+    assert (
+        sum(len(loading.load(tmp_path, split)[0]) for split in ("train", "test")) == 40
+    )
     with pytest.raises(
         InputError,
         match=(
@@ -301,7 +307,7 @@ def test_grey_pictures_among_coloured_ones_become_coloured(tmp_path):
     grey = np.random.default_rng(0).integers(0, 256, (12, 12), "uint8")
     for name in ("0000a.png", "-first.png"):
         Image.fromarray(grey).save(tmp_path / "train" / name)
-    images, _ = data.load(tmp_path)
+    images, _ = loading.load(tmp_path)
     assert images.shape == (5, 12, 12, 3)
     for row in (0, 2):
         np.testing.assert_array_equal(images[row], np.repeat(grey[..., None], 3, 2))
@@ -320,12 +326,12 @@ def test_celebas_partition_is_the_official_one_and_a_part_is_refused(
             r" take a part with --partial"
         ),
     ):
-        data.load(folder, crop=128)
+        loading.load(folder, crop=128)
     write_images(folder, 12, celeba.SIZE)
 
     def found(split):
         every = [
-            data.load(folder, name, crop=128, side=32)[0] for name in celeba.COUNTS
+            loading.load(folder, name, crop=128, side=32)[0] for name in celeba.COUNTS
         ]
         assert [len(images) for images in every] == [7, 2, 3]
         names = split_of(Folder(folder), split, official=True).names
@@ -355,14 +361,16 @@ def test_celebas_partition_is_the_official_one_and_a_part_is_refused(
         InputError,
         match=r"names 1 of the pictures in .* as train, expected 7: fetch it again",
     ):
-        data.load(folder, crop=128)
+        loading.load(folder, crop=128)
 
 
 def test_validation_is_a_folder_or_refused(tmp_path):
     for split in ("train", "test", "validation"):
         write_images(tmp_path / "a" / split, len(split))
     write_images(tmp_path / "b", 30)
-    assert [len(data.load(tmp_path / "a", split)[0]) for split in data.SPLITS] == [
+    assert [
+        len(loading.load(tmp_path / "a", split)[0]) for split in loading.SPLITS
+    ] == [
         5,
         10,
         4,
@@ -371,6 +379,6 @@ def test_validation_is_a_folder_or_refused(tmp_path):
         InputError,
         match="has no validation split: make folders train, validation and test",
     ):
-        data.load(tmp_path / "b", "validation")
+        loading.load(tmp_path / "b", "validation")
     with pytest.raises(InputError, match="'digits' has no validation split"):
-        data.load("digits", "validation")
+        loading.load("digits", "validation")

@@ -8,10 +8,14 @@ import keras
 import numpy as np
 import pytest
 
-from twostage import cli, config, evaluation, protocol, recipes
-from twostage.experiments import beta_sigma, gamma_rules, two_stages
-from twostage.experiments.rows import Row, Setting
-from twostage.metrics.random_network import random_network
+from twostage import presets
+from twostage.cli import main
+from twostage.evaluation import protocol
+from twostage.experiments import beta_sigma, gamma_rules, two_stage_runs
+from twostage.experiments.table import Row, Setting
+from twostage.features import choose
+from twostage.features.random_network import random_network
+from twostage.training import train
 
 SMALL = {
     "network": "resnet",
@@ -40,10 +44,10 @@ def made(tmp_path, monkeypatch):
         y_test=labels,
     )
     monkeypatch.setattr(
-        evaluation, "chosen_extractor", lambda config, *named: random_network()
+        choose, "chosen_extractor", lambda config, *named: random_network()
     )
     monkeypatch.setattr(protocol, "SPLITS", {"fid10k_test": ("test", 60)})
-    monkeypatch.setattr(recipes, "finish", lambda stage, following: None)
+    monkeypatch.setattr(train, "finish", lambda stage, following: None)
     return str(tmp_path / "made.npz")
 
 
@@ -54,7 +58,7 @@ def test_images_rows_train_measure_and_draw(tmp_path, made, monkeypatch):
     )
     monkeypatch.setattr(beta_sigma, "BETAS", (1.0,))
     monkeypatch.setattr(beta_sigma, "COMMON", SMALL)
-    cli.experiment(
+    main.experiment(
         "beta_sigma",
         [
             "--out",
@@ -75,7 +79,7 @@ def test_images_rows_train_measure_and_draw(tmp_path, made, monkeypatch):
     )
     assert "beta / 2" not in json.loads((folder / "Beta-Sigma_1-0.json").read_text())
     with pytest.raises(SystemExit):  # rows of other data would be taken as they are
-        cli.experiment(
+        main.experiment(
             "beta_sigma",
             [
                 "--out",
@@ -101,7 +105,8 @@ def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypa
     )
     setting = Setting(tmp_path, 1, made, partial=True)
     told = [
-        two_stages.measured(row, 0, setting, 10, "digits") for row in (first, longer)
+        two_stage_runs.measured(row, 0, setting, 10, "digits")
+        for row in (first, longer)
     ]
     histories = [
         (setting.path(row, 0) / "stage1" / "history.csv").read_text().splitlines()
@@ -143,16 +148,16 @@ def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypa
     assert json.loads((setting.path(first, 0) / "stage1" / "config.json").read_text())[
         "config"
     ]["partial"]
-    monkeypatch.setattr(recipes, "stage1", None)
-    monkeypatch.setattr(recipes, "stage2", None)
-    assert two_stages.measured(longer, 0, setting, 10, "digits") == told[1]
+    monkeypatch.setattr(train, "train_stage1", None)
+    monkeypatch.setattr(train, "train_stage2", None)
+    assert two_stage_runs.measured(longer, 0, setting, 10, "digits") == told[1]
 
 
 def test_every_rule_of_gamma_is_a_row_with_one_second_stage(
     tmp_path, made, monkeypatch, capsys
 ):
     for row in gamma_rules.ROWS:
-        config.resolve(1, "cifar10", **row.settings)
+        presets.resolve(1, "cifar10", **row.settings)
     monkeypatch.setattr(
         gamma_rules,
         "ROWS",
@@ -167,7 +172,7 @@ def test_every_rule_of_gamma_is_a_row_with_one_second_stage(
         data, **{name: np.concatenate([few[name]] * 2) for name in few}
     )  # a batch of the second stage's
     with pytest.raises(SystemExit):
-        cli.experiment(
+        main.experiment(
             "gamma_rules", ["--out", str(tmp_path / "out"), "--data", made]
         )  # of no preset
     arguments = [
@@ -180,13 +185,13 @@ def test_every_rule_of_gamma_is_a_row_with_one_second_stage(
         "--data",
         str(data),
     ]
-    cli.experiment("gamma_rules", [*arguments, "--precision", "mixed_bfloat16"])
+    main.experiment("gamma_rules", [*arguments, "--precision", "mixed_bfloat16"])
     assert keras.config.dtype_policy().name == "float32"  # of what measures
     capsys.readouterr()
     with pytest.raises(
         SystemExit
     ):  # rows of another precision would be taken as they are
-        cli.experiment("gamma_rules", arguments)
+        main.experiment("gamma_rules", arguments)
     assert (
         f"has rows of gamma_rules on {data}, mixed_bfloat16, received gamma_rules on"
         f" {data}: take another" in capsys.readouterr().err

@@ -7,14 +7,14 @@ from keras import ops
 from small_models import linear_vae
 
 import twostage
-from twostage import sampling
-from twostage.latents import encode, redraw
+from twostage.models.posterior import draw_latents, encode_dataset
+from twostage.sampling import generate
 
 
 def test_encode_is_the_posterior_row_by_row():
     x = np.random.default_rng(0).normal(size=(37, 6)).astype("float32")
     vae = linear_vae(log_var=-0.5)
-    mean, log_var = encode(vae, x, batch_size=10)
+    mean, log_var = encode_dataset(vae, x, batch_size=10)
     np.testing.assert_allclose(
         mean, x @ vae.encoder.get_weights()[0], rtol=1e-4, atol=1e-5
     )
@@ -25,7 +25,7 @@ def test_redrawn_latents_follow_the_posterior_and_change_every_epoch():
     moments = np.stack(
         [np.full((50_000, 2), 3.0), np.full((50_000, 2), np.log(0.25))], axis=1
     ).astype("float32")
-    z = redraw(moments, np.random.default_rng(0))
+    z = draw_latents(moments, np.random.default_rng(0))
     assert z.dtype == np.float32 and z.shape == (50_000, 2)
     assert z.mean() == pytest.approx(3, abs=0.01) and z.std() == pytest.approx(
         0.5, abs=0.01
@@ -40,7 +40,7 @@ def test_redrawn_latents_follow_the_posterior_and_change_every_epoch():
 def twostage_batches(moments):
     from twostage.data.batches import Batches
 
-    return Batches(moments, 100, seed=0, transform=redraw)
+    return Batches(moments, 100, seed=0, transform=draw_latents)
 
 
 def draws(scale):
@@ -101,20 +101,20 @@ def test_sampling_chain():
     )
     u, noise = np.random.default_rng(0).normal(size=(2, 20_000, 3)).astype("float32")
     kernel = stage2.decoder.get_weights()[0]
-    mean = ops.convert_to_numpy(sampling.sample_latents(stage2, u, "mean"))
+    mean = ops.convert_to_numpy(generate.sample_latents(stage2, u, "mean"))
     np.testing.assert_allclose(mean, u @ kernel, rtol=1e-4, atol=1e-5)
     noisy = ops.convert_to_numpy(
-        sampling.sample_latents(stage2, u, "noise", noise=noise)
+        generate.sample_latents(stage2, u, "noise", noise=noise)
     )
     np.testing.assert_allclose(noisy, mean + 0.5 * noise, rtol=1e-4, atol=1e-5)
     normalizer = twostage.LatentNormalizer()
     normalizer.adapt(mean)
     normalised = ops.convert_to_numpy(
-        sampling.sample_latents(stage2, u, "normalised", normalizer)
+        generate.sample_latents(stage2, u, "normalised", normalizer)
     )
     assert normalised.std(0).mean() == pytest.approx(1, rel=1e-4)
     images = ops.convert_to_numpy(
-        sampling.sample(stage1, stage2, u, "normalised", normalizer)
+        generate.sample(stage1, stage2, u, "normalised", normalizer)
     )
     np.testing.assert_allclose(
         images, normalised @ stage1.decoder.get_weights()[0], rtol=1e-4, atol=1e-4
@@ -125,14 +125,14 @@ def test_sampling_chain():
         ("normalised", "no normalizer"),
     ):
         with pytest.raises(ValueError, match=words):
-            sampling.sample_latents(stage2, u, how)
+            generate.sample_latents(stage2, u, how)
 
 
 def test_picture_of_latents_draws_any_variance():
     """Blown-up and dead latents are drawn, not refused: the picture is needed most when
     training goes wrong.
     """
-    from twostage.pictures import latent_variances
+    from twostage.reporting.latent_plots import latent_variances
 
     generator = np.random.default_rng(0)
     mean, log_var = (
@@ -152,7 +152,7 @@ def test_curves_are_drawn_where_their_values_are():
     """Two constant curves, at the largest value and at half of it: each in its own row
     of pixels.
     """
-    from twostage.pictures import curves
+    from twostage.reporting.latent_plots import curves
 
     picture = curves(np.arange(10.0), np.tile([2.0, 1.0], (10, 1)), "title")
     top, base = 30, 320 - 30

@@ -11,21 +11,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from twostage import (
-    cli,
-    data,
-    evaluation,
-    normalisation,
-    page,
-    protocol,
-    publish,
-    results,
-    runs,
-    samplers,
-)
-from twostage.densities.mixture import Mixture
+from twostage.cli import main
+from twostage.data import loading
 from twostage.errors import InputError
-from twostage.latents import encode
+from twostage.evaluation import html_report, protocol, recalibration, tables
+from twostage.export import export_run
+from twostage.models.posterior import encode_dataset
+from twostage.runs.models import load_models
+from twostage.runs.run import finished_stage1
+from twostage.sampling import latent_samplers
+from twostage.sampling.gaussian_mixture import Mixture
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 
@@ -46,8 +41,8 @@ def run(tmp_path_factory):
         "--latent-dim",
         "4",
     ]
-    cli.stage1(["--run", str(folder), *small])
-    cli.stage2(["--run", str(folder), "--epochs", "2", "--width", "16"])
+    main.stage1(["--run", str(folder), *small])
+    main.stage2(["--run", str(folder), "--epochs", "2", "--width", "16"])
     return folder
 
 
@@ -57,7 +52,7 @@ def few_images(monkeypatch):
 
 
 def evaluated(run, *flags):
-    cli.evaluate(
+    main.evaluate(
         [
             "--run",
             str(run),
@@ -86,7 +81,7 @@ def test_a_mixture_is_sampled_inside_the_savedmodel_by_tensorflow_alone(run, tmp
 
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
-    cli.export(["--run", str(folder), "--mixture", "10"])
+    main.export(["--run", str(folder), "--mixture", "10"])
     script = (
         "import sys, numpy, tensorflow as tf; m = tf.saved_model.load(sys.argv[1]); a,"
         " b = m.sample(2000, 5).numpy(), m.sample(2000, 5).numpy()\nassert (a =="
@@ -105,10 +100,10 @@ def test_a_mixture_is_sampled_inside_the_savedmodel_by_tensorflow_alone(run, tmp
         cwd=tmp_path,
         capture_output=True,
     )
-    models, config = evaluation.load(folder)
+    models, config = load_models(folder)
     mixture = {
         one.name: one
-        for one in samplers.samplers(models, data.load_for(config)[0], (10,))
+        for one in latent_samplers.samplers(models, loading.load_for(config)[0], (10,))
     }["mixture of 10"]
     expected = keras.ops.convert_to_numpy(
         models["stage1"].decode(mixture.draw(20_000, 0))
@@ -120,7 +115,7 @@ def test_a_mixture_is_sampled_inside_the_savedmodel_by_tensorflow_alone(run, tmp
     np.testing.assert_allclose(drawn.std(0).mean(), expected.std(0).mean(), rtol=0.06)
     z = mixture.draw(500, 1)
     fitted = Mixture(
-        samplers.drawn_latents(models["stage1"], data.load_for(config)[0]), 10
+        latent_samplers.drawn_latents(models["stage1"], loading.load_for(config)[0]), 10
     )
     np.testing.assert_allclose(
         fitted.as_distribution().log_prob(z).numpy(),
@@ -207,7 +202,7 @@ def check_odd_name(run, found, name, folder):
     other.write_text(
         other.read_text().replace(found["manifest"]["models"], "0123456789abcdef")
     )
-    page.write(folder / "a<b>&c", name)
+    html_report.write(folder / "a<b>&c", name)
     text = (folder / "a<b>&c" / "report.html").read_text()
     assert (
         f"<h3>{name}</h3>" in text
@@ -217,13 +212,15 @@ def check_odd_name(run, found, name, folder):
 
 
 def test_densities_of_latents_are_densities(run):
-    models, config = evaluation.load(run)
-    train = data.load_for(config)[0]
+    models, config = load_models(run)
+    train = loading.load_for(config)[0]
     found = {
         sampler.name: sampler
-        for sampler in samplers.samplers(models, train, (1,), importance_samples=200)
+        for sampler in latent_samplers.samplers(
+            models, train, (1,), importance_samples=200
+        )
     }
-    z = np.stack(encode(models["stage1"], train), 1)[:, 0]
+    z = np.stack(encode_dataset(models["stage1"], train), 1)[:, 0]
     np.testing.assert_allclose(
         found["GEN-1"].log_density(z),
         stats.multivariate_normal(np.zeros(4)).logpdf(z),
@@ -261,23 +258,23 @@ def spoiled(models):
 def test_the_better_batch_normalisation_is_chosen_and_the_worse_put_back(
     run, monkeypatch
 ):
-    models, config = evaluation.load(run)
-    choice = normalisation.better(spoiled(models), config)
+    models, config = load_models(run)
+    choice = recalibration.better(spoiled(models), config)
     assert (
-        choice["chosen"] == normalisation.RECALIBRATED
+        choice["chosen"] == recalibration.RECALIBRATED
         and choice["gain"] > 5 * choice["gain_error"] > 0
         and choice["images"] == 30
     )
-    assert choice["evidence"][normalisation.RECALIBRATED] - choice["evidence"][
-        normalisation.MOVING
+    assert choice["evidence"][recalibration.RECALIBRATED] - choice["evidence"][
+        recalibration.MOVING
     ] == pytest.approx(choice["gain"])
     assert "no validation split" in choice["decided_by"]
     weights = [weight.copy() for weight in models["stage1"].get_weights()]
     monkeypatch.setattr(
-        normalisation, "recalibrate", lambda vae, images, seed: spoiled({"stage1": vae})
+        recalibration, "recalibrate", lambda vae, images, seed: spoiled({"stage1": vae})
     )
-    choice = normalisation.better(models["stage1"], config)
-    assert choice["chosen"] == normalisation.MOVING and choice["gain"] < 0
+    choice = recalibration.better(models["stage1"], config)
+    assert choice["chosen"] == recalibration.MOVING and choice["gain"] < 0
     for old, new in zip(weights, models["stage1"].get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
@@ -286,26 +283,26 @@ def test_the_better_batch_normalisation_is_chosen_and_the_worse_put_back(
 def test_the_better_batch_normalisation_is_exported(run, tmp_path, capsys):
     import shutil
 
-    from twostage import export
+    from twostage.export import saved_model
 
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
-    models, config = evaluation.load(folder)
-    stage = runs.finished_stage1(folder)
+    models, config = load_models(folder)
+    stage = finished_stage1(folder)
     stage.save_model("model.keras", spoiled(models))
     stage.lock()
     with pytest.raises(InputError, match="is in use by another process"):
-        publish.export(folder)
+        export_run.export_run(folder)
     stage.end()
-    cli.export(["--run", str(folder), "--recalibrate"])
+    main.export(["--run", str(folder), "--recalibrate"])
     assert (
         "batch normalisation: recalibrated on training images; recalibration changes"
         " the evidence bound by +" in capsys.readouterr().out
     )
-    images = data.load_for(config, "test")[0][:8]
+    images = loading.load_for(config, "test")[0][:8]
     kept = keras.saving.load_model(stage.path / "recalibrated.keras", compile=False)
     np.testing.assert_allclose(
-        export.load(folder / "saved_model").encode(images)[0],
+        saved_model.load(folder / "saved_model").encode(images)[0],
         kept.posterior(images)[0],
         atol=1e-5,
     )
@@ -313,7 +310,7 @@ def test_the_better_batch_normalisation_is_exported(run, tmp_path, capsys):
         json.loads((folder / "results.json").read_text())["batch_normalisation"][
             "chosen"
         ]
-        == normalisation.RECALIBRATED
+        == recalibration.RECALIBRATED
     )
     assert (
         "The SavedModel has the batch normalisation recalibrated on training images"
@@ -401,18 +398,18 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
             "latent_nats": gaussian["latent_nats"] + test,
         }
         assert (
-            "knows its training latents by heart" in " ".join(results.sentences(heart))
+            "knows its training latents by heart" in " ".join(tables.sentences(heart))
         ) == told
     anew = json.loads(
         first.with_name("random_network-fid10k_test-recalibrated.json").read_text()
     )
     assert (
-        anew["manifest"]["batch_normalisation"] == normalisation.RECALIBRATED
+        anew["manifest"]["batch_normalisation"] == recalibration.RECALIBRATED
         and anew["likelihood"]["distortion"] != nats["distortion"]
     )
-    assert manifest["batch_normalisation"] == normalisation.MOVING and set(
+    assert manifest["batch_normalisation"] == recalibration.MOVING and set(
         anew["manifest"]["batch_normalisation_choice"]["evidence"]
-    ) == {normalisation.MOVING, normalisation.RECALIBRATED}
+    ) == {recalibration.MOVING, recalibration.RECALIBRATED}
     check_page(
         run,
         found,
@@ -430,9 +427,9 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
         run, "--extractor", "random", "--quirk", "stretch", "--seed", "1", "--mixtures"
     )
     capsys.readouterr()
-    cli.evaluate(["--compare", str(first), str(first)])
+    main.evaluate(["--compare", str(first), str(first)])
     assert "These may be compared" in capsys.readouterr().out
-    cli.evaluate(["--compare", str(first), str(other)])
+    main.evaluate(["--compare", str(first), str(other)])
     out = capsys.readouterr().out
     assert (
         "These may not be compared:" in out

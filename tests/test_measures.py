@@ -9,11 +9,12 @@ from scipy import stats
 from small_models import linear_vae
 
 import twostage
-from twostage import InputError, measures
-from twostage.densities.mixture import Mixture
-from twostage.metrics.bounds import bits_per_dimension, bounds, dequantised
-from twostage.metrics.extractor import Extractor, quantised
+from twostage import InputError
+from twostage.evaluation import image_metrics, latent_metrics
+from twostage.features.extractor import Extractor, quantised
+from twostage.metrics.likelihood_bounds import bits_per_dimension, bounds, dequantised
 from twostage.metrics.normality import energy_distance, normality
+from twostage.sampling.gaussian_mixture import Mixture
 
 
 def linear_gaussian(gamma=0.6, exact=False):
@@ -217,7 +218,7 @@ def test_images_are_rounded_to_8_bits_before_any_extractor():
 
 def test_the_random_network_is_the_same_everywhere():
     """Against NumPy's own convolution on one small image; colours and grey ones."""
-    from twostage.metrics.random_network import random_network
+    from twostage.features.random_network import random_network
 
     extractor = random_network(seed=3, width=4)
     image = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), "uint8")
@@ -258,7 +259,7 @@ def test_latents_are_counted_by_the_papers_definition_and_by_the_codes():
     """Sigmas of .7, .85 and .95: variances of .49, .72 and .90, so the middle one is
     active by E[sigma^2] < .8 and not by E[sigma] < .8.
     """
-    found = measures._summary(
+    found = latent_metrics._summary(
         np.zeros((10, 3)), np.tile(2 * np.log([0.7, 0.85, 0.95]), (10, 1))
     )
     assert (found["latents"], found["active"], found["active_sd"]) == (3, 2, 1)
@@ -271,8 +272,8 @@ def test_tone_is_the_pixels_mean_and_deviation_beside_the_references():
     generator = np.random.default_rng(0)
     reference = generator.integers(100, 160, (600, 4, 4, 3)).astype("uint8")
     paler = np.rint((reference - 130.0) * 0.5 + [135, 140, 145]).astype("uint8")
-    found = measures.tone(
-        measures.pixel_moments(paler), measures.pixel_moments(reference)
+    found = image_metrics.tone(
+        image_metrics.pixel_moments(paler), image_metrics.pixel_moments(reference)
     )
     plain = [images.astype(float).reshape(-1, 3) for images in (paler, reference)]
     assert (
@@ -287,7 +288,7 @@ def test_tone_is_the_pixels_mean_and_deviation_beside_the_references():
         )
         == pytest.approx(0.5, abs=2e-3)
     )
-    assert measures.tone(*[measures.pixel_moments(reference)] * 2) == {
+    assert image_metrics.tone(*[image_metrics.pixel_moments(reference)] * 2) == {
         "brightness": 0.0,
         "contrast": 1.0,
     }
@@ -312,7 +313,9 @@ def test_means_lose_the_contrast_of_their_error():
         .reshape(x.shape)
     )
     mse, variance = ((x.astype(float) - kept) ** 2).mean(), x.astype(float).var()
-    found = measures.tone(measures.pixel_moments(kept), measures.pixel_moments(x))
+    found = image_metrics.tone(
+        image_metrics.pixel_moments(kept), image_metrics.pixel_moments(x)
+    )
     assert 0.6 < found["contrast"] < 0.9 and found["contrast"] == pytest.approx(
         (1 - mse / variance) ** 0.5, abs=2e-3
     )

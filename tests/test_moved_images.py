@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from test_resume import SMALL
 
-from twostage import cli
+from twostage.cli import main
 
 
 def test_images_may_move_and_not_change(tmp_path, capsys, monkeypatch):
@@ -20,11 +20,13 @@ def test_images_may_move_and_not_change(tmp_path, capsys, monkeypatch):
     np.save(here / "x.npy", images)
     monkeypatch.chdir(here)
     run = ["--run", str(tmp_path / "run")]
-    cli.stage1([*run, "--data", "x.npy", *SMALL, "--epochs", "1", "--batch-size", "20"])
+    main.stage1(
+        [*run, "--data", "x.npy", *SMALL, "--epochs", "1", "--batch-size", "20"]
+    )
     monkeypatch.chdir(tmp_path)
-    cli.stage1([*run, "--resume"])
+    main.stage1([*run, "--resume"])
     (here / "x.npy").rename(tmp_path / "moved.npy")
-    cli.stage1([*run, "--resume", "--data", "moved.npy"])
+    main.stage1([*run, "--resume", "--data", "moved.npy"])
     np.save(tmp_path / "moved.npy", images ^ 1)
     capsys.readouterr()
     evaluate = [
@@ -37,12 +39,12 @@ def test_images_may_move_and_not_change(tmp_path, capsys, monkeypatch):
         "2",
     ]
     for command, arguments in (
-        (cli.stage1, [*run, "--resume"]),
-        (cli.stage2, run),
-        (cli.evaluate, evaluate),
-        (cli.export, [*run, "--mixture", "2"]),
+        (main.stage1, [*run, "--resume"]),
+        (main.stage2, run),
+        (main.evaluate, evaluate),
+        (main.export, [*run, "--mixture", "2"]),
     ):
-        if command is cli.export and keras.backend.backend() != "tensorflow":
+        if command is main.export and keras.backend.backend() != "tensorflow":
             continue
         with pytest.raises(SystemExit):
             command(arguments)

@@ -9,16 +9,16 @@ from keras import ops
 
 import twostage
 from twostage import (
-    assemble,
-    config,
     dense_decoder,
     dense_encoder,
+    presets,
     resnet_decoder,
     resnet_encoder,
 )
-from twostage.models import convolution
-from twostage.models.adam import Adam
-from twostage.models.dense import Dense
+from twostage.models import build
+from twostage.models.layers import convolution
+from twostage.models.layers.dense import Dense
+from twostage.training.adam import Adam
 
 
 def trainable(*models):
@@ -333,7 +333,9 @@ def test_l2_weighs_what_l2_of_says(where, names):
     """Asperti & Trentin's models 2 (decoder) and 3 (encoder), and their improved recipe
     (down- and upsampling).
     """
-    vae = assemble.stage1(config.resolve(1, "digits", l2=0.1, l2_of=where), (8, 8, 1))
+    vae = build.build_stage1(
+        presets.resolve(1, "digits", l2=0.1, l2_of=where), (8, 8, 1)
+    )
     regularised = {
         part: [
             layer.name

@@ -11,7 +11,7 @@ from keras import layers, ops
 from scipy import special, stats
 
 import twostage
-from twostage.models.jit import jit_compile
+from twostage.models.compilation import jit_compile
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 MODELS = {
@@ -208,7 +208,7 @@ def test_each_trains_is_saved_and_comes_back(name, precision, tmp_path):
             layers.Dense(16, activation="relu")(z)
         )
     )
-    from twostage.models.resnet import activated
+    from twostage.models.networks.heads import activated
 
     vae = twostage.VAE(
         keras.Model(images, heads),
@@ -235,9 +235,9 @@ def test_each_trains_is_saved_and_comes_back(name, precision, tmp_path):
 
 
 def twostage_digits():
-    from twostage import data
+    from twostage.data import loading
 
-    return data.load("digits")[0][:600]
+    return loading.load("digits")[0][:600]
 
 
 def test_bits_are_nats_of_levels():
@@ -279,7 +279,9 @@ def test_each_goes_through_the_commands(name, tmp_path, monkeypatch):
     """Trained by the command in its precision, evaluated: bits only where the
     likelihood is a probability.
     """
-    from twostage import cli, protocol, whole
+    from twostage.cli import main
+    from twostage.evaluation import protocol
+    from twostage.system import files
 
     monkeypatch.setitem(protocol.SPLITS, "fid10k_test", ("test", 100))
     small = [
@@ -296,8 +298,8 @@ def test_each_goes_through_the_commands(name, tmp_path, monkeypatch):
         "--precision",
         "mixed_bfloat16",
     ]
-    cli.stage1(["--run", str(tmp_path / "run"), "--likelihood", name, *small])
-    cli.evaluate(
+    main.stage1(["--run", str(tmp_path / "run"), "--likelihood", name, *small])
+    main.evaluate(
         [
             "--run",
             str(tmp_path / "run"),
@@ -312,7 +314,7 @@ def test_each_goes_through_the_commands(name, tmp_path, monkeypatch):
             "--mixtures",
         ]
     )
-    found = whole.read_json(
+    found = files.read_json(
         tmp_path / "run" / "evaluation" / "random_network-fid10k_test.json"
     )
     bits = found["likelihood"]["bits_per_dimension"]

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from test_cache import faces, plain_loop
 
-from twostage import InputError, data
-from twostage.data import named, originals
+from twostage import InputError
+from twostage.data import archives, loading, registry
 
 COUNT = {"train": 60, "test": 20}
 
@@ -23,7 +23,7 @@ def write_idx(folder, labels_of=lambda count: np.arange(count) % 10, packed=True
     """MNIST's four files, small. Returns {split: (images, labels)}."""
     folder.mkdir(exist_ok=True)
     found = {}
-    for split, (images_name, labels_name) in originals.IDX.items():
+    for split, (images_name, labels_name) in archives.IDX.items():
         generator = np.random.default_rng(len(split))
         images, labels = (
             generator.integers(0, 256, (COUNT[split], 28, 28), "uint8"),
@@ -45,7 +45,7 @@ def write_cifar(path, kind="python", old=False):
     """CIFAR-10's archive, 4 images a batch. Returns {split: (images, labels)}."""
     generator, parts = np.random.default_rng(0), {"train": [], "test": []}
     with tarfile.open(path, "w:gz") as archive:
-        for split, names in originals.BATCHES.items():
+        for split, names in archives.BATCHES.items():
             for name in names:
                 images, labels = (
                     generator.integers(0, 256, (4, 32, 32, 3), "uint8"),
@@ -91,10 +91,10 @@ def same(loaded, expected):
 def test_mnists_idx_files(tmp_path, packed):
     found = write_idx(tmp_path / "raw", packed=packed)
     for split in found:
-        same(data.load(tmp_path / "raw", split), found[split])
+        same(loading.load(tmp_path / "raw", split), found[split])
         same(
-            data.load(
-                tmp_path / "raw" / (originals.IDX[split][0] + ".gz" * packed), split
+            loading.load(
+                tmp_path / "raw" / (archives.IDX[split][0] + ".gz" * packed), split
             ),
             found[split],
         )
@@ -103,17 +103,17 @@ def test_mnists_idx_files(tmp_path, packed):
 def test_a_file_may_be_there_packed_and_unpacked(tmp_path):
     write_idx(tmp_path / "x")
     made = write_idx(tmp_path / "x", packed=False)
-    images, labels = data.load(tmp_path / "x", "test")
+    images, labels = loading.load(tmp_path / "x", "test")
     np.testing.assert_array_equal(images, made["test"][0])
     np.testing.assert_array_equal(labels, made["test"][1])
 
 
 def test_fashion_is_not_taken_for_mnist_nor_mnist_for_fashion(tmp_path, monkeypatch):
-    monkeypatch.setattr(originals, "COUNTS", COUNT)
+    monkeypatch.setattr(archives, "COUNTS", COUNT)
     fashion = write_idx(tmp_path / "fashion_mnist")  # as many of each class
     mnist = write_idx(tmp_path / "mnist", lambda count: np.arange(count) % 7)
-    same(data.load("fashion_mnist", data_dir=tmp_path), fashion["train"])
-    same(data.load("mnist", "test", data_dir=tmp_path), mnist["test"])
+    same(loading.load("fashion_mnist", data_dir=tmp_path), fashion["train"])
+    same(loading.load("mnist", "test", data_dir=tmp_path), mnist["test"])
     with pytest.raises(
         InputError,
         match=(
@@ -121,16 +121,16 @@ def test_fashion_is_not_taken_for_mnist_nor_mnist_for_fashion(tmp_path, monkeypa
             r" Fashion-MNIST's, expected 60 of mnist: check the folder"
         ),
     ):
-        data.load("mnist", data_dir=tmp_path / "fashion_mnist")
+        loading.load("mnist", data_dir=tmp_path / "fashion_mnist")
     with pytest.raises(
         InputError, match="which look like MNIST's, expected 60 of fashion_mnist"
     ):
-        data.load("fashion_mnist", data_dir=tmp_path / "mnist")
-    monkeypatch.setattr(originals, "COUNTS", {"train": 61, "test": 20})
+        loading.load("fashion_mnist", data_dir=tmp_path / "mnist")
+    monkeypatch.setattr(archives, "COUNTS", {"train": 61, "test": 20})
     with pytest.raises(
         InputError, match=r"received 60 train images .* expected 61 of mnist"
     ):
-        data.load("mnist", data_dir=tmp_path)
+        loading.load("mnist", data_dir=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -140,22 +140,22 @@ def test_cifar10s_archives_packed_and_unpacked(tmp_path, kind, old):
     path = tmp_path / f"cifar-10-{kind}.tar.gz"
     found = write_cifar(path, kind, old)
     for split in found:
-        same(data.load(path, split), found[split])
-        same(data.load("cifar10", split, data_dir=tmp_path), found[split])
+        same(loading.load(path, split), found[split])
+        same(loading.load("cifar10", split, data_dir=tmp_path), found[split])
     shutil.unpack_archive(path, tmp_path / "open")
     path.unlink()
     for place in (tmp_path / "open", next((tmp_path / "open").iterdir())):
-        same(data.load(place), found["train"])
+        same(loading.load(place), found["train"])
 
 
 def test_several_sets_in_one_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(originals, "COUNTS", COUNT)
+    monkeypatch.setattr(archives, "COUNTS", COUNT)
     mnist, cifar = (
         write_idx(tmp_path, lambda count: np.arange(count) % 7),
         write_cifar(tmp_path / "cifar-10-binary.tar.gz", "binary"),
     )
-    same(data.load("mnist", data_dir=tmp_path), mnist["train"])
-    same(data.load("cifar10", data_dir=tmp_path), cifar["train"])
+    same(loading.load("mnist", data_dir=tmp_path), mnist["train"])
+    same(loading.load("cifar10", data_dir=tmp_path), cifar["train"])
 
 
 def test_svhns_files(tmp_path):
@@ -167,8 +167,8 @@ def test_svhns_files(tmp_path):
     )
     savemat(tmp_path / "train_32x32.mat", {"X": images, "y": labels})
     expected = images.transpose(3, 0, 1, 2), labels[:, 0] % 10
-    same(data.load("svhn", data_dir=tmp_path), expected)
-    same(data.load(tmp_path / "train_32x32.mat"), expected)
+    same(loading.load("svhn", data_dir=tmp_path), expected)
+    same(loading.load(tmp_path / "train_32x32.mat"), expected)
 
 
 def test_a_pickle_that_is_no_array_is_not_run(tmp_path):
@@ -178,7 +178,7 @@ def test_a_pickle_that_is_no_array_is_not_run(tmp_path):
 
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
-    for name in originals.BATCHES["train"]:
+    for name in archives.BATCHES["train"]:
         (folder / name).write_bytes(
             pickle.dumps({b"data": Harm(), b"labels": [1]}, protocol=2)
         )
@@ -186,7 +186,7 @@ def test_a_pickle_that_is_no_array_is_not_run(tmp_path):
         InputError,
         match=r"a pickle that wants __builtin__.print, which CIFAR-10 does not",
     ):
-        data.load(folder)
+        loading.load(folder)
 
 
 def test_tensorflow_datasets_prepared_celeba(tmp_path):
@@ -218,17 +218,17 @@ def test_tensorflow_datasets_prepared_celeba(tmp_path):
     }
     builder.download_and_prepare()
     for split in names:
-        images, _ = data.load(
+        images, _ = loading.load(
             "celeba", split, crop=128, side=64, data_dir=tmp_path / "tfds"
         )
         expected = plain_loop(folder, names[split])
         assert sorted(image.tobytes() for image in images) == sorted(
             image.tobytes() for image in expected
         )
-    some, _ = data.load(
+    some, _ = loading.load(
         "celeba", crop=128, side=64, data_dir=tmp_path / "tfds", limit=5
     )
-    train, _ = data.load("celeba", crop=128, side=64, data_dir=tmp_path / "tfds")
+    train, _ = loading.load("celeba", crop=128, side=64, data_dir=tmp_path / "tfds")
     rows = [
         next(row for row, image in enumerate(train) if np.array_equal(image, one))
         for one in some
@@ -242,15 +242,17 @@ def test_celeba_by_name_from_a_folder(tmp_path):
         InputError,
         match=r"received 30 pictures in .*img_align_celeba, CelebA has 202599",
     ):
-        data.load("celeba", crop=128, side=64, data_dir=tmp_path)
-    by_name = data.load("celeba", crop=128, side=64, data_dir=tmp_path, partial=True)[0]
+        loading.load("celeba", crop=128, side=64, data_dir=tmp_path)
+    by_name = loading.load(
+        "celeba", crop=128, side=64, data_dir=tmp_path, partial=True
+    )[0]
     np.testing.assert_array_equal(
         by_name,
-        data.load(tmp_path / "img_align_celeba", crop=128, side=64, partial=True)[0],
+        loading.load(tmp_path / "img_align_celeba", crop=128, side=64, partial=True)[0],
     )
 
 
-@pytest.mark.parametrize("name", sorted(named.FETCHED))
+@pytest.mark.parametrize("name", sorted(registry.FETCHED))
 def test_without_a_network_it_says_where_the_files_are_and_what_to_type(
     name, tmp_path, monkeypatch
 ):
@@ -259,14 +261,14 @@ def test_without_a_network_it_says_where_the_files_are_and_what_to_type(
     def unreachable(page):
         raise OSError("no network")
 
-    monkeypatch.setattr(named, "_reach", unreachable)
+    monkeypatch.setattr(registry, "_reach", unreachable)
     with pytest.raises(InputError) as told:
-        data.load(
+        loading.load(
             name,
             data_dir=tmp_path,
             **({"crop": 128, "side": 64} if name == "celeba" else {}),
         )
-    text, found = str(told.value), named.FETCHED[name]
+    text, found = str(told.value), registry.FETCHED[name]
     assert text.startswith(
         f"could not get {name} through TensorFlow Datasets (no network): fetch"
         f" {found.files} from {found.page} "

@@ -12,8 +12,8 @@ from keras import ops
 from small_models import StrangersVAE
 
 import callbacks
-from twostage.checkpoint import Checkpoint
 from twostage.errors import Diverged
+from twostage.training.checkpoint import Checkpoint
 
 
 def data(rows=40):

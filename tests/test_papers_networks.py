@@ -8,9 +8,9 @@ import pytest
 from keras import layers, ops
 
 import twostage
-from twostage.models import berger_sebag, beta_sigma, dai_wipf, rae
-from twostage.models.jit import jit_compile
-from twostage.models.spectral_normalization import SpectralNormalization
+from twostage.models.compilation import jit_compile
+from twostage.models.layers.spectral_normalization import SpectralNormalization
+from twostage.models.networks import berger_sebag, beta_sigma, dai_wipf, rae
 
 
 def trainable(model):

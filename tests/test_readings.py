@@ -11,22 +11,24 @@ from scipy import stats
 from small_models import linear_vae
 
 import twostage
-from twostage import measures
+from twostage.evaluation import likelihood_metrics
 from twostage.experiments.hypersphere import best_radius, log_likelihood
-from twostage.likelihoods import readings
-from twostage.metrics.bounds import bounds
+from twostage.likelihoods import conventions
+from twostage.metrics.likelihood_bounds import bounds
 
 
 def test_each_direction_undoes_the_other():
-    assert readings.beta_of_gamma(readings.gamma_of_beta(0.3)) == pytest.approx(0.3)
-    assert readings.mean_weight_of_gamma(
-        readings.gamma_of_mean_weight(0.02, 3072), 3072
+    assert conventions.beta_of_gamma(conventions.gamma_of_beta(0.3)) == pytest.approx(
+        0.3
+    )
+    assert conventions.mean_weight_of_gamma(
+        conventions.gamma_of_mean_weight(0.02, 3072), 3072
     ) == pytest.approx(0.02)
-    assert readings.lambda_of_gamma(
-        readings.gamma_of_lambda(0.1, 4.0), 0.1
+    assert conventions.lambda_of_gamma(
+        conventions.gamma_of_lambda(0.1, 4.0), 0.1
     ) == pytest.approx(4)
-    assert readings.rae_to_mean(
-        *readings.rae_of_mean(1e-2, 1e-6, 3072, 128), 3072, 128
+    assert conventions.rae_to_mean(
+        *conventions.rae_of_mean(1e-2, 1e-6, 3072, 128), 3072, 128
     ) == pytest.approx((1e-2, 1e-6))
 
 
@@ -38,17 +40,17 @@ def test_losses_are_multiples_of_each_other():
     squared, kl = generator.random(50) * 40, generator.random(50) * 9
     D, k, beta, weight, sigma, weight_kl = 192, 16, 0.7, 0.004, 0.2, 3.0
     for theirs, gamma in (
-        (squared + beta * kl, readings.gamma_of_beta(beta)),
-        (squared / D + weight * kl, readings.gamma_of_mean_weight(weight, D)),
+        (squared + beta * kl, conventions.gamma_of_beta(beta)),
+        (squared / D + weight * kl, conventions.gamma_of_mean_weight(weight, D)),
         (
             squared / (2 * sigma**2) + weight_kl * kl,
-            readings.gamma_of_lambda(sigma, weight_kl),
+            conventions.gamma_of_lambda(sigma, weight_kl),
         ),
     ):
         ours = squared / (2 * gamma**2) + kl
         np.testing.assert_allclose(theirs / ours, (theirs / ours)[0], rtol=1e-12)
     z2, penalty = generator.random(50) * 30, 7.0
-    latent, regulariser = readings.rae_of_mean(1e-2, 1e-6, D, k)
+    latent, regulariser = conventions.rae_of_mean(1e-2, 1e-6, D, k)
     np.testing.assert_allclose(
         D * (squared / D + 1e-2 * z2 / k + 1e-6 * penalty),
         squared + latent * z2 + regulariser * penalty,
@@ -62,7 +64,7 @@ def test_raes_vae_has_the_decoder_variance_of_seed_facts():
         (0.024, 3, 0.036),
         (0.09024, 3, 0.135),
     ):
-        assert readings.gamma_of_mean_weight(weight, channels) ** 2 == pytest.approx(
+        assert conventions.gamma_of_mean_weight(weight, channels) ** 2 == pytest.approx(
             variance, abs=5e-4
         )
 
@@ -73,7 +75,7 @@ def test_three_readings_are_gaussian_densities():
     each = ((x - mean) ** 2).sum(1)
     squared, found = (
         each.mean(),
-        readings.constant_sigma_readings(each, np.full(40, 5.0), 30, beta=0.1),
+        conventions.constant_sigma_readings(each, np.full(40, 5.0), 30, beta=0.1),
     )
     own = stats.norm(mean, np.sqrt(each / 30)[:, None]).logpdf(x).sum(1).mean() - 5
     assert (
@@ -101,7 +103,9 @@ def test_a_fixed_sigma_is_read_in_three_ways_from_one_set_of_weights():
     """
     images = np.random.default_rng(2).integers(0, 256, (40, 6), "uint8")
     vae = linear_vae(likelihood=twostage.GaussianLikelihood(0.3), kl_weight=2.0)
-    found = measures.likelihood(vae, images, 5, 0, constant=True)["readings"]
+    found = likelihood_metrics.likelihood_metrics(vae, images, 5, 0, constant=True)[
+        "readings"
+    ]
     squared = (
         2
         * 0.09
@@ -119,7 +123,7 @@ def test_a_fixed_sigma_is_read_in_three_ways_from_one_set_of_weights():
         assert found[name] == pytest.approx(
             bounds(vae, images, 5)["evidence"].mean(), rel=1e-5
         )
-    assert "readings" not in measures.likelihood(vae, images, 5, 0)
+    assert "readings" not in likelihood_metrics.likelihood_metrics(vae, images, 5, 0)
 
 
 REFERENCE = {  # r*/R at R / sigma = c sqrt(D): seed_facts 6.22

@@ -53,14 +53,14 @@ def test_commands_of_the_readme_exist():
     "preset", ["digits", "mnist", "fashion_mnist", "cifar10", "celeba"]
 )
 def test_table_of_presets_tells_the_truth(preset):
-    from twostage import config
+    from twostage import presets
 
     row = next(
         line
         for line in README.splitlines()
         if line.startswith("|") and f"`{preset}`" in line
     )
-    one, two = config.resolve(1, preset), config.resolve(2, preset)
+    one, two = presets.resolve(1, preset), presets.resolve(2, preset)
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[2:6] == [
         str(one.latent_dim),

@@ -8,10 +8,10 @@ import pytest
 from keras import layers
 
 import twostage
-from twostage.models.batch_normalization import BatchNormalization
-from twostage.models.dai_wipf import infogan_decoder, infogan_encoder
+from twostage.models.layers.batch_normalization import BatchNormalization
+from twostage.models.layers.spectral_normalization import SpectralNormalization
+from twostage.models.networks.dai_wipf import infogan_decoder, infogan_encoder
 from twostage.models.recalibrate import recalibrate
-from twostage.models.spectral_normalization import SpectralNormalization
 
 
 def test_spectral_normalisation_stays_as_it_is():

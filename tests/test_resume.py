@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twostage import cli, export, report, whole
+from twostage.cli import main
 from twostage.data.batches import Batches
 from twostage.errors import InputError, Stopped
-from twostage.runs import finished_stage1
+from twostage.export import saved_model
+from twostage.runs import summary
+from twostage.runs.run import finished_stage1
+from twostage.system import files
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -119,7 +122,7 @@ def test_stopped_by_signals_and_resumed_a_run_is_the_unbroken_one_bit_for_bit(tm
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
-    cli.stage1(
+    main.stage1(
         [
             "--run",
             str(folder),
@@ -146,7 +149,7 @@ def checkpoints(run):
 def refused(capsys, *arguments):
     capsys.readouterr()
     with pytest.raises(SystemExit) as stopped:
-        cli.stage1([str(a) for a in arguments])
+        main.stage1([str(a) for a in arguments])
     lines = capsys.readouterr().err.strip().splitlines()
     assert stopped.value.code == 2 and lines[-1].startswith("error: "), lines
     return lines[-1]
@@ -165,7 +168,7 @@ def test_damaged_checkpoints_are_named_and_kept_and_the_one_before_is_used(run, 
     )
     half = newest.read_bytes()[: newest.stat().st_size // 2]
     newest.write_bytes(half)
-    cli.stage1(["--run", str(run), "--resume"])
+    main.stage1(["--run", str(run), "--resume"])
     out = capsys.readouterr()
     assert (
         "epoch-00002-step-000000.npz is damaged" in out.err
@@ -177,7 +180,7 @@ def test_damaged_checkpoints_are_named_and_kept_and_the_one_before_is_used(run, 
     ).read_bytes() == half and newest.exists()
     for path in newest.parent.glob("epoch-*"):
         path.write_bytes(b"")
-    cli.stage1(["--run", str(run), "--resume"])
+    main.stage1(["--run", str(run), "--resume"])
     out = capsys.readouterr()
     assert (
         "no whole checkpoint is left: training starts from the beginning" in out.err
@@ -195,7 +198,7 @@ def test_full_disk_is_told_and_the_checkpoint_before_it_goes_on(run, capsys):
     )
     aside.unlink()
     assert checkpoints(run) == was
-    cli.stage1(["--run", str(run), "--resume", "--epochs", "3"])
+    main.stage1(["--run", str(run), "--resume", "--epochs", "3"])
     assert "epoch 3/3" in capsys.readouterr().out
 
 
@@ -211,9 +214,9 @@ def test_a_stage_1_that_is_trained_on_is_unfinished_until_its_end(run, capsys):
         capsys, "--run", run, "--resume"
     )
     (run / "stage2").rmdir()
-    report.write(run, stage2={"loss": 1.0})
-    cli.stage1(["--run", str(run), "--resume"])
-    assert set(whole.read_json(run / "results.json")) == {
+    summary.write(run, stage2={"loss": 1.0})
+    main.stage1(["--run", str(run), "--resume"])
+    assert set(files.read_json(run / "results.json")) == {
         "stage1"
     }  # of a stage 2 that was removed nothing stays
     assert finished_stage1(run).saved_config().epochs == 3
@@ -226,7 +229,7 @@ def test_a_stage_1_that_is_trained_on_is_unfinished_until_its_end(run, capsys):
 
 def test_a_stage_2_that_cannot_begin_leaves_nothing_behind(run, capsys, monkeypatch):
     with pytest.raises(SystemExit):
-        cli.stage2(["--run", str(run), "--batch-size", "5000"])
+        main.stage2(["--run", str(run), "--batch-size", "5000"])
     assert (
         "expected at least one batch of 5000: lower --batch-size"
         in capsys.readouterr().err
@@ -266,8 +269,8 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_checkpo
 
 
 def test_a_signal_after_the_last_save_is_obeyed_too(tmp_path):
-    from twostage.checkpoint import Checkpoint
-    from twostage.runs import Stage
+    from twostage.runs.run import Stage
+    from twostage.training.checkpoint import Checkpoint
 
     checkpoint = Checkpoint(Stage(tmp_path / "run", 1))
     with (
@@ -280,8 +283,8 @@ def test_a_signal_after_the_last_save_is_obeyed_too(tmp_path):
 
 def test_processes_but_the_first_pass_over_a_signal(tmp_path):
     """They must go on, for the first to complete the step that it saves."""
-    from twostage.checkpoint import Checkpoint
-    from twostage.runs import Stage
+    from twostage.runs.run import Stage
+    from twostage.training.checkpoint import Checkpoint
 
     with Checkpoint(Stage(tmp_path / "run", 1), obeys=False).signals():
         os.kill(os.getpid(), signal.SIGTERM)
@@ -297,7 +300,7 @@ def test_saved_model_killed_between_its_two_renames_comes_back(tmp_path):
 
     (tmp_path / "old-saved_model").mkdir()
     with pytest.raises(OSError):
-        export._place(FullDisk(), tmp_path / "saved_model")
+        saved_model._place(FullDisk(), tmp_path / "saved_model")
     assert [path.name for path in tmp_path.iterdir()] == ["saved_model"]
 
 
@@ -318,7 +321,7 @@ def test_a_disk_that_tensorflow_finds_full_is_told(tmp_path):
             r" `python -m twostage.export --run"
         ),
     ):
-        export._place(FullDisk(), tmp_path / "saved_model")
+        saved_model._place(FullDisk(), tmp_path / "saved_model")
     assert not list(tmp_path.iterdir())
 
 

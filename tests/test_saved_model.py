@@ -55,28 +55,28 @@ def test_saved_model_is_the_keras_models_chain(small_run):
     backend under test.
     """
     tf = pytest.importorskip("tensorflow")
-    from twostage import (
-        VAE,
-        export,
-        sampling,
+    from twostage import VAE
+    from twostage.export import saved_model
+    from twostage.sampling import (
+        generate,
     )  # any public name registers the classes of the files
 
     model, vae = (
-        export.load(small_run[0] / "saved_model"),
+        saved_model.load(small_run[0] / "saved_model"),
         keras.saving.load_model(small_run[0] / "stage1" / "model.keras"),
     )
     assert isinstance(vae, VAE)
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), "uint8")
     np.testing.assert_allclose(
         model.reconstruct(images),
-        keras.ops.convert_to_numpy(sampling.reconstruct(vae, images)),
+        keras.ops.convert_to_numpy(generate.reconstruct(vae, images)),
         atol=1e-5,
     )
     stage2 = keras.saving.load_model(small_run[0] / "stage2" / "model.keras")
     normalizer = keras.saving.load_model(small_run[0] / "stage2" / "normalizer.keras")
     u = tf.random.stateless_normal((7, 4), [1, 0], alg="philox").numpy()
     expected = keras.ops.convert_to_numpy(
-        sampling.sample(vae, stage2, u, "normalised", normalizer)
+        generate.sample(vae, stage2, u, "normalised", normalizer)
     )
     np.testing.assert_allclose(model.sample(7, 1), expected, atol=1e-5)
     for sample in (model.sample, model.sample_first_stage):

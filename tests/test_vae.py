@@ -202,7 +202,7 @@ def test_steps_in_one_call_are_the_same_steps():
             callbacks=[callbacks.ComputedGamma("ema")],
         ).history
         found[steps] = [*vae.get_weights(), *history.values()]
-        assert (vae.train_function.__module__ == "twostage.models.scanned") == (
+        assert (vae.train_function.__module__ == "twostage.models.multi_step") == (
             steps > 1
         ) and int(vae.optimizer.iterations) == 18
     for a, b in zip(found[1], found[4], strict=True):

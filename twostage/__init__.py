@@ -9,14 +9,14 @@ from importlib import import_module
 
 _HOME = {
     "VAE": "twostage.models.vae",
-    "Adam": "twostage.models.adam",
-    "BatchNormalization": "twostage.models.batch_normalization",
+    "Adam": "twostage.training.adam",
+    "BatchNormalization": "twostage.models.layers.batch_normalization",
     "GradientPenalty": "twostage.models.gradient_penalty",
-    "SpectralNormalization": "twostage.models.spectral_normalization",
-    "resnet_encoder": "twostage.models.resnet",
-    "resnet_decoder": "twostage.models.resnet",
-    "dense_encoder": "twostage.models.dense",
-    "dense_decoder": "twostage.models.dense",
+    "SpectralNormalization": "twostage.models.layers.spectral_normalization",
+    "resnet_encoder": "twostage.models.networks.resnet",
+    "resnet_decoder": "twostage.models.networks.resnet",
+    "dense_encoder": "twostage.models.networks.mlp",
+    "dense_decoder": "twostage.models.networks.mlp",
     "GaussianLikelihood": "twostage.likelihoods.gaussian_likelihood",
     "DiagonalGaussianLikelihood": "twostage.likelihoods.diagonal_gaussian_likelihood",
     "OptimalGaussianLikelihood": "twostage.likelihoods.optimal_gaussian_likelihood",
@@ -24,7 +24,7 @@ _HOME = {
     "DiscretisedLogisticLikelihood": (
         "twostage.likelihoods.discretised_logistic_likelihood"
     ),
-    "LatentNormalizer": "twostage.latents",
+    "LatentNormalizer": "twostage.models.latent_normalizer",
     "InputError": "twostage.errors",
 }
 __all__ = sorted(_HOME)

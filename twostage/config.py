@@ -1,6 +1,4 @@
-"""Settings: one frozen dataclass a stage, and the table of presets. The command-line
-flags are made from them.
-"""
+"""Settings of the two training commands: one dataclass each makes the flags, the checks and config.json."""
 
 import dataclasses
 
@@ -21,7 +19,11 @@ GROUPS = (
     "sampling",
     "training",
 )  # in the order of --help
+
+
 NETWORKS = ("resnet", "infogan", "wae", "rae", "beta_sigma", "convolutional")
+
+
 LIKELIHOODS = (
     "gaussian",
     "diagonal",
@@ -30,10 +32,14 @@ LIKELIHOODS = (
     "bernoulli",
     "logistic",
 )
+
+
 GAMMAS, RULES = (
     ("computed", "learned", "fixed", "scheduled"),
     ("minimum", "ratchet", "ema", "batch"),
 )
+
+
 PRECISIONS = ("float32", "mixed_bfloat16")
 
 
@@ -263,75 +269,6 @@ class Stage2Config(_Training):
         "training",
         "epochs after which the learning rate is halved, again and again",
     )
-
-
-# Differences from the defaults above, which are CIFAR-10's: (stage 1, stage 2).
-# CIFAR-10 and CelebA: Asperti & Trentin's
-# released code. MNIST, Fashion and digits have no source; docs/presets.md says what was
-# tried.
-_GREY_28 = (
-    {
-        "pad": 32,
-        "base_dim": 16,
-        "latent_dim": 32,
-        "learning_rate": 1e-3,
-        "epochs": 100,
-        "halve_every": 30,
-    },
-    {"width": 1024, "learning_rate": 5e-4, "epochs": 200, "halve_every": 60},
-)
-PRESETS = {
-    "digits": (
-        {
-            "num_scale": 2,
-            "latent_dim": 16,
-            "fc_dim": 256,
-            "learning_rate": 1e-3,
-            "epochs": 120,
-            "halve_every": 60,
-            "watch_every": 10,
-        },
-        {
-            "width": 512,
-            "learning_rate": 1e-3,
-            "epochs": 400,
-            "halve_every": 120,
-            "watch_every": 20,
-        },
-    ),
-    "mnist": ({"data": "mnist", **_GREY_28[0]}, _GREY_28[1]),
-    "fashion_mnist": ({"data": "fashion_mnist", **_GREY_28[0]}, _GREY_28[1]),
-    "cifar10": ({"data": "cifar10"}, {}),
-    "celeba": (
-        {
-            "data": "celeba",
-            "crop": "128",
-            "side": 64,
-            "num_scale": 4,
-            "l2": 0.001,
-            "kl_weight": 4.0,
-            "epochs": 70,
-            "learning_rate": 5e-5,
-            "halve_every": 60,
-        },
-        {"width": 4096, "epochs": 140, "learning_rate": 5e-5, "halve_every": 120},
-    ),
-}
-
-
-def resolve(stage, preset, **changes):
-    """The config of stage 1 or 2: defaults, then the preset's differences, then
-    `changes`.
-
-    Raises:
-        InputError: an unknown preset or field, or a value out of range.
-    """
-    if preset not in PRESETS:
-        raise InputError(
-            f"received preset {preset!r}, expected one of {', '.join(PRESETS)}"
-        )
-    kind = (Stage1Config, Stage2Config)[stage - 1]
-    return build(kind, {**PRESETS[preset][stage - 1], **changes})
 
 
 def build(kind, values):

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import PIL
 
-from twostage import whole
-from twostage.data.part import Coloured, Part
+from twostage.data.cache_writer import Coloured, Part
 from twostage.errors import Stopped
-from twostage.lock import held
+from twostage.system import files
+from twostage.system.locks import held
 
 FORM = 1  # of what is written here; another number makes every set anew
 
@@ -83,7 +83,7 @@ def prepared(source, preparation, folder=None):
 
 def _valid(place, key):
     """The manifest, where it is this key's and the images are what it says; else None."""
-    manifest = whole.read_json(place / "manifest.json")
+    manifest = files.read_json(place / "manifest.json")
     if manifest.get("key") != key:
         if (place / "images.npy").exists():
             print(
@@ -131,9 +131,9 @@ def _make(source, preparation, place, key):
         "sizes": part.sizes,
         "broken": part.broken,
     }
-    whole.write_json(place / "manifest.json", manifest)
+    files.write_json(place / "manifest.json", manifest)
     if count:
-        whole.rename(aside, place / "images.npy")
+        files.rename(aside, place / "images.npy")
     return manifest
 
 

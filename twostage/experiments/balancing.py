@@ -2,8 +2,8 @@
 reconstruction error and Kullback-Leibler divergence" (Asperti & Trentin): CIFAR-10.
 """
 
-from twostage.charts import chart
-from twostage.experiments.rows import Row
+from twostage.experiments.table import Row
+from twostage.reporting.svg_charts import chart
 
 LENGTH, QUICK, SEEDS, DATA = (
     700,
@@ -95,9 +95,9 @@ def measured(row, seed, found, setting):
     """A row of both stages. Whether the paper's GEN-2 is of normalised latents it does
     not say; ours has each way of sampling.
     """
-    from twostage.experiments import two_stages
+    from twostage.experiments import two_stage_runs
 
-    return two_stages.measured(row, seed, setting, LENGTH, "cifar10")
+    return two_stage_runs.measured(row, seed, setting, LENGTH, "cifar10")
 
 
 def figures(results, setting):
@@ -128,6 +128,6 @@ def figures(results, setting):
 
 
 if __name__ == "__main__":
-    from twostage import cli
+    from twostage.cli import main
 
-    cli.experiment("balancing")
+    main.experiment("balancing")

@@ -3,8 +3,8 @@ reconstruction error and Kullback-Leibler divergence" (Asperti & Trentin): Celeb
 models 1 to 4 and the improved recipe.
 """
 
-from twostage.charts import chart
-from twostage.experiments.rows import Row
+from twostage.experiments.table import Row
+from twostage.reporting.svg_charts import chart
 
 LENGTH, QUICK, SEEDS, DATA = 120, 2, 1, "celeba"  # epochs of the longest stage 1
 PLAIN = {
@@ -111,9 +111,9 @@ ROWS = [
 
 def measured(row, seed, found, setting):
     """A row of both stages; GEN-2 in each way of sampling."""
-    from twostage.experiments import two_stages
+    from twostage.experiments import two_stage_runs
 
-    return two_stages.measured(row, seed, setting, LENGTH, "celeba")
+    return two_stage_runs.measured(row, seed, setting, LENGTH, "celeba")
 
 
 def figures(results, setting):
@@ -143,6 +143,6 @@ def figures(results, setting):
 
 
 if __name__ == "__main__":
-    from twostage import cli
+    from twostage.cli import main
 
-    cli.experiment("balancing_faces")
+    main.experiment("balancing_faces")

@@ -2,8 +2,8 @@
 equal" (Berger & Sebag), and its Figures 4 and 8 to 10.
 """
 
-from twostage.charts import chart
-from twostage.experiments.rows import Row
+from twostage.experiments.table import Row
+from twostage.reporting.svg_charts import chart
 
 LENGTH, QUICK, SEEDS = 200, 40, 10  # epochs of 100 batches of 100 fresh points
 ROWS = [
@@ -32,14 +32,14 @@ def measured(row, seed, found, setting):
     """One row with one seed; two rows take their sigma from the LS-VAE of the same
     seed.
     """
-    from twostage.experiments import planar
+    from twostage.experiments import planar_task
 
     sigma = row.settings["sigma"]
     if sigma == "final of LS-VAE":
         sigma = found["LS-VAE"]["sigma"]
     elif sigma == "curve of LS-VAE":
         sigma = found["LS-VAE"]["curves"]["gamma"]
-    return planar.measure(*planar.train(sigma, seed, setting.epochs), seed)
+    return planar_task.measure(*planar_task.train(sigma, seed, setting.epochs), seed)
 
 
 def figures(results, setting):
@@ -108,6 +108,6 @@ def figures(results, setting):
 
 
 if __name__ == "__main__":
-    from twostage import cli
+    from twostage.cli import main
 
-    cli.experiment("berger_sebag")
+    main.experiment("berger_sebag")

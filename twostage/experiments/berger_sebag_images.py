@@ -4,7 +4,7 @@
 
 import math
 
-from twostage.experiments.rows import Row
+from twostage.experiments.table import Row
 
 LENGTH, QUICK, SEEDS, DATA = 1000, 5, 1, "mnist"
 COMMON = {
@@ -25,13 +25,13 @@ def measured(row, seed, found, setting):
     which the floor of sigma bounds, without the constant log 2 pi, as the paper's; nats
     an image, with it; rate; squared error a pixel.
     """
-    from twostage import measures
-    from twostage.experiments import images
+    from twostage.evaluation import likelihood_metrics
+    from twostage.experiments import image_runs
 
-    vae, config = images.trained(row, seed, setting, COMMON)
-    test = images.split(config, "test", BOUNDED)
-    images.draw(vae, test, setting.path(row, seed, ".png"), seed, noisy=True)
-    bound = measures.likelihood(vae, test, 10, seed)
+    vae, config = image_runs.trained(row, seed, setting, COMMON)
+    test = image_runs.split_images(config, "test", BOUNDED)
+    image_runs.draw(vae, test, setting.path(row, seed, ".png"), seed, noisy=True)
+    bound = likelihood_metrics.likelihood_metrics(vae, test, 10, seed)
     return {
         "bits": (
             (bound["evidence"] / test[0].size + math.log(2 * math.pi) / 2) / math.log(2)
@@ -39,7 +39,7 @@ def measured(row, seed, found, setting):
         "evidence": bound["evidence"],
         "rate": bound["rate"],
         "mse": bound["mse"],
-        "fd": images.distance(vae, config, setting, seed),
+        "fd": image_runs.distance(vae, config, setting, seed),
     }
 
 
@@ -57,6 +57,6 @@ def figures(results, setting):
 
 
 if __name__ == "__main__":
-    from twostage import cli
+    from twostage.cli import main
 
-    cli.experiment("berger_sebag_images")
+    main.experiment("berger_sebag_images")

@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
-from twostage.charts import chart
-from twostage.experiments.rows import Row
+from twostage.experiments.table import Row
+from twostage.reporting.svg_charts import chart
 
 LENGTH, QUICK, SEEDS, DATA = 50, 5, 5, "mnist"
 COMMON = {
@@ -60,21 +60,24 @@ def measured(row, seed, found, setting):
     with the variance at each image's optimum, as the paper's; of test images also at
     the optimum of them all, and, of a constant variance, at its other readings.
     """
-    from twostage.experiments import images
-    from twostage.likelihoods.readings import constant_sigma_readings
+    from twostage.experiments import image_runs
+    from twostage.likelihoods.conventions import constant_sigma_readings
 
-    vae, config = images.trained(row, seed, setting, COMMON)
-    splits = {name: images.split(config, name, KEPT) for name in ("test", "train")}
+    vae, config = image_runs.trained(row, seed, setting, COMMON)
+    splits = {
+        name: image_runs.split_images(config, name, KEPT) for name in ("test", "train")
+    }
     of = {
-        name: images.errors_and_rate(vae, some, seed) for name, some in splits.items()
+        name: image_runs.errors_and_rate(vae, some, seed)
+        for name, some in splits.items()
     }
     readings = {
         name: constant_sigma_readings(*pair, splits[name][0].size, config.kl_weight)
         for name, pair in of.items()
     }
-    images.draw(vae, splits["test"], setting.path(row, seed, ".png"), seed)
+    image_runs.draw(vae, splits["test"], setting.path(row, seed, ".png"), seed)
     told = {
-        "fd": images.distance(vae, config, setting, seed),
+        "fd": image_runs.distance(vae, config, setting, seed),
         **{name: readings[name]["optimal_image"] for name in readings},
         "rate": float(of["test"][1].mean()),
         "one optimum": readings["test"]["optimal"],
@@ -197,6 +200,6 @@ def best(results, name):
 
 
 if __name__ == "__main__":
-    from twostage import cli
+    from twostage.cli import main
 
-    cli.experiment("beta_sigma")
+    main.experiment("beta_sigma")

@@ -5,7 +5,7 @@ The figures are those that Asperti & Trentin (Tables 2 and 4) and the authors' c
 quote; rows without any are systems of the code.
 """
 
-from twostage.experiments.rows import Row
+from twostage.experiments.table import Row
 
 LENGTH, QUICK, SEEDS, DATA = 1000, 5, 1, "cifar10"
 LEARNED = {
@@ -60,7 +60,7 @@ def measured(row, seed, found, setting):
     """
     from pathlib import Path
 
-    from twostage.experiments import two_stages
+    from twostage.experiments import two_stage_runs
 
     preset = "celeba" if "celeba" in Path(setting.data).name.lower() else "cifar10"
     if preset == "celeba":
@@ -71,10 +71,10 @@ def measured(row, seed, found, setting):
                 for stage, settings in row.settings.items()
             },
         )
-    return two_stages.measured(row, seed, setting, LENGTH, preset)
+    return two_stage_runs.measured(row, seed, setting, LENGTH, preset)
 
 
 if __name__ == "__main__":
-    from twostage import cli
+    from twostage.cli import main
 
-    cli.experiment("dai_wipf")
+    main.experiment("dai_wipf")

@@ -5,9 +5,10 @@ No paper has this table: Asperti & Trentin compare their running minimum with a 
 gamma (Tables 2 and 3), and their text with their code only here.
 """
 
-from twostage import config, whole
-from twostage.charts import chart
-from twostage.experiments.rows import Row, named
+from twostage import presets
+from twostage.experiments.table import Row, named
+from twostage.reporting.svg_charts import chart
+from twostage.system import files
 
 LENGTH, QUICK, SEEDS, DATA = (
     700,
@@ -34,10 +35,10 @@ def measured(row, seed, found, setting):
     """Both stages and their distances; how far gamma lies from the error, and the
     latents from the prior.
     """
-    from twostage.experiments import two_stages
+    from twostage.experiments import two_stage_runs
 
-    preset = named(setting.data, config.PRESETS, "preset")
-    first, second = (config.resolve(number, preset) for number in (1, 2))
+    preset = named(setting.data, presets.PRESETS, "preset")
+    first, second = (presets.resolve(number, preset) for number in (1, 2))
 
     def length(stage):
         return {
@@ -49,15 +50,15 @@ def measured(row, seed, found, setting):
         row.name,
         {"stage1": {**length(first), **row.settings}, "stage2": length(second)},
     )
-    result = two_stages.evaluated(
+    result = two_stage_runs.evaluated(
         whole_row, seed, setting, first.epochs, preset, mixtures=(10,)
     )
     end, likelihood = (
-        whole.read_json(setting.path(row, seed) / "results.json")["stage1"],
+        files.read_json(setting.path(row, seed) / "results.json")["stage1"],
         result["likelihood"],
     )
     return {
-        **two_stages.told(result),
+        **two_stage_runs.told(result),
         "training mse": end["mse"],
         "gamma^2 over training mse": end["gamma"] ** 2 / end["mse"],
         "KL": likelihood["rate"],
@@ -81,6 +82,6 @@ def figures(results, setting):
 
 
 if __name__ == "__main__":
-    from twostage import cli
+    from twostage.cli import main
 
-    cli.experiment("gamma_rules")
+    main.experiment("gamma_rules")

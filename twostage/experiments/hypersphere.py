@@ -13,8 +13,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ive
 
-from twostage.charts import chart, heat_map
-from twostage.experiments.rows import Row
+from twostage.experiments.table import Row
+from twostage.reporting.svg_charts import chart, heat_map
 
 LENGTH, QUICK, SEEDS = 100, 20, 3  # epochs of 100 batches of 100 fresh points
 
@@ -100,10 +100,10 @@ def measured(row, seed, found, setting):
     import keras
     from keras import ops
 
-    from twostage.experiments import planar
+    from twostage.experiments import planar_task
     from twostage.likelihoods.gaussian_likelihood import GaussianLikelihood
-    from twostage.metrics.bounds import bounds
-    from twostage.models.berger_sebag import residual_decoder, residual_encoder
+    from twostage.metrics.likelihood_bounds import bounds
+    from twostage.models.networks.berger_sebag import residual_decoder, residual_encoder
     from twostage.models.vae import VAE
 
     keras.utils.set_random_seed(seed)
@@ -116,7 +116,7 @@ def measured(row, seed, found, setting):
         residual_decoder(dimensions, dimensions, 100, 2),
     )
     vae = VAE(*networks, likelihood, data_dtype="float32", seed=seed)
-    planar.fit(
+    planar_task.fit(
         vae,
         lambda count, generator: directions(count, dimensions, generator),
         dimensions,
@@ -200,6 +200,6 @@ def figures(results, setting):
 
 
 if __name__ == "__main__":
-    from twostage import cli
+    from twostage.cli import main
 
-    cli.experiment("hypersphere")
+    main.experiment("hypersphere")

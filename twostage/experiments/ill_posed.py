@@ -7,8 +7,8 @@ as long as one trains (seed_facts 6.21).
 
 import math
 
-from twostage.charts import chart
-from twostage.experiments.rows import Row
+from twostage.experiments.table import Row
+from twostage.reporting.svg_charts import chart
 
 LENGTH, QUICK, SEEDS = 40, 10, 3  # epochs of 100 steps
 DIMENSIONS = 10
@@ -36,8 +36,8 @@ def measured(row, seed, found, setting):
     from twostage.likelihoods.diagonal_gaussian_likelihood import (
         DiagonalGaussianLikelihood,
     )
-    from twostage.models.berger_sebag import residual_decoder, residual_encoder
-    from twostage.models.jit import jit_compile
+    from twostage.models.compilation import jit_compile
+    from twostage.models.networks.berger_sebag import residual_decoder, residual_encoder
     from twostage.models.vae import VAE
 
     keras.utils.set_random_seed(seed)
@@ -89,6 +89,6 @@ def figures(results, setting):
 
 
 if __name__ == "__main__":
-    from twostage import cli
+    from twostage.cli import main
 
-    cli.experiment("ill_posed")
+    main.experiment("ill_posed")

@@ -2,8 +2,8 @@
 float32 and in mixed bfloat16, and the diagonal one without its bound, which diverges.
 """
 
-from twostage.charts import chart
-from twostage.experiments.rows import Row
+from twostage.experiments.table import Row
+from twostage.reporting.svg_charts import chart
 
 LENGTH, QUICK, SEEDS, DATA = 10, 2, 1, "mnist"
 DISTANCES = False
@@ -34,17 +34,20 @@ def measured(row, seed, found, setting):
     import keras
     import numpy as np
 
-    from twostage import assemble, config, data, recipes
+    from twostage import presets
+    from twostage.data import loading
     from twostage.data.batches import Batches
     from twostage.likelihoods.diagonal_gaussian_likelihood import (
         DiagonalGaussianLikelihood,
     )
-    from twostage.models.berger_sebag import residual_decoder, residual_encoder
+    from twostage.models import build
+    from twostage.models.networks.berger_sebag import residual_decoder, residual_encoder
     from twostage.models.vae import VAE
+    from twostage.training.train import compile_vae
 
     settings = dict(row.settings)
     floor = settings.pop("floor", None)
-    made = config.resolve(
+    made = presets.resolve(
         1,
         "mnist",
         data=setting.data,
@@ -55,12 +58,12 @@ def measured(row, seed, found, setting):
         learning_rate=5e-4,
         **settings,
     )
-    train, test = (data.load_for(made, split)[0] for split in ("train", "test"))
+    train, test = (loading.load_for(made, split)[0] for split in ("train", "test"))
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(made.precision)
     likelihood = (
-        assemble.observation_model(made)
+        build.build_likelihood(made)
         if floor is None
         else DiagonalGaussianLikelihood(floor)
     )
@@ -72,9 +75,9 @@ def measured(row, seed, found, setting):
         data_dtype="uint8",
         seed=seed,
     )
-    recipes.compile_vae(made, vae)
+    compile_vae(made, vae)
     batches = Batches(train.reshape(-1, width), made.batch_size, seed)
-    rule = recipes.gamma_rule(made, None)
+    rule = gamma_rule(made, None)
     history = vae.fit(
         batches,
         epochs=setting.epochs,
@@ -115,6 +118,6 @@ def figures(results, setting):
 
 
 if __name__ == "__main__":
-    from twostage import cli
+    from twostage.cli import main
 
-    cli.experiment("likelihoods")
+    main.experiment("likelihoods")

@@ -9,8 +9,8 @@ curve lies folded in their plane. A sigma for each dimension has a trap of its o
 whatever is fitted badly gets a large sigma, and with it a small gradient.
 """
 
-from twostage.charts import chart
-from twostage.experiments.rows import Row
+from twostage.experiments.table import Row
+from twostage.reporting.svg_charts import chart
 
 LENGTH, QUICK, SEEDS = 50, 10, 3  # epochs of 100 batches of 100 fresh points
 SIGMAS = (0.1, 0.06, 0.03, 0.01)
@@ -34,19 +34,19 @@ def measured(row, seed, found, setting):
     """The bound of `planar.measure`, and the divergence that the latent which carries
     more has, and the other.
     """
-    from twostage.experiments import planar
+    from twostage.experiments import planar_task
 
-    vae = planar.vae_of(row.settings["sigma"], seed)
+    vae = planar_task.vae_of(row.settings["sigma"], seed)
     kept = setting.path(LEARNED, seed, ".weights.h5")
     if row.settings["begin"] == "LS-VAE":
-        learned = planar.vae_of("learned", seed)
+        learned = planar_task.vae_of("learned", seed)
         learned.load_weights(kept)
-        planar.begin_from(vae, learned, found[LEARNED.name]["sigma"])
-    history = planar.fit(vae, planar.points, 2, seed, setting.epochs)
+        planar_task.begin_from(vae, learned, found[LEARNED.name]["sigma"])
+    history = planar_task.fit(vae, planar_task.points, 2, seed, setting.epochs)
     if row is LEARNED:
         vae.save_weights(kept, overwrite=True)
-    told = planar.measure(vae, history, seed)
-    larger, smaller = planar.rates(vae, seed)
+    told = planar_task.measure(vae, history, seed)
+    larger, smaller = planar_task.rates(vae, seed)
     return {
         **{name: told[name] for name in ("elbo", "sigma", "mse")},
         "KL, first latent": larger,
@@ -73,6 +73,6 @@ def figures(results, setting):
 
 
 if __name__ == "__main__":
-    from twostage import cli
+    from twostage.cli import main
 
-    cli.experiment("local_optima")
+    main.experiment("local_optima")

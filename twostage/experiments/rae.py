@@ -7,8 +7,8 @@ gives one of N(0, I) or of one Gaussian, that is said.
 
 import math
 
-from twostage.experiments.rows import Row, named
-from twostage.likelihoods.readings import gamma_of_mean_weight, rae_of_mean
+from twostage.experiments.table import Row, named
+from twostage.likelihoods.conventions import gamma_of_mean_weight, rae_of_mean
 
 # The second stage is ours (three layers, computed gamma, batch 100) on the latents as
 # they are; the authors' auxiliary VAE has two layers, batch 64 and a fixed weight, on
@@ -130,7 +130,7 @@ def measured(row, seed, found, setting):
     """A row: one stage 1 and every density on it: N(0, I), one Gaussian, a mixture of
     ten, a second stage.
     """
-    from twostage.experiments import two_stages
+    from twostage.experiments import two_stage_runs
 
     row = Row(
         row.name,
@@ -139,10 +139,10 @@ def measured(row, seed, found, setting):
             **row.settings,
         },
     )
-    return two_stages.measured(row, seed, setting, LENGTH, "mnist", MIXTURES)
+    return two_stage_runs.measured(row, seed, setting, LENGTH, "mnist", MIXTURES)
 
 
 if __name__ == "__main__":
-    from twostage import cli
+    from twostage.cli import main
 
-    cli.experiment("rae")
+    main.experiment("rae")

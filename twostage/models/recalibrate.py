@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from twostage.models.spectral_normalization import SpectralNormalization
+from twostage.models.layers.spectral_normalization import SpectralNormalization
 
 
 def recalibrate(vae, data, batch_size=100, most_batches=200, seed=0):

@@ -6,8 +6,8 @@ import keras
 from keras import ops
 
 from twostage.models.divergences import gaussian_kl
+from twostage.models.multi_step import scanned
 from twostage.models.replicas import check_replicas
-from twostage.models.scanned import scanned
 
 _PARTS = ("encoder", "decoder", "likelihood", "divergence", "decoder_penalty")
 

@@ -1,3 +1,0 @@
-from twostage import cli
-
-cli.data()

@@ -1,0 +1,1 @@
+"""The SavedModel: sampling with TensorFlow alone."""

@@ -1,0 +1,114 @@
+"""From a finished run to its SavedModel."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import keras
+
+from twostage.errors import InputError
+from twostage.evaluation import recalibration
+from twostage.export import saved_model
+from twostage.runs import summary
+from twostage.runs.data import training_images
+from twostage.runs.run import finished_stage1, finished_stage2
+from twostage.sampling import latent_samplers
+from twostage.sampling.gaussian_mixture import Mixture
+from twostage.training import distribution
+
+
+def export_run(run, recalibrate=False, mixture=0):
+    """Writes the SavedModel of a run, sampled as stage 2's config says, and locks the
+    run meanwhile. Returns its path.
+
+    Args:
+        run: The run folder.
+        mixture: Number of Gaussians of a mixture, fitted to stage 1's latents, to
+            sample from instead of stage 2; 0: none.
+        recalibrate: Whether to recalibrate stage 1's batch normalisation and export the
+            better by validation images; which it was is printed and kept in
+            results.json.
+    """
+    first = finished_stage1(run)
+    first.lock()
+    try:
+        if recalibrate:
+            _recalibrate(first)
+        return export_locked_run(run, _mixture(first, mixture) if mixture else None)
+    finally:
+        first.end()
+
+
+def export_locked_run(run, mixture=None):
+    """`export` of a run that this process, or the one that started it, has locked;
+    `mixture`: a fitted `Mixture`.
+    """
+    second = finished_stage2(run)
+    return saved_model.write(
+        run, second.saved_config().sampling if second else "normalised", mixture
+    )
+
+
+def _recalibrate(first):
+    training_images(first)
+    vae = first.load_model()
+    choice = recalibration.better(vae, first.saved_config())
+    if choice["chosen"] == recalibration.RECALIBRATED:
+        first.save_model("recalibrated.keras", vae)
+    else:
+        (first.path / "recalibrated.keras").unlink(missing_ok=True)
+    summary.write(first.run, batch_normalisation=choice)
+    print(recalibration.told(choice))
+
+
+def _mixture(first, components):
+    """Of the latents of the training images under the stage 1 that is exported."""
+    return Mixture(
+        latent_samplers.drawn_latents(
+            saved_model.stage1_of(first.run), training_images(first)
+        ),
+        components,
+    )
+
+
+def finish(stage, following):
+    """Writes the SavedModel, always by a process on TensorFlow so that a seed means the
+    same whatever trained; says what is where.
+    """
+    if not distribution.is_first():
+        return
+    written = [
+        f"wrote {stage.path}: model.keras, history.csv, images, checkpoints",
+        f"wrote {stage.run}: results.json, report.md",
+    ]
+    if keras.backend.backend() == "tensorflow":
+        written.append(f"wrote {export_locked_run(stage.run)}")
+    elif find_spec("tensorflow"):
+        command = [
+            sys.executable,
+            "-c",
+            (
+                "import sys; from twostage import guard, publish;"
+                " guard.guarded(publish.export_locked, sys.argv[1], again=guard.RESUME)"
+            ),
+            str(stage.run),
+        ]
+        done = subprocess.run(
+            command,
+            env={**os.environ, "KERAS_BACKEND": "tensorflow"},
+            stdout=subprocess.DEVNULL,
+            pass_fds=[stage.lock_number()],
+        )
+        if done.returncode:
+            raise InputError(
+                f"{stage.run / 'saved_model'} was not written, see above; the rest is."
+                f" Mend it, then `python -m twostage.export --run {stage.run}`"
+            )
+        written.append(f"wrote {stage.run / 'saved_model'}")
+    else:
+        written.append(
+            "TensorFlow is not installed here; where it is, `python -m twostage.export"
+            f" --run {stage.run}` writes the SavedModel"
+        )
+    print("\n".join([*written, f"next: {following}"]))

@@ -1,0 +1,1 @@
+"""Feature extractors: what Frechet distances are measured by."""

@@ -1,0 +1,26 @@
+"""The last layers of encoders and decoders."""
+
+from keras import layers
+
+
+def activated(x, heads):
+    """The last axis of x in as many blocks as there are heads, each through its
+    activation, float32.
+    """
+    if len(heads) == 1:
+        return layers.Activation(heads[0], dtype="float32")(x)
+    width = x.shape[-1] // len(heads)
+    blocks = [
+        layers.Activation(head, dtype="float32")(x[..., i * width : (i + 1) * width])
+        for i, head in enumerate(heads)
+    ]
+    return layers.Concatenate(dtype="float32")(blocks)
+
+
+def gaussian_heads(features, latent_dim):
+    """Two linear heads: mean, and log_var as twice the log standard deviation that the
+    authors' code predicts.
+    """
+    mean = layers.Dense(latent_dim, dtype="float32", name="mean")(features)
+    log_sd = layers.Dense(latent_dim, dtype="float32", name="log_sd")(features)
+    return [mean, layers.Rescaling(2.0, dtype="float32", name="log_var")(log_sd)]

@@ -1,0 +1,1 @@
+"""Building blocks of reports: PNG, charts, HTML, Markdown. They know no VAE."""

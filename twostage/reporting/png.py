@@ -1,0 +1,49 @@
+"""PNG files: grids of images."""
+
+import math
+import os
+
+import numpy as np
+
+from twostage.errors import InputError
+
+
+def tile(images, gap=1, columns=None):
+    """Images (n, height, width, channels), float in [0, 1] -> one uint8 picture, as
+    square as n allows, white between.
+    """
+    columns = columns or math.isqrt(len(images) - 1) + 1
+    missing = -len(images) % columns
+    pixels = np.rint(np.clip(images, 0, 1) * 255).astype("uint8")
+    pixels = np.pad(pixels, ((0, missing), (0, 0), (0, 0), (0, 0)), constant_values=255)
+    pixels = np.pad(pixels, ((0, 0), (0, gap), (0, gap), (0, 0)), constant_values=255)
+    _, height, width, channels = pixels.shape
+    grid = pixels.reshape(-1, columns, height, width, channels).swapaxes(
+        1, 2
+    )  # (rows, height, columns, width, channels)
+    return grid.reshape(-1, columns * width, channels)
+
+
+def check_place(path):
+    """Raises `InputError` where a picture's path is that of a folder."""
+    if os.path.isdir(path) or str(path).endswith(os.sep):
+        raise InputError(
+            f"received {path}, a folder, expected a file to write:"
+            f" {os.path.join(path, 'picture.png')}"
+        )
+
+
+def save_png(path, picture):
+    """Writes a uint8 picture (height, width, 1 or 3) so that the file is whole or
+    absent. Small pictures are enlarged.
+    """
+    from PIL import Image
+
+    check_place(path)
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    image = Image.fromarray(picture[:, :, 0] if picture.shape[-1] == 1 else picture)
+    factor = max(1, 512 // max(image.size))
+    image.resize(
+        (image.width * factor, image.height * factor), Image.Resampling.NEAREST
+    ).save(f"{path}.part", format="png")
+    os.replace(f"{path}.part", path)

@@ -1,0 +1,1 @@
+"""The operating system: files, locks, output, provenance. Nothing here knows of VAEs."""
