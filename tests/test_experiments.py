@@ -12,7 +12,7 @@ import pytest
 
 from twostage import presets
 from twostage.cli import main
-from twostage.errors import Diverged
+from twostage.errors import DivergedError
 from twostage.experiments import (
     balancing,
     balancing_faces,
@@ -78,7 +78,7 @@ def test_rows_are_run_once_and_set_beside_the_paper(tmp_path, capsys):
 def test_a_row_that_diverges_does_not_hold_the_others(tmp_path, capsys):
     def measure(row, seed, found, setting):
         if row.name == "b" and seed == 0:
-            raise Diverged("the loss of epoch 2 is nan")
+            raise DivergedError("the loss of epoch 2 is nan")
         return {"elbo": 1.0 + seed}
 
     table, setting = [Row("b", {}, {"elbo": "7"}), Row("a", {})], Setting(tmp_path, 1)

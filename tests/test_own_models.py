@@ -12,7 +12,7 @@ from keras import ops
 from small_models import StrangersVAE
 
 import callbacks
-from twostage.errors import Diverged
+from twostage.errors import DivergedError
 from twostage.training.checkpoint import Checkpoint
 
 
@@ -129,7 +129,7 @@ def test_a_checkpoint_of_weights_that_are_not_finite_is_not_written(tmp_path):
     )
     model = NaNGradient()
     with pytest.raises(
-        Diverged,
+        DivergedError,
         match=(
             r"the weights of epoch 2 are not finite; .* keeps the last good checkpoint"
         ),

@@ -13,7 +13,7 @@ import pytest
 
 from twostage.cli import main
 from twostage.data.batches import Batches
-from twostage.errors import InputError, Stopped
+from twostage.errors import InputError, Interrupted
 from twostage.export import saved_model
 from twostage.runs import summary
 from twostage.runs.run import finished_stage1
@@ -274,7 +274,7 @@ def test_a_signal_after_the_last_save_is_obeyed_too(tmp_path):
 
     checkpoint = Checkpoint(Stage(tmp_path / "run", 1))
     with (
-        pytest.raises(Stopped, match="stopped by SIGTERM after 0 epochs"),
+        pytest.raises(Interrupted, match="stopped by SIGTERM after 0 epochs"),
         checkpoint.signals(),
     ):
         os.kill(os.getpid(), signal.SIGTERM)

@@ -1,43 +1,72 @@
-"""What ends a command in one line."""
+"""The errors that a caller can mend.
+
+Messages speak Python: code stands in backquotes, as `pad=32` or
+`train_stage1(run="runs/mine", resume=True)`. The command line turns it into its own
+flags and commands (twostage/cli/errors.py).
+"""
 
 import contextlib
+from collections.abc import Iterator
 
 
 class InputError(ValueError):
-    """Bad input, told in one line: what was received, what was expected, how to mend
-    it. Commands exit with status 2.
+    """Bad input: what was received, what was expected, and how to mend it.
+
+    Commands print it as one line and exit with status 2.
+
+    Args:
+        received: What came in, such as "images of 28x28"; the whole message where the
+            other two are missing.
+        expected: What would have been right, such as "squares of side 8, 16 or 32".
+        fix: What to do, such as "pad them with `pad=32`".
+
+    Example:
+        >>> str(InputError("`epochs=0`", "at least 1", "leave it out"))
+        'received `epochs=0`, expected at least 1: leave it out'
     """
 
+    def __init__(
+        self, received: str, expected: str | None = None, fix: str | None = None
+    ):
+        self.received, self.expected, self.fix = received, expected, fix
+        text = received
+        if expected is not None:
+            text = f"received {received}, expected {expected}"
+        super().__init__(f"{text}: {fix}" if fix else text)
 
-class Diverged(InputError):
-    """A training whose loss is no number any more."""
+
+class DivergedError(InputError):
+    """The loss or a weight of a training is not finite."""
 
 
-class Stopped(Exception):
-    """A signal was obeyed and everything is saved; the command `again` goes on.
+class Interrupted(Exception):
+    """A signal stopped the training after everything was saved.
+
     Commands exit with status 128 + `signal`.
+
+    Args:
+        text: What happened, and where the work is saved.
+        signal: The signal's number.
+        resume: The call that resumes, in Python.
     """
 
-    def __init__(self, text, signal, again):
+    def __init__(self, text: str, signal: int, resume: str):
         super().__init__(text)
-        self.signal, self.again = signal, again
+        self.signal, self.resume = signal, resume
 
 
-def first_line(error):
-    """What a library's error says, short enough to stand within a line of ours; the
-    name of its kind where it says nothing.
+def first_line(error: BaseException) -> str:
+    """The first line of a library's error, at most 120 characters; its class's name
+    where it has no text.
     """
-    said = (
-        str(error).split("}} ", 1)[-1].strip()
-    )  # TensorFlow names a node in double braces first
-    return (said or type(error).__name__).splitlines()[0][:120]
+    # TensorFlow names a node in double braces first
+    text = str(error).split("}} ", 1)[-1].strip()
+    return (text or type(error).__name__).splitlines()[0][:120]
 
 
 @contextlib.contextmanager
-def reading():
-    """Within: a file or folder that may not be read is told as input, not as a place to
-    write to.
-    """
+def reading() -> Iterator[None]:
+    """Within: a file or folder without read permission is an input error."""
     try:
         yield
     except PermissionError as error:

@@ -3,7 +3,7 @@
 import errno
 import sys
 
-from twostage.errors import InputError, Stopped, first_line
+from twostage.errors import InputError, Interrupted, first_line
 
 _ROOM, _RIGHTS, _PLACE = (
     "make room",
@@ -43,7 +43,7 @@ def guarded(command, *arguments, again="the same command again"):
             file=sys.stderr,
         )
         sys.exit(2)
-    except Stopped as stopped:
+    except Interrupted as stopped:
         told = f"{stopped}; go on by {stopped.again if again == RESUME else again}"
         print(
             f"\n{told}" if sys.stdout.isatty() else told, file=sys.stderr

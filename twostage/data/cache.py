@@ -19,7 +19,7 @@ import numpy as np
 import PIL
 
 from twostage.data.cache_writer import Coloured, Part
-from twostage.errors import Stopped
+from twostage.errors import Interrupted
 from twostage.system import files
 from twostage.system.locks import held
 
@@ -51,7 +51,7 @@ def prepared(source, preparation, folder=None):
 
     Raises:
         InputError: pictures of unequal sizes, or that do not fit the preparation.
-        Stopped: Ctrl-C. What is done is kept.
+        Interrupted: Ctrl-C. What is done is kept.
     """
     key = {
         "stamp": source.stamp,
@@ -113,7 +113,7 @@ def _make(source, preparation, place, key):
             part = Part(place, source, preparation, key, channels=3)
             part.fill()
     except KeyboardInterrupt:
-        raise Stopped(
+        raise Interrupted(
             f"stopped at picture {part.rows:,} of {len(source.names):,}",
             signal.SIGINT,
             "the same command again",

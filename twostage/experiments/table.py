@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from twostage.errors import Diverged, InputError
+from twostage.errors import DivergedError, InputError
 from twostage.system import files
 
 
@@ -101,7 +101,7 @@ def run(rows, measure, setting, seeds):
             if not result:
                 try:
                     result = measure(row, seed, found, setting)
-                except Diverged as error:  # the others are as good as before
+                except DivergedError as error:  # the others are as good as before
                     result = {"diverged": str(error)}
                 files.write_json(path, result)
                 print(

@@ -14,7 +14,7 @@ import zipfile
 import keras
 import numpy as np
 
-from twostage.errors import Diverged, InputError, Stopped
+from twostage.errors import DivergedError, InputError, Interrupted
 from twostage.system import files
 
 CHECKPOINTS_KEPT = 2  # the newest checkpoints stay
@@ -203,7 +203,7 @@ class Checkpoint(keras.callbacks.Callback):
             if any(self.folder.glob("epoch-*.npz"))
             else "there is no checkpoint yet"
         )
-        return Diverged(
+        return DivergedError(
             f"{what}; {kept}: start another run, with a smaller --learning-rate or a"
             " larger --gamma-floor"
         )
@@ -216,7 +216,7 @@ class Checkpoint(keras.callbacks.Callback):
             f"stopped by {signal.Signals(self._signal).name} after {where}; all is"
             f" saved in {self.folder}"
         )
-        return Stopped(text, self._signal, f"`{self.stage.command} --resume`")
+        return Interrupted(text, self._signal, f"`{self.stage.command} --resume`")
 
 
 def _variables(model):
