@@ -1,4 +1,4 @@
-from twostage.cli import main
+from twostage.cli import train
 
 if __name__ == "__main__":
-    main.stage2()
+    train.stage2()

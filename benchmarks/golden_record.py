@@ -22,14 +22,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-OLD = {  # the command that each sub-command had before there was one program
-    "train-stage1": ["train_stage1.py"],
-    "train-stage2": ["train_stage2.py"],
-    "sample": ["-m", "twostage.sample"],
-    "evaluate": ["-m", "twostage.evaluate"],
-    "export": ["-m", "twostage.export"],
-    "data": ["-m", "twostage.data"],
-}
+COMMANDS = ("train-stage1", "train-stage2", "sample", "evaluate", "export", "data")
 TIMES = {"seconds", "images_per_second", "minutes", "started", "finished"}
 MISTAKES = (
     ("train-stage1", "--preset", "minst", "--run", "new"),
@@ -76,13 +69,9 @@ MISTAKES = (
 
 def call(folder, command, *arguments):
     """The finished process of one command, run in `folder`."""
-    new = (ROOT / "twostage" / "cli" / "main.py").exists()
-    first = ["-m", "twostage", command] if new else list(OLD[command])
-    if first[0].endswith(".py"):
-        first[0] = str(ROOT / first[0])
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
     return subprocess.run(
-        [sys.executable, *first, *arguments],
+        [sys.executable, "-m", "twostage", command, *arguments],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -170,7 +159,7 @@ def drop_times(value):
 
 
 def helps(folder):
-    for command in OLD:
+    for command in COMMANDS:
         yield f"$ {command} --help\n{call(folder, command, '--help').stdout}"
 
 

@@ -176,7 +176,7 @@ def test_an_autoencoder_goes_through_the_commands(tmp_path, monkeypatch):
     """Both stages and every density on an autoencoder of the commands; no bound is
     claimed for it.
     """
-    from twostage.cli import main
+    from twostage.cli.main import COMMANDS
     from twostage.evaluation import protocol
     from twostage.system import files
 
@@ -185,7 +185,7 @@ def test_an_autoencoder_goes_through_the_commands(tmp_path, monkeypatch):
         str(tmp_path / "run"),
         ["--limit", "200", "--epochs", "1", "--latent-dim", "4"],
     )
-    main.stage1(
+    COMMANDS["train-stage1"](
         [
             "--run",
             run,
@@ -204,8 +204,8 @@ def test_an_autoencoder_goes_through_the_commands(tmp_path, monkeypatch):
             *small,
         ]
     )
-    main.stage2(["--run", run, "--epochs", "1", "--width", "16"])
-    main.evaluate(
+    COMMANDS["train-stage2"](["--run", run, "--epochs", "1", "--width", "16"])
+    COMMANDS["evaluate"](
         [
             "--run",
             run,
@@ -231,7 +231,7 @@ def test_an_autoencoder_goes_through_the_commands(tmp_path, monkeypatch):
         != 1
     )  # no prior says how far the latents reach
     with pytest.raises(SystemExit) as ended:
-        main.evaluate(["--run", run, "--extractor", "random", "--recalibrate"])
+        COMMANDS["evaluate"](["--run", run, "--extractor", "random", "--recalibrate"])
     assert ended.value.code == 2
     assert list(found["likelihood"]) == ["mse"] and len(found["distances"]) == 7
     assert (

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from small_run import SMALL, python
 
-from twostage.cli import main
+from twostage.cli.main import COMMANDS
 from twostage.runs import run
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -19,7 +19,7 @@ def test_scripts_train_and_say_what_comes_next(small_run):
     folder, first, second = small_run
     assert (
         f"next: python train_stage2.py --run {folder}" in first
-        and f"next: python -m twostage.sample --run {folder}" in second
+        and f"next: python -m twostage sample --run {folder}" in second
     )
     assert (
         first.count("\nepoch ") == second.count("\nepoch ") == 2
@@ -92,7 +92,7 @@ def test_gamma_of_another_run(small_run, tmp_path, capsys):
         run=tmp_path / "fixed",
     )
     assert config.gamma_start == 0.03
-    main.stage1(
+    COMMANDS["train-stage1"](
         [
             "--run",
             str(tmp_path / "scheduled"),
@@ -126,7 +126,7 @@ def test_gamma_of_another_run(small_run, tmp_path, capsys):
         ),
     ):
         with pytest.raises(SystemExit):
-            main.stage1(["--run", str(tmp_path / "wrong"), *wrong])
+            COMMANDS["train-stage1"](["--run", str(tmp_path / "wrong"), *wrong])
         assert told in capsys.readouterr().err
     assert not (tmp_path / "wrong").exists()
 
@@ -135,7 +135,8 @@ def test_sample_command_draws_a_grid(small_run, tmp_path):
     pytest.importorskip("tensorflow")
     python(
         "-m",
-        "twostage.sample",
+        "twostage",
+        "sample",
         "--run",
         small_run[0],
         "--n",
@@ -160,8 +161,8 @@ class Without(PathFinder):
     def find_spec(cls, name, path=None, target=None):
         return None if name.split(".")[0] == "tensorflow" else PathFinder.find_spec(name, path, target)
 sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.meta_path]
-from twostage import cli, runs
-cli.stage{}(sys.argv[1:])
+from twostage.cli import train
+train.stage{}(sys.argv[1:])
 assert not any(name.split(".")[0] == "tensorflow" for name in sys.modules)
 """
 
@@ -183,17 +184,17 @@ def test_jax_trains_where_tensorflow_is_not_installed(tmp_path):
         f"`python -m twostage.export --run {tmp_path / 'run'}` writes the SavedModel"
     )
     assert out.count(command) == 2 and not (tmp_path / "run" / "saved_model").exists()
-    python("-m", "twostage.export", "--run", tmp_path / "run")
+    python("-m", "twostage", "export", "--run", tmp_path / "run")
     assert (tmp_path / "run" / "saved_model" / "saved_model.pb").exists()
 
 
 def test_dry_run_writes_nothing(tmp_path, capsys):
-    main.stage1(["--run", str(tmp_path / "run"), "--dry-run"])
+    COMMANDS["train-stage1"](["--run", str(tmp_path / "run"), "--dry-run"])
     assert (
         "trainable parameters" in capsys.readouterr().out
         and not (tmp_path / "run").exists()
     )
-    main.stage1(
+    COMMANDS["train-stage1"](
         [
             "--run",
             str(tmp_path / "run"),

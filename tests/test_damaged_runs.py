@@ -7,7 +7,7 @@ import shutil
 import keras
 import pytest
 
-from twostage.cli import main
+from twostage.cli.main import COMMANDS
 from twostage.errors import InputError
 from twostage.export import saved_model
 
@@ -32,8 +32,8 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
-    main.stage1(["--run", str(folder), *SMALL])
-    main.stage2(["--run", str(folder), "--width", "16", "--epochs", "1"])
+    COMMANDS["train-stage1"](["--run", str(folder), *SMALL])
+    COMMANDS["train-stage2"](["--run", str(folder), "--width", "16", "--epochs", "1"])
     return folder
 
 
@@ -60,7 +60,7 @@ def test_each_damaged_file_is_told_and_written_again(finished, tmp_path, capsys)
     before = weights(1), weights(2)
     for number, name in ((1, "model"), (2, "normalizer")):
         path = cut(run / f"stage{number}" / f"{name}.keras")
-        for command in (main.evaluate, main.export):
+        for command in (COMMANDS["evaluate"], COMMANDS["export"]):
             told(command, "--run", run)
             again = (
                 f"remove it, then `python train_stage{number}.py --run {run} --resume`"
@@ -75,14 +75,14 @@ def test_each_damaged_file_is_told_and_written_again(finished, tmp_path, capsys)
                 and error.count("\n") == 1
             )
         path.unlink()
-        (main.stage1, main.stage2)[number - 1](
+        (COMMANDS["train-stage1"], COMMANDS["train-stage2"])[number - 1](
             ["--run", str(run), "--resume"]
         )  # of stage 1 although there is a stage 2: nothing is trained further
         capsys.readouterr()
     for old, new in zip(before, (weights(1), weights(2)), strict=True):
         assert all((a == b).all() for a, b in zip(old, new, strict=True))
     (run / "stage1" / "model.keras").unlink()
-    told(main.stage1, "--run", run, "--resume", "--epochs", 2)
+    told(COMMANDS["train-stage1"], "--run", run, "--resume", "--epochs", 2)
     assert "stage2 was trained on this stage 1 as it is" in capsys.readouterr().err
 
 
@@ -101,7 +101,7 @@ def test_a_damaged_config_and_recalibrated_model_are_told(finished, tmp_path, ca
         saved_model.stage1_of(run)
     for name in ("environment", "config"):
         path = cut(run / "stage1" / f"{name}.json")
-        told(main.evaluate, "--run", run, "--extractor", "random")
+        told(COMMANDS["evaluate"], "--run", run, "--extractor", "random")
         assert f"received {path}, which is damaged" in capsys.readouterr().err
 
 
@@ -115,7 +115,7 @@ def test_a_damaged_savedmodel_is_told_and_written_again(finished, tmp_path, caps
     ):
         content = (run / "saved_model" / name).read_bytes()
         cut(run / "saved_model" / name)
-        told(main.sample, "--run", run, "--out", out)
+        told(COMMANDS["sample"], "--run", run, "--out", out)
         assert (
             f"received {run / 'saved_model'}, which is damaged"
             in (error := capsys.readouterr().err)
@@ -127,8 +127,8 @@ def test_a_damaged_savedmodel_is_told_and_written_again(finished, tmp_path, caps
         )
         if name != "saved_model.pb":
             (run / "saved_model" / name).write_bytes(content)
-    main.export(["--run", str(run)])
-    main.sample(["--run", str(run), "--n", "4", "--out", str(out)])
+    COMMANDS["export"](["--run", str(run)])
+    COMMANDS["sample"](["--run", str(run), "--n", "4", "--out", str(out)])
     assert out.exists()
 
 
@@ -138,7 +138,7 @@ def test_a_run_that_may_not_be_written_to_is_told_before_it_is_measured(
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     (run / "evaluation").write_text("no folder")
-    told(main.evaluate, "--run", run, "--extractor", "random")
+    told(COMMANDS["evaluate"], "--run", run, "--extractor", "random")
     out = capsys.readouterr()
     assert (
         f"{run / 'evaluation'} was not written: File exists" in out.err
@@ -149,13 +149,13 @@ def test_a_run_that_may_not_be_written_to_is_told_before_it_is_measured(
 def test_too_little_memory_is_told(tmp_path, capsys):
     """More than any machine has, for the images and for the weights."""
     folder = tmp_path / "run"
-    told(main.stage1, "--run", folder, "--pad", 1_000_000)
+    told(COMMANDS["train-stage1"], "--run", folder, "--pad", 1_000_000)
     assert (
         "there is not enough memory (Unable to allocate 1.4"
         in (error := capsys.readouterr().err)
         and error.count("\n") == 1
     )
-    told(main.stage1, "--run", folder, "--fc-dim", 100_000_000_000)
+    told(COMMANDS["train-stage1"], "--run", folder, "--fc-dim", 100_000_000_000)
     assert (
         "there is not enough memory (OOM when allocating"
         in (error := capsys.readouterr().err)

@@ -11,7 +11,7 @@ from small_models import linear_vae
 from test_folders import write_images
 
 from twostage import InputError
-from twostage.cli import main
+from twostage.cli.main import COMMANDS
 from twostage.data import loading, summary
 from twostage.data import registry as named
 from twostage.data.batches import Batches, flip
@@ -260,7 +260,9 @@ def test_a_look_before_training_tells_the_truth(tmp_path, capsys):
         x_test=images[:7],
         y_test=labels[:7],
     )
-    main.data([str(tmp_path / "x.npz"), "--montage", str(tmp_path / "new" / "m.png")])
+    COMMANDS["data"](
+        [str(tmp_path / "x.npz"), "--montage", str(tmp_path / "new" / "m.png")]
+    )
     out = capsys.readouterr().out.splitlines()
     assert (
         out[0] == "train: 120 images of 8x6x3, 3 classes of 20 to 60 images"

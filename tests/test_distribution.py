@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from twostage.cli import main
+from twostage.cli.main import COMMANDS
 from twostage.data.batches import Batches, flip
 from twostage.errors import InputError
 from twostage.models.posterior import draw_latents
@@ -35,8 +35,8 @@ FLAGS = [
     "400",
 ]
 SCRIPT = (  # the SavedModel has tests of its own
-    "from twostage import cli, publish; publish.export_locked = lambda run: run;"
-    " cli.stage{}()"
+    "from twostage.cli import train; train._export = lambda run, number: None;"
+    " train.stage{}()"
 )
 BACKEND = keras.backend.backend()
 
@@ -99,20 +99,19 @@ def test_two_processes_train_as_one(tmp_path, monkeypatch):
     one run folder, a copy that is gone, one voice.
     """
     (tmp_path / "scratch").mkdir()
-    monkeypatch.setattr("twostage.training.train.finish", lambda stage, following: None)
     images, u = (
         np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), "uint8"),
         np.random.default_rng(0).standard_normal((20, 4), dtype="float32"),
     )
     both, one = tmp_path / "both", tmp_path / "one"
     by_two(1, both, FLAGS, tmp_path / "scratch")
-    main.stage1(["--run", str(one), *FLAGS])
+    COMMANDS["train-stage1"](["--run", str(one), *FLAGS])
     agree(both, one, 1, images, 2e-3)
     shutil.rmtree(both)
     shutil.copytree(one, both)
     second = ["--width", "16", "--epochs", "2", "--watch-every", "1"]
     by_two(2, both, second, tmp_path / "scratch")
-    main.stage2(["--run", str(one), *second])
+    COMMANDS["train-stage2"](["--run", str(one), *second])
     agree(both, one, 2, u, 2e-3)
 
 
@@ -147,8 +146,7 @@ def test_two_devices_train_nearly_as_one(tmp_path, monkeypatch):
         ["--run", str(tmp_path / "both"), "--distribute", *FLAGS],
         {},
     )
-    monkeypatch.setattr("twostage.training.train.finish", lambda stage, following: None)
-    main.stage1(["--run", str(tmp_path / "one"), *FLAGS])
+    COMMANDS["train-stage1"](["--run", str(tmp_path / "one"), *FLAGS])
     out, error = process.communicate(timeout=300)
     assert process.returncode == 0 and "on 2 devices, 50 examples each" in out, error
     for ours, theirs in zip(

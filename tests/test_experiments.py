@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from twostage import presets
-from twostage.cli import main
+from twostage.cli.main import COMMANDS
 from twostage.errors import DivergedError
 from twostage.experiments import (
     balancing,
@@ -27,6 +27,10 @@ from twostage.experiments import table as table_module
 from twostage.experiments.table import Row, Setting, run, spread
 from twostage.models import build
 from twostage.reporting import markdown, svg_charts
+
+
+def experiment(name, argv):
+    COMMANDS["experiment"]([name, *argv])
 
 
 def test_rows_are_run_once_and_set_beside_the_paper(tmp_path, capsys):
@@ -139,7 +143,7 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
         ],
     )
     monkeypatch.setattr(planar_task, "STEPS", 4)
-    main.experiment(
+    experiment(
         "berger_sebag", ["--out", str(tmp_path), "--epochs", "2", "--seeds", "1"]
     )
     folder = tmp_path / "2-epochs"
@@ -166,10 +170,10 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
     ElementTree.parse(folder / "figure-1.svg")
     for wrong in (["--seeds", "0"], ["--epochs", "0"], ["--data", "mnist"]):
         with pytest.raises(SystemExit):
-            main.experiment("berger_sebag", wrong)
+            experiment("berger_sebag", wrong)
     assert "makes its own data" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        main.experiment(
+        experiment(
             "likelihoods",
             ["--out", str(tmp_path / "likelihoods"), "--extractor", "random"],
         )
@@ -178,7 +182,7 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
         " images: drop it" in capsys.readouterr().err
     )
     with pytest.raises(SystemExit):
-        main.experiment(
+        experiment(
             "berger_sebag", ["--out", str(tmp_path), "--precision", "mixed_bfloat16"]
         )
     assert (
@@ -186,7 +190,7 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
         " own: drop it" in capsys.readouterr().err
     )
     with pytest.raises(SystemExit):  # before anything is trained
-        main.experiment(
+        experiment(
             "rae",
             [
                 "--out",
@@ -199,7 +203,7 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
         )
     assert "none.h5, which does not exist: fetch" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        main.experiment("rae", ["--out", str(tmp_path / "rae"), "--data", "photos"])
+        experiment("rae", ["--out", str(tmp_path / "rae"), "--data", "photos"])
     assert (
         "received --data photos, expected a name that begins with mnist or cifar10"
         in capsys.readouterr().err
@@ -207,7 +211,7 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
     with pytest.raises(
         SystemExit
     ):  # a mistake that kept no row does not hold the folder
-        main.experiment(
+        experiment(
             "beta_sigma",
             [
                 "--out",
@@ -220,7 +224,7 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
         )
     assert "nothing.npz', which is no folder" in capsys.readouterr().err
     with pytest.raises(SystemExit):  # its rows are of something else
-        main.experiment("hypersphere", ["--out", str(folder), "--seeds", "1"])
+        experiment("hypersphere", ["--out", str(folder), "--seeds", "1"])
     assert (
         f"{folder} has rows of berger_sebag, received hypersphere: take another --out"
         in capsys.readouterr().err
@@ -314,7 +318,7 @@ def test_the_page_of_results_knows_the_experiments():
 
 def test_an_experiment_tells_its_defaults(capsys):
     with pytest.raises(SystemExit):
-        main.experiment("balancing", ["--help"])
+        experiment("balancing", ["--help"])
     told = " ".join(capsys.readouterr().out.split())
     assert (
         "Tables 1, 2 and 5" in told

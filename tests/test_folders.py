@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from twostage import InputError
-from twostage.cli import main
+from twostage.cli.main import COMMANDS
 from twostage.data import celeba, loading
 from twostage.data.decode import Broken, decode
 from twostage.data.image_files import Folder
@@ -156,7 +156,7 @@ def test_pictures_of_every_kind_become_what_a_viewer_shows(tmp_path):
 
 def test_resize_comparison_draws_a_row_a_filter(tmp_path, capsys):
     write_images(tmp_path / "faces", 30, celeba.SIZE)
-    main.data(
+    COMMANDS["data"](
         ["resize-comparison", str(tmp_path / "faces"), "--out", str(tmp_path / "r.png")]
     )
     rough = {
@@ -175,7 +175,7 @@ def test_grey_and_coloured_pictures_are_compared_too(tmp_path):
         tmp_path / "faces" / min(path.name for path in (tmp_path / "faces").iterdir())
     ) as picture:
         picture.convert("L").save(tmp_path / "faces" / "grey.png")
-    main.data(
+    COMMANDS["data"](
         ["resize-comparison", str(tmp_path / "faces"), "--out", str(tmp_path / "r.png")]
     )
 

@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 
 from twostage import presets
-from twostage.cli import main
+from twostage.cli.main import COMMANDS
 from twostage.evaluation import protocol
-from twostage.experiments import beta_sigma, gamma_rules, two_stage_runs
+from twostage.experiments import beta_sigma, gamma_rules, image_runs, two_stage_runs
 from twostage.experiments.table import Row, Setting
 from twostage.features import choose
 from twostage.features.random_network import random_network
-from twostage.training import train
+
+
+def experiment(name, argv):
+    COMMANDS["experiment"]([name, *argv])
+
 
 SMALL = {
     "network": "resnet",
@@ -47,7 +51,6 @@ def made(tmp_path, monkeypatch):
         choose, "chosen_extractor", lambda config, *named: random_network()
     )
     monkeypatch.setattr(protocol, "SPLITS", {"fid10k_test": ("test", 60)})
-    monkeypatch.setattr(train, "finish", lambda stage, following: None)
     return str(tmp_path / "made.npz")
 
 
@@ -58,7 +61,7 @@ def test_images_rows_train_measure_and_draw(tmp_path, made, monkeypatch):
     )
     monkeypatch.setattr(beta_sigma, "BETAS", (1.0,))
     monkeypatch.setattr(beta_sigma, "COMMON", SMALL)
-    main.experiment(
+    experiment(
         "beta_sigma",
         [
             "--out",
@@ -79,7 +82,7 @@ def test_images_rows_train_measure_and_draw(tmp_path, made, monkeypatch):
     )
     assert "beta / 2" not in json.loads((folder / "Beta-Sigma_1-0.json").read_text())
     with pytest.raises(SystemExit):  # rows of other data would be taken as they are
-        main.experiment(
+        experiment(
             "beta_sigma",
             [
                 "--out",
@@ -148,8 +151,8 @@ def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypa
     assert json.loads((setting.path(first, 0) / "stage1" / "config.json").read_text())[
         "config"
     ]["partial"]
-    monkeypatch.setattr(train, "train_stage1", None)
-    monkeypatch.setattr(train, "train_stage2", None)
+    monkeypatch.setattr(image_runs, "train_stage1_run", None)
+    monkeypatch.setattr(image_runs, "train_stage2_run", None)
     assert two_stage_runs.measured(longer, 0, setting, 10, "digits") == told[1]
 
 
@@ -172,7 +175,7 @@ def test_every_rule_of_gamma_is_a_row_with_one_second_stage(
         data, **{name: np.concatenate([few[name]] * 2) for name in few}
     )  # a batch of the second stage's
     with pytest.raises(SystemExit):
-        main.experiment(
+        experiment(
             "gamma_rules", ["--out", str(tmp_path / "out"), "--data", made]
         )  # of no preset
     arguments = [
@@ -185,13 +188,13 @@ def test_every_rule_of_gamma_is_a_row_with_one_second_stage(
         "--data",
         str(data),
     ]
-    main.experiment("gamma_rules", [*arguments, "--precision", "mixed_bfloat16"])
+    experiment("gamma_rules", [*arguments, "--precision", "mixed_bfloat16"])
     assert keras.config.dtype_policy().name == "float32"  # of what measures
     capsys.readouterr()
     with pytest.raises(
         SystemExit
     ):  # rows of another precision would be taken as they are
-        main.experiment("gamma_rules", arguments)
+        experiment("gamma_rules", arguments)
     assert (
         f"has rows of gamma_rules on {data}, mixed_bfloat16, received gamma_rules on"
         f" {data}: take another" in capsys.readouterr().err

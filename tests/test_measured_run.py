@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from twostage.cli import main
+from twostage.cli.main import COMMANDS
 from twostage.data import loading
 from twostage.errors import InputError
 from twostage.evaluation import html_report, protocol, recalibration, tables
@@ -41,8 +41,8 @@ def run(tmp_path_factory):
         "--latent-dim",
         "4",
     ]
-    main.stage1(["--run", str(folder), *small])
-    main.stage2(["--run", str(folder), "--epochs", "2", "--width", "16"])
+    COMMANDS["train-stage1"](["--run", str(folder), *small])
+    COMMANDS["train-stage2"](["--run", str(folder), "--epochs", "2", "--width", "16"])
     return folder
 
 
@@ -52,7 +52,7 @@ def few_images(monkeypatch):
 
 
 def evaluated(run, *flags):
-    main.evaluate(
+    COMMANDS["evaluate"](
         [
             "--run",
             str(run),
@@ -81,7 +81,7 @@ def test_a_mixture_is_sampled_inside_the_savedmodel_by_tensorflow_alone(run, tmp
 
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
-    main.export(["--run", str(folder), "--mixture", "10"])
+    COMMANDS["export"](["--run", str(folder), "--mixture", "10"])
     script = (
         "import sys, numpy, tensorflow as tf; m = tf.saved_model.load(sys.argv[1]); a,"
         " b = m.sample(2000, 5).numpy(), m.sample(2000, 5).numpy()\nassert (a =="
@@ -294,7 +294,7 @@ def test_the_better_batch_normalisation_is_exported(run, tmp_path, capsys):
     with pytest.raises(InputError, match="is in use by another process"):
         export_run.export_run(folder)
     stage.end()
-    main.export(["--run", str(folder), "--recalibrate"])
+    COMMANDS["export"](["--run", str(folder), "--recalibrate"])
     assert (
         "batch normalisation: recalibrated on training images; recalibration changes"
         " the evidence bound by +" in capsys.readouterr().out
@@ -427,9 +427,9 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
         run, "--extractor", "random", "--quirk", "stretch", "--seed", "1", "--mixtures"
     )
     capsys.readouterr()
-    main.evaluate(["--compare", str(first), str(first)])
+    COMMANDS["evaluate"](["--compare", str(first), str(first)])
     assert "These may be compared" in capsys.readouterr().out
-    main.evaluate(["--compare", str(first), str(other)])
+    COMMANDS["evaluate"](["--compare", str(first), str(other)])
     out = capsys.readouterr().out
     assert (
         "These may not be compared:" in out

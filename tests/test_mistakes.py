@@ -9,7 +9,7 @@ from PIL import Image
 from small_run import ROOT
 from test_folders import write_images
 
-from twostage.cli import main
+from twostage.cli.main import COMMANDS
 
 
 def mistake(capsys, command, *arguments):
@@ -39,24 +39,32 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, small_run):
     new = ["--run", tmp_path / "run"]
     for command, arguments, words in (
         (
-            main.stage1,
+            COMMANDS["train-stage1"],
             ["--preset", "minst", *new],
             "received preset 'minst', expected one of digits, mnist",
         ),
-        (main.stage1, ["--data", empty, *new], "holds no picture"),
-        (main.stage1, ["--data", sizes, *new], "unequal sizes"),
+        (COMMANDS["train-stage1"], ["--data", empty, *new], "holds no picture"),
+        (COMMANDS["train-stage1"], ["--data", sizes, *new], "unequal sizes"),
         (
-            main.stage1,
+            COMMANDS["train-stage1"],
             ["--data", tmp_path / "x.npy", *new],
             (
                 "28x28, the ResNet takes squares of side 8, 16, 32, 64, 128: pad them"
                 " with --pad 32"
             ),
         ),
-        (main.stage1, ["--data", tmp_path / "nowhere", *new], "check the path"),
-        (main.stage1, ["--batch-size", "5000", *new], "at least one batch of 5000"),
         (
-            main.stage1,
+            COMMANDS["train-stage1"],
+            ["--data", tmp_path / "nowhere", *new],
+            "check the path",
+        ),
+        (
+            COMMANDS["train-stage1"],
+            ["--batch-size", "5000", *new],
+            "at least one batch of 5000",
+        ),
+        (
+            COMMANDS["train-stage1"],
             ["--gamma", "magic", *new],
             (
                 "received --gamma magic, expected one of computed, learned, fixed,"
@@ -64,15 +72,23 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, small_run):
             ),
         ),
         (
-            main.stage1,
+            COMMANDS["train-stage1"],
             ["--epochs", "0", *new],
             "received --epochs 0, expected more than 0",
         ),
-        (main.stage1, ["--epochs", "ten", *new], "invalid int value: 'ten'"),
-        (main.stage1, ["--epoch", "3", *new], "unrecognized arguments: --epoch 3"),
-        (main.stage1, ["--resume", *new], "does not exist: start it by"),
         (
-            main.stage2,
+            COMMANDS["train-stage1"],
+            ["--epochs", "ten", *new],
+            "invalid int value: 'ten'",
+        ),
+        (
+            COMMANDS["train-stage1"],
+            ["--epoch", "3", *new],
+            "unrecognized arguments: --epoch 3",
+        ),
+        (COMMANDS["train-stage1"], ["--resume", *new], "does not exist: start it by"),
+        (
+            COMMANDS["train-stage2"],
             new,
             (
                 "a finished stage 1 is needed: check --run, or run `python"
@@ -80,7 +96,7 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, small_run):
             ),
         ),
         (
-            main.stage1,
+            COMMANDS["train-stage1"],
             ["--run", small_run[0]],
             (
                 f"go on with it by `python train_stage1.py --run {small_run[0]}"
@@ -88,7 +104,7 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, small_run):
             ),
         ),
         (
-            main.stage2,
+            COMMANDS["train-stage2"],
             ["--run", small_run[0]],
             (
                 f"`python train_stage2.py --run {small_run[0]} --resume`, remove"
@@ -97,45 +113,53 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, small_run):
             ),
         ),
         (
-            main.stage1,
+            COMMANDS["train-stage1"],
             ["--run", small_run[0], "--resume", "--epochs", "9"],
             "stage2 was trained on this stage 1 as it is: remove",
         ),
         (
-            main.stage1,
+            COMMANDS["train-stage1"],
             ["--run", small_run[0], "--resume", "--kl-weight", "2"],
             "other settings (kl_weight 1.0 -> 2.0)",
         ),
         (
-            main.stage2,
+            COMMANDS["train-stage2"],
             ["--run", small_run[0], "--preset", "mnist"],
             "was started with preset digits, received mnist",
         ),
         (
-            main.stage1,
+            COMMANDS["train-stage1"],
             ["--seed", 2**32, *new],
             "received --seed 4294967296, expected less than 2**32",
         ),
         (
-            main.stage1,
+            COMMANDS["train-stage1"],
             ["--run", tmp_path / "x.npy" / "run", "--limit", "200"],
             "Not a directory: choose a folder that is there, or can be made",
         ),
         (
-            main.evaluate,
+            COMMANDS["evaluate"],
             ["--run", small_run[0], "--seed", "-1"],
             "received --seed -1, expected at least 0",
         ),
-        (main.sample, new, "holds no SavedModel"),
-        (main.sample, [*new, "--n", 2**32 + 1], "expected numbers below 2147483648"),
-        (main.sample, [*new, "--seed", 2**31], "expected numbers below 2147483648"),
+        (COMMANDS["sample"], new, "holds no SavedModel"),
         (
-            main.stage1,
+            COMMANDS["sample"],
+            [*new, "--n", 2**32 + 1],
+            "expected numbers below 2147483648",
+        ),
+        (
+            COMMANDS["sample"],
+            [*new, "--seed", 2**31],
+            "expected numbers below 2147483648",
+        ),
+        (
+            COMMANDS["train-stage1"],
             ["--run", tmp_path / ("x" * 300)],
             "File name too long: choose a folder",
         ),
         (
-            main.stage1,
+            COMMANDS["train-stage1"],
             [
                 "--data",
                 tmp_path / "x.npy",
@@ -148,7 +172,7 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, small_run):
             "resize pictures with --side 64, pad other images with --pad 64",
         ),
         (
-            main.stage1,
+            COMMANDS["train-stage1"],
             [
                 "--gamma",
                 "fixed",
@@ -161,17 +185,17 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, small_run):
             "received --gamma-start 0.1 with --gamma-from",
         ),
         (
-            main.sample,
+            COMMANDS["sample"],
             ["--run", small_run[0], "--out", tmp_path],
             "a folder, expected a file to write",
         ),
         (
-            main.evaluate,
+            COMMANDS["evaluate"],
             ["--compare", small_run[0], small_run[0]],
             "which is no result of twostage.evaluate",
         ),
         (
-            main.evaluate,
+            COMMANDS["evaluate"],
             ["--run", small_run[0], "--weights", "graph.pb"],
             (
                 "received --weights graph.pb for no --extractor, which reads none: add"
@@ -179,12 +203,12 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, small_run):
             ),
         ),
         (
-            main.stage1,
+            COMMANDS["train-stage1"],
             ["--data", tmp_path / "unequal.npz", *new],
             "unequal shapes, 32x32x3 in train, 28x28x1 in test",
         ),
         (
-            main.export,
+            COMMANDS["export"],
             new,
             (
                 "a finished stage 1 is needed: check --run, or run `python"
@@ -201,7 +225,7 @@ def test_a_broken_test_picture_is_told_before_training(tmp_path, capsys):
         write_images(tmp_path / "x" / split, 100)
     (tmp_path / "x" / "test" / "broken.png").write_bytes(b"")
     with pytest.raises(SystemExit):
-        main.stage1(["--data", str(tmp_path / "x"), "--dry-run"])
+        COMMANDS["train-stage1"](["--data", str(tmp_path / "x"), "--dry-run"])
     assert "error: 1 of 101 pictures in the test split" in capsys.readouterr().err
 
 
@@ -212,7 +236,7 @@ def test_another_backend_is_told():
             "-c",
             (
                 "import keras, sys; keras.backend.backend = lambda: 'torch'; from"
-                " twostage import cli; cli.stage1(['--dry-run'])"
+                " twostage.cli import train; train.stage1(['--dry-run'])"
             ),
         ],
         cwd=ROOT,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from test_resume import SMALL
 
-from twostage.cli import main
+from twostage.cli.main import COMMANDS
 
 
 def test_images_may_move_and_not_change(tmp_path, capsys, monkeypatch):
@@ -20,13 +20,13 @@ def test_images_may_move_and_not_change(tmp_path, capsys, monkeypatch):
     np.save(here / "x.npy", images)
     monkeypatch.chdir(here)
     run = ["--run", str(tmp_path / "run")]
-    main.stage1(
+    COMMANDS["train-stage1"](
         [*run, "--data", "x.npy", *SMALL, "--epochs", "1", "--batch-size", "20"]
     )
     monkeypatch.chdir(tmp_path)
-    main.stage1([*run, "--resume"])
+    COMMANDS["train-stage1"]([*run, "--resume"])
     (here / "x.npy").rename(tmp_path / "moved.npy")
-    main.stage1([*run, "--resume", "--data", "moved.npy"])
+    COMMANDS["train-stage1"]([*run, "--resume", "--data", "moved.npy"])
     np.save(tmp_path / "moved.npy", images ^ 1)
     capsys.readouterr()
     evaluate = [
@@ -39,12 +39,12 @@ def test_images_may_move_and_not_change(tmp_path, capsys, monkeypatch):
         "2",
     ]
     for command, arguments in (
-        (main.stage1, [*run, "--resume"]),
-        (main.stage2, run),
-        (main.evaluate, evaluate),
-        (main.export, [*run, "--mixture", "2"]),
+        (COMMANDS["train-stage1"], [*run, "--resume"]),
+        (COMMANDS["train-stage2"], run),
+        (COMMANDS["evaluate"], evaluate),
+        (COMMANDS["export"], [*run, "--mixture", "2"]),
     ):
-        if command is main.export and keras.backend.backend() != "tensorflow":
+        if command is COMMANDS["export"] and keras.backend.backend() != "tensorflow":
             continue
         with pytest.raises(SystemExit):
             command(arguments)

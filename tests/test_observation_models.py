@@ -279,7 +279,7 @@ def test_each_goes_through_the_commands(name, tmp_path, monkeypatch):
     """Trained by the command in its precision, evaluated: bits only where the
     likelihood is a probability.
     """
-    from twostage.cli import main
+    from twostage.cli.main import COMMANDS
     from twostage.evaluation import protocol
     from twostage.system import files
 
@@ -298,8 +298,10 @@ def test_each_goes_through_the_commands(name, tmp_path, monkeypatch):
         "--precision",
         "mixed_bfloat16",
     ]
-    main.stage1(["--run", str(tmp_path / "run"), "--likelihood", name, *small])
-    main.evaluate(
+    COMMANDS["train-stage1"](
+        ["--run", str(tmp_path / "run"), "--likelihood", name, *small]
+    )
+    COMMANDS["evaluate"](
         [
             "--run",
             str(tmp_path / "run"),

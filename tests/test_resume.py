@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twostage.cli import main
+from twostage.cli.main import COMMANDS
 from twostage.data.batches import Batches
 from twostage.errors import InputError, Interrupted
 from twostage.export import saved_model
@@ -79,7 +79,7 @@ import sys
 from pathlib import Path
 from test_resume import SMALL, cli, last_state, signal, stop_within
 folder = Path(sys.argv[1])
-commands = {1: (cli.stage1, SMALL), 2: (cli.stage2, ["--width", "16", "--watch-every", "1", "--deterministic"])}
+commands = {1: (COMMANDS["train-stage1"], SMALL), 2: (COMMANDS["train-stage2"], ["--width", "16", "--watch-every", "1", "--deterministic"])}
 for number, (command, flags) in commands.items():
     command(["--run", str(folder / "whole"), *flags, "--epochs", "4"])
     for resumed, (epoch, how) in enumerate([(1, signal.SIGTERM), (2, signal.SIGINT), (3, signal.SIGTERM), (0, None)]):
@@ -122,7 +122,7 @@ def test_stopped_by_signals_and_resumed_a_run_is_the_unbroken_one_bit_for_bit(tm
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
-    main.stage1(
+    COMMANDS["train-stage1"](
         [
             "--run",
             str(folder),
@@ -149,7 +149,7 @@ def checkpoints(run):
 def refused(capsys, *arguments):
     capsys.readouterr()
     with pytest.raises(SystemExit) as stopped:
-        main.stage1([str(a) for a in arguments])
+        COMMANDS["train-stage1"]([str(a) for a in arguments])
     lines = capsys.readouterr().err.strip().splitlines()
     assert stopped.value.code == 2 and lines[-1].startswith("error: "), lines
     return lines[-1]
@@ -168,7 +168,7 @@ def test_damaged_checkpoints_are_named_and_kept_and_the_one_before_is_used(run, 
     )
     half = newest.read_bytes()[: newest.stat().st_size // 2]
     newest.write_bytes(half)
-    main.stage1(["--run", str(run), "--resume"])
+    COMMANDS["train-stage1"](["--run", str(run), "--resume"])
     out = capsys.readouterr()
     assert (
         "epoch-00002-step-000000.npz is damaged" in out.err
@@ -180,7 +180,7 @@ def test_damaged_checkpoints_are_named_and_kept_and_the_one_before_is_used(run, 
     ).read_bytes() == half and newest.exists()
     for path in newest.parent.glob("epoch-*"):
         path.write_bytes(b"")
-    main.stage1(["--run", str(run), "--resume"])
+    COMMANDS["train-stage1"](["--run", str(run), "--resume"])
     out = capsys.readouterr()
     assert (
         "no whole checkpoint is left: training starts from the beginning" in out.err
@@ -198,7 +198,7 @@ def test_full_disk_is_told_and_the_checkpoint_before_it_goes_on(run, capsys):
     )
     aside.unlink()
     assert checkpoints(run) == was
-    main.stage1(["--run", str(run), "--resume", "--epochs", "3"])
+    COMMANDS["train-stage1"](["--run", str(run), "--resume", "--epochs", "3"])
     assert "epoch 3/3" in capsys.readouterr().out
 
 
@@ -215,7 +215,7 @@ def test_a_stage_1_that_is_trained_on_is_unfinished_until_its_end(run, capsys):
     )
     (run / "stage2").rmdir()
     summary.write(run, stage2={"loss": 1.0})
-    main.stage1(["--run", str(run), "--resume"])
+    COMMANDS["train-stage1"](["--run", str(run), "--resume"])
     assert set(files.read_json(run / "results.json")) == {
         "stage1"
     }  # of a stage 2 that was removed nothing stays
@@ -229,7 +229,7 @@ def test_a_stage_1_that_is_trained_on_is_unfinished_until_its_end(run, capsys):
 
 def test_a_stage_2_that_cannot_begin_leaves_nothing_behind(run, capsys, monkeypatch):
     with pytest.raises(SystemExit):
-        main.stage2(["--run", str(run), "--batch-size", "5000"])
+        COMMANDS["train-stage2"](["--run", str(run), "--batch-size", "5000"])
     assert (
         "expected at least one batch of 5000: lower --batch-size"
         in capsys.readouterr().err

@@ -1,33 +1,46 @@
-"""The flags of the training commands, made from the dataclasses of settings."""
+"""The flags of the commands; those of the training commands come from the configs."""
 
 import argparse
 import dataclasses
+from typing import NoReturn
 
-from twostage import config, presets
+from twostage.config import GROUPS, Stage1Config, Stage2Config
+from twostage.presets import PRESETS
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors in one line."""
+    """Takes no abbreviations, and reports an error in one line."""
 
-    def error(self, message):
-        self.exit(2, f"error: {message} (--help lists the flags)\n")
+    def __init__(self, **options):
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message} (--help lists the options)\n")
 
 
-def stage_parser(number):
-    """The parser of `train_stage1.py` or `train_stage2.py`."""
-    kind = (config.Stage1Config, config.Stage2Config)[number - 1]
+def stage_parser(number: int, prog: str) -> Parser:
+    """The parser of `train-stage1` or `train-stage2`."""
+    kind = (Stage1Config, Stage2Config)[number - 1]
     parser = Parser(
-        prog=f"train_stage{number}.py",
-        allow_abbrev=False,
-        description=f"{kind.__doc__} Any flag overrides its preset.",
+        prog=prog,
+        description=f"{kind.__doc__} Any option overrides its preset.",
         argument_default=argparse.SUPPRESS,
     )
-    group = parser.add_argument_group("run")
+    groups = {"run": parser.add_argument_group("run")}
+    _add_run_flags(groups["run"])
+    fields = dataclasses.fields(kind)
+    for field in sorted(fields, key=lambda each: GROUPS.index(each.metadata["group"])):
+        name = field.metadata["group"]
+        if name not in groups:
+            groups[name] = parser.add_argument_group(name)
+        add_field(groups[name], field, _defaults(number, field))
+    return parser
+
+
+def _add_run_flags(group) -> None:
+    names = ", ".join(PRESETS)
     group.add_argument(
-        "--preset",
-        default=None,
-        metavar="NAME",
-        help=f"{', '.join(presets.PRESETS)} (default: digits)",
+        "--preset", default=None, metavar="NAME", help=f"{names} (default: digits)"
     )
     group.add_argument(
         "--run",
@@ -36,10 +49,7 @@ def stage_parser(number):
         help="run folder (default: runs/PRESET)",
     )
     group.add_argument(
-        "--resume",
-        action="store_true",
-        default=False,
-        help="go on with a run that stopped",
+        "--resume", action="store_true", default=False, help="resume a run"
     )
     group.add_argument(
         "--dry-run",
@@ -47,48 +57,25 @@ def stage_parser(number):
         default=False,
         help="print the settings and the networks, and stop",
     )
-    groups = {"run": group}
-    for field in sorted(
-        dataclasses.fields(kind),
-        key=lambda field: config.GROUPS.index(field.metadata["group"]),
-    ):
-        name = field.metadata["group"]
-        group = groups.get(name) or groups.setdefault(
-            name, parser.add_argument_group(name)
-        )
-        add_flag(group, field, _defaults(number, field))
-    return parser
 
 
-def add_flag(group, field, default):
-    """Adds the flag of a dataclass's field."""
+def add_field(group, field: dataclasses.Field, default: object) -> None:
+    """Adds the flag of a config's field."""
     flag, choices = "--" + field.name.replace("_", "-"), field.metadata["choices"]
     text = field.metadata["help"] + (f" (default: {default})" if default != "" else "")
     if isinstance(field.default, bool):
         group.add_argument(flag, action="store_true", help=text)
         return
-    shown = (
-        "{" + ",".join(map(str, choices)) + "}"
-        if choices
-        else type(field.default).__name__.upper()
-    )
-    group.add_argument(flag, type=type(field.default), metavar=shown, help=text)
+    kind = type(field.default)
+    shown = f"{{{','.join(map(str, choices))}}}" if choices else kind.__name__.upper()
+    group.add_argument(flag, type=kind, metavar=shown, help=text)
 
 
-def _defaults(number, field):
-    """The default, then the presets that have another."""
-    others = {
-        name: preset[number - 1][field.name]
-        for name, preset in presets.PRESETS.items()
-        if field.name in preset[number - 1]
-    }
-    return "; ".join(
-        [
-            str(field.default),
-            *(
-                f"{name} {value}"
-                for name, value in others.items()
-                if value != field.default
-            ),
-        ]
-    )
+def _defaults(number: int, field: dataclasses.Field) -> str:
+    """The default, then those of the presets that have another."""
+    texts = [str(field.default)]
+    for name, preset in PRESETS.items():
+        value = preset[number - 1].get(field.name, field.default)
+        if value != field.default:
+            texts.append(f"{name} {value}")
+    return "; ".join(texts)

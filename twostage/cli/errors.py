@@ -1,8 +1,15 @@
-"""What a user can mend ends a command in one line."""
+"""What a user can mend ends a command with one line, in the command line's terms."""
 
+import ast
+import dataclasses
 import errno
+import re
+import shlex
 import sys
+from collections.abc import Callable
 
+from twostage.cli.invocation import command
+from twostage.config import Stage1Config, Stage2Config
 from twostage.errors import InputError, Interrupted, first_line
 
 _ROOM, _RIGHTS, _PLACE = (
@@ -10,11 +17,10 @@ _ROOM, _RIGHTS, _PLACE = (
     "make the folder writable, or choose another",
     "choose a folder that is there, or can be made",
 )
-RESUME = "the same command and --resume (without it where there is no run folder yet)"
 UNWRITABLE = {
     errno.ENAMETOOLONG: _PLACE,
     errno.ENOSPC: _ROOM,
-    errno.EDQUOT: _ROOM,
+    getattr(errno, "EDQUOT", errno.ENOSPC): _ROOM,  # Windows has none
     errno.EFBIG: _ROOM,
     errno.EROFS: _RIGHTS,
     errno.EACCES: _RIGHTS,
@@ -22,51 +28,130 @@ UNWRITABLE = {
     errno.ENOTDIR: _PLACE,
     errno.EEXIST: _PLACE,
 }
+AGAIN = "the same command again"
+RESUME = "the same command and --resume (without it where there is no run folder yet)"
+# The function that each command calls, as messages of the library name it.
+FUNCTIONS = {
+    "train_stage1": "train-stage1",
+    "train_stage2": "train-stage2",
+    "evaluate_run": "evaluate",
+    "export_run": "export",
+}
+# Arguments that are flags; those of configs come from their fields.
+FLAGS = {
+    field.name
+    for kind in (Stage1Config, Stage2Config)
+    for field in dataclasses.fields(kind)
+} | {
+    "preset",
+    "run",
+    "resume",
+    "n",
+    "out",
+    "extractor",
+    "weights",
+    "protocol",
+    "quirk",
+    "mixtures",
+    "mixture",
+    "recalibrate",
+    "half_samples",
+    "bound_images",
+    "importance_samples",
+    "seeds",
+    "quick",
+}
 
 
-def guarded(command, *arguments, again="the same command again"):
-    """Calls a command; what a user can mend ends the process with one line on standard
-    error and status 2. `again`: by what one goes on.
+def guarded(function: Callable, *arguments: object, again: str = AGAIN) -> None:
+    """Calls `function`; what a user can mend ends the process with one line on standard
+    error and status 2.
+
+    Args:
+        again: How one resumes, for the message.
     """
     try:
-        command(*arguments)
+        function(*arguments)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _exit(f"error: {in_flags(str(error))}")
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
         where = f"{error.filename} was not written: " if error.filename else ""
-        print(
-            f"error: {where}{error.strerror}: {UNWRITABLE[error.errno]}; what was saved"
-            f" before is whole, go on by {again}",
-            file=sys.stderr,
+        _exit(
+            f"error: {where}{error.strerror}: {UNWRITABLE[error.errno]}; everything"
+            f" saved before is intact, resume by {again}"
         )
-        sys.exit(2)
     except Interrupted as stopped:
-        told = f"{stopped}; go on by {stopped.again if again == RESUME else again}"
-        print(
-            f"\n{told}" if sys.stdout.isatty() else told, file=sys.stderr
-        )  # after a progress bar
-        sys.exit(128 + stopped.signal)
+        resume = in_flags(stopped.resume) if again == RESUME else again
+        # after a progress bar
+        start = "\n" if sys.stdout.isatty() else ""
+        _exit(f"{start}{stopped}; resume by {resume}", 128 + stopped.signal)
     except KeyboardInterrupt:
-        print(f"\nstopped; go on by {again}", file=sys.stderr)
-        sys.exit(130)
+        _exit(f"\nstopped; resume by {again}", 130)
     except Exception as error:
         if not _out_of_memory(error):
             raise
-        print(
+        _exit(
             f"error: there is not enough memory ({first_line(error)}): take smaller"
-            " images, networks or batches, or a machine with more; what was saved"
-            " before is whole",
-            file=sys.stderr,
+            " images, networks or batches, or a machine with more; everything saved"
+            " before is intact"
         )
-        sys.exit(2)
 
 
-def _out_of_memory(error):
-    """NumPy's, TensorFlow's and JAX's ways to say so, known by name as neither
-    framework may be there.
+def in_flags(text: str) -> str:
+    """A library message with its Python, in backquotes, as flags and commands.
+
+    Example:
+        >>> in_flags("pad them with `pad=32`, or drop `partial`")
+        'pad them with --pad 32, or drop --partial'
+    """
+    return re.sub(r"`([^`\n]+)`", lambda code: _translated(code[1]), text)
+
+
+def _translated(code: str) -> str:
+    try:
+        parsed = ast.parse(f"_({code})", mode="eval").body
+    except SyntaxError:
+        return f"`{code}`"
+    if not isinstance(parsed, ast.Call):
+        return f"`{code}`"
+    if not parsed.args:
+        flags = _flags(parsed.keywords)
+        return f"`{code}`" if flags is None else " ".join(flags)
+    first = parsed.args[0]
+    if isinstance(first, ast.Name) and first.id in FLAGS:
+        return f"--{first.id.replace('_', '-')}"
+    if isinstance(first, ast.Call) and isinstance(first.func, ast.Name):
+        flags = _flags(first.keywords)
+        if first.func.id in FUNCTIONS and flags is not None:
+            return f"`{' '.join([command(FUNCTIONS[first.func.id]), *flags])}`"
+    return f"`{code}`"
+
+
+def _flags(keywords: list[ast.keyword]) -> list[str] | None:
+    """The flags of keyword arguments; None where one is no flag of ours."""
+    flags = []
+    for keyword in keywords:
+        if keyword.arg not in FLAGS:
+            return None
+        value = ast.literal_eval(keyword.value)
+        flags.append("--" + keyword.arg.replace("_", "-"))
+        if isinstance(value, (list, tuple)):
+            flags.extend(map(str, value))
+        elif value is not True:
+            flags.append(shlex.quote(str(value)))
+    return flags
+
+
+def _exit(line: str, status: int = 2) -> None:
+    print(line, file=sys.stderr)
+    sys.exit(status)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """NumPy's, TensorFlow's and JAX's ways to report it, compared by name as neither
+    framework may be installed.
     """
     return (
         isinstance(error, MemoryError)

@@ -1,55 +1,129 @@
-"""The command `evaluate`."""
+"""`evaluate`: measures a finished run, or compares two results."""
 
-from pathlib import Path
+from collections.abc import Sequence
 
-from twostage.errors import InputError
-from twostage.evaluation.evaluate import evaluate
-from twostage.evaluation.protocol import Protocol
-from twostage.evaluation.tables import table
-from twostage.features.choose import chosen_extractor
-from twostage.runs import run
-from twostage.system.locks import held
+from twostage.cli.arguments import Parser
+from twostage.cli.backend import load_backend
+from twostage.cli.errors import guarded
+from twostage.cli.invocation import command
+
+NUMBERS = (
+    ("seed", 0, "of all samples"),
+    ("half-samples", 10, "that the standard errors come from"),
+    ("bound-images", 500, "test images whose likelihood is bounded"),
+    ("importance-samples", 50, "draws of z for the importance-weighted bound"),
+)
 
 
-def main(options):
-    """The command, with its flags."""
-    protocol = Protocol(options.protocol, tuple(sorted(set(options.quirk))))
-    numbers = {
-        "seed": options.seed,
-        "repeats": options.half_samples,
-        "bound_images": options.bound_images,
-        "importance_samples": options.importance_samples,
-    }
-    numbers["mixtures"] = tuple(options.mixtures)
-    for name, least in (
-        ("seed", 0),
-        ("half_samples", 2),
-        ("bound_images", 2),
-        ("importance_samples", 1),
-    ):
-        if getattr(options, name) < least:
-            raise InputError(
-                f"received --{name.replace('_', '-')} {getattr(options, name)},"
-                f" expected at least {least}"
-            )
-    if min(options.mixtures, default=1) < 1:
-        raise InputError(
-            f"received --mixtures {' '.join(map(str, options.mixtures))}, expected"
-            " numbers of Gaussians, each at least 1"
-        )
-    config = run.finished_stage1(options.run).saved_config()
-    folder = Path(options.run) / "evaluation"
-    folder.mkdir(exist_ok=True)
-    with held(folder):  # a run that may not be written to is told before the work
-        pass
-    extractor = chosen_extractor(
-        config, options.extractor, options.weights, options.inception_resize
+def main(argv: Sequence[str] | None = None) -> None:
+    """Measures a finished run: distances of reconstructions and samples, likelihoods,
+    latents; each with its protocol.
+    """
+    guarded(_evaluate, argv)
+
+
+def _parser() -> Parser:
+    from twostage.evaluation.protocol import QUIRKS, SPLITS
+
+    parser = Parser(prog=command("evaluate"), description=main.__doc__)
+    parser.add_argument("--run", help="run folder")
+    parser.add_argument(
+        "--compare",
+        nargs=2,
+        metavar="JSON",
+        help=(
+            "say whether two results, RUN/evaluation/*.json, may be compared, and set"
+            " them side by side"
+        ),
     )
-    for recalibrated in (
-        (True, False) if options.recalibrate else (False,)
-    ):  # the report shows the last
-        result, path = evaluate(
-            options.run, extractor, protocol, **numbers, recalibrated=recalibrated
+    add_extractor_flags(parser)
+    parser.add_argument(
+        "--protocol",
+        choices=tuple(SPLITS),
+        default="fid10k_test",
+        help="which images, and how many (default: fid10k_test)",
+    )
+    parser.add_argument(
+        "--quirk",
+        action="append",
+        default=[],
+        choices=QUIRKS,
+        help=(
+            "what the papers' code did and did not say, or tone: brightness and"
+            " contrast taken out; may be repeated"
+        ),
+    )
+    parser.add_argument(
+        "--recalibrate",
+        action="store_true",
+        help="also with stage 1's batch-norm statistics re-estimated on training images",
+    )
+    parser.add_argument(
+        "--mixtures",
+        type=int,
+        nargs="*",
+        default=[1, 10],
+        help=(
+            "numbers of Gaussians fitted to stage 1's latents, to sample from (default:"
+            " 1 10)"
+        ),
+    )
+    for name, default, text in NUMBERS:
+        parser.add_argument(
+            f"--{name}", type=int, default=default, help=f"{text} (default: {default})"
         )
-        print(f"{table(result)}\nwrote {path} and {path.with_suffix('.json').name}")
-    print(f"wrote {Path(options.run) / 'report.html'}")
+    return parser
+
+
+def add_extractor_flags(parser: Parser) -> None:
+    """Adds --extractor, --weights and --inception-resize."""
+    from twostage.features import EXTRACTORS
+    from twostage.features.inception import RESIZES
+
+    parser.add_argument(
+        "--extractor",
+        choices=EXTRACTORS,
+        help="feature extractor (default: a classifier where there are labels)",
+    )
+    parser.add_argument(
+        "--weights",
+        help=(
+            "classify_image_graph_def.pb for inception2015, the .h5 without top for"
+            " keras"
+        ),
+    )
+    parser.add_argument(
+        "--inception-resize",
+        choices=RESIZES,
+        default="tf1",
+        help="to 299x299, of inception2015 (default: tf1, as the papers)",
+    )
+
+
+def _evaluate(argv: Sequence[str] | None) -> None:
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.compare:
+        from twostage.evaluation import comparison
+
+        print(comparison.compare(*options.compare))
+        return
+    if not options.run:
+        parser.error("expected --run RUN, or --compare A B")
+    load_backend()
+    from twostage.evaluation.evaluate_run import evaluate_run
+
+    evaluate_run(
+        options.run,
+        extractor=options.extractor,
+        weights=options.weights,
+        inception_resize=options.inception_resize,
+        protocol=options.protocol,
+        quirks=options.quirk,
+        recalibrate=options.recalibrate,
+        mixtures=options.mixtures,
+        seed=options.seed,
+        half_samples=options.half_samples,
+        bound_images=options.bound_images,
+        importance_samples=options.importance_samples,
+    )

@@ -1,32 +1,59 @@
-"""`python -m twostage.sample --run RUN --n 64 --seed 1 --out samples.png`: a grid of
-samples from a run's SavedModel.
-"""
+"""`sample`: a grid of samples from a run's SavedModel."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from twostage.cli.arguments import Parser
+from twostage.cli.backend import load_backend
+from twostage.cli.errors import guarded
+from twostage.cli.invocation import command
 from twostage.errors import InputError
-from twostage.reporting.png import check_place, save_png, tile
+
+LARGEST = 2**31  # the SavedModel takes int32
 
 
-def draw(run, n=64, seed=0, out="samples.png", first_stage=False):
-    """Writes a square grid of `n` samples to `out` (PNG)."""
-    if n < 1:
-        raise InputError(f"received --n {n}, expected at least 1")
-    if max(n, abs(seed)) >= 2**31:
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draws a grid of samples from a run's SavedModel."""
+    guarded(_sample, argv)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog=command("sample"), description=main.__doc__)
+    parser.add_argument("--run", required=True, help="run folder")
+    parser.add_argument(
+        "--n", type=int, default=64, help="number of images (default: 64)"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="the same seed gives the same images (default: 0)",
+    )
+    parser.add_argument(
+        "--out", default="samples.png", help="file to write (default: samples.png)"
+    )
+    parser.add_argument(
+        "--first-stage", action="store_true", help="sample stage 1 alone"
+    )
+    return parser
+
+
+def _sample(argv: Sequence[str] | None) -> None:
+    options = _parser().parse_args(argv)
+    if options.n < 1:
+        raise InputError(f"`n={options.n}`", "at least 1")
+    if max(options.n, abs(options.seed)) >= LARGEST:
         raise InputError(
-            f"received --n {n} and --seed {seed}, expected numbers below 2147483648:"
-            " the SavedModel takes no larger ones"
+            f"`n={options.n}` and `seed={options.seed}`",
+            f"numbers below {LARGEST}",
+            "the SavedModel takes no larger ones",
         )
-    check_place(out)
+    load_backend()
     from twostage.export import saved_model
+    from twostage.reporting.png import check_place, save_png, tile
 
-    model = saved_model.load(Path(run) / "saved_model")
-    images = (model.sample_first_stage if first_stage else model.sample)(n, seed)
-    save_png(out, tile(images))
-    print(f"wrote {n} samples with seed {seed} to {out}")
-
-
-if __name__ == "__main__":
-    from twostage.cli import main
-
-    main.sample()
+    check_place(options.out)
+    model = saved_model.load(Path(options.run) / "saved_model")
+    draw = model.sample_first_stage if options.first_stage else model.sample
+    save_png(options.out, tile(draw(options.n, options.seed)))
+    print(f"wrote {options.n} samples with seed {options.seed} to {options.out}")

@@ -125,9 +125,3 @@ def figures(results, setting):
             ),
             "Table 1 on the way.",
         )
-
-
-if __name__ == "__main__":
-    from twostage.cli import main
-
-    main.experiment("balancing")

@@ -140,9 +140,3 @@ def figures(results, setting):
             ),
             "Table 3, seed 0: below the line the computed gamma is better.",
         )
-
-
-if __name__ == "__main__":
-    from twostage.cli import main
-
-    main.experiment("balancing_faces")

@@ -105,9 +105,3 @@ def figures(results, setting):
         drawn,
         "sigma over the epochs (Figure 10); the scheduled F-VAE replays LS-VAE's.",
     )
-
-
-if __name__ == "__main__":
-    from twostage.cli import main
-
-    main.experiment("berger_sebag")

@@ -54,9 +54,3 @@ def figures(results, setting):
                 " 11 to 14)."
             ),
         )
-
-
-if __name__ == "__main__":
-    from twostage.cli import main
-
-    main.experiment("berger_sebag_images")

@@ -197,9 +197,3 @@ def best(results, name):
         "The best beta:"
         f" {', '.join(f'{beta:g} ({family})' for family, beta in found.items())}."
     )
-
-
-if __name__ == "__main__":
-    from twostage.cli import main
-
-    main.experiment("beta_sigma")

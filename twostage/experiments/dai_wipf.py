@@ -72,9 +72,3 @@ def measured(row, seed, found, setting):
             },
         )
     return two_stage_runs.measured(row, seed, setting, LENGTH, preset)
-
-
-if __name__ == "__main__":
-    from twostage.cli import main
-
-    main.experiment("dai_wipf")

@@ -79,9 +79,3 @@ def figures(results, setting):
             for row, ones in results.items()
         ]
         yield chart(f"{name} over KL", series, "KL, nats"), "A dot a seed."
-
-
-if __name__ == "__main__":
-    from twostage.cli import main
-
-    main.experiment("gamma_rules")

@@ -197,9 +197,3 @@ def figures(results, setting):
                 " threshold at 1."
             ),
         )
-
-
-if __name__ == "__main__":
-    from twostage.cli import main
-
-    main.experiment("hypersphere")

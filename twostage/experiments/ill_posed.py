@@ -86,9 +86,3 @@ def figures(results, setting):
             " sigma^2 at least xi it stops at -(D / 2) log(2 pi xi)."
         ),
     )
-
-
-if __name__ == "__main__":
-    from twostage.cli import main
-
-    main.experiment("ill_posed")

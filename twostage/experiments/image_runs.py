@@ -18,7 +18,7 @@ from twostage.reporting import png
 from twostage.runs.models import load_models
 from twostage.runs.run import open_stage
 from twostage.sampling import generate
-from twostage.training.train import train_stage1, train_stage2
+from twostage.training.train import train_stage1_run, train_stage2_run
 
 COLUMNS = 12  # images a line of a row's picture
 
@@ -63,7 +63,7 @@ def train(number, run, changes, preset):
         number, changes, preset, run, resume=(folder / "config.json").exists()
     )
     try:
-        (train_stage1, train_stage2)[number - 1](config, stage)
+        (train_stage1_run, train_stage2_run)[number - 1](config, stage)
     finally:
         stage.end()
         keras.config.set_dtype_policy("float32")  # what measures the row comes after it

@@ -43,6 +43,7 @@ def measured(row, seed, found, setting):
     from twostage.models import build
     from twostage.models.networks.berger_sebag import residual_decoder, residual_encoder
     from twostage.models.vae import VAE
+    from twostage.training.default_callbacks import gamma_rule
     from twostage.training.train import compile_vae
 
     settings = dict(row.settings)
@@ -115,9 +116,3 @@ def figures(results, setting):
                 " trains, until a number overflows."
             ),
         )
-
-
-if __name__ == "__main__":
-    from twostage.cli import main
-
-    main.experiment("likelihoods")

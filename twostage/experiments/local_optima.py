@@ -70,9 +70,3 @@ def figures(results, setting):
             chart(f"{name}: loss, nats", series, "epoch", y_range=(-1, 6)),
             "Seed 0, cut at 6 nats.",
         )
-
-
-if __name__ == "__main__":
-    from twostage.cli import main
-
-    main.experiment("local_optima")

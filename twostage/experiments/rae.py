@@ -140,9 +140,3 @@ def measured(row, seed, found, setting):
         },
     )
     return two_stage_runs.measured(row, seed, setting, LENGTH, "mnist", MIXTURES)
-
-
-if __name__ == "__main__":
-    from twostage.cli import main
-
-    main.experiment("rae")

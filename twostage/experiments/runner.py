@@ -12,6 +12,21 @@ from twostage.reporting import html_page, markdown, svg_charts
 from twostage.system import files
 from twostage.system.locks import held
 
+NAMES = (
+    "balancing",
+    "balancing_faces",
+    "berger_sebag",
+    "berger_sebag_images",
+    "beta_sigma",
+    "dai_wipf",
+    "gamma_rules",
+    "hypersphere",
+    "ill_posed",
+    "likelihoods",
+    "local_optima",
+    "rae",
+)
+
 
 def about(name):
     """An experiment in a few words, and what its flags default to: (description, seeds,

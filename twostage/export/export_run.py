@@ -1,13 +1,5 @@
 """From a finished run to its SavedModel."""
 
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
-
-import keras
-
-from twostage.errors import InputError
 from twostage.evaluation import recalibration
 from twostage.export import saved_model
 from twostage.runs import summary
@@ -15,7 +7,6 @@ from twostage.runs.data import training_images
 from twostage.runs.run import finished_stage1, finished_stage2
 from twostage.sampling import latent_samplers
 from twostage.sampling.gaussian_mixture import Mixture
-from twostage.training import distribution
 
 
 def export_run(run, recalibrate=False, mixture=0):
@@ -70,45 +61,3 @@ def _mixture(first, components):
         ),
         components,
     )
-
-
-def finish(stage, following):
-    """Writes the SavedModel, always by a process on TensorFlow so that a seed means the
-    same whatever trained; says what is where.
-    """
-    if not distribution.is_first():
-        return
-    written = [
-        f"wrote {stage.path}: model.keras, history.csv, images, checkpoints",
-        f"wrote {stage.run}: results.json, report.md",
-    ]
-    if keras.backend.backend() == "tensorflow":
-        written.append(f"wrote {export_locked_run(stage.run)}")
-    elif find_spec("tensorflow"):
-        command = [
-            sys.executable,
-            "-c",
-            (
-                "import sys; from twostage import guard, publish;"
-                " guard.guarded(publish.export_locked, sys.argv[1], again=guard.RESUME)"
-            ),
-            str(stage.run),
-        ]
-        done = subprocess.run(
-            command,
-            env={**os.environ, "KERAS_BACKEND": "tensorflow"},
-            stdout=subprocess.DEVNULL,
-            pass_fds=[stage.lock_number()],
-        )
-        if done.returncode:
-            raise InputError(
-                f"{stage.run / 'saved_model'} was not written, see above; the rest is."
-                f" Mend it, then `python -m twostage.export --run {stage.run}`"
-            )
-        written.append(f"wrote {stage.run / 'saved_model'}")
-    else:
-        written.append(
-            "TensorFlow is not installed here; where it is, `python -m twostage.export"
-            f" --run {stage.run}` writes the SavedModel"
-        )
-    print("\n".join([*written, f"next: {following}"]))

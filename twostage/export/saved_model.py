@@ -270,9 +270,3 @@ def _place(archive, path):
     os.rename(aside, path)
     shutil.rmtree(old, ignore_errors=True)
     return path
-
-
-if __name__ == "__main__":
-    from twostage.cli import main
-
-    main.export()

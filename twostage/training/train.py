@@ -12,7 +12,6 @@ import callbacks
 from twostage.data import loading, summary
 from twostage.data.batches import Batches, check_count, flip
 from twostage.errors import InputError
-from twostage.export.export_run import finish
 from twostage.models import build
 from twostage.models.compilation import jit_compile
 from twostage.models.latent_normalizer import LatentNormalizer
@@ -31,7 +30,7 @@ from twostage.training.default_callbacks import MAX_WATCHED, default_callbacks
 NORMALIZER_SAMPLES = 50_000  # latents that the normaliser's statistics come from
 
 
-def train_stage1(config, stage, dry_run=False):
+def train_stage1_run(config, stage, *, dry_run=False):
     """Trains stage 1 of a run and writes its SavedModel.
 
     Args:
@@ -58,15 +57,15 @@ def train_stage1(config, stage, dry_run=False):
             len(batches),
         )
         if dry_run:
-            return
+            return False
         stage.begin(config, fingerprint(images))
         watched = callbacks.contract.random_subset(images, MAX_WATCHED, config.seed)
         rows = _train(config, stage, vae, batches, watched, {"data": watched})
         _save(config, stage, vae, rows, watched)
-    finish(stage, f"python train_stage2.py --run {stage.run}")
+    return True
 
 
-def train_stage2(config, stage, dry_run=False):
+def train_stage2_run(config, stage, *, dry_run=False):
     """Trains stage 2 on the latents of a finished stage 1, measures the normaliser, and
     writes the SavedModel of both.
 
@@ -90,7 +89,7 @@ def train_stage2(config, stage, dry_run=False):
             len(images) // config.batch_size,
         )
         if dry_run:
-            return
+            return False
         stage.begin(config, fingerprint(images))
         print(f"encoding {len(images)} images", flush=True)
         mean, log_var = encode_dataset(vae1, images)
@@ -136,11 +135,7 @@ def train_stage2(config, stage, dry_run=False):
             watched,
             latents=latent_figures(vae, normalizer, (config.seed, 3)),
         )
-    finish(
-        stage,
-        f"python -m twostage.sample --run {stage.run} --n 64 --seed 1 --out"
-        " samples.png",
-    )
+    return True
 
 
 def _prepare(config):

@@ -1,0 +1,5 @@
+"""`python -m twostage COMMAND`."""
+
+from twostage.cli.main import main
+
+main()

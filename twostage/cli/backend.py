@@ -1,0 +1,40 @@
+"""Loads the frameworks, once the flags are right."""
+
+import os
+
+from twostage.errors import InputError
+from twostage.system.output import suppress_output
+
+BACKENDS = ("tensorflow", "jax")
+
+
+def load_backend(*, devices: bool = True) -> None:
+    """Imports Keras and its backend, without the twenty lines that TensorFlow prints.
+
+    Args:
+        devices: Whether to look for devices, too; not before several processes join.
+
+    Raises:
+        InputError: the backend is not installed, or not one that trains here.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        with suppress_output(2):
+            import keras
+
+            if devices:
+                keras.distribution.list_devices()  # TensorFlow prints here, too
+    except (ImportError, ValueError) as error:
+        # Keras raises a ValueError for an unknown backend
+        if isinstance(error, ValueError) and "backend" not in str(error):
+            raise
+        raise InputError(
+            f"{error}: install it (pip install .), or choose a backend that is there,"
+            " such as KERAS_BACKEND=jax"
+        ) from error
+    if keras.backend.backend() not in BACKENDS:
+        raise InputError(
+            f"the backend {keras.backend.backend()}",
+            " or ".join(BACKENDS),
+            "set KERAS_BACKEND to one of them",
+        )

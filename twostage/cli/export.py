@@ -1,0 +1,53 @@
+"""`export`: writes a run's SavedModel from its `.keras` files."""
+
+import os
+from collections.abc import Sequence
+
+from twostage.cli.arguments import Parser
+from twostage.cli.backend import load_backend
+from twostage.cli.errors import guarded
+from twostage.cli.invocation import command
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Writes a run's SavedModel from its `.keras` files."""
+    guarded(_export, argv)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog=command("export"), description=main.__doc__)
+    parser.add_argument("--run", required=True, help="run folder")
+    parser.add_argument(
+        "--recalibrate",
+        action="store_true",
+        help=(
+            "re-estimate stage 1's batch-norm statistics on training images, and export"
+            " whichever validates better"
+        ),
+    )
+    parser.add_argument(
+        "--mixture",
+        type=int,
+        default=0,
+        metavar="N",
+        help=(
+            "sample from a mixture of N Gaussians, fitted to stage 1's latents, instead"
+            " of stage 2"
+        ),
+    )
+    return parser
+
+
+def _export(argv: Sequence[str] | None) -> None:
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.mixture < 0:
+        parser.error(
+            f"received --mixture {options.mixture}, expected a number of Gaussians, or"
+            " 0 for none"
+        )
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    load_backend()
+    from twostage.export.export_run import export_run
+
+    print(f"wrote {export_run(options.run, options.recalibrate, options.mixture)}")

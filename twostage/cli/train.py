@@ -1,0 +1,105 @@
+"""`train-stage1` and `train-stage2`: load the data, train in a run folder, export."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from twostage.cli.arguments import stage_parser
+from twostage.cli.backend import load_backend
+from twostage.cli.errors import RESUME, guarded
+from twostage.cli.invocation import command
+from twostage.errors import InputError
+
+
+def stage1(argv: Sequence[str] | None = None) -> None:
+    """Trains stage 1, the ResNet VAE, on images."""
+    guarded(_train, 1, argv, again=RESUME)
+
+
+def stage2(argv: Sequence[str] | None = None) -> None:
+    """Trains stage 2 on the latents of a finished stage 1."""
+    guarded(_train, 2, argv, again=RESUME)
+
+
+def _train(number: int, argv: Sequence[str] | None) -> None:
+    parser = stage_parser(number, command(f"train-stage{number}"))
+    changes = vars(parser.parse_args(argv))
+    options = {name: changes.pop(name) for name in ("preset", "run", "resume")}
+    dry_run = changes.pop("dry_run")
+    from twostage.runs.run import default_run, open_stage
+
+    if changes.get("distribute"):
+        load_backend(devices=False)
+        from twostage.training import distribution
+
+        run = options["run"] or default_run(options["preset"])
+        options["run"] = distribution.join(run)
+    elif options["resume"]:
+        # the command line alone says so, as the number of devices may differ
+        changes["distribute"] = False
+    stage, config = open_stage(number, changes, **options)
+    load_backend()
+    from twostage.training import train
+
+    try:
+        trained = (train.train_stage1_run, train.train_stage2_run)[number - 1](
+            config, stage, dry_run=dry_run
+        )
+    finally:
+        stage.end()
+    if trained:
+        _export(stage.run, number)
+
+
+def _export(run: Path, number: int) -> None:
+    """Writes the SavedModel and prints what is where, and the next command."""
+    from twostage.training import distribution
+
+    if not distribution.is_first():
+        return
+    print(f"wrote {run / f'stage{number}'}: model.keras, history.csv, images")
+    print(f"wrote {run}: results.json, report.md")
+    again = command("export", "--run", run)
+    if find_spec("tensorflow"):
+        _export_on_tensorflow(run, again)
+        print(f"wrote {run / 'saved_model'}")
+    else:
+        print(
+            f"TensorFlow is not installed here; where it is, `{again}` writes the"
+            " SavedModel"
+        )
+    following = {
+        1: command("train-stage2", "--run", run),
+        2: command(
+            *("sample", "--run", run, "--n", 64, "--seed", 1, "--out", "samples.png")
+        ),
+    }
+    print(f"next: {following[number]}")
+
+
+def _export_on_tensorflow(run: Path, again: str) -> None:
+    """In this process where it runs on TensorFlow, else in one that does, so that a
+    seed means the same images whatever trained.
+    """
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        from twostage.export.export_run import export_run
+
+        export_run(run)
+        return
+    root = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-m", "twostage", "export", "--run", str(run)],
+        env={**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": path},
+        stdout=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        raise InputError(
+            f"{run / 'saved_model'} was not written, see above; everything else was."
+            f" Mend it, then `{again}`"
+        )
