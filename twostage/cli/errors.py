@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import errno
+import logging
 import re
 import shlex
 import sys
@@ -70,6 +71,7 @@ def guarded(function: Callable, *arguments: object, again: str = AGAIN) -> None:
     Args:
         again: How one resumes, for the message.
     """
+    log_to_terminal()
     try:
         function(*arguments)
     except InputError as error:
@@ -97,6 +99,24 @@ def guarded(function: Callable, *arguments: object, again: str = AGAIN) -> None:
             " images, networks or batches, or a machine with more; everything saved"
             " before is intact"
         )
+
+
+class Terminal(logging.Handler):
+    """Prints what the library logs: information on standard output, warnings on
+    standard error.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        stream = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
+        print(in_flags(self.format(record)), file=stream, flush=True)
+
+
+def log_to_terminal() -> None:
+    """Shows what the library logs, once however often it is called."""
+    logger = logging.getLogger("twostage")
+    logger.setLevel(logging.INFO)
+    if not any(isinstance(handler, Terminal) for handler in logger.handlers):
+        logger.addHandler(Terminal())
 
 
 def in_flags(text: str) -> str:
