@@ -42,15 +42,14 @@ def _train(number: int, argv: Sequence[str] | None) -> None:
         changes["distribute"] = False
     stage, config = open_stage(number, changes, **options)
     load_backend()
-    from twostage.training import train
+    from twostage.training.train_run import train_stage1_run, train_stage2_run
 
+    train = train_stage1_run if number == 1 else train_stage2_run
     try:
-        trained = (train.train_stage1_run, train.train_stage2_run)[number - 1](
-            config, stage, dry_run=dry_run
-        )
+        trained = train(config, stage, dry_run=dry_run)
     finally:
         stage.end()
-    if trained:
+    if trained is not None:
         _export(stage.run, number)
 
 

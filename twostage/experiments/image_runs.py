@@ -18,7 +18,7 @@ from twostage.reporting import png
 from twostage.runs.models import load_models
 from twostage.runs.run import open_stage
 from twostage.sampling import generate
-from twostage.training.train import train_stage1_run, train_stage2_run
+from twostage.training.train_run import train_stage1_run, train_stage2_run
 
 COLUMNS = 12  # images a line of a row's picture
 
@@ -60,7 +60,11 @@ def train(number, run, changes, preset):
     if (folder / "model.keras").exists():
         return
     stage, config = open_stage(
-        number, changes, preset, run, resume=(folder / "config.json").exists()
+        number,
+        changes,
+        preset=preset,
+        run=run,
+        resume=(folder / "config.json").exists(),
     )
     try:
         (train_stage1_run, train_stage2_run)[number - 1](config, stage)
