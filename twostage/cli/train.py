@@ -1,8 +1,5 @@
 """`train-stage1` and `train-stage2`: load the data, train in a run folder, export."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -90,15 +87,12 @@ def _export_on_tensorflow(run: Path, again: str) -> None:
 
         export_run(run)
         return
-    root = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(
-        [sys.executable, "-m", "twostage", "export", "--run", str(run)],
-        env={**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": path},
-        stdout=subprocess.DEVNULL,
-    )
-    if done.returncode:
+    from twostage.export.export_models import run_on_tensorflow
+
+    try:
+        run_on_tensorflow("export", "--run", str(run))
+    except InputError as error:
         raise InputError(
-            f"{run / 'saved_model'} was not written, see above; everything else was."
-            f" Mend it, then `{again}`"
-        )
+            f"{run / 'saved_model'} was not written, see above; everything else was:"
+            f" fix that, then `{again}`"
+        ) from error
