@@ -12,6 +12,7 @@ import numpy as np
 from twostage.errors import InputError, first_line
 from twostage.models import serialization
 from twostage.runs.run import finished_stage1, finished_stage2
+from twostage.system.random_streams import SavedModelStream
 
 # images that go through a network at once, so that sample(10_000, seed) needs little
 # memory
@@ -73,17 +74,24 @@ def save(path, stage1, stage2=None, normalizer=None, how="normalised", mixture=N
         return tf.random.stateless_normal((n, width), [seed, stream], alg="philox")
 
     def sample_first_stage(n, seed):
-        return in_chunks(decode, normal(n, seed, 0))
+        return in_chunks(decode, normal(n, seed, SavedModelStream.PRIOR))
 
     density = None if mixture is None else mixture.as_distribution()
 
     def sample(n, seed):
         if density is not None:
-            return in_chunks(decode, density.sample(n, seed=tf.stack([seed, 2])))
+            return in_chunks(
+                decode,
+                density.sample(n, seed=tf.stack([seed, SavedModelStream.MIXTURE])),
+            )
         if stage2 is None:
             return sample_first_stage(n, seed)
         z = generate.sample_latents(
-            stage2, normal(n, seed, 0), how, normalizer, normal(n, seed, 1)
+            stage2,
+            normal(n, seed, SavedModelStream.PRIOR),
+            how,
+            normalizer,
+            normal(n, seed, SavedModelStream.DECODER_NOISE),
         )
         return in_chunks(decode, z)
 

@@ -22,6 +22,7 @@ from twostage.runs.run import finished_stage1
 from twostage.runs.summary import latent_figures, stage_figures, write
 from twostage.sampling import generate
 from twostage.system.provenance import fingerprint
+from twostage.system.random_streams import Stream
 from twostage.training import distribution
 from twostage.training.adam import Adam
 from twostage.training.checkpoint import Checkpoint
@@ -100,7 +101,7 @@ def train_stage2_run(config, stage, *, dry_run=False):
         )
         watched = draw_latents(
             callbacks.contract.random_subset(moments, MAX_WATCHED, config.seed),
-            np.random.default_rng((config.seed, 1)),
+            np.random.default_rng((config.seed, Stream.WATCHED_LATENTS)),
         )
         rows = _train(
             config,
@@ -122,8 +123,10 @@ def train_stage2_run(config, stage, *, dry_run=False):
             config.per_latent,
         )
         normalizer.adapt(
-            generate.many_latents(vae, NORMALIZER_SAMPLES, (config.seed, 15))
-        )  # (seed, 2) are those of an evaluation's samples
+            generate.many_latents(
+                vae, NORMALIZER_SAMPLES, (config.seed, Stream.NORMALIZER_PRIOR)
+            )
+        )
         stage.save_model(
             "normalizer.keras", keras.Sequential([keras.Input((width,)), normalizer])
         )
@@ -133,7 +136,9 @@ def train_stage2_run(config, stage, *, dry_run=False):
             vae,
             rows,
             watched,
-            latents=latent_figures(vae, normalizer, (config.seed, 3)),
+            latents=latent_figures(
+                vae, normalizer, (config.seed, Stream.SUMMARY_PRIOR)
+            ),
         )
     return True
 
