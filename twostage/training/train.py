@@ -24,6 +24,7 @@ from twostage.runs import summary
 from twostage.runs.run import StageRun
 from twostage.sampling import generate
 from twostage.system.provenance import fingerprint
+from twostage.system.random_streams import Stream
 from twostage.training import distribution
 from twostage.training.adam import Adam
 from twostage.training.checkpoint import Checkpoint
@@ -147,7 +148,7 @@ def train_stage2(
         )
         examples = draw_latents(
             callbacks.contract.random_subset(moments, MAX_WATCHED, config.seed),
-            np.random.default_rng((config.seed, 1)),
+            np.random.default_rng((config.seed, Stream.WATCHED_LATENTS)),
         )
         diagnostics = Diagnostics(
             examples, width, lambda model, u: stage1.decode(model.decode(u))
@@ -240,7 +241,11 @@ def _measured_normalizer(
 ) -> keras.Model:
     layer = LatentNormalizer(target, config.per_latent)
     # not the stream of an evaluation's samples
-    layer.adapt(generate.many_latents(stage2, NORMALIZER_SAMPLES, (config.seed, 15)))
+    layer.adapt(
+        generate.many_latents(
+            stage2, NORMALIZER_SAMPLES, (config.seed, Stream.NORMALIZER_PRIOR)
+        )
+    )
     width = stage2.decoder.input_shape[-1]
     return keras.Sequential([keras.Input((width,)), layer])
 
@@ -266,7 +271,7 @@ def _save_stage2(
 ) -> None:
     stage.save_model("normalizer.keras", normalizer)
     layer = normalizer.layers[-1]
-    latents = summary.latent_figures(vae, layer, (config.seed, 3))
+    latents = summary.latent_figures(vae, layer, (config.seed, Stream.SUMMARY_PRIOR))
     _save(config, stage, vae, rows, examples, {"latents": latents})
 
 
