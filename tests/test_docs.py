@@ -2,6 +2,7 @@
 leads nowhere.
 """
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -61,6 +62,38 @@ def test_every_link_leads_somewhere():
             linked.add(file)
     kept = {file.resolve() for file in (ROOT / "docs").rglob("*") if file.is_file()}
     assert kept <= linked, f"no page leads to {kept - linked}"
+
+
+COMMAND = r"(?:`|^|=jax )(?:twostage|python -m twostage) ([\w-]+)(?: ([\w-]+))?"
+
+
+def test_every_command_exists():
+    from twostage.cli.main import COMMANDS
+    from twostage.experiments.runner import NAMES
+
+    table = (ROOT / "docs" / "results.md").read_text().partition("| run so far |")[2]
+    rows = re.findall(r"^\| `([a-z_]+)", table.partition("\n\n")[0], re.M)
+    assert len(rows) > 10 and set(rows) <= set(NAMES)
+    named = set()
+    for page in PAGES:
+        for command, argument in re.findall(COMMAND, page.read_text(), re.M):
+            assert command in COMMANDS, f"{page.name}: {command}"
+            if command == "experiment" and argument:
+                assert argument in NAMES, f"{page.name}: {argument}"
+            named.add(command)
+    assert {"sample", "evaluate", "export", "data", "experiment"} <= named
+
+
+def test_every_module_exists():
+    """What the pages name as `twostage.a.b` is a module, or a module's name."""
+    for page in PAGES:
+        names = re.findall(r"`((?:twostage|callbacks)[.\w]*\.\w+)", page.read_text())
+        for name in names:
+            module, _, attribute = name.rpartition(".")
+            found = importlib.util.find_spec(name) or hasattr(
+                importlib.import_module(module), attribute
+            )
+            assert found, f"{page.name}: {name}"
 
 
 def _anchors(page):
