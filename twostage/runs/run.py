@@ -7,17 +7,17 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from twostage.config import Stage1Config, Stage2Config
 from twostage.errors import InputError
 from twostage.models import serialization
 from twostage.presets import resolve
 from twostage.system import files
+from twostage.system.locks import acquire_now
 from twostage.system.provenance import provenance
 
 if TYPE_CHECKING:
     import keras
+    from filelock import FileLock
 
 Config = Stage1Config | Stage2Config
 KINDS: dict[int, type[Config]] = {1: Stage1Config, 2: Stage2Config}
@@ -205,15 +205,13 @@ class StageRun:
         Raises:
             InputError: another process has it.
         """
-        lock = FileLock(self.run / ".lock")
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
+            self._lock = acquire_now(self.run / ".lock")
+        except TimeoutError:
             raise InputError(
                 f"{self.run} is in use by another process: wait for it, or start"
                 " another run"
             ) from None
-        self._lock = lock
 
     def end(self) -> None:
         """Releases the lock."""
