@@ -31,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
-from twostage.export import saved_model
+from twostage import export
 
 ROOT = Path(__file__).parents[1]
 JOB = {
@@ -197,7 +197,7 @@ def outcome(folder):
         for row in progress["rows"]:
             row.pop("seconds_per_step")
         found[f"stage{number} progress"] = json.dumps(progress)
-    found["samples"] = saved_model.load(folder / "saved_model").sample(64, 1).tobytes()
+    found["samples"] = export.load(folder / "saved_model").sample(64, 1).tobytes()
     return found
 
 

@@ -181,7 +181,7 @@ def test_jax_trains_where_tensorflow_is_not_installed(tmp_path):
         1,
     )
     command = (
-        f"`python -m twostage.export --run {tmp_path / 'run'}` writes the SavedModel"
+        f"`python -m twostage export --run {tmp_path / 'run'}` writes the SavedModel"
     )
     assert out.count(command) == 2 and not (tmp_path / "run" / "saved_model").exists()
     python("-m", "twostage", "export", "--run", tmp_path / "run")

@@ -77,7 +77,7 @@ def last_state(folder):
 BOTH = """
 import sys
 from pathlib import Path
-from test_resume import SMALL, cli, last_state, signal, stop_within
+from test_resume import SMALL, COMMANDS, last_state, signal, stop_within
 folder = Path(sys.argv[1])
 commands = {1: (COMMANDS["train-stage1"], SMALL), 2: (COMMANDS["train-stage2"], ["--width", "16", "--watch-every", "1", "--deterministic"])}
 for number, (command, flags) in commands.items():
@@ -114,8 +114,8 @@ def test_stopped_by_signals_and_resumed_a_run_is_the_unbroken_one_bit_for_bit(tm
         and done.stderr.count("stopped by SIGINT after") == 2
     )
     assert (
-        f"go on by `python train_stage1.py --run {tmp_path / 'parts'} --resume`"
-        in done.stderr
+        f"resume by `python -m twostage train-stage1 --run {tmp_path / 'parts'}"
+        " --resume`" in done.stderr
     )
 
 
@@ -194,7 +194,7 @@ def test_full_disk_is_told_and_the_checkpoint_before_it_goes_on(run, capsys):
     line = refused(capsys, "--run", run, "--resume", "--epochs", "3")
     assert (
         "epoch-00002-step-000001.npz was not written: No space left on device: make"
-        " room; what was saved before is whole" in line
+        " room; everything saved before is intact" in line
     )
     aside.unlink()
     assert checkpoints(run) == was
@@ -207,7 +207,7 @@ def test_a_stage_1_that_is_trained_on_is_unfinished_until_its_end(run, capsys):
     aside.symlink_to("/dev/full")
     refused(capsys, "--run", run, "--resume", "--epochs", "3")
     aside.unlink()
-    with pytest.raises(InputError, match=r"stage1 is not finished: run .*--resume"):
+    with pytest.raises(InputError, match=r"stage1 is not finished: run .*resume=True"):
         finished_stage1(run)
     (run / "stage2").mkdir()
     assert "stage2 was trained on this stage 1 as it is: remove" in refused(
@@ -236,7 +236,7 @@ def test_a_stage_2_that_cannot_begin_leaves_nothing_behind(run, capsys, monkeypa
         and not (run / "stage2").exists()
     )
     monkeypatch.chdir(run)
-    assert "stage1 exists: go on with it" in refused(capsys, "--run", ".")
+    assert "stage1 exists: resume it by" in refused(capsys, "--run", ".")
 
 
 def test_folder_that_cannot_be_written_is_told(capsys, tmp_path):
@@ -318,7 +318,7 @@ def test_a_disk_that_tensorflow_finds_full_is_told(tmp_path):
         InputError,
         match=(
             r"saved_model was not written .*No space left on device.*: make room, then"
-            r" `python -m twostage.export --run"
+            r" `export_run\(run="
         ),
     ):
         saved_model._place(FullDisk(), tmp_path / "saved_model")

@@ -55,14 +55,13 @@ def test_saved_model_is_the_keras_models_chain(small_run):
     backend under test.
     """
     tf = pytest.importorskip("tensorflow")
-    from twostage import VAE
-    from twostage.export import saved_model
+    from twostage import VAE, export
     from twostage.sampling import (
         generate,
     )  # any public name registers the classes of the files
 
     model, vae = (
-        saved_model.load(small_run[0] / "saved_model"),
+        export.load(small_run[0] / "saved_model"),
         keras.saving.load_model(small_run[0] / "stage1" / "model.keras"),
     )
     assert isinstance(vae, VAE)
