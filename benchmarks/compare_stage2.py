@@ -18,7 +18,7 @@ from scipy.spatial.distance import cdist
 import twostage
 from twostage.data import loading
 from twostage.models.posterior import draw_latents, encode_dataset
-from twostage.runs.run import Stage
+from twostage.runs.run import StageRun
 from twostage.sampling import generate
 
 N = 2_000
@@ -39,7 +39,7 @@ def main(runs):
     keras.utils.set_random_seed(0)
     generator = np.random.default_rng(7)
     for run in map(Path, runs):
-        config = Stage(run, 1, resume=True).saved_config()
+        config = StageRun(run, 1).saved_config()
         images, _ = loading.load_for(config)
         images = images[
             np.sort(

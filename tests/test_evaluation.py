@@ -288,7 +288,7 @@ def test_a_classifier_learns_is_kept_and_reads_its_features(tmp_path, capsys):
         classifier("faces", (train[0], None), test)
 
 
-def test_two_evaluations_at_once_train_one_classifier(tmp_path, monkeypatch, capsys):
+def test_two_evaluations_at_once_train_one_classifier(tmp_path, monkeypatch, caplog):
     from twostage.features import classifier
 
     images, trained = (
@@ -313,5 +313,5 @@ def test_two_evaluations_at_once_train_one_classifier(tmp_path, monkeypatch, cap
     assert (
         len(trained) == 1
         and first.digest == second.digest
-        and "waiting for another process" in capsys.readouterr().err
+        and "waiting for another process" in caplog.text
     )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import twostage
+
 ROOT = Path(__file__).parents[1]
 FILES = sorted(
     [*(ROOT / "twostage").rglob("*.py"), *(ROOT / "callbacks").rglob("*.py")]
@@ -57,29 +59,104 @@ def test_the_command_line_needs_no_framework():
         "except SystemExit: pass\n"
         "print(sorted({'keras', 'tensorflow', 'jax', 'numpy'} & set(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT
-    )
-    assert done.stdout.splitlines()[-1] == "[]" and "--kl-weight" in done.stdout
+    out = run(script)
+    assert out.splitlines()[-1] == "[]" and "--kl-weight" in out
 
 
+# A model whose classes a file names, then what reads it in a new process.
+SAVE = """
+import keras, numpy, sys, twostage
+vae = twostage.VAE(
+    twostage.dense_encoder(3, 4, 1),
+    twostage.dense_decoder(3, 4, 1),
+    twostage.GaussianLikelihood(),
+    data_dtype="float32",
+)
+vae.compile(twostage.Adam(1e-3))
+vae.fit(numpy.zeros((4, 3), "float32"), verbose=0)
+vae.save(sys.argv[1])
+"""
+LOAD = """
+import sys
+print(type(keras.saving.load_model(sys.argv[1])).__name__)
+print([finder for finder in sys.meta_path if "twostage" in type(finder).__module__])
+"""
+# Every module but the experiments registers nothing that `import twostage` has not.
 EVERY_CLASS = """
 import importlib, keras, pkgutil, twostage
-twostage.VAE
-named = lambda: {name for name in keras.saving.get_custom_objects() if name.startswith("twostage>")}
-before = named()
+
+def registered():
+    names = keras.saving.get_custom_objects()
+    return {name for name in names if name.startswith("twostage>")}
+
+before = registered()
 for module in pkgutil.walk_packages(twostage.__path__, "twostage."):
-    if not module.name.startswith("twostage.experiments.") and not module.name.endswith("__main__"):
+    skipped = module.name.startswith("twostage.experiments.")
+    if not skipped and not module.name.endswith("__main__"):
         importlib.import_module(module.name)
-print(len(before) > 10, sorted(named() - before))
+classes = {
+    f"twostage>{name}"
+    for name in twostage.__all__
+    if isinstance(getattr(twostage, name), type)
+    and hasattr(getattr(twostage, name), "get_config")
+}
+print(len(before) > 10, sorted(registered() - before), sorted(classes - before))
 """
 
 
-def test_any_public_name_registers_every_keras_class():
+def run(script, *arguments, cwd=ROOT, **environment):
+    """The standard output of Python code in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", EVERY_CLASS], capture_output=True, text=True, cwd=ROOT
+        [sys.executable, "-c", script, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **environment},
     )
-    assert done.stdout.strip() == "True []", done.stderr
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_any_public_name_registers_every_keras_class():
+    assert run(EVERY_CLASS).strip() == "True [] []"
+
+
+@pytest.fixture(scope="module")
+def small_model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "small.keras"
+    run(SAVE, path)
+    return path
+
+
+@pytest.mark.parametrize("order", ["keras, twostage", "twostage, keras"])
+def test_keras_loads_a_model_after_import_twostage(small_model, order):
+    assert run(f"import {order}{LOAD}", small_model).splitlines() == ["VAE", "[]"]
+
+
+def test_register_classes_where_ours_imported_keras_first(small_model):
+    """Then a module of ours is incomplete when Keras is there."""
+    script = "import twostage.models.divergences, keras, twostage\n"
+    script += "twostage.register_classes()" + LOAD
+    assert run(script, small_model).splitlines() == ["VAE", "[]"]
+
+
+def test_public_names_are_the_same_for_editors():
+    """`__all__`, the lazy names, and the block for type checkers."""
+    tree = ast.parse((ROOT / "twostage" / "__init__.py").read_text())
+    block = next(
+        node
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    homes = {
+        alias.name: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert homes == {**twostage._KERAS_NAMES, **twostage._OTHER_NAMES}
+    assert sorted([*homes, "register_classes"]) == sorted(twostage.__all__)
+    assert set(twostage.__all__) <= set(dir(twostage))
 
 
 def test_callbacks_folder_works_under_another_name(tmp_path):
@@ -87,12 +164,5 @@ def test_callbacks_folder_works_under_another_name(tmp_path):
 
     shutil.copytree(ROOT / "callbacks", tmp_path / "borrowed")
     script = "import borrowed; print(borrowed.ComputedGamma().get_config()['rule'])"
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=environment,
-    )
-    assert done.stdout.strip() == "minimum", done.stderr
+    out = run(script, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert out.strip() == "minimum"

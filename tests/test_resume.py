@@ -269,10 +269,10 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_checkpo
 
 
 def test_a_signal_after_the_last_save_is_obeyed_too(tmp_path):
-    from twostage.runs.run import Stage
+    from twostage.runs.run import StageRun
     from twostage.training.checkpoint import Checkpoint
 
-    checkpoint = Checkpoint(Stage(tmp_path / "run", 1))
+    checkpoint = Checkpoint(StageRun(tmp_path / "run", 1))
     with (
         pytest.raises(Interrupted, match="stopped by SIGTERM after 0 epochs"),
         checkpoint.signals(),
@@ -283,10 +283,10 @@ def test_a_signal_after_the_last_save_is_obeyed_too(tmp_path):
 
 def test_processes_but_the_first_pass_over_a_signal(tmp_path):
     """They must go on, for the first to complete the step that it saves."""
-    from twostage.runs.run import Stage
+    from twostage.runs.run import StageRun
     from twostage.training.checkpoint import Checkpoint
 
-    with Checkpoint(Stage(tmp_path / "run", 1), obeys=False).signals():
+    with Checkpoint(StageRun(tmp_path / "run", 1), obeys=False).signals():
         os.kill(os.getpid(), signal.SIGTERM)
         assert (
             signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

@@ -1,13 +1,63 @@
 """Two-stage variational autoencoders for Keras 3.
 
-The public names are loaded on first use, so that `--help` needs no framework. Loading
-any of them registers every Keras
-class of the project: `keras.saving.load_model` then needs no `custom_objects`.
+The public names are loaded on first use, so that `--help` needs no framework. Importing
+the package registers its Keras classes as soon as Keras is there, in either order:
+
+>>> import keras, twostage
+>>> vae = keras.saving.load_model("runs/mine/stage1/model.keras")  # no custom_objects
 """
 
+import sys
 from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-_HOME = {
+if TYPE_CHECKING:  # what type checkers and editors see
+    from twostage.errors import InputError
+    from twostage.likelihoods.bernoulli_likelihood import BernoulliLikelihood
+    from twostage.likelihoods.diagonal_gaussian_likelihood import (
+        DiagonalGaussianLikelihood,
+    )
+    from twostage.likelihoods.discretised_logistic_likelihood import (
+        DiscretisedLogisticLikelihood,
+    )
+    from twostage.likelihoods.gaussian_likelihood import GaussianLikelihood
+    from twostage.likelihoods.optimal_gaussian_likelihood import (
+        OptimalGaussianLikelihood,
+    )
+    from twostage.models.gradient_penalty import GradientPenalty
+    from twostage.models.latent_normalizer import LatentNormalizer
+    from twostage.models.layers.batch_normalization import BatchNormalization
+    from twostage.models.layers.spectral_normalization import SpectralNormalization
+    from twostage.models.networks.mlp import dense_decoder, dense_encoder
+    from twostage.models.networks.resnet import resnet_decoder, resnet_encoder
+    from twostage.models.vae import VAE
+    from twostage.training.adam import Adam
+
+__all__ = [
+    "VAE",
+    "Adam",
+    "BatchNormalization",
+    "BernoulliLikelihood",
+    "DiagonalGaussianLikelihood",
+    "DiscretisedLogisticLikelihood",
+    "GaussianLikelihood",
+    "GradientPenalty",
+    "InputError",
+    "LatentNormalizer",
+    "OptimalGaussianLikelihood",
+    "SpectralNormalization",
+    "dense_decoder",
+    "dense_encoder",
+    "register_classes",
+    "resnet_decoder",
+    "resnet_encoder",
+]
+
+# Where the public names live. All of these are imported together.
+_KERAS_NAMES = {
     "VAE": "twostage.models.vae",
     "Adam": "twostage.training.adam",
     "BatchNormalization": "twostage.models.layers.batch_normalization",
@@ -25,20 +75,68 @@ _HOME = {
         "twostage.likelihoods.discretised_logistic_likelihood"
     ),
     "LatentNormalizer": "twostage.models.latent_normalizer",
-    "InputError": "twostage.errors",
 }
-__all__ = sorted(_HOME)
+# These are imported one by one.
+_OTHER_NAMES = {"InputError": "twostage.errors"}
 
 
-def __getattr__(name):
-    if name not in _HOME:
+def register_classes() -> None:
+    """Registers every Keras class of the project, so that `keras.saving.load_model`
+    needs no `custom_objects`.
+
+    Importing the package does so, too. A call is needed only where a module of
+    `twostage` was what first imported Keras.
+    """
+    for module in dict.fromkeys(_KERAS_NAMES.values()):
+        import_module(module)
+
+
+def __getattr__(name: str) -> Any:
+    home = {**_KERAS_NAMES, **_OTHER_NAMES}.get(name)
+    if home is None:
         raise AttributeError(
             f"module 'twostage' has no attribute {name!r}; it has {', '.join(__all__)}"
         )
-    for module in set(_HOME.values()):
-        import_module(module)
-    return getattr(import_module(_HOME[name]), name)
+    if name in _KERAS_NAMES:
+        register_classes()
+    return getattr(import_module(home), name)
 
 
-def __dir__():
-    return sorted(set(globals()) | set(_HOME))
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))
+
+
+class _RegisterAfterKeras(MetaPathFinder):
+    """Registers the classes when Keras has been imported."""
+
+    def find_spec(
+        self, fullname: str, path: Any, target: Any = None
+    ) -> ModuleSpec | None:
+        spec = PathFinder.find_spec("keras", path) if fullname == "keras" else None
+        if spec is None or spec.loader is None:
+            return None  # the other finders go on
+        execute = spec.loader.exec_module
+
+        def execute_and_register(module: ModuleType) -> None:
+            execute(module)
+            if self in sys.meta_path:
+                sys.meta_path.remove(self)
+            if not _importing_keras_ourselves():
+                register_classes()
+
+        spec.loader.exec_module = execute_and_register
+        return spec
+
+
+def _importing_keras_ourselves() -> bool:
+    """Whether one of the modules to register is what imports Keras: it cannot be
+    imported by the others before it is complete.
+    """
+    ours = ("twostage.models.", "twostage.likelihoods.", "twostage.training.")
+    return any(name.startswith(ours) for name in sys.modules)
+
+
+if "keras" in sys.modules:
+    register_classes()
+else:
+    sys.meta_path.insert(0, _RegisterAfterKeras())

@@ -30,6 +30,7 @@ from twostage.sampling.latent_samplers import samplers
 from twostage.system import files
 from twostage.system.locks import held
 from twostage.system.provenance import fingerprint, provenance
+from twostage.system.random_streams import Stream
 
 # test images that are reconstructed, interpolated, and tell which latents are active
 IMAGES_IN_FIGURES = 200
@@ -136,7 +137,7 @@ def evaluate(
     ):
         z = draw_latents(
             np.stack(encode_dataset(stage1, few), axis=1),
-            np.random.default_rng((seed, 8)),
+            np.random.default_rng((seed, Stream.DENSITY_LATENTS)),
         )
         for sampler in drawing:
             distances[sampler.name][key] = (

@@ -5,6 +5,7 @@ import numpy as np
 import callbacks
 from twostage.metrics.normality import normality
 from twostage.models.posterior import draw_latents, encode_dataset
+from twostage.system.random_streams import Stream
 
 MAX_ENCODED = 10_000  # training images whose latents are looked at
 
@@ -28,11 +29,14 @@ def latent_metrics(models, train, samplers, seed):
         seed: Of the choice and the draws.
     """
     rows = np.sort(
-        np.random.default_rng((seed, 4)).permutation(len(train))[:MAX_ENCODED]
+        np.random.default_rng((seed, Stream.STATISTICS_IMAGES)).permutation(len(train))[
+            :MAX_ENCODED
+        ]
     )
     mean, log_var = encode_dataset(models["stage1"], train[rows])
     z = draw_latents(
-        np.stack([mean, log_var], axis=1), np.random.default_rng((seed, 5))
+        np.stack([mean, log_var], axis=1),
+        np.random.default_rng((seed, Stream.STATISTICS_Z)),
     )
     found = {
         "posterior": _summary(mean, log_var),
@@ -60,7 +64,8 @@ def latent_metrics(models, train, samplers, seed):
         found["posterior of stage 2"] = _summary(mean, log_var)
         found["normality"]["u of stage 2"] = normality(
             draw_latents(
-                np.stack([mean, log_var], axis=1), np.random.default_rng((seed, 6))
+                np.stack([mean, log_var], axis=1),
+                np.random.default_rng((seed, Stream.STATISTICS_U)),
             )
         )
     return found

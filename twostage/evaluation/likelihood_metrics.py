@@ -7,6 +7,7 @@ from twostage.evaluation.image_metrics import BATCH
 from twostage.likelihoods import conventions
 from twostage.metrics import likelihood_bounds
 from twostage.sampling import generate
+from twostage.system.random_streams import Stream
 
 
 def likelihood_metrics(stage1, images, samples, seed, constant=False):
@@ -82,7 +83,7 @@ def _bits(stage1, images, plain, samples, seed):
     if not likelihood_metrics.normalised:
         return None
     if not likelihood_metrics.discrete:
-        images = likelihood_bounds.dequantised(images, (seed, 9))
+        images = likelihood_bounds.dequantised(images, (seed, Stream.DEQUANTIZATION))
         plain = likelihood_bounds.bounds(stage1, images, samples, seed)
     return likelihood_bounds.bits_per_dimension(
         likelihood_metrics, plain["importance"].mean(), images

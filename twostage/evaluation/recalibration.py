@@ -8,6 +8,7 @@ from twostage.data import loading
 from twostage.errors import InputError
 from twostage.metrics.likelihood_bounds import bounds
 from twostage.models.recalibrate import recalibrate
+from twostage.system.random_streams import Stream
 
 MOVING, RECALIBRATED = "moving averages of training", "recalibrated on training images"
 MAX_DECIDING_IMAGES = 2_000  # images that decide
@@ -34,7 +35,7 @@ def better(vae, config, seed=0):
             " normalisation by: drop --recalibrate"
         )
     train, _ = loading.load_for(config)
-    generator = np.random.default_rng((seed, 7))
+    generator = np.random.default_rng((seed, Stream.RECALIBRATION_IMAGES))
     if "validation" in loading.splits_for(config):
         held, decided_by = (
             loading.load_for(config, "validation")[0],

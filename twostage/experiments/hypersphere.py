@@ -15,6 +15,7 @@ from scipy.special import ive
 
 from twostage.experiments.table import Row
 from twostage.reporting.svg_charts import chart, heat_map
+from twostage.system.random_streams import Stream
 
 LENGTH, QUICK, SEEDS = 100, 20, 3  # epochs of 100 batches of 100 fresh points
 
@@ -124,9 +125,9 @@ def measured(row, seed, found, setting):
         setting.epochs,
     )
     fresh = directions(
-        5_000, dimensions, np.random.default_rng((seed, 10, 0, 1))
+        5_000, dimensions, np.random.default_rng((seed, Stream.SYNTHETIC_POINTS, 0, 1))
     )  # without the last number they would be a training batch's
-    z = np.random.default_rng((seed, 11)).standard_normal(
+    z = np.random.default_rng((seed, Stream.SYNTHETIC_PRIOR)).standard_normal(
         (5_000, dimensions), dtype="float32"
     )
 

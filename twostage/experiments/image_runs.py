@@ -18,7 +18,8 @@ from twostage.reporting import png
 from twostage.runs.models import load_models
 from twostage.runs.run import open_stage
 from twostage.sampling import generate
-from twostage.training.train import train_stage1_run, train_stage2_run
+from twostage.system.random_streams import Stream
+from twostage.training.train_run import train_stage1_run, train_stage2_run
 
 COLUMNS = 12  # images a line of a row's picture
 
@@ -60,7 +61,11 @@ def train(number, run, changes, preset):
     if (folder / "model.keras").exists():
         return
     stage, config = open_stage(
-        number, changes, preset, run, resume=(folder / "config.json").exists()
+        number,
+        changes,
+        preset=preset,
+        run=run,
+        resume=(folder / "config.json").exists(),
     )
     try:
         (train_stage1_run, train_stage2_run)[number - 1](config, stage)
@@ -82,7 +87,10 @@ def errors_and_rate(vae, images, seed=0):
     dimensions, at one draw of z; divergence in nats.
     """
     mean, log_var = encode_dataset(vae, images)
-    z = draw_latents(np.stack([mean, log_var], 1), np.random.default_rng((seed, 12)))
+    z = draw_latents(
+        np.stack([mean, log_var], 1),
+        np.random.default_rng((seed, Stream.EXPERIMENT_LATENTS)),
+    )
     parts = [
         (z[i : i + BATCH], images[i : i + BATCH] / np.float32(255))
         for i in range(0, len(z), BATCH)
@@ -106,7 +114,7 @@ def distance(vae, config, setting, seed=0):
         Protocol("fid10k_test"),
         choose.chosen_extractor(config, setting.extractor, setting.weights),
     )
-    z = np.random.default_rng((seed, 13)).standard_normal(
+    z = np.random.default_rng((seed, Stream.EXPERIMENT_PRIOR)).standard_normal(
         (protocol.count, vae.decoder.input_shape[-1]), dtype="float32"
     )
     made = [
@@ -131,7 +139,7 @@ def draw(vae, images, path, seed=0, noisy=False):
     `noisy`: after each of the last two a line drawn from p(x | z) at the same z.
     """
     images = images[:COLUMNS]
-    z = np.random.default_rng((seed, 14)).standard_normal(
+    z = np.random.default_rng((seed, Stream.FIGURE_PRIOR)).standard_normal(
         (COLUMNS, vae.decoder.input_shape[-1]), dtype="float32"
     )
     lines = [images / np.float32(255)]

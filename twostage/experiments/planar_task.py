@@ -20,6 +20,7 @@ from twostage.metrics.likelihood_bounds import bounds
 from twostage.models.compilation import jit_compile
 from twostage.models.networks.berger_sebag import residual_decoder, residual_encoder
 from twostage.models.vae import VAE
+from twostage.system.random_streams import Stream
 
 REACH, NOISE = 2.5, (0.05, 0.01, 0.1)
 BATCH, STEPS = (
@@ -123,9 +124,9 @@ def measure(vae, history, seed, count=10_000):
         dict in JSON's types: elbo, sigma (final, root mean square where it is a
         vector), mse, kl, `curves`, `points`.
     """
-    fresh = points(count, np.random.default_rng((seed, 10, 0, 1)))
+    fresh = points(count, np.random.default_rng((seed, Stream.SYNTHETIC_POINTS, 0, 1)))
     found = bounds(vae, fresh, samples=10, seed=seed, batch_rows=5_000)
-    generator = np.random.default_rng((seed, 11))
+    generator = np.random.default_rng((seed, Stream.SYNTHETIC_PRIOR))
     z, mean = (
         generator.standard_normal((SHOWN, 2), dtype="float32"),
         vae.posterior(fresh[:SHOWN])[0],
@@ -164,7 +165,7 @@ def rates(vae, seed, count=10_000):
     """
     heads = vae.heads(
         keras.ops.convert_to_tensor(
-            points(count, np.random.default_rng((seed, 10, 0, 1)))
+            points(count, np.random.default_rng((seed, Stream.SYNTHETIC_POINTS, 0, 1)))
         )
     )
     return sorted(

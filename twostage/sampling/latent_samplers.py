@@ -12,6 +12,7 @@ from twostage.metrics.likelihood_bounds import bounds
 from twostage.models.posterior import draw_latents, encode_dataset
 from twostage.sampling import generate
 from twostage.sampling.gaussian_mixture import Mixture
+from twostage.system.random_streams import Stream
 
 MAX_FITTED = 50_000  # training images whose latents a density is fitted to
 ROWS = 1_000  # latents that go through stage 2 together
@@ -49,7 +50,9 @@ def samplers(models, train, mixtures=(1, 10), seed=0, importance_samples=50):
         )
 
     yield Sampler(
-        "GEN-1", lambda count, seed: normal(count, seed, 2), standard_normal_log_density
+        "GEN-1",
+        lambda count, seed: normal(count, seed, Stream.PRIOR),
+        standard_normal_log_density,
     )
     if "stage2" in models:
         for how in generate.METHODS:
@@ -77,11 +80,13 @@ def drawn_latents(stage1, train, seed=0):
     are fitted to.
     """
     rows = np.sort(
-        np.random.default_rng((seed, 0)).permutation(len(train))[:MAX_FITTED]
+        np.random.default_rng((seed, Stream.MIXTURE_IMAGES)).permutation(len(train))[
+            :MAX_FITTED
+        ]
     )
     return draw_latents(
         np.stack(encode_dataset(stage1, train[rows]), axis=1),
-        np.random.default_rng((seed, 1)),
+        np.random.default_rng((seed, Stream.MIXTURE_LATENTS)),
     )
 
 
@@ -94,8 +99,8 @@ def standard_normal_log_density(latents):
 def _second(models, how, normal):
     def draw(count, seed):
         u, noise = (
-            normal(count, seed, 2),
-            normal(count, seed, 3),
+            normal(count, seed, Stream.PRIOR),
+            normal(count, seed, Stream.DECODER_NOISE),
         )  # the same u under each `how`, and as GEN-1's z
         parts = [
             generate.sample_latents(
