@@ -28,6 +28,7 @@ def write_run(run):
     from twostage import LatentNormalizer, presets
     from twostage.export.saved_model import save
     from twostage.models import build
+    from twostage.models.two_stage_models import TwoStageModels
 
     stage1 = build.build_stage1(presets.resolve(1, "cifar10"), (32, 32, 3))
     stage2 = build.build_stage2(presets.resolve(2, "cifar10"), LATENTS)
@@ -38,16 +39,16 @@ def write_run(run):
         model.save(run / name / "model.keras")
     save(
         run / "saved_model",
-        stage1,
-        stage2,
-        keras.Sequential([keras.Input((LATENTS,)), normalizer]),
+        TwoStageModels(
+            stage1, stage2, keras.Sequential([keras.Input((LATENTS,)), normalizer])
+        ),
     )
 
 
 def saved_model(run):
     import numpy as np
 
-    from twostage.export.saved_model import load
+    from twostage.export import load
 
     model = load(f"{run}/saved_model")
     z = {
@@ -124,7 +125,7 @@ def work(options):
 
 
 def first_sample(run, python):
-    """Seconds from the start of a process to its first sample: the SavedModel, PyTorch."""
+    """Prints the seconds from the start of a process to its first sample."""
     here = str(Path(__file__).parent)
     ours = f"from twostage.export import load; load('{run}/saved_model').sample(1, 0)"
     theirs = (
