@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 GUIDE = (ROOT / "docs" / "callbacks.md").read_text()
 BLOCKS = re.findall(r"## (.*?)\n.*?```python\n(.*?)```", GUIDE, re.S)
 
@@ -64,7 +64,7 @@ def test_every_link_leads_somewhere():
     assert kept <= linked, f"no page leads to {kept - linked}"
 
 
-COMMAND = r"(?:`|^|=jax )(?:twostage|python -m twostage) ([\w-]+)(?: ([\w-]+))?"
+COMMAND = r"(?:`|^|=jax )(?:twostage|python -m twostage) ([a-z\d-]+)(?: ([a-z_]+))?"
 
 
 def test_every_command_exists():
@@ -94,6 +94,20 @@ def test_every_module_exists():
                 importlib.import_module(module), attribute
             )
             assert found, f"{page.name}: {name}"
+
+
+def test_walks_name_files_and_functions_that_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    walks = text.partition("## Three walks through the code")[2]
+    steps = re.findall(r"`([\w/]+\.py)`(?:,\s+`([\w.]+)`)?", walks)
+    assert len(steps) > 30 and len(re.findall(r"^\d+\. ", walks, re.M)) > 24
+    for file, name in steps:
+        path = ROOT / file if (ROOT / file).exists() else ROOT / "twostage" / file
+        assert path.exists(), file
+        own = name.rpartition(".")[2]
+        source = path.read_text()
+        found = re.search(rf"\b(?:def|class) {own}\b|import {own}\b", source)
+        assert not name or found, f"{file}: {name}"
 
 
 def _anchors(page):
