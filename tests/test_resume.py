@@ -48,7 +48,7 @@ def in_a_process(script, *arguments):
 
 
 def stop_within(epoch, number):
-    """This process gets a signal when the seventh batch of an epoch is fetched, once."""
+    """This process gets a signal, once, when the seventh batch of an epoch is fetched."""
     fetch = Batches.__getitem__
 
     def fetch_and_stop(self, index):
@@ -79,20 +79,29 @@ import sys
 from pathlib import Path
 from test_resume import SMALL, COMMANDS, last_state, signal, stop_within
 folder = Path(sys.argv[1])
-commands = {1: (COMMANDS["train-stage1"], SMALL), 2: (COMMANDS["train-stage2"], ["--width", "16", "--watch-every", "1", "--deterministic"])}
+SECOND = ["--width", "16", "--watch-every", "1", "--deterministic"]
+STOPS = [(1, signal.SIGTERM), (2, signal.SIGINT), (3, signal.SIGTERM), (0, None)]
+commands = {
+    1: (COMMANDS["train-stage1"], SMALL),
+    2: (COMMANDS["train-stage2"], SECOND),
+}
 for number, (command, flags) in commands.items():
     command(["--run", str(folder / "whole"), *flags, "--epochs", "4"])
-    for resumed, (epoch, how) in enumerate([(1, signal.SIGTERM), (2, signal.SIGINT), (3, signal.SIGTERM), (0, None)]):
+    for resumed, (epoch, how) in enumerate(STOPS):
         if how:
             stop_within(epoch, how)
         try:
-            command(["--run", str(folder / "parts"), *(["--resume"] if resumed else [*flags, "--epochs", "4"])])
+            more = ["--resume"] if resumed else [*flags, "--epochs", "4"]
+            command(["--run", str(folder / "parts"), *more])
         except SystemExit as stopped:
             assert stopped.code == 128 + how, stopped.code
-            print(sorted((folder / "parts" / f"stage{number}" / "checkpoints").iterdir())[-1].name)
-    whole, parts = (last_state(folder / name / f"stage{number}") for name in ("whole", "parts"))
+            kept = folder / "parts" / f"stage{number}" / "checkpoints"
+            print(sorted(kept.iterdir())[-1].name)
+    whole = last_state(folder / "whole" / f"stage{number}")
+    parts = last_state(folder / "parts" / f"stage{number}")
     assert whole.keys() == parts.keys() and len(whole) > 50
-    assert not [name for name in whole if whole[name] != parts[name]], [name for name in whole if whole[name] != parts[name]]
+    different = [name for name in whole if whole[name] != parts[name]]
+    assert not different, different
 print("equal")
 """
 
@@ -262,7 +271,8 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_checkpo
     )
     assert (
         "the loss of epoch 3 is" in line
-        and "keeps the last good checkpoint: start another run, with a smaller --learning-rate"
+        and "keeps the last good checkpoint: start another run, with a smaller"
+        " --learning-rate"
         in line
     )
     assert checkpoints(run) == was and "not finite" in caplog.text
