@@ -1,1 +1,6 @@
 """Images by name or path: uint8 arrays (N, height, width, channels) and labels."""
+
+from twostage.data.batches import Batches
+from twostage.data.loading import load
+
+__all__ = ["Batches", "load"]

@@ -39,7 +39,7 @@ def train_stage1_run(config, stage, *, dry_run=False):
         dry_run: Whether to stop after telling what would be done.
     """
     images, labels = loading.load_splits(config)["train"]
-    config = loading.lasting(config)
+    config = loading.with_absolute_paths(config)
     _prepare(config)
     with distribution.spread(config):
         vae = build.build_stage1(config, images.shape[1:])
