@@ -179,9 +179,7 @@ def _mean(row_results: Sequence[Result], quantity: str) -> float:
     return float(np.mean([result[quantity] for result in row_results]))
 
 
-def _distortion_figure(
-    results: Results, title: str, readings: tuple[str, ...]
-) -> Figure:
+def _distortion_figure(results: Results, title: str, readings: Sequence[str]) -> Figure:
     """The first reading is the Beta-Sigma VAE's, too."""
     from twostage.reporting.svg_charts import chart
 

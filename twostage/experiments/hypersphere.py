@@ -65,7 +65,8 @@ def best_radius(sharpness: float, dimensions: int) -> float:
     def excess(radius: float) -> float:
         return _mean_cosine(radius * sharpness**2, dimensions) - radius
 
-    return brentq(excess, 1e-9, 1.0, xtol=1e-12)
+    root: Any = brentq(excess, 1e-9, 1.0, xtol=1e-12)
+    return root
 
 
 def log_likelihood(radius: float, sharpness: float, dimensions: int) -> float:
@@ -174,7 +175,7 @@ def _mean_radius(vae: Any, latents: Any) -> float:
     import numpy as np
     from keras import ops
 
-    decoded = ops.convert_to_numpy(vae.decode(latents))
+    decoded = np.asarray(ops.convert_to_numpy(vae.decode(latents)))
     return float(np.linalg.norm(decoded, axis=1).mean())
 
 

@@ -84,7 +84,7 @@ def _build_vae(xi: float, seed: int, epochs: int) -> Any:
     encoder = residual_encoder(DIMENSIONS, width=50, blocks=1)
     likelihood = DiagonalGaussianLikelihood(xi**0.5)
     vae = VAE(encoder, decoder, likelihood, data_dtype="float32", seed=seed)
-    decay = keras.optimizers.schedules.CosineDecay(1e-2, STEPS_PER_EPOCH * epochs)
+    decay: Any = keras.optimizers.schedules.CosineDecay(1e-2, STEPS_PER_EPOCH * epochs)
     vae.compile(keras.optimizers.Adam(decay), jit_compile=jit_compile())
     return vae
 

@@ -114,7 +114,7 @@ def errors_and_rate(
     errors = [
         _squared_errors(vae, z[part], images[part]) for part in _batches(len(images))
     ]
-    kl = ops.convert_to_numpy(gaussian_kl(mean, log_var, z))
+    kl = _to_numpy(gaussian_kl(mean, log_var, z))
     return np.concatenate(errors), kl.astype("float64").sum(1)
 
 
@@ -129,7 +129,7 @@ def distance(
     z = _prior_latents(vae, protocol.count, (seed, Stream.EXPERIMENT_PRIOR))
     features = []
     for part in _batches(len(z), "samples"):
-        images = ops.convert_to_numpy(generate.decode(vae, z[part]))
+        images = _to_numpy(generate.decode(vae, z[part]))
         features.append(extractor(protocol.prepared(images), BATCH))
     reference = protocol.reference(split_images(config, "test"))
     real = extractor(reference, BATCH)
@@ -157,12 +157,16 @@ def draw(
         lines.append(vae.likelihood.mean(parameters))
         if noisy:
             lines.append(vae.likelihood.sample(parameters, seed=seed))
-    tiles = np.concatenate([ops.convert_to_numpy(line) for line in lines])
+    tiles = np.concatenate([_to_numpy(line) for line in lines])
     png.save_png(path, png.tile(tiles, columns=IMAGES_IN_LINE))
 
 
+def _to_numpy(tensor: Any) -> np.ndarray:
+    return np.asarray(ops.convert_to_numpy(tensor))
+
+
 def _squared_errors(vae: VAE, z: np.ndarray, images: np.ndarray) -> np.ndarray:
-    decoded = ops.convert_to_numpy(vae.decode(z)).astype("float64")
+    decoded = _to_numpy(vae.decode(z)).astype("float64")
     squared = (decoded - images / np.float32(255)) ** 2
     return squared.reshape(len(images), -1).sum(1)
 

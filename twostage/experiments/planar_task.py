@@ -63,12 +63,12 @@ def train(
         epochs: Of 100 batches.
         rate: Learning rate of Adam at the start.
     """
-    if isinstance(sigma, (list, tuple)):
-        vae = build_vae(sigma[0], seed)
-        callbacks = [GammaSchedule(list(sigma), unit="epoch")]
-    else:
+    if isinstance(sigma, (float, int, str)):
         vae = build_vae(sigma, seed)
         callbacks = []
+    else:
+        vae = build_vae(sigma[0], seed)
+        callbacks = [GammaSchedule(list(sigma), unit="epoch")]
     history = fit(
         vae,
         points,
@@ -136,7 +136,7 @@ def fit(
     Returns:
         The history, one value per epoch.
     """
-    decay = keras.optimizers.schedules.CosineDecay(rate, epochs * STEPS_PER_EPOCH)
+    decay: Any = keras.optimizers.schedules.CosineDecay(rate, epochs * STEPS_PER_EPOCH)
     optimizer = keras.optimizers.Adam(decay, epsilon=1e-8)
     vae.compile(optimizer, jit_compile=jit_compile())
     # Batches counts rows; each batch is replaced by fresh points
@@ -189,16 +189,21 @@ def kl_per_latent(vae: VAE, seed: int) -> list[float]:
     smallest.
     """
     heads = vae.heads(keras.ops.convert_to_tensor(_test_points(seed)))
-    mean, log_var = (keras.ops.convert_to_numpy(head) for head in heads)
+    mean, log_var = (_to_numpy(head) for head in heads)
     kl = statistics.kl_per_latent(mean, log_var)
     return sorted(kl.tolist(), reverse=True)
+
+
+def _to_numpy(tensor: Any) -> np.ndarray:
+    return np.asarray(keras.ops.convert_to_numpy(tensor))
 
 
 def _likelihood(sigma: Sigma) -> Any:
     if sigma == "vector":
         return DiagonalGaussianLikelihood(SIGMA_FLOOR)
-    learned = sigma == "learned"
-    return GaussianLikelihood(1.0 if learned else sigma, learned, floor=SIGMA_FLOOR)
+    if sigma == "learned":
+        return GaussianLikelihood(1.0, True, floor=SIGMA_FLOOR)
+    return GaussianLikelihood(float(sigma), False, floor=SIGMA_FLOOR)
 
 
 def _test_points(seed: int) -> np.ndarray:
@@ -216,13 +221,13 @@ def _points_of_figures(
         "generated": vae.decode(z),
         "sampled": vae.likelihood.sample(vae.decoder(z), seed=seed),
     }
-    arrays = {kind: keras.ops.convert_to_numpy(xy) for kind, xy in drawn.items()}
+    arrays = {kind: _to_numpy(xy) for kind, xy in drawn.items()}
     return {"data": data, **arrays}
 
 
 def _final_sigma(vae: VAE, z: np.ndarray) -> float:
     if hasattr(vae.likelihood, "gamma"):
-        return float(keras.ops.convert_to_numpy(vae.gamma))
+        return float(_to_numpy(vae.gamma))
     log_variance = vae.likelihood.log_variance(vae.decoder(z))
-    variance = np.exp(keras.ops.convert_to_numpy(log_variance))
+    variance = np.exp(_to_numpy(log_variance))
     return float(variance.mean() ** 0.5)
