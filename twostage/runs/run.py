@@ -246,7 +246,7 @@ class StageRun:
         )
 
 
-def fixed_differences(saved: Config, config: Config) -> list[str]:
+def fixed_differences(saved: Any, config: Any) -> list[str]:
     """`name old -> new` for each setting that a resumed stage may not change."""
     names = [name for name in FREE if hasattr(config, name)]
     free = {name: getattr(config, name) for name in names}
@@ -283,8 +283,9 @@ def open_stage(
         stage = StageRun.open(run, number, preset=preset)
         saved = stage.saved_config()
         return stage, saved.from_dict({**dataclasses.asdict(saved), **changes})
-    stage = StageRun.create(run, number, preset=preset or "digits")
-    config = resolve(number, stage.preset, **changes)
+    preset = preset or "digits"
+    stage = StageRun.create(run, number, preset=preset)
+    config = resolve(number, preset, **changes)
     return stage, with_recorded_gamma(config, number, "gamma_start" in changes)
 
 
