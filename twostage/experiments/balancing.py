@@ -3,7 +3,7 @@ reconstruction error and Kullback-Leibler divergence" (Asperti & Trentin): CIFAR
 """
 
 from twostage.experiments.table import Row
-from twostage.reporting.svg_charts import chart
+from twostage.reporting.charts import chart
 
 LENGTH, QUICK, SEEDS, DATA = (
     700,

@@ -4,7 +4,7 @@ models 1 to 4 and the improved recipe.
 """
 
 from twostage.experiments.table import Row
-from twostage.reporting.svg_charts import chart
+from twostage.reporting.charts import chart
 
 LENGTH, QUICK, SEEDS, DATA = 120, 2, 1, "celeba"  # epochs of the longest stage 1
 PLAIN = {

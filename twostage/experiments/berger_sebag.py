@@ -3,7 +3,7 @@ equal" (Berger & Sebag), and its Figures 4 and 8 to 10.
 """
 
 from twostage.experiments.table import Row
-from twostage.reporting.svg_charts import chart
+from twostage.reporting.charts import chart
 
 LENGTH, QUICK, SEEDS = 200, 40, 10  # epochs of 100 batches of 100 fresh points
 ROWS = [

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from twostage.experiments.table import Row
-from twostage.reporting.svg_charts import chart
+from twostage.reporting.charts import chart
 
 LENGTH, QUICK, SEEDS, DATA = 50, 5, 5, "mnist"
 COMMON = {

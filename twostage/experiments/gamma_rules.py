@@ -7,7 +7,7 @@ gamma (Tables 2 and 3), and their text with their code only here.
 
 from twostage import presets
 from twostage.experiments.table import Row, named
-from twostage.reporting.svg_charts import chart
+from twostage.reporting.charts import chart
 from twostage.system import files
 
 LENGTH, QUICK, SEEDS, DATA = (

@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 from scipy.special import ive
 
 from twostage.experiments.table import Row
-from twostage.reporting.svg_charts import chart, heat_map
+from twostage.reporting.charts import chart, heat_map
 from twostage.system.random_streams import Stream
 
 LENGTH, QUICK, SEEDS = 100, 20, 3  # epochs of 100 batches of 100 fresh points

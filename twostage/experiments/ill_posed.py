@@ -8,7 +8,7 @@ as long as one trains (seed_facts 6.21).
 import math
 
 from twostage.experiments.table import Row
-from twostage.reporting.svg_charts import chart
+from twostage.reporting.charts import chart
 
 LENGTH, QUICK, SEEDS = 40, 10, 3  # epochs of 100 steps
 DIMENSIONS = 10

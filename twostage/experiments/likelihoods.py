@@ -3,7 +3,7 @@ float32 and in mixed bfloat16, and the diagonal one without its bound, which div
 """
 
 from twostage.experiments.table import Row
-from twostage.reporting.svg_charts import chart
+from twostage.reporting.charts import chart
 
 LENGTH, QUICK, SEEDS, DATA = 10, 2, 1, "mnist"
 DISTANCES = False

@@ -10,7 +10,7 @@ whatever is fitted badly gets a large sigma, and with it a small gradient.
 """
 
 from twostage.experiments.table import Row
-from twostage.reporting.svg_charts import chart
+from twostage.reporting.charts import chart
 
 LENGTH, QUICK, SEEDS = 50, 10, 3  # epochs of 100 batches of 100 fresh points
 SIGMAS = (0.1, 0.06, 0.03, 0.01)

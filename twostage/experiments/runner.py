@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twostage.errors import InputError
 from twostage.experiments import table
-from twostage.reporting import html_page, markdown, svg_charts
+from twostage.reporting import charts, html_page, markdown
 from twostage.system import files
 from twostage.system.locks import held
 
@@ -153,9 +153,7 @@ def _write(paper, name, setting, found, seeds):
     )
     for i, (drawn, caption) in enumerate(figures, 1):
         if isinstance(drawn, str):
-            files.write(
-                setting.folder / f"figure-{i}.svg", svg_charts.standalone(drawn)
-            )
+            files.write(setting.folder / f"figure-{i}.svg", charts.standalone(drawn))
             body.append(
                 f"<figure>{drawn}<figcaption>{html.escape(caption)}</figcaption></figure>"
             )
