@@ -31,7 +31,9 @@ def measured(row, seed, found, setting):
     vae, config = image_runs.trained(row, seed, setting, COMMON)
     test = image_runs.split_images(config, "test", BOUNDED)
     image_runs.draw(vae, test, setting.path(row, seed, ".png"), seed, noisy=True)
-    bound = likelihood_metrics.likelihood_metrics(vae, test, 10, seed)
+    bound = likelihood_metrics.likelihood_metrics(
+        vae, test, importance_samples=10, seed=seed
+    )
     return {
         "bits": (
             (bound["evidence"] / test[0].size + math.log(2 * math.pi) / 2) / math.log(2)

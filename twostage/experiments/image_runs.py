@@ -43,7 +43,7 @@ def trained(row, seed, setting, common):
     }
     train(1, setting.path(row, seed), {**common, **length, **row.settings}, "mnist")
     models, config = load_models(setting.path(row, seed))
-    return models["stage1"], config
+    return models.stage1, config
 
 
 def train(number, run, changes, preset):
@@ -108,14 +108,16 @@ def distance(vae, config, setting, seed=0):
     """
     protocol, extractor = (
         Protocol("fid10k_test"),
-        choose.chosen_extractor(config, setting.extractor, setting.weights),
+        choose.chosen_extractor(
+            choose.load_labeled(config), setting.extractor, setting.weights
+        ),
     )
     z = np.random.default_rng((seed, Stream.EXPERIMENT_PRIOR)).standard_normal(
         (protocol.count, vae.decoder.input_shape[-1]), dtype="float32"
     )
     made = [
         extractor(
-            protocol.prepared(
+            protocol.preprocess(
                 ops.convert_to_numpy(generate.decode(vae, z[i : i + BATCH]))
             ),
             BATCH,

@@ -4,11 +4,11 @@ measured as `python -m twostage.evaluate` does.
 
 import shutil
 
-from twostage.evaluation import evaluate
+from twostage.evaluation import evaluate_run
 from twostage.evaluation.protocol import Protocol
 from twostage.experiments import image_runs
 from twostage.features import choose
-from twostage.runs import models
+from twostage.runs.run import finished_stage1
 
 
 def measured(row, seed, setting, full, preset, mixtures=()):
@@ -51,14 +51,12 @@ def evaluated(row, seed, setting, full, preset, mixtures=()):
         },
         preset,
     )
-    config = models.load_models(run)[1]
-    return evaluate.evaluate(
-        run,
-        choose.chosen_extractor(config, setting.extractor, setting.weights),
-        Protocol(),
-        seed,
-        mixtures=mixtures,
-    )[0]
+    data = choose.load_labeled(finished_stage1(run).saved_config())
+    extractor = choose.chosen_extractor(data, setting.extractor, setting.weights)
+    result, _ = evaluate_run.measure_run(
+        run, data, Protocol(), extractor, seed=seed, mixtures=mixtures
+    )
+    return result.to_json()
 
 
 def told(result):

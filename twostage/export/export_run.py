@@ -3,7 +3,7 @@
 from twostage.evaluation import recalibration
 from twostage.export import saved_model
 from twostage.runs import summary
-from twostage.runs.data import training_images
+from twostage.runs.data import training_images, validation_images
 from twostage.runs.run import finished_stage1, finished_stage2
 from twostage.sampling import latent_samplers
 from twostage.sampling.gaussian_mixture import Mixture
@@ -42,15 +42,16 @@ def export_locked_run(run, mixture=None):
 
 
 def _recalibrate(first):
-    training_images(first)
+    train = training_images(first)
+    validation = validation_images(first.saved_config())
     vae = first.load_model()
-    choice = recalibration.better(vae, first.saved_config())
+    choice = recalibration.recalibrate_if_better(vae, train, validation)
     if choice["chosen"] == recalibration.RECALIBRATED:
         first.save_model("recalibrated.keras", vae)
     else:
         (first.path / "recalibrated.keras").unlink(missing_ok=True)
     summary.write(first.run, batch_normalisation=choice)
-    print(recalibration.told(choice))
+    print(recalibration.summary(choice))
 
 
 def _mixture(first, components):
