@@ -29,7 +29,7 @@ from twostage.experiments.experiment import Row, Setting
 from twostage.experiments.runner import run_rows
 from twostage.experiments.table import results_table, spread
 from twostage.models import build
-from twostage.reporting import markdown, svg_charts
+from twostage.reporting import charts, markdown
 
 
 def experiment(name, argv):
@@ -262,16 +262,15 @@ def test_the_heat_map_is_lightest_where_the_theorem_says():
     """
     results = {row.name: [{"radius": 0.5}] for row in hypersphere.ROWS}
     drawn = ElementTree.fromstring(
-        svg_charts.standalone(next(hypersphere.figures(results, None)).image)
+        charts.standalone(next(hypersphere.figures(results, None)).image)
     )
+    # the cells are gray and not stroked
     cells = [
         cell.attrib
-        for cell in drawn.iter("{http://www.w3.org/2000/svg}rect")
-        if cell.get("fill", "").startswith("rgb")
+        for cell in drawn.iter("{http://www.w3.org/2000/svg}path")
+        if re.fullmatch(r"fill: #(..)\1\1", cell.get("style", ""))
     ]
-    level = np.array([int(cell["fill"][4:].split(",")[0]) for cell in cells]).reshape(
-        45, 60
-    )
+    level = np.array([int(cell["style"][-2:], 16) for cell in cells]).reshape(45, 60)
     radius, sharpness = np.linspace(0, 4, 45), np.linspace(0.05, 4, 60)
     lightest = radius[level.argmax(0)]
     assert (lightest[sharpness < 1.3] == 0).all() and lightest[
@@ -282,7 +281,7 @@ def test_the_heat_map_is_lightest_where_the_theorem_says():
     np.testing.assert_allclose(
         lightest[far], best[far], atol=0.35
     )  # the levels are whole numbers
-    heights = [float(cell["y"]) for cell in cells]
+    heights = [float(cell["d"].split()[2]) for cell in cells]
     assert heights[0] > heights[-1]  # the first row is the lowest
 
 

@@ -103,9 +103,9 @@ def test_a_fixed_sigma_is_read_in_three_ways_from_one_set_of_weights():
     """
     images = np.random.default_rng(2).integers(0, 256, (40, 6), "uint8")
     vae = linear_vae(likelihood=twostage.GaussianLikelihood(0.3), kl_weight=2.0)
-    found = likelihood_metrics.likelihood_metrics(vae, images, 5, 0, constant=True)[
-        "readings"
-    ]
+    found = likelihood_metrics.likelihood_metrics(
+        vae, images, importance_samples=5, seed=0, fixed_gamma=True
+    )["readings"]
     squared = (
         2
         * 0.09
@@ -123,7 +123,9 @@ def test_a_fixed_sigma_is_read_in_three_ways_from_one_set_of_weights():
         assert found[name] == pytest.approx(
             bounds(vae, images, 5)["evidence"].mean(), rel=1e-5
         )
-    assert "readings" not in likelihood_metrics.likelihood_metrics(vae, images, 5, 0)
+    assert "readings" not in likelihood_metrics.likelihood_metrics(
+        vae, images, importance_samples=5, seed=0
+    )
 
 
 REFERENCE = {  # r*/R at R / sigma = c sqrt(D): seed_facts 6.22

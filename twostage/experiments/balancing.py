@@ -129,7 +129,7 @@ CHARTS = {
 
 def figures(results: Results, setting: Setting) -> Iterator[Figure]:
     """Table 1 as curves, mean over the seeds."""
-    from twostage.reporting.svg_charts import chart
+    from twostage.reporting.charts import chart
 
     share = setting.epochs / FULL_EPOCHS
     epochs = [round(length * share) for length in TABLE_1]

@@ -132,7 +132,7 @@ def measure(
 
 def figures(results: Results, setting: Setting) -> Iterator[Figure]:
     """Computed against learned gamma: one point per model and length."""
-    from twostage.reporting.svg_charts import chart
+    from twostage.reporting.charts import chart
 
     for quantity in ("REC", "GEN-1", "GEN-2 mean", "GEN-2 normalised"):
         learned = _of_first_seed(results, "learned", quantity)

@@ -78,7 +78,7 @@ def figures(results: Results, setting: Setting) -> Iterator[Figure]:
 
 
 def _point_figures(name: str, result: Result) -> Iterator[Figure]:
-    from twostage.reporting.svg_charts import chart
+    from twostage.reporting.charts import chart
 
     for title, kinds in POINT_CHARTS.items():
         series = []
@@ -97,7 +97,7 @@ def _point_figures(name: str, result: Result) -> Iterator[Figure]:
 
 
 def _loss_figure(name: str, epochs: range, curves: dict[str, list[float]]) -> Figure:
-    from twostage.reporting.svg_charts import chart
+    from twostage.reporting.charts import chart
 
     series = [
         ("reconstruction", epochs, curves["reconstruction"]),
@@ -112,7 +112,7 @@ def _loss_figure(name: str, epochs: range, curves: dict[str, list[float]]) -> Fi
 
 
 def _sigma_figure(epochs: range, curves: dict[str, dict[str, list[float]]]) -> Figure:
-    from twostage.reporting.svg_charts import chart
+    from twostage.reporting.charts import chart
 
     series = [(name, epochs, of_row["gamma"]) for name, of_row in curves.items()]
     return Figure(

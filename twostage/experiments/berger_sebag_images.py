@@ -43,7 +43,7 @@ def measure(
     path = setting.path(row.name, seed, ".png")
     image_runs.draw(vae, test, path=path, seed=seed, noisy=True)
     bound = likelihood_metrics.likelihood_metrics(
-        vae, test, samples=IMPORTANCE_SAMPLES, seed=seed
+        vae, test, importance_samples=IMPORTANCE_SAMPLES, seed=seed
     )
     nats_per_pixel = bound["evidence"] / test[0].size + math.log(2 * math.pi) / 2
     return {

@@ -181,7 +181,7 @@ def _mean(row_results: Sequence[Result], quantity: str) -> float:
 
 def _distortion_figure(results: Results, title: str, readings: Sequence[str]) -> Figure:
     """The first reading is the Beta-Sigma VAE's, too."""
-    from twostage.reporting.svg_charts import chart
+    from twostage.reporting.charts import chart
 
     series = []
     for reading in readings:
@@ -200,7 +200,7 @@ def _distortion_figure(results: Results, title: str, readings: Sequence[str]) ->
 
 
 def _beta_figure(results: Results, title: str, quantity: str) -> Figure:
-    from twostage.reporting.svg_charts import chart
+    from twostage.reporting.charts import chart
 
     log_betas = [math.log10(beta) for beta in BETAS]
     series = []

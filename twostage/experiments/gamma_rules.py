@@ -66,7 +66,7 @@ def figures(results: Results, setting: Setting) -> Iterator[Figure]:
     """Samples and reconstructions over the KL divergence that a rule leads to: a point
     per seed.
     """
-    from twostage.reporting.svg_charts import chart
+    from twostage.reporting.charts import chart
 
     for quantity in QUANTITIES_IN_FIGURES:
         series = []

@@ -201,7 +201,7 @@ def _likelihood_figure() -> Figure:
     """The root of the density in units of sigma, as Figure 2."""
     import numpy as np
 
-    from twostage.reporting.svg_charts import heat_map
+    from twostage.reporting.charts import heat_map
 
     sharpness, radii = np.linspace(0.05, 4, 60), np.linspace(0, 4, 45)
     density = [
@@ -227,7 +227,7 @@ def _likelihood_figure() -> Figure:
 def _radius_figure(results: Results, dimensions: int) -> Figure:
     import numpy as np
 
-    from twostage.reporting.svg_charts import chart
+    from twostage.reporting.charts import chart
 
     sides = np.linspace(0.7, 3.1, 200)
     theory = [best_radius(side * math.sqrt(dimensions), dimensions) for side in sides]

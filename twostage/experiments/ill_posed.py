@@ -91,7 +91,7 @@ def _build_vae(xi: float, seed: int, epochs: int) -> Any:
 
 def figures(results: Results, setting: Setting) -> Iterator[Figure]:
     """The log likelihood over the epochs, seed 0."""
-    from twostage.reporting.svg_charts import chart
+    from twostage.reporting.charts import chart
 
     epochs = range(1, setting.epochs + 1)
     series = [

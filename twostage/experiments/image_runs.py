@@ -56,7 +56,7 @@ def train_row(
     }
     train_stage(1, run, changes=changes, preset=PRESET)
     models, config = load_models(run)
-    return models["stage1"], config
+    return models.stage1, config
 
 
 def train_stage(
@@ -123,12 +123,13 @@ def distance(
     features of the setting's extractor.
     """
     protocol = Protocol("fid10k_test")
-    extractor = choose.chosen_extractor(config, setting.extractor, setting.weights)
+    data = choose.load_labeled(config)
+    extractor = choose.chosen_extractor(data, setting.extractor, setting.weights)
     z = _prior_latents(vae, protocol.count, (seed, Stream.EXPERIMENT_PRIOR))
     features = []
     for part in _batches(len(z), "samples"):
         images = _to_numpy(generate.decode(vae, z[part]))
-        features.append(extractor(protocol.prepared(images), BATCH))
+        features.append(extractor(protocol.preprocess(images), BATCH))
     reference = protocol.reference(split_images(config, "test"))
     real = extractor(reference, BATCH)
     return float(frechet_of(real, np.concatenate(features)))

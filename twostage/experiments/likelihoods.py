@@ -169,7 +169,7 @@ def _least_sigma(vae: Any, config: Stage1Config, images: "np.ndarray") -> float 
 
 def figures(results: Results, setting: Setting) -> Iterator[Figure]:
     """Nats over the epochs."""
-    from twostage.reporting.svg_charts import chart
+    from twostage.reporting.charts import chart
 
     epochs = range(1, setting.epochs + 1)
     for precision in PRECISIONS:

@@ -65,7 +65,7 @@ def measure(
 
 def figures(results: Results, setting: Setting) -> Iterator[Figure]:
     """Losses, seed 0."""
-    from twostage.reporting.svg_charts import chart
+    from twostage.reporting.charts import chart
 
     epochs = range(1, setting.epochs + 1)
     for family in FAMILIES:

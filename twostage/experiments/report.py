@@ -5,7 +5,7 @@ import logging
 
 from twostage.experiments import table
 from twostage.experiments.experiment import Experiment, Figure, Results, Setting
-from twostage.reporting import html_page, markdown, svg_charts
+from twostage.reporting import charts, html_page, markdown
 from twostage.system import files
 
 logger = logging.getLogger(__name__)
@@ -93,6 +93,6 @@ def _figure_html(figure: Figure, setting: Setting, number: int) -> str:
     if not isinstance(figure.image, str):
         return html_page.figure(figure.image, figure.caption)
     path = setting.folder / f"figure-{number}.svg"
-    files.write(path, svg_charts.standalone(figure.image))
+    files.write(path, charts.standalone(figure.image))
     caption = html.escape(figure.caption)
     return f"<figure>{figure.image}<figcaption>{caption}</figcaption></figure>"

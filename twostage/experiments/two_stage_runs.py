@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from twostage.errors import InputError
-from twostage.evaluation import evaluate
+from twostage.evaluation.evaluate_run import measure_run
 from twostage.evaluation.protocol import Protocol
 from twostage.experiments import image_runs
 from twostage.experiments.experiment import Result, Row, Setting
 from twostage.features import choose
-from twostage.runs import models
+from twostage.runs.run import finished_stage1
 
 # Settings that are lengths, in epochs.
 LENGTHS = ("epochs", "halve_every")
@@ -149,11 +149,12 @@ def _shorten(settings: dict[str, Any], share: float) -> dict[str, Any]:
 def _evaluate(
     run: Path, seed: int, setting: Setting, mixtures: Sequence[int]
 ) -> dict[str, Any]:
-    config = models.load_models(run)[1]
-    extractor = choose.chosen_extractor(config, setting.extractor, setting.weights)
-    return evaluate.evaluate(run, extractor, Protocol(), seed=seed, mixtures=mixtures)[
-        0
-    ]
+    data = choose.load_labeled(finished_stage1(run).saved_config())
+    extractor = choose.chosen_extractor(data, setting.extractor, setting.weights)
+    result, _ = measure_run(
+        run, data, Protocol(), extractor, seed=seed, mixtures=mixtures
+    )
+    return result.to_json()
 
 
 def _copy_unfinished_stage1(shorter_run: Path, run: Path) -> None:

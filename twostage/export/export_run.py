@@ -10,7 +10,7 @@ from twostage.models.serialization import load_model
 from twostage.models.two_stage_models import TwoStageModels
 from twostage.models.vae import VAE
 from twostage.runs import summary
-from twostage.runs.data import training_images
+from twostage.runs.data import training_images, validation_images
 from twostage.runs.run import StageRun, finished_stage1, finished_stage2
 from twostage.sampling.gaussian_mixture import Mixture
 from twostage.sampling.latent_samplers import drawn_latents
@@ -70,15 +70,16 @@ def exported_stage1(run: str | Path) -> VAE:
 
 
 def _recalibrate(first: StageRun) -> None:
-    training_images(first)
+    train = training_images(first)
+    validation = validation_images(first.saved_config())
     vae = first.load_model()
-    choice = recalibration.better(vae, first.saved_config())
+    choice = recalibration.recalibrate_if_better(vae, train, validation)
     if choice["chosen"] == recalibration.RECALIBRATED:
         first.save_model("recalibrated.keras", vae)
     else:
         (first.path / "recalibrated.keras").unlink(missing_ok=True)
     summary.write(first.run, batch_normalisation=choice)
-    logger.info(recalibration.told(choice))
+    logger.info(recalibration.summary(choice))
 
 
 def _mixture(first: StageRun, stage1: VAE, components: int) -> Mixture:

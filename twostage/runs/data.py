@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from twostage.config import Stage1Config
 from twostage.data import loading
 from twostage.errors import InputError
 from twostage.runs.run import StageRun
@@ -24,3 +25,10 @@ def training_images(first: StageRun) -> np.ndarray:
     images = loading.load_for(config)[0]
     first.check_data(fingerprint(images))
     return images
+
+
+def validation_images(config: Stage1Config) -> np.ndarray | None:
+    """The images of the validation split; None where the data have none."""
+    if "validation" not in loading.splits_for(config):
+        return None
+    return loading.load_for(config, "validation")[0]

@@ -10,6 +10,7 @@ from keras import ops
 
 from twostage.metrics.likelihood_bounds import bounds
 from twostage.models.posterior import draw_latents, encode_dataset
+from twostage.models.two_stage_models import TwoStageModels
 from twostage.sampling import generate
 from twostage.sampling.gaussian_mixture import Mixture
 from twostage.system.random_streams import Stream
@@ -30,18 +31,20 @@ class Sampler:
     log_density: Callable | None = None
 
 
-def samplers(models, train, mixtures=(1, 10), seed=0, importance_samples=50):
+def samplers(
+    models: TwoStageModels, train, mixtures=(1, 10), seed=0, importance_samples=50
+):
     """Yields the `Sampler`s of a run, each fitted when its turn comes.
 
     Args:
-        models: {stage1, stage2, normalizer}; the last two may be missing.
+        models: The `TwoStageModels`; stage 2 may be missing.
         train: Training images, for the densities.
         mixtures: Numbers of Gaussians, with full covariances, of the mixtures (Ghosh et
             al. 2020, section 4: 1 and 10; their code also 20, 100 and 200).
         seed: Of the latents that they are fitted to, and of their start.
         importance_samples: Draws of u for the bound on stage 2's density.
     """
-    stage1 = models["stage1"]
+    stage1 = models.stage1
     width = stage1.decoder.input_shape[-1]
 
     def normal(count, seed, stream):
@@ -54,13 +57,13 @@ def samplers(models, train, mixtures=(1, 10), seed=0, importance_samples=50):
         lambda count, seed: normal(count, seed, Stream.PRIOR),
         standard_normal_log_density,
     )
-    if "stage2" in models:
+    if models.stage2 is not None:
         for how in generate.METHODS:
             yield Sampler(
                 f"GEN-2 {how}",
                 _second(models, how, normal),
                 (
-                    _second_log_density(models["stage2"], importance_samples, seed)
+                    _second_log_density(models.stage2, importance_samples, seed)
                     if how == "noise"
                     else None
                 ),
@@ -104,10 +107,10 @@ def _second(models, how, normal):
         )  # the same u under each `how`, and as GEN-1's z
         parts = [
             generate.sample_latents(
-                models["stage2"],
+                models.stage2,
                 u[i : i + ROWS],
                 how,
-                models["normalizer"],
+                models.normalizer,
                 noise[i : i + ROWS],
             )
             for i in range(0, count, ROWS)
