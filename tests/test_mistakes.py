@@ -43,7 +43,7 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, small_run):
             ["--preset", "minst", *new],
             "received preset 'minst', expected one of digits, mnist",
         ),
-        (COMMANDS["train-stage1"], ["--data", empty, *new], "holds no picture"),
+        (COMMANDS["train-stage1"], ["--data", empty, *new], "holds no image"),
         (COMMANDS["train-stage1"], ["--data", sizes, *new], "unequal sizes"),
         (
             COMMANDS["train-stage1"],
@@ -230,7 +230,7 @@ def test_a_broken_test_picture_is_told_before_training(tmp_path, capsys):
     (tmp_path / "x" / "test" / "broken.png").write_bytes(b"")
     with pytest.raises(SystemExit):
         COMMANDS["train-stage1"](["--data", str(tmp_path / "x"), "--dry-run"])
-    assert "error: 1 of 101 pictures in the test split" in capsys.readouterr().err
+    assert "error: 1 of 101 images in the test split" in capsys.readouterr().err
 
 
 def test_another_backend_is_told():

@@ -4,6 +4,7 @@ TensorFlow Datasets has or can fetch.
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import urllib.error
 import urllib.request
@@ -119,8 +120,6 @@ def celeba_prepared(
         InputError: it cannot be fetched.
     """
     try:
-        import tensorflow_datasets as tfds
-
         builder = _builder("celeba", data_dir)
         count = builder.info.splits[split].num_examples
     except InputError:
@@ -128,27 +127,30 @@ def celeba_prepared(
     except Exception as error:
         raise _by_hand("celeba", data_dir, error) from error
     rows = limited(count, limit) if limit and limit < count else np.arange(count)
-
-    def items(first: int) -> Iterator[bytes]:
-        examples = builder.as_dataset(
-            split=split,
-            decoders={"image": tfds.decode.SkipDecoding()},
-            shuffle_files=False,
-        )
-        wanted = set(rows[first:].tolist())
-        for row, example in enumerate(tfds.as_numpy(examples)):
-            if row in wanted:
-                yield example["image"]
-
     return Source(
         name=f"celeba-{split}",
         where=f"the {split} split of {builder.info.full_name}",
         names=[f"{split} {row}" for row in rows],
-        items=items,
+        items=functools.partial(_encoded, builder, split, rows),
         read=bytes,
         rule="by TensorFlow Datasets",
         stamp=f"{builder.info.full_name} {count} {limit}",
     )
+
+
+def _encoded(builder: Any, split: str, rows: np.ndarray, first: int) -> Iterator[bytes]:
+    """The JPEG files of some rows of a split, from the `first` of them on."""
+    import tensorflow_datasets as tfds
+
+    examples = builder.as_dataset(
+        split=split,
+        decoders={"image": tfds.decode.SkipDecoding()},
+        shuffle_files=False,
+    )
+    wanted = set(rows[first:].tolist())
+    for row, example in enumerate(tfds.as_numpy(examples)):
+        if row in wanted:
+            yield example["image"]
 
 
 def _digits(split: str) -> tuple[np.ndarray, np.ndarray]:
