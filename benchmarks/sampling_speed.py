@@ -37,12 +37,8 @@ def write_run(run):
     for name, model in (("stage1", stage1), ("stage2", stage2)):
         (run / name).mkdir(parents=True, exist_ok=True)
         model.save(run / name / "model.keras")
-    save(
-        run / "saved_model",
-        TwoStageModels(
-            stage1, stage2, keras.Sequential([keras.Input((LATENTS,)), normalizer])
-        ),
-    )
+    chain = keras.Sequential([keras.Input((LATENTS,)), normalizer])
+    save(run / "saved_model", TwoStageModels(stage1, stage2, chain))
 
 
 def saved_model(run):
@@ -125,7 +121,7 @@ def work(options):
 
 
 def first_sample(run, python):
-    """Prints the seconds from the start of a process to its first sample."""
+    """Seconds from the start of a process to its first sample: the SavedModel, PyTorch."""
     here = str(Path(__file__).parent)
     ours = f"from twostage.export import load; load('{run}/saved_model').sample(1, 0)"
     theirs = (

@@ -283,7 +283,7 @@ def test_the_better_batch_normalisation_is_chosen_and_the_worse_put_back(
 def test_the_better_batch_normalisation_is_exported(run, tmp_path, capsys):
     import shutil
 
-    from twostage.export import saved_model
+    from twostage import export
 
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
@@ -302,7 +302,7 @@ def test_the_better_batch_normalisation_is_exported(run, tmp_path, capsys):
     images = loading.load_for(config, "test")[0][:8]
     kept = keras.saving.load_model(stage.path / "recalibrated.keras", compile=False)
     np.testing.assert_allclose(
-        saved_model.load(folder / "saved_model").encode(images)[0],
+        export.load(folder / "saved_model").encode(images)[0],
         kept.posterior(images)[0],
         atol=1e-5,
     )

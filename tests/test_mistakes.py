@@ -86,7 +86,11 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, small_run):
             ["--epoch", "3", *new],
             "unrecognized arguments: --epoch 3",
         ),
-        (COMMANDS["train-stage1"], ["--resume", *new], "does not exist: start it by"),
+        (
+            COMMANDS["train-stage1"],
+            ["--resume", *new],
+            "does not exist: start it without --resume",
+        ),
         (
             COMMANDS["train-stage2"],
             new,
@@ -99,7 +103,7 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, small_run):
             COMMANDS["train-stage1"],
             ["--run", small_run[0]],
             (
-                f"go on with it by `python train_stage1.py --run {small_run[0]}"
+                f"resume it by `python train_stage1.py --run {small_run[0]}"
                 " --resume`, or start another run by"
             ),
         ),
@@ -108,7 +112,7 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, small_run):
             ["--run", small_run[0]],
             (
                 f"`python train_stage2.py --run {small_run[0]} --resume`, remove"
-                f" {small_run[0]}/stage2 to begin it anew, or start another run by"
+                f" {small_run[0]}/stage2 to start it over, or start another run by"
                 " `python train_stage1.py"
             ),
         ),

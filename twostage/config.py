@@ -132,7 +132,7 @@ class _Training:
     def _check_gamma(self) -> None:
         if self.gamma == "scheduled" and not self.gamma_from:
             raise InputError(
-                "`gamma='scheduled'`", "`gamma_from`, a run to take the curve from"
+                "`gamma='scheduled'`", "`gamma_from='RUN'` to take the curve from"
             )
         if self.gamma_from and self.gamma not in ("fixed", "scheduled"):
             raise InputError(

@@ -70,4 +70,6 @@ def _compare_resizing(argv: Sequence[str]) -> None:
     Stage1Config(crop=options.crop, side=options.side)  # checks both
     from twostage.data import inspection
 
-    inspection.compare_resizing(options.folder, options.out, options.crop, options.side)
+    inspection.compare_resizing(
+        options.folder, options.out, crop=options.crop, side=options.side
+    )

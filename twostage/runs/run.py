@@ -7,17 +7,17 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from twostage.config import Stage1Config, Stage2Config
 from twostage.errors import InputError
 from twostage.models import serialization
 from twostage.presets import resolve
 from twostage.system import files
+from twostage.system.locks import acquire_now
 from twostage.system.provenance import provenance
 
 if TYPE_CHECKING:
     import keras
+    from filelock import FileLock
 
 Config = Stage1Config | Stage2Config
 KINDS: dict[int, type[Config]] = {1: Stage1Config, 2: Stage2Config}
@@ -205,15 +205,13 @@ class StageRun:
         Raises:
             InputError: another process has it.
         """
-        lock = FileLock(self.run / ".lock")
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
+            self._lock = acquire_now(self.run / ".lock")
+        except TimeoutError:
             raise InputError(
                 f"{self.run} is in use by another process: wait for it, or start"
                 " another run"
             ) from None
-        self._lock = lock
 
     def end(self) -> None:
         """Releases the lock."""
@@ -248,7 +246,7 @@ class StageRun:
         )
 
 
-def fixed_differences(saved: Config, config: Config) -> list[str]:
+def fixed_differences(saved: Any, config: Any) -> list[str]:
     """`name old -> new` for each setting that a resumed stage may not change."""
     names = [name for name in FREE if hasattr(config, name)]
     free = {name: getattr(config, name) for name in names}
@@ -285,8 +283,9 @@ def open_stage(
         stage = StageRun.open(run, number, preset=preset)
         saved = stage.saved_config()
         return stage, saved.from_dict({**dataclasses.asdict(saved), **changes})
-    stage = StageRun.create(run, number, preset=preset or "digits")
-    config = resolve(number, stage.preset, **changes)
+    preset = preset or "digits"
+    stage = StageRun.create(run, number, preset=preset)
+    config = resolve(number, preset, **changes)
     return stage, with_recorded_gamma(config, number, "gamma_start" in changes)
 
 

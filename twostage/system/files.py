@@ -8,7 +8,7 @@ from typing import Any
 from twostage.errors import InputError
 
 
-def write(path: str | os.PathLike[str], content: str | bytes) -> None:
+def write(path: str | os.PathLike[str], content: str | bytes | memoryview) -> None:
     """Writes a file so that a reader, or a crash, finds the old one or the new one."""
     path = Path(path)
     # one name per folder and suffix, so that what a kill leaves is overwritten

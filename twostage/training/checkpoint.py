@@ -119,7 +119,7 @@ class Checkpoint(keras.callbacks.Callback):
             self.step = self._first_step + batch
             self._save()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         check_loss(epoch + 1, logs["loss"], self.folder.path)
         self.epoch, self.step = epoch + 1, 0
         self.rows.append(row_of(epoch, logs))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -18,12 +19,12 @@ class EpochRows(keras.callbacks.Callback):
         super().__init__()
         self.rows: list[dict[str, float]] = []
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         check_loss(epoch + 1, logs["loss"])
         self.rows.append(row_of(epoch, logs))
 
 
-def row_of(epoch: int, logs: dict) -> dict[str, float]:
+def row_of(epoch: int, logs: Any) -> dict[str, float]:
     """An epoch's logs as plain numbers, its number first, from 1."""
     values = {name: float(value) for name, value in (logs or {}).items()}
     return {"epoch": epoch + 1, **values}

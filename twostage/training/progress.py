@@ -2,6 +2,7 @@
 
 import logging
 import time
+from typing import Any
 
 import keras
 
@@ -17,10 +18,10 @@ class Pace(keras.callbacks.Callback):
         super().__init__()
         self.start = 0.0
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.start = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         seconds = time.perf_counter() - self.start
         logs["seconds_per_step"] = seconds / self.params["steps"]
 
@@ -36,7 +37,7 @@ class OneLine(keras.callbacks.Callback):
         super().__init__()
         self.epochs = epochs
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         values = [
             f"{name} {value:.4g}"
             for name, value in logs.items()

@@ -129,9 +129,8 @@ def train_stage2(
     check_count(len(images), config.batch_size)
     stage = _stage_run(run, 2, resume)
     with training_settings(config), distribution.spread(config):
-        if isinstance(stage1, StageRun):
-            stage1 = stage1.load_model()
-        width = stage1.decoder.input_shape[-1]
+        first: VAE = stage1.load_model() if isinstance(stage1, StageRun) else stage1
+        width = first.decoder.input_shape[-1]
         vae = build.build_stage2(config, width)
         data = f"{width} latents of {len(images):,} images, drawn afresh every epoch"
         _introduce(config, stage, vae, data, len(images) // config.batch_size)
@@ -140,7 +139,7 @@ def train_stage2(
         if stage is not None:
             stage.begin(config, fingerprint(images))
         logger.info("encoding %d images", len(images))
-        mean, log_var = encode_dataset(stage1, images)
+        mean, log_var = encode_dataset(first, images)
         logger.info("encoded: training begins")
         moments = np.stack([mean, log_var], axis=1)  # (N, 2, k)
         batches = Batches(
@@ -151,11 +150,11 @@ def train_stage2(
             np.random.default_rng((config.seed, Stream.WATCHED_LATENTS)),
         )
         diagnostics = Diagnostics(
-            examples, width, lambda model, u: stage1.decode(model.decode(u))
+            examples, width, lambda model, u: first.decode(model.decode(u))
         )
         rows = _fit(config, stage, vae, batches, diagnostics, bar)
         law = float(callbacks.statistics.variance_law(mean, log_var).mean())
-        target = _normalizer_target(config, stage1, law)
+        target = _normalizer_target(config, first, law)
         normalizer = _measured_normalizer(config, vae, target)
         if stage is not None:
             _save_stage2(config, stage, vae, rows, examples, normalizer)
@@ -181,10 +180,10 @@ def _fit(
     bar: bool | None,
 ) -> Rows:
     """Compiles, restores, fits. Returns the history, a dict per epoch."""
-    bar = sys.stdout.isatty() if bar is None else bar
+    shown = sys.stdout.isatty() if bar is None else bar
     compile_vae(config, vae)
-    watching = default_callbacks(config, batches, diagnostics, stage=stage, bar=bar)
-    options = {"shuffle": False, "verbose": 1 if bar else 0}
+    watching = default_callbacks(config, batches, diagnostics, stage=stage, bar=shown)
+    options = {"shuffle": False, "verbose": 1 if shown else 0}
     if stage is None:
         kept = EpochRows()
         vae.fit(batches, epochs=config.epochs, callbacks=[*watching, kept], **options)

@@ -24,7 +24,9 @@ def train_stage1_run(
     images, labels = loading.load_splits(config)["train"]
     lines = [config.data, *summary.lines(images, labels)]
     logger.info("\n".join(lines))
-    return train_stage1(images, loading.lasting(config), stage, dry_run=dry_run)
+    return train_stage1(
+        images, loading.with_absolute_paths(config), stage, dry_run=dry_run
+    )
 
 
 def train_stage2_run(
