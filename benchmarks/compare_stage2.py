@@ -16,6 +16,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 import twostage
+from twostage.config import SAMPLING_METHODS
 from twostage.data import loading
 from twostage.models.posterior import draw_latents, encode_dataset
 from twostage.runs.run import StageRun
@@ -60,9 +61,11 @@ def main(runs):
             "posterior against itself": energy_distance(z[:half][:N], z[half:][:N]),
             "N(0, I)": energy_distance(u, z[:N]),
         }
-        for how in generate.METHODS:
+        for how in SAMPLING_METHODS:
             drawn = keras.ops.convert_to_numpy(
-                generate.sample_latents(stage2, u, how, normalizer, noise)
+                generate.sample_latents(
+                    stage2, u, method=how, normalizer=normalizer, noise=noise
+                )
             )
             found[how] = energy_distance(drawn, z[:N])
         results = json.loads((run / "results.json").read_text())

@@ -95,7 +95,7 @@ def test_a_damaged_config_and_recalibrated_model_are_told(finished, tmp_path, ca
         InputError,
         match=(
             r"recalibrated\.keras, which is damaged.*: remove it, or write it again by"
-            r" `python -m twostage\.export --run .*run --recalibrate`"
+            r" `export_run\(run=.*run', recalibrate=True\)`"
         ),
     ):
         exported_stage1(run)

@@ -104,7 +104,9 @@ def test_a_mixture_is_sampled_inside_the_savedmodel_by_tensorflow_alone(run, tmp
     models, config = load_models(folder)
     mixture = {
         one.name: one
-        for one in latent_samplers.samplers(models, loading.load_for(config)[0], (10,))
+        for one in latent_samplers.samplers(
+            models, loading.load_for(config)[0], mixtures=(10,)
+        )
     }["mixture of 10"]
     expected = keras.ops.convert_to_numpy(models.stage1.decode(mixture.draw(20_000, 0)))
     drawn = np.load(tmp_path / "drawn.npy")

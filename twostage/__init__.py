@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # what type checkers and editors see
     from twostage.models.networks.resnet import resnet_decoder, resnet_encoder
     from twostage.models.vae import VAE
     from twostage.training.adam import Adam
+    from twostage.two_stage_vae import TwoStageVAE, load
 
 __all__ = [
     "VAE",
@@ -49,8 +50,10 @@ __all__ = [
     "LatentNormalizer",
     "OptimalGaussianLikelihood",
     "SpectralNormalization",
+    "TwoStageVAE",
     "dense_decoder",
     "dense_encoder",
+    "load",
     "register_classes",
     "resnet_decoder",
     "resnet_encoder",
@@ -77,7 +80,11 @@ _KERAS_NAMES = {
     "LatentNormalizer": "twostage.models.latent_normalizer",
 }
 # These are imported one by one.
-_OTHER_NAMES = {"InputError": "twostage.errors"}
+_OTHER_NAMES = {
+    "InputError": "twostage.errors",
+    "TwoStageVAE": "twostage.two_stage_vae",
+    "load": "twostage.two_stage_vae",
+}
 
 
 def register_classes() -> None:

@@ -264,9 +264,9 @@ def _samplers(
         samplers(
             models,
             data.train,
-            settings.mixtures,
-            settings.seed,
-            settings.importance_samples,
+            mixtures=settings.mixtures,
+            seed=settings.seed,
+            importance_samples=settings.importance_samples,
         )
     )
     names = [sampler.name for sampler in drawing]

@@ -91,9 +91,9 @@ def _add_samplers(
         z = generate.sample_latents(
             models.stage2,
             normal(n, seed, SavedModelStream.PRIOR),
-            method,
-            models.normalizer,
-            normal(n, seed, SavedModelStream.DECODER_NOISE),
+            method=method,
+            normalizer=models.normalizer,
+            noise=normal(n, seed, SavedModelStream.DECODER_NOISE),
         )
         return in_chunks(decode, z)
 

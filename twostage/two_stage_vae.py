@@ -1,0 +1,369 @@
+"""The two-stage model as one object: fit, sample, encode, evaluate, save, export."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from twostage.config import Stage1Config, Stage2Config
+from twostage.data.preprocessing import pad_to
+from twostage.errors import InputError
+from twostage.evaluation.evaluate import evaluate
+from twostage.evaluation.evaluation_data import EvaluationData
+from twostage.evaluation.evaluation_result import EvaluationResult
+from twostage.evaluation.protocol import Protocol
+from twostage.export.export_models import export_models
+from twostage.features.choose import chosen_extractor
+from twostage.models.serialization import load_model, save_model
+from twostage.models.two_stage_models import TwoStageModels
+from twostage.models.vae import VAE
+from twostage.presets import resolve
+from twostage.runs.run import KINDS, finished_stage1, finished_stage2
+from twostage.sampling import generate
+from twostage.sampling.latent_samplers import draw_prior, draw_stage2
+from twostage.system import files
+from twostage.training.train import train_stage1, train_stage2
+
+BATCH = 250  # images that go through a network at once
+FIRST_STAGE = "first stage"  # the sampling method that uses stage 1 alone
+
+
+class FitHistory(NamedTuple):
+    """The `keras.callbacks.History` of each stage."""
+
+    stage1: keras.callbacks.History
+    stage2: keras.callbacks.History
+
+
+class TwoStageVAE:
+    """A VAE of images, and a VAE of its latents (Dai & Wipf 2019; Asperti & Trentin
+    2020).
+
+    A plain object that holds `stage1`, `stage2` (both `twostage.VAE`) and `normalizer`;
+    None until they are trained. Samples are drawn by NumPy's generator on every
+    backend, so a seed means other images here than in the SavedModel, which draws by
+    TensorFlow's.
+
+    Args:
+        stage1_config: Settings of stage 1. Those of its data are not used, but `pad`.
+        stage2_config: Settings of stage 2.
+        image_shape: (height, width, channels) of the images that the networks take;
+            None: that of the first images that come.
+
+    Example:
+        >>> model = TwoStageVAE.from_preset("mnist", image_shape=(32, 32, 1))
+        >>> history = model.fit(images, epochs=(5, 10))  # uint8 (N, 28, 28)
+        >>> samples = model.sample(64, seed=1)  # float32 (64, 32, 32, 1) in [0, 1]
+    """
+
+    def __init__(
+        self,
+        stage1_config: Stage1Config,
+        stage2_config: Stage2Config,
+        *,
+        image_shape: Sequence[int] | None = None,
+    ):
+        self.stage1_config = dataclasses.replace(stage1_config, data="")
+        self.stage2_config = stage2_config
+        self.image_shape = tuple(image_shape) if image_shape is not None else None
+        self.stage1: VAE | None = None
+        self.stage2: VAE | None = None
+        self.normalizer: keras.Model | None = None
+        self._training_images: np.ndarray | None = None
+
+    @classmethod
+    def from_preset(
+        cls,
+        preset: str,
+        *,
+        image_shape: Sequence[int] | None = None,
+        stage1: dict[str, Any] | None = None,
+        stage2: dict[str, Any] | None = None,
+    ) -> "TwoStageVAE":
+        """A model with a preset's settings.
+
+        Args:
+            preset: digits, mnist, fashion_mnist, cifar10 or celeba.
+            image_shape: See the class.
+            stage1, stage2: Settings that differ from the preset's, by name, such as
+                `stage1={"latent_dim": 32}`.
+
+        Raises:
+            InputError: an unknown preset or setting, or a value out of range.
+        """
+        first = resolve(1, preset, **(stage1 or {}))
+        second = resolve(2, preset, **(stage2 or {}))
+        return cls(first, second, image_shape=image_shape)
+
+    @classmethod
+    def from_run(cls, run: str | Path) -> "TwoStageVAE":
+        """The model of a run folder, as far as it is trained.
+
+        Raises:
+            InputError: stage 1 is not finished, or a file is damaged.
+        """
+        first, second = finished_stage1(run), finished_stage2(run)
+        config = first.saved_config()
+        second_config = second.saved_config() if second else Stage2Config()
+        model = cls(config, second_config)
+        model._set_stage1(first.load_model())
+        if second:
+            model.stage2 = second.load_model()
+            model.normalizer = second.load_model("normalizer.keras")
+        return model
+
+    def fit(
+        self,
+        images: np.ndarray,
+        *,
+        epochs: tuple[int, int] | None = None,
+        run: str | Path | None = None,
+        bar: bool | None = None,
+    ) -> FitHistory:
+        """Trains stage 1 on images, then stage 2 on its latents.
+
+        Args:
+            images: uint8 (N, height, width, channels), or (N, height, width) of gray
+                ones; smaller ones are padded where the config says so.
+            epochs: Of stage 1 and stage 2; None: the config's.
+            run: A folder for checkpoints, histories and models. One that has a training
+                of the same settings and images is resumed. None: everything stays in
+                memory.
+            bar: Whether Keras shows a progress bar; None: on a terminal. Without it
+                a line per epoch is logged (logger `twostage`).
+
+        Raises:
+            InputError: images, settings and run do not fit one another.
+            DivergedError: the loss is not finite any more.
+        """
+        images = self._prepared(images)
+        first, second = self._configs(epochs)
+        stage1 = train_stage1(images, first, run, bar=bar)
+        assert stage1 is not None  # only a dry run gives none
+        self._set_stage1(stage1.model)
+        stage2 = train_stage2(stage1.model, images, second, run, bar=bar)
+        assert stage2 is not None
+        self.stage2, self.normalizer = stage2.model, stage2.normalizer
+        self._training_images = images
+        return FitHistory(stage1.history, stage2.history)
+
+    def _configs(
+        self, epochs: tuple[int, int] | None
+    ) -> tuple[Stage1Config, Stage2Config]:
+        if epochs is None:
+            return self.stage1_config, self.stage2_config
+        if np.shape(epochs) != (2,):
+            raise InputError(f"`epochs={epochs!r}`", "two numbers, (stage 1, stage 2)")
+        return (
+            dataclasses.replace(self.stage1_config, epochs=epochs[0]),
+            dataclasses.replace(self.stage2_config, epochs=epochs[1]),
+        )
+
+    def sample(
+        self, n: int = 64, *, seed: int = 0, method: str | None = None
+    ) -> np.ndarray:
+        """Images: float32 (n, height, width, channels) in [0, 1].
+
+        Args:
+            n: Number of images.
+            seed: The same seed gives the same images. They are others than the
+                SavedModel's.
+            method: Of stage 2's latents: "normalised" (Asperti & Trentin), "mean", or
+                "noise" (Dai & Wipf); "first stage": stage 1's prior alone. None: the
+                config's, or the first stage's where there is no second.
+        """
+        if n < 1:
+            raise InputError(f"`n={n}`", "at least 1")
+        return self.decode(self.sample_latents(n, seed=seed, method=method))
+
+    def sample_latents(
+        self, n: int, *, seed: int = 0, method: str | None = None
+    ) -> np.ndarray:
+        """Latents of stage 1: float32 (n, k); arguments as for `sample`."""
+        models = self.models
+        if method is None:
+            trained = models.stage2 is not None
+            method = self.stage2_config.sampling if trained else FIRST_STAGE
+        if method == FIRST_STAGE:
+            return draw_prior(models.stage1, n, seed)
+        if models.stage2 is None:
+            raise InputError(
+                f"`method={method!r}` before stage 2 is trained",
+                f"`method={FIRST_STAGE!r}`",
+                "call `fit` first",
+            )
+        return draw_stage2(models, method, n, seed)
+
+    def encode(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(mean, log_var) of q(z | x), each float32 (N, k).
+
+        Args:
+            images: uint8, or floats in [0, 1] such as `sample` gives, which are rounded
+                to 8 bits.
+        """
+        stage1, images = self._need_stage1(), self._prepared(images, floats=True)
+        parts = [stage1.posterior(part) for part in _batches(images)]
+        means, log_vars = zip(*parts, strict=True)
+        return _joined(means), _joined(log_vars)
+
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """Stage 1's mean at latents (n, k): float32 (n, height, width, channels)."""
+        stage1, z = self._need_stage1(), np.asarray(z, "float32")
+        width = stage1.decoder.input_shape[-1]
+        if z.ndim != 2 or z.shape[1] != width:
+            raise InputError(f"latents of shape {z.shape}", f"(n, {width})")
+        return _joined([generate.decode(stage1, part) for part in _batches(z)])
+
+    def reconstruct(self, images: np.ndarray) -> np.ndarray:
+        """Stage 1's mean at the posterior's mean: float32 images in [0, 1]."""
+        mean, _ = self.encode(images)
+        return self.decode(mean)
+
+    def evaluate(
+        self,
+        test_images: np.ndarray,
+        *,
+        train_images: np.ndarray | None = None,
+        extractor: str | None = None,
+        weights: str | Path | None = None,
+        protocol: str = "fid10k_test",
+        **options: Any,
+    ) -> EvaluationResult:
+        """Distances of reconstructions and samples, likelihoods, and latents.
+
+        Args:
+            test_images: Held-out images, as `fit` takes them.
+            train_images: Those of `fit`, which knows its own.
+            extractor: "random" (the default), "inception2015" or "keras".
+            weights: The file of the last two.
+            protocol: "fid10k_test" or "fid50k_train".
+            options: As `twostage.evaluation.evaluate.evaluate` takes them: seed,
+                half_samples, bound_images, importance_samples, mixtures.
+        """
+        if train_images is None:
+            train_images = self._training_images
+        if train_images is None:
+            raise InputError(
+                "no training images, and this model was not trained here",
+                "`train_images`",
+            )
+        data = EvaluationData(self._prepared(train_images), self._prepared(test_images))
+        network = chosen_extractor(None, extractor or "random", weights)
+        return evaluate(self.models, data, Protocol(protocol), network, **options)
+
+    def save(self, folder: str | Path) -> None:
+        """Writes the models (`.keras`) and config.json into a folder."""
+        folder, models = Path(folder), self.models
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("stage1", "stage2", "normalizer"):
+            path = folder / f"{name}.keras"
+            model = getattr(models, name)
+            if model is None:
+                path.unlink(missing_ok=True)
+            else:
+                save_model(path, model)
+        content = {
+            "stage1": dataclasses.asdict(self.stage1_config),
+            "stage2": dataclasses.asdict(self.stage2_config),
+        }
+        files.write_json(folder / "config.json", content)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "TwoStageVAE":
+        """Reads what `save` wrote.
+
+        Raises:
+            InputError: the folder has no such model, or a file is damaged.
+        """
+        folder = Path(folder)
+        if not (folder / "config.json").exists():
+            raise InputError(
+                f"{folder}, which holds no config.json",
+                "a folder that `TwoStageVAE.save` wrote",
+                "for a run folder call `twostage.load`",
+            )
+        content = files.read_config(folder / "config.json")
+        configs = [KINDS[i].from_dict(content[f"stage{i}"]) for i in (1, 2)]
+        model = cls(*configs)  # pyright: ignore[reportArgumentType]
+        model._set_stage1(_read(folder / "stage1.keras"))
+        if (folder / "stage2.keras").exists():
+            model.stage2 = _read(folder / "stage2.keras")
+            model.normalizer = _read(folder / "normalizer.keras")
+        return model
+
+    def export(self, path: str | Path) -> Path:
+        """Writes a SavedModel, which TensorFlow alone can sample from; see
+        `twostage.export.load`. TensorFlow must be installed, whatever the backend.
+        """
+        return export_models(path, self.models, self.stage2_config.sampling)
+
+    @property
+    def models(self) -> TwoStageModels:
+        """The trained models, as evaluation and export take them."""
+        return TwoStageModels(self._need_stage1(), self.stage2, self.normalizer)
+
+    def _need_stage1(self) -> VAE:
+        if self.stage1 is None:
+            raise InputError("a model that is not trained", "a call of `fit` before")
+        return self.stage1
+
+    def _set_stage1(self, stage1: VAE) -> None:
+        self.stage1 = stage1
+        self.image_shape = tuple(stage1.encoder.input_shape[1:])
+        self.stage2, self.normalizer = None, None  # of another stage 1
+
+    def _prepared(self, images: np.ndarray, floats: bool = False) -> np.ndarray:
+        """uint8 images of this model's shape; padded where the config says so."""
+        images = np.asanyarray(images)
+        if floats and images.dtype.kind == "f":
+            images = _rounded(images)
+        if images.dtype != np.uint8 or images.ndim not in (3, 4):
+            raise InputError(
+                f"images of type {images.dtype} and shape {images.shape}",
+                "uint8, 0 to 255, of shape (N, height, width, channels)",
+                "multiply floats in [0, 1] by 255, and round",
+            )
+        images = images[..., None] if images.ndim == 3 else images
+        pad = self.stage1_config.pad
+        if pad and images.shape[1:3] != (pad, pad):
+            images = pad_to(images, pad)
+        if self.image_shape is None:
+            self.image_shape = images.shape[1:]
+        if images.shape[1:] != self.image_shape:
+            raise InputError(
+                f"images of shape {images.shape[1:]}",
+                f"{self.image_shape} (height, width, channels)",
+                "resize or pad them, or make another model",
+            )
+        return images
+
+
+def load(run: str | Path) -> TwoStageVAE:
+    """The `TwoStageVAE` of a run folder, or of one that `TwoStageVAE.save` wrote."""
+    saved = (Path(run) / "stage1.keras").exists()
+    return TwoStageVAE.load(run) if saved else TwoStageVAE.from_run(run)
+
+
+def _read(path: Path) -> Any:
+    return load_model(path, "save the model again")
+
+
+def _rounded(images: np.ndarray) -> np.ndarray:
+    if not (images.min(initial=0) >= 0 and images.max(initial=0) <= 1):
+        raise InputError(
+            f"floats from {images.min()} to {images.max()}",
+            "images in [0, 1]",
+            "scale them, or give uint8",
+        )
+    return np.round(images * 255).astype("uint8")
+
+
+def _batches(rows: np.ndarray) -> list[np.ndarray]:
+    return [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
+
+
+def _joined(parts: Sequence[Any]) -> np.ndarray:
+    return np.concatenate([keras.ops.convert_to_numpy(part) for part in parts])
