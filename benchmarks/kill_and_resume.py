@@ -120,7 +120,7 @@ def where(job):
     log, stage = job.log.read_text(), job.folder / f"stage{job.stage}"
     if list(stage.glob("checkpoints/part*")):
         return f"checkpoint being written, stage {job.stage}"
-    if "wrote " in log:
+    if f"wrote {job.folder / 'saved_model'}" in log:
         return f"after the export, stage {job.stage}"
     if exporting(job):
         return f"export, stage {job.stage}"
