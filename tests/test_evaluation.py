@@ -10,9 +10,21 @@ from concurrent.futures import ThreadPoolExecutor
 import keras
 import numpy as np
 import pytest
+from keras import layers
+from small_models import linear_vae
 
+import twostage
 from twostage import InputError
-from twostage.evaluation import comparison, image_metrics
+from twostage.evaluation import (
+    comparison,
+    image_metrics,
+    protocol,
+    recalibration,
+    write,
+)
+from twostage.evaluation.evaluate import evaluate
+from twostage.evaluation.evaluation_data import EvaluationData
+from twostage.evaluation.evaluation_result import EvaluationResult
 from twostage.evaluation.protocol import (
     Protocol,
     match_contrast,
@@ -22,6 +34,8 @@ from twostage.evaluation.protocol import (
 from twostage.features import choose
 from twostage.features.extractor import Extractor
 from twostage.features.inception import inception_2015, keras_inception
+from twostage.models.latent_normalizer import LatentNormalizer
+from twostage.models.two_stage_models import TwoStageModels
 from twostage.sampling.gaussian_mixture import Mixture
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -329,3 +343,117 @@ def test_two_evaluations_at_once_train_one_classifier(tmp_path, monkeypatch, cap
         and first.digest == second.digest
         and "waiting for another process" in caplog.text
     )
+
+
+def small_models():
+    """Both stages, untrained, of gray images of side 2, with batch normalization."""
+    keras.utils.set_random_seed(0)
+    images, z = keras.Input((2, 2, 1)), keras.Input((3,))
+    x = layers.BatchNormalization()(layers.Flatten()(images))
+    heads = [layers.Dense(3)(x), layers.Dense(3, bias_initializer="zeros")(x)]
+    decoder = layers.Reshape((2, 2, 1))(layers.Dense(4, activation="sigmoid")(z))
+    stage1 = twostage.VAE(
+        keras.Model(images, heads),
+        keras.Model(z, decoder),
+        twostage.GaussianLikelihood(),
+        data_dtype="uint8",
+        seed=0,
+    )
+    stage2 = linear_vae(3, 3, seed=0)
+    normalizer = LatentNormalizer()
+    normalizer.adapt(np.random.default_rng(0).standard_normal((10_000, 3)))
+    return TwoStageModels(stage1, stage2, normalizer)
+
+
+@pytest.fixture
+def in_memory(monkeypatch):
+    """Models, data and an extractor without any file; 100 samples of each kind."""
+    monkeypatch.setitem(protocol.SPLITS, "fid10k_test", ("test", 100))
+    images = np.random.default_rng(1).integers(0, 256, (90, 2, 2, 1), "uint8")
+    plain = Extractor("pixels", lambda x: x.reshape(len(x), -1) / 255, "0")
+    return small_models(), EvaluationData(images[:60], images[60:]), plain
+
+
+def evaluated(models, data, extractor, **options):
+    numbers = {"half_samples": 2, "bound_images": 10, "importance_samples": 2}
+    return evaluate(
+        models, data, Protocol(), extractor, **numbers, mixtures=(1,), **options
+    )
+
+
+def test_arrays_and_models_in_memory_are_evaluated(in_memory, tmp_path, caplog, capsys):
+    caplog.set_level(logging.INFO, "twostage")
+    models, data, extractor = in_memory
+    result = evaluated(models, data, extractor)
+    kinds = ["REC", "GEN-1", "GEN-2 mean", "GEN-2 noise", "GEN-2 normalised"]
+    assert list(result.frechet) == [*kinds, "Gaussian"]
+    assert all(f"{kind}: FD (pixels) " in caplog.text for kind in kinds)
+    assert capsys.readouterr().out == "" and not list(tmp_path.iterdir())
+    assert result.name == "pixels-fid10k_test"
+    assert result.memorization["kind"] == "GEN-2 normalised"
+    assert result.evidence == result.likelihood["evidence"]
+    assert result.manifest["data"]["source"] == "arrays in memory"
+    # through JSON and back, without the figures
+    content = json.loads(json.dumps(result.to_json()))
+    assert list(content)[:3] == ["manifest", "distances", "copying"]
+    again = EvaluationResult.from_json(content)
+    assert again == result and result.figures and not again.figures
+    page = again._repr_html_()
+    assert page.count("<table>") == 3 and "\u00b1" in page and "Memorization: " in page
+    # the same without stage 2, and with a kind of one's choice
+    alone = evaluated(
+        TwoStageModels(models.stage1), data, extractor, memorization_kind="Gaussian"
+    )
+    assert list(alone.frechet) == ["REC", "GEN-1", "Gaussian"]
+    assert alone.frechet["GEN-1"] == result.frechet["GEN-1"]
+    assert alone.memorization["kind"] == "Gaussian"
+    with pytest.raises(
+        InputError, match="`memorization_kind='GEN-3'`, expected one of"
+    ):
+        evaluated(models, data, extractor, memorization_kind="GEN-3")
+    with pytest.raises(InputError, match="received a dict without copying, likelihood"):
+        EvaluationResult.from_json({"manifest": {}, "distances": {}, "latents": {}})
+
+
+def test_a_result_is_written_into_a_folder(in_memory, tmp_path):
+    result = evaluated(*in_memory)
+    path = write.write(tmp_path, result)
+    assert path == tmp_path / "evaluation" / "pixels-fid10k_test.md"
+    assert json.loads(path.with_suffix(".json").read_text()) == result.to_json()
+    pictures = {picture.stem for picture in path.with_suffix("").glob("*.png")}
+    assert pictures == set(result.figures)
+    assert "FD (pixels)" in (tmp_path / "report.html").read_text()
+
+
+def test_recalibration_does_not_change_the_callers_model(in_memory):
+    models, data, extractor = in_memory
+    to_numpy = keras.ops.convert_to_numpy
+    before = [np.array(to_numpy(each)) for each in models.stage1.variables]
+    result = evaluated(models, data, extractor, recalibrated=True)
+    assert result.manifest["batch_normalisation"] == recalibration.RECALIBRATED
+    assert result.name == "pixels-fid10k_test-recalibrated"
+    for old, variable in zip(before, models.stage1.variables, strict=True):
+        np.testing.assert_array_equal(old, to_numpy(variable))
+    assert result.likelihood != evaluated(models, data, extractor).likelihood
+
+
+def test_a_data_frame_has_a_row_per_kind(in_memory):
+    pytest.importorskip("pandas")
+    result = evaluated(*in_memory)
+    frame = result.to_dataframe()
+    assert list(frame.index) == list(result.distances)
+    assert frame.loc["REC", "frechet"] == result.frechet["REC"]
+
+
+def test_images_of_another_type_are_refused():
+    images = np.zeros((10, 2, 2, 1), "uint8")
+    with pytest.raises(InputError, match="`test` of type float64 and shape"):
+        EvaluationData(images, images / 255)
+    with pytest.raises(InputError, match="the training images'"):
+        EvaluationData(images, np.zeros((10, 4, 4, 1), "uint8"))
+    with pytest.raises(InputError, match="5 images in the test split, expected"):
+        evaluated(
+            small_models(),
+            EvaluationData(images, images[:5]),
+            Extractor("pixels", lambda x: x.reshape(len(x), -1), "0"),
+        )

@@ -436,7 +436,10 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
     out = capsys.readouterr().out
     assert (
         "These may not be compared:" in out
-        and "protocol quirks: [] and ['stretch']: the images were altered before they were measured"
+        and (
+            "protocol quirks: [] and ['stretch']: the images were altered before they"
+            " were measured"
+        )
         in out
         and "| - |" in out
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -241,7 +241,8 @@ def _evaluate(
 
 def _subset(images: np.ndarray, count: int, seed: int) -> np.ndarray:
     """At most `count` random images; the same for the same images."""
-    return callbacks.contract.random_subset(images, count, seed=seed)
+    subset = callbacks.contract.random_subset(images, count, seed=seed)
+    return cast(np.ndarray, subset)
 
 
 def _reference(

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from keras import ops
 
+from twostage.evaluation.decoding import decoded, reconstructed
 from twostage.evaluation.latent_metrics import most_active
 from twostage.metrics.precision_recall import nearest
 from twostage.models.posterior import encode_dataset
 from twostage.models.vae import VAE
 from twostage.reporting.png import tile
-from twostage.sampling import generate
 
 MAX_SAMPLES_IN_GRID = 36  # of each kind
 STEPS = 9  # columns of a walk through the latents
@@ -54,7 +53,7 @@ def reconstructions(stage1: VAE, images: np.ndarray, *, rows: int = 4) -> np.nda
     """Images, uint8, above their reconstructions, in `rows` double rows of 8."""
     # a set of fewer is repeated
     originals = images[np.arange(rows * ROWS) % len(images)]
-    again = ops.convert_to_numpy(generate.reconstruct(stage1, originals))
+    again = reconstructed(stage1, originals)
     shape = again.shape[1:]
     pairs = np.stack([originals / np.float32(255), again])
     # (image or reconstruction, row, column) -> (row, image or reconstruction, column)
@@ -74,8 +73,7 @@ def interpolations(stage1: VAE, images: np.ndarray, *, rows: int = 6) -> np.ndar
         (1 - share) * first + share * last
         for first, last in zip(means[::2], means[1::2], strict=True)
     ]
-    decoded = ops.convert_to_numpy(generate.decode(stage1, np.concatenate(lines)))
-    between = decoded.reshape(rows, STEPS, *shape)
+    between = decoded(stage1, np.concatenate(lines)).reshape(rows, STEPS, *shape)
     ends = (images / np.float32(255)).reshape(rows, 2, *shape)
     walks = np.concatenate([ends[:, :1], between, ends[:, 1:]], axis=1)
     return tile(walks.reshape(-1, *shape), columns=STEPS + 2)
@@ -92,8 +90,7 @@ def traversals(
     z = np.repeat(mean[:1], len(latents) * STEPS, 0)
     for row, latent in enumerate(latents):
         z[row * STEPS : (row + 1) * STEPS, latent] = np.linspace(-span, span, STEPS)
-    decoded = ops.convert_to_numpy(generate.decode(stage1, z))
-    return tile(decoded, columns=STEPS), latents.tolist()
+    return tile(decoded(stage1, z), columns=STEPS), latents.tolist()
 
 
 def neighbors(

@@ -6,15 +6,14 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-from keras import ops
 
+from twostage.evaluation.decoding import decoded, reconstructed
 from twostage.evaluation.figures import MAX_SAMPLES_IN_GRID
 from twostage.evaluation.image_metrics import BATCH, pixel_moments
 from twostage.evaluation.protocol import Protocol
 from twostage.features.extractor import Extractor
 from twostage.metrics.moments import Moments
 from twostage.models.vae import VAE
-from twostage.sampling import generate
 from twostage.sampling.latent_samplers import Sampler
 
 RECONSTRUCTIONS = "REC"
@@ -74,20 +73,18 @@ def generated_images(
     """
     yield RECONSTRUCTIONS, _reconstructions(stage1, reference)
     for sampler in samplers:
-        yield sampler.name, _decoded(stage1, sampler.draw(count, seed))
+        yield sampler.name, _samples(stage1, sampler.draw(count, seed))
 
 
 def _reconstructions(stage1: VAE, reference: np.ndarray) -> Iterator[GeneratedBatch]:
     for i in _starts(reference, RECONSTRUCTIONS):
         part = reference[i : i + BATCH]
-        images = ops.convert_to_numpy(generate.reconstruct(stage1, part))
-        yield GeneratedBatch(images, part)
+        yield GeneratedBatch(reconstructed(stage1, part), part)
 
 
-def _decoded(stage1: VAE, z: np.ndarray) -> Iterator[GeneratedBatch]:
+def _samples(stage1: VAE, z: np.ndarray) -> Iterator[GeneratedBatch]:
     for i in _starts(z, "samples"):
-        images = generate.decode(stage1, z[i : i + BATCH])
-        yield GeneratedBatch(ops.convert_to_numpy(images))
+        yield GeneratedBatch(decoded(stage1, z[i : i + BATCH]))
 
 
 def _starts(rows: np.ndarray, what: str) -> Iterable[int]:

@@ -7,11 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from twostage.evaluation.decoding import reconstructed
 from twostage.evaluation.image_metrics import BATCH
 from twostage.likelihoods import conventions
 from twostage.metrics import likelihood_bounds
 from twostage.models.vae import VAE
-from twostage.sampling import generate
 from twostage.system.random_streams import Stream
 
 
@@ -59,8 +59,7 @@ def _mse(stage1: VAE, images: np.ndarray) -> float:
     differences = []
     for i in range(0, len(images), BATCH):
         part = images[i : i + BATCH]
-        again = keras.ops.convert_to_numpy(generate.reconstruct(stage1, part))
-        differences.append(again - part / 255)
+        differences.append(reconstructed(stage1, part) - part / 255)
     return float(np.mean(np.concatenate(differences) ** 2))
 
 
@@ -70,8 +69,8 @@ def _readings(
     """The evidence with another sigma^2: 1/2, beta / 2, the optimum for all images. The
     loss S / (2 gamma^2) + kappa KL is S + beta KL at beta = 2 gamma^2 kappa.
     """
-    variance = float(keras.ops.convert_to_numpy(stage1.likelihood.variance))
-    kappa = float(keras.ops.convert_to_numpy(stage1.kl_weight))
+    variance = _number(stage1.likelihood.variance)
+    kappa = _number(stage1.kl_weight)
     constant = dimensions / 2 * np.log(2 * np.pi * variance)
     squared = 2 * variance * (bounds["distortion"] - constant)
     beta = conventions.beta_of_gamma(variance**0.5) * kappa
@@ -79,6 +78,10 @@ def _readings(
         squared, bounds["rate"], dimensions, beta
     )
     return {name: found[name] for name in ("half", "beta", "optimal")}
+
+
+def _number(scalar: Any) -> float:
+    return float(np.asarray(keras.ops.convert_to_numpy(scalar)))
 
 
 def _bits(

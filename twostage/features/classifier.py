@@ -96,7 +96,7 @@ def classifier(
     )
     path = _path(name, train[0], train_labels, recipe, folder)
     _train_once(path, (train[0], train_labels), (test[0], test_labels), recipe)
-    model = serialization.load_model(path, "remove it, and it is trained again")
+    model: Any = serialization.load_model(path, "remove it, and it is trained again")
     inner = keras.Model(model.input, model.get_layer("features").output)
     return Extractor(
         f"classifier of {name}",
@@ -177,7 +177,7 @@ class _LabeledBatches(Batches):
         super().__init__(np.arange(len(images)), batch_size, seed)
         self.images, self.labels = images, labels
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
         rows = super().__getitem__(index)[0]
         generator = np.random.default_rng((self.seed, self.epoch, index, 1))
         images = _shifted(self.images[rows], generator)
@@ -205,9 +205,9 @@ def _train(
 ) -> keras.Model:
     """The trained classifier; `path`: its file, beside which a backup is kept."""
     keras.utils.set_random_seed(recipe.seed)
-    model = network(train[0].shape[1:], int(classes), recipe.width)
+    model: Any = network(train[0].shape[1:], int(classes), recipe.width)
     batches = _LabeledBatches(*train, recipe.batch_size, recipe.seed)
-    rate = keras.optimizers.schedules.CosineDecay(
+    rate: Any = keras.optimizers.schedules.CosineDecay(
         1e-4,
         recipe.epochs * len(batches),
         0.0,
@@ -236,11 +236,10 @@ class _EpochLogger(keras.callbacks.Callback):
     """Logs the accuracy of each epoch."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        epochs = (self.params or {})["epochs"]
+        accuracy = (logs or {})["accuracy"]
         logger.info(
-            "classifier, epoch %d/%d: accuracy %.4f",
-            epoch + 1,
-            self.params["epochs"],
-            (logs or {})["accuracy"],
+            "classifier, epoch %d/%d: accuracy %.4f", epoch + 1, epochs, accuracy
         )
 
 

@@ -99,5 +99,5 @@ def digest_of(arrays: Iterable[np.ndarray]) -> str:
     """A checksum of a network's weights."""
     found = hashlib.sha256()
     for array in arrays:
-        found.update(np.ascontiguousarray(array))
+        found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()[:16]

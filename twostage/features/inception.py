@@ -148,8 +148,8 @@ def _enlarged_image(image: np.ndarray) -> np.ndarray:
     """Each channel in 32 bits, so that nothing is rounded on the way."""
     from PIL import Image
 
-    planes = [
-        Image.fromarray(plane).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-        for plane in image.astype("float32").transpose(2, 0, 1)
-    ]
+    planes = []
+    for plane in image.astype("float32").transpose(2, 0, 1):
+        enlarged = Image.fromarray(plane).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        planes.append(np.asarray(enlarged))
     return np.stack(planes, axis=-1).clip(0, 255)

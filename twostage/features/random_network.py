@@ -4,6 +4,8 @@ network nor labels.
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import keras
 import numpy as np
 
@@ -23,14 +25,16 @@ def random_network(seed: int = 0, width: int = 32) -> Extractor:
     kernels = _kernels(seed, width)
 
     def features(images: np.ndarray) -> np.ndarray:
-        x = keras.ops.cast(in_color(images), "float32") / 127.5 - 1
+        x: Any = keras.ops.cast(in_color(images), "float32")
+        x = x / 127.5 - 1
         for kernel in kernels:
             x = keras.ops.conv(
                 x, kernel, strides=2, padding="same", data_format="channels_last"
             )
             x = keras.ops.leaky_relu(x, 0.1)
         statistics = [keras.ops.mean(x, (1, 2)), keras.ops.std(x, (1, 2))]
-        return keras.ops.convert_to_numpy(keras.ops.concatenate(statistics, axis=-1))
+        joined = keras.ops.concatenate(statistics, axis=-1)
+        return cast(np.ndarray, keras.ops.convert_to_numpy(joined))
 
     return Extractor(
         "random network",

@@ -29,7 +29,7 @@ COLORS = ("#3572b0", "#d1702a", "#3f9a62", "#a14b9e", "#8a8d93", "#c2a11b")
 INK, FAINT = "#010203", "#d9dde1"
 PAGE_COLORS = {INK: "currentColor", FAINT: "var(--faint, #d9dde1)"}
 PAPER_COLORS = {"currentColor": "#1c2126", "var(--faint, #d9dde1)": FAINT}
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "twostage",
     "font.family": "sans-serif",
