@@ -91,8 +91,10 @@ def build_vae(sigma: Sigma, seed: int) -> VAE:
     """
     keras.utils.set_random_seed(seed)
     likelihood = _likelihood(sigma)
+    # the encoder first: the order of creation decides on the weights
+    encoder = residual_encoder()
     decoder = residual_decoder(heads=("linear",) * len(likelihood.heads))
-    return VAE(residual_encoder(), decoder, likelihood, data_dtype="float32", seed=seed)
+    return VAE(encoder, decoder, likelihood, data_dtype="float32", seed=seed)
 
 
 def copy_weights(vae: VAE, source: VAE, *, sigma: float) -> None:
