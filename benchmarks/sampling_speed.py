@@ -121,7 +121,7 @@ def work(options):
 
 
 def first_sample(run, python):
-    """Seconds from the start of a process to its first sample: the SavedModel, PyTorch."""
+    """Prints the seconds from the start of a process to its first sample."""
     here = str(Path(__file__).parent)
     ours = f"from twostage.export import load; load('{run}/saved_model').sample(1, 0)"
     theirs = (

@@ -69,17 +69,17 @@ COMMAND = r"(?:`|^|=jax )(?:twostage|python -m twostage) ([a-z\d-]+)(?: ([a-z_]+
 
 def test_every_command_exists():
     from twostage.cli.main import COMMANDS
-    from twostage.experiments.runner import NAMES
+    from twostage.experiments.catalog import EXPERIMENTS
 
     table = (ROOT / "docs" / "results.md").read_text().partition("| run so far |")[2]
     rows = re.findall(r"^\| `([a-z_]+)", table.partition("\n\n")[0], re.M)
-    assert len(rows) > 10 and set(rows) <= set(NAMES)
+    assert len(rows) > 10 and set(rows) <= EXPERIMENTS.keys()
     named = set()
     for page in PAGES:
         for command, argument in re.findall(COMMAND, page.read_text(), re.M):
             assert command in COMMANDS, f"{page.name}: {command}"
             if command == "experiment" and argument:
-                assert argument in NAMES, f"{page.name}: {argument}"
+                assert argument in EXPERIMENTS, f"{page.name}: {argument}"
             named.add(command)
     assert {"sample", "evaluate", "export", "data", "experiment"} <= named
 
