@@ -17,8 +17,8 @@ os.environ |= {
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
 
-import keras
-from small_run import train
+import keras  # noqa: E402
+from small_run import train  # noqa: E402
 
 keras.distribution.list_devices()  # loads the backend
 # each `clear_session` collects garbage, which takes a third of a second among the

@@ -48,7 +48,7 @@ def in_a_process(script, *arguments):
 
 
 def stop_within(epoch, number):
-    """This process gets a signal, once, when the seventh batch of an epoch is fetched."""
+    """This process gets one signal, when the seventh batch of an epoch is fetched."""
     fetch = Batches.__getitem__
 
     def fetch_and_stop(self, index):

@@ -1,0 +1,174 @@
+"""What a newcomer gets wrong ends in one line that says how to mend it."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_run import ROOT
+from test_folders import write_images
+
+from twostage.cli.main import COMMANDS
+
+
+def mistake(capsys, command, *arguments):
+    """The one line on standard error of a command that ends with status 2."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        command([str(a) for a in arguments])
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert (
+        stopped.value.code == 2 and len(lines) == 1 and lines[0].startswith("error: ")
+    ), lines
+    return lines[0]
+
+
+NEEDS_STAGE1 = (
+    "a finished stage 1 is needed: check --run, or run `python train_stage1.py --run"
+)
+TOO_LARGE = "expected numbers below 2147483648"
+# (command line, words of the error). BAD is a folder of bad data, RUN a finished run.
+# Commands without --run get one that does not exist.
+MISTAKES = [
+    ("train-stage1 --preset minst", "preset 'minst', expected one of digits, mnist"),
+    ("train-stage1 --data BAD/empty", "holds no image"),
+    ("train-stage1 --data BAD/sizes", "unequal sizes"),
+    (
+        "train-stage1 --data BAD/x.npy",
+        "28x28, the ResNet takes squares of side 8, 16, 32, 64, 128: pad them with"
+        " --pad 32",
+    ),
+    ("train-stage1 --data BAD/nowhere", "check the path"),
+    ("train-stage1 --batch-size 5000", "at least one batch of 5000"),
+    (
+        "train-stage1 --gamma magic",
+        "received --gamma magic, expected one of computed, learned, fixed, scheduled",
+    ),
+    ("train-stage1 --epochs 0", "received --epochs 0, expected more than 0"),
+    ("train-stage1 --epochs ten", "invalid int value: 'ten'"),
+    ("train-stage1 --epoch 3", "unrecognized arguments: --epoch 3"),
+    ("train-stage1 --resume", "does not exist: start it without --resume"),
+    ("train-stage2", NEEDS_STAGE1),
+    (
+        "train-stage1 --run RUN",
+        "resume it by `python train_stage1.py --run RUN --resume`, or start another"
+        " run by",
+    ),
+    (
+        "train-stage2 --run RUN",
+        "`python train_stage2.py --run RUN --resume`, remove RUN/stage2 to start it"
+        " over, or start another run by `python train_stage1.py",
+    ),
+    (
+        "train-stage1 --run RUN --resume --epochs 9",
+        "stage2 was trained on this stage 1 as it is: remove",
+    ),
+    (
+        "train-stage1 --run RUN --resume --kl-weight 2",
+        "other settings (kl_weight 1.0 -> 2.0)",
+    ),
+    (
+        "train-stage2 --run RUN --preset mnist",
+        "was started with preset digits, received mnist",
+    ),
+    (
+        "train-stage1 --seed 4294967296",
+        "received --seed 4294967296, expected less than 2**32",
+    ),
+    (
+        "train-stage1 --run BAD/x.npy/run --limit 200",
+        "Not a directory: choose a folder that is there, or can be made",
+    ),
+    ("evaluate --run RUN --seed -1", "received --seed -1, expected at least 0"),
+    ("sample", "holds no SavedModel"),
+    ("sample --n 4294967297", TOO_LARGE),
+    ("sample --seed 2147483648", TOO_LARGE),
+    (f"train-stage1 --run BAD/{'x' * 300}", "File name too long: choose a folder"),
+    (
+        "train-stage1 --data BAD/x.npy --network beta_sigma --pad 32",
+        "with --side 64, pad other images with --pad 64",
+    ),
+    (
+        "train-stage1 --gamma fixed --gamma-start .1 --gamma-from RUN",
+        "received --gamma-start 0.1 with --gamma-from",
+    ),
+    ("sample --run RUN --out BAD", "a folder, expected a file to write"),
+    ("evaluate --compare RUN RUN", "expected the result of an evaluation: give "),
+    (
+        "evaluate --run RUN --weights graph.pb",
+        "received --weights graph.pb for no --extractor, which reads none, expected"
+        " --extractor inception2015 or --extractor keras",
+    ),
+    (
+        "train-stage1 --data BAD/unequal.npz",
+        "unequal shapes, 32x32x3 in train, 28x28x1 in test",
+    ),
+    ("export", NEEDS_STAGE1),
+    ("experiment rea", "invalid choice: 'rea'"),
+    ("experiment rae --seeds 0", "received --seeds 0, expected at least 1"),
+]
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory):
+    """A folder of data that no training can use."""
+    folder = tmp_path_factory.mktemp("bad")
+    for name in ("empty", "sizes"):
+        (folder / name).mkdir()
+    for i in range(40):
+        image = Image.new("RGB", (16, 16 + i % 2))
+        image.save(folder / "sizes" / f"{i}.png")
+    np.save(folder / "x.npy", np.zeros((200, 28, 28), "uint8"))
+    np.savez(
+        folder / "unequal.npz",
+        x_train=np.zeros((200, 32, 32, 3), "uint8"),
+        x_test=np.zeros((20, 28, 28), "uint8"),
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("line", "words"), MISTAKES, ids=[line[:50] for line, _ in MISTAKES]
+)
+def test_a_mistake_ends_in_one_line(line, words, tmp_path, capsys, bad, small_run):
+    line, words = (
+        text.replace("BAD", str(bad)).replace("RUN", str(small_run[0]))
+        for text in (line, words)
+    )
+    command, *arguments = line.split()
+    if not {"--run", "--compare"} & set(arguments) and command != "experiment":
+        arguments += ["--run", str(tmp_path / "run")]
+    assert words in mistake(capsys, COMMANDS[command], *arguments)
+    assert not (tmp_path / "run").exists()  # nothing half-written
+
+
+def test_a_broken_test_picture_is_told_before_training(tmp_path, capsys):
+    for split in ("train", "test"):
+        write_images(tmp_path / "x" / split, 100)
+    (tmp_path / "x" / "test" / "broken.png").write_bytes(b"")
+    with pytest.raises(SystemExit):
+        COMMANDS["train-stage1"](["--data", str(tmp_path / "x"), "--dry-run"])
+    assert "error: 1 of 101 images in the test split" in capsys.readouterr().err
+
+
+def test_another_backend_is_told():
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            (
+                "import keras, sys; keras.backend.backend = lambda: 'torch'; from"
+                " twostage.cli import train; train.stage1(['--dry-run'])"
+            ),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (
+        done.returncode == 2
+        and done.stderr.strip().splitlines()[-1]
+        == "error: received the backend torch, expected tensorflow or jax: set"
+        " KERAS_BACKEND to one of them"
+    )
