@@ -23,7 +23,14 @@ import numpy as np
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = ("train-stage1", "train-stage2", "sample", "evaluate", "export", "data")
-TIMES = {"seconds", "images_per_second", "minutes", "started", "finished"}
+TIMES = {
+    "seconds",
+    "seconds_per_step",
+    "images_per_second",
+    "minutes",
+    "started",
+    "finished",
+}
 MISTAKES = (
     ("train-stage1", "--preset", "minst", "--run", "new"),
     ("train-stage1", "--data", "empty", "--run", "new"),
@@ -188,7 +195,8 @@ def errors(folder):
 def compare(one, other):
     """Prints what differs; status 1 if a number does."""
     first, second = (
-        json.loads((path / "numbers.json").read_text()) for path in (one, other)
+        drop_times(json.loads((path / "numbers.json").read_text()))
+        for path in (one, other)
     )
     differing = sorted(
         key for key in first.keys() | second.keys() if first.get(key) != second.get(key)
