@@ -56,8 +56,6 @@ def measure(
     without NaN; the least sigma or scale on test images, where the decoder has one for
     each pixel.
     """
-    import keras
-
     from twostage.data import loading
 
     settings = dict(row.settings)
@@ -65,10 +63,8 @@ def measure(
     config = _config(settings, seed, setting)
     train = _vectors(loading.load_for(config, "train")[0])
     test = _vectors(loading.load_for(config, "test")[0])
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(seed)
+    vae = _build_vae(config, floor, train.shape[1])
     with _dtype_policy(config.precision):
-        vae = _build_vae(config, floor, train.shape[1])
         history = _fit(vae, config, train, row.name)
     result = {
         name: float(history[name][-1]) for name in ("reconstruction", "kl", "mse")
@@ -115,6 +111,8 @@ def _dtype_policy(precision: str) -> Iterator[None]:
 
 def _build_vae(config: Stage1Config, floor: float | None, width: int) -> Any:
     """A compiled VAE. `floor`: of the diagonal model's sigma; None: as the config."""
+    import keras
+
     from twostage.likelihoods.diagonal_gaussian_likelihood import (
         DiagonalGaussianLikelihood,
     )
@@ -123,14 +121,19 @@ def _build_vae(config: Stage1Config, floor: float | None, width: int) -> Any:
     from twostage.models.vae import VAE
     from twostage.training.train import compile_vae
 
-    if floor is None:
-        likelihood = build.build_likelihood(config)
-    else:
-        likelihood = DiagonalGaussianLikelihood(floor)
-    encoder = residual_encoder(width, LATENTS)
-    decoder = residual_decoder(width, LATENTS, heads=likelihood.heads)
-    vae = VAE(encoder, decoder, likelihood, data_dtype="uint8", seed=config.seed)
-    compile_vae(config, vae)
+    # after the imports, which draw from Python's generator, and before the policy,
+    # which `clear_session` resets
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(config.seed)
+    with _dtype_policy(config.precision):
+        if floor is None:
+            likelihood = build.build_likelihood(config)
+        else:
+            likelihood = DiagonalGaussianLikelihood(floor)
+        encoder = residual_encoder(width, LATENTS)
+        decoder = residual_decoder(width, LATENTS, heads=likelihood.heads)
+        vae = VAE(encoder, decoder, likelihood, data_dtype="uint8", seed=config.seed)
+        compile_vae(config, vae)
     return vae
 
 
