@@ -7,7 +7,9 @@ import re
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
@@ -68,3 +70,18 @@ def test_table_of_presets_tells_the_truth(preset):
         str(two.width),
         f"{one.kl_weight:g}",
     ]
+
+
+@pytest.mark.slow
+def test_the_two_stage_model_in_python(tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow")  # for the export
+    code = next(block for block in BLOCKS if "TwoStageVAE" in block)
+    assert code.count("epochs=(100, 200)") == 1
+    monkeypatch.chdir(tmp_path)
+    digits = load_digits().images[:500].repeat(3, 1).repeat(3, 2)
+    images = np.pad((digits * 255 / 16).astype("uint8"), ((0, 0), (2, 2), (2, 2)))
+    names = {"images": images[:400], "test_images": images[400:]}
+    exec(code.replace("(100, 200)", "(1, 1)"), names)
+    assert names["images"].shape == (64, 32, 32, 1)
+    assert {"REC", "GEN-1", "GEN-2 normalised"} <= set(names["result"].frechet)
+    assert (tmp_path / "saved_model" / "saved_model.pb").exists()

@@ -138,10 +138,7 @@ def train_stage2(
             return None
         if stage is not None:
             stage.begin(config, fingerprint(images))
-        logger.info("encoding %d images", len(images))
-        mean, log_var = encode_dataset(first, images)
-        logger.info("encoded: training begins")
-        moments = np.stack([mean, log_var], axis=1)  # (N, 2, k)
+        moments = _encode(first, images)
         batches = Batches(
             moments, config.batch_size, config.seed, transform=draw_latents
         )
@@ -153,8 +150,7 @@ def train_stage2(
             examples, width, lambda model, u: first.decode(model.decode(u))
         )
         rows = _fit(config, stage, vae, batches, diagnostics, bar)
-        law = float(callbacks.statistics.variance_law(mean, log_var).mean())
-        target = _normalizer_target(config, first, law)
+        target = _normalizer_target(config, first, moments)
         normalizer = _measured_normalizer(config, vae, target)
         if stage is not None:
             _save_stage2(config, stage, vae, rows, examples, normalizer)
@@ -214,6 +210,14 @@ def _fit(
     return checkpoint.rows
 
 
+def _encode(stage1: VAE, images: np.ndarray) -> np.ndarray:
+    """The posterior's (mean, log_var) of each image, stacked: (N, 2, k)."""
+    logger.info("encoding %d images", len(images))
+    mean, log_var = encode_dataset(stage1, images)
+    logger.info("encoded: training begins")
+    return np.stack([mean, log_var], axis=1)
+
+
 def compile_vae(config: Any, vae: VAE) -> None:
     """Compiles with Adam, and with XLA where it is the faster way: on a CPU it takes
     several times as long as TensorFlow's own graph.
@@ -225,10 +229,11 @@ def compile_vae(config: Any, vae: VAE) -> None:
     )
 
 
-def _normalizer_target(config: Stage2Config, stage1: VAE, law: float) -> float:
+def _normalizer_target(config: Stage2Config, stage1: VAE, moments: np.ndarray) -> float:
     """The standard deviation of normalized latents: 1, or that of stage 1's latents by
-    the variance law `law`, as where no prior of variance 1 shaped them.
+    the variance law, as where no prior of variance 1 shaped them.
     """
+    law = float(callbacks.statistics.variance_law(*moments.swapaxes(0, 1)).mean())
     has_prior = stage1.deviation != 0 or isinstance(
         stage1.divergence, MaximumMeanDiscrepancy
     )
