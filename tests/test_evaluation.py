@@ -157,7 +157,7 @@ def test_the_2015_graph_is_fed_and_read_where_it_must_be(tmp_path):
         inception_2015(path, resize="nearest")
     path.write_bytes(b"hello")
     with pytest.raises(
-        InputError, match="graph.pb, expected the Inception graph of 2015"
+        InputError, match=r"graph.pb, expected the Inception graph of 2015"
     ):
         inception_2015(path)
 
@@ -186,7 +186,7 @@ def test_missing_inceptions_are_reported(tmp_path):
     with pytest.raises(
         InputError,
         match=(
-            "received `weights='graph.pb'` for `extractor='random'`, which reads none"
+            r"received `weights='graph.pb'` for `extractor='random'`, which reads none"
         ),
     ):
         choose.chosen_extractor(None, "random", "graph.pb")
