@@ -26,7 +26,7 @@ from twostage.experiments import (
 from twostage.experiments import table as table_module
 from twostage.experiments.table import Row, Setting, run, spread
 from twostage.models import build
-from twostage.reporting import markdown, charts
+from twostage.reporting import charts, markdown
 
 
 def experiment(name, argv):
@@ -264,11 +264,12 @@ def test_the_heat_map_is_lightest_where_the_theorem_says():
     drawn = ElementTree.fromstring(
         charts.standalone(next(hypersphere.figures(results, None))[0])
     )
-    # the cells are gray and not stroked
+    # the cells are gray and not stroked; black is SVG's default
+    black = "fill: #000000"
     cells = [
-        cell.attrib
+        cell.attrib | {"style": cell.get("style") or black}
         for cell in drawn.iter("{http://www.w3.org/2000/svg}path")
-        if re.fullmatch(r"fill: #(..)\1\1", cell.get("style", ""))
+        if re.fullmatch(r"fill: #(..)\1\1", cell.get("style") or black)
     ]
     level = np.array([int(cell["style"][-2:], 16) for cell in cells]).reshape(45, 60)
     radius, sharpness = np.linspace(0, 4, 45), np.linspace(0.05, 4, 60)
