@@ -264,11 +264,12 @@ def test_the_heat_map_is_lightest_where_the_theorem_says():
     drawn = ElementTree.fromstring(
         charts.standalone(next(hypersphere.figures(results, None)).image)
     )
-    # the cells are gray and not stroked
+    # the cells are gray and not stroked; black is SVG's default
+    black = "fill: #000000"
     cells = [
-        cell.attrib
+        cell.attrib | {"style": cell.get("style") or black}
         for cell in drawn.iter("{http://www.w3.org/2000/svg}path")
-        if re.fullmatch(r"fill: #(..)\1\1", cell.get("style", ""))
+        if re.fullmatch(r"fill: #(..)\1\1", cell.get("style") or black)
     ]
     level = np.array([int(cell["style"][-2:], 16) for cell in cells]).reshape(45, 60)
     radius, sharpness = np.linspace(0, 4, 45), np.linspace(0.05, 4, 60)
