@@ -151,9 +151,10 @@ def _evaluate(
 ) -> dict[str, Any]:
     config = models.load_models(run)[1]
     extractor = choose.chosen_extractor(config, setting.extractor, setting.weights)
-    return evaluate.evaluate(run, extractor, Protocol(), seed=seed, mixtures=mixtures)[
-        0
-    ]
+    evaluation, _ = evaluate.evaluate(
+        run, extractor, Protocol(), seed=seed, mixtures=mixtures
+    )
+    return evaluation
 
 
 def _copy_unfinished_stage1(shorter_run: Path, run: Path) -> None:
