@@ -168,6 +168,7 @@ def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypa
         longer, 0, setting=setting, full_epochs=10, preset="digits"
     )
     assert again == told[1]
+    assert not list(tmp_path.rglob("saved_model.pb"))
 
 
 def test_every_rule_of_gamma_is_a_row_with_one_second_stage(
