@@ -29,7 +29,7 @@ def autoencoder(norm=False, **options):
         keras.Model(inputs, layers.Dense(3)(inputs)),
         decoder,
         twostage.GaussianLikelihood(0.5**0.5),
-        **{"deviation": 0.0, "seed": 0, **options},
+        **{"posterior_std": 0.0, "seed": 0, **options},
     )
 
 
@@ -62,7 +62,7 @@ def test_an_autoencoder_has_no_noise_and_raes_loss():
 
 
 def test_a_constant_posterior_draws_its_noise():
-    x, vae = np.repeat(data(1), 20_000, 0), autoencoder(deviation=0.7)
+    x, vae = np.repeat(data(1), 20_000, 0), autoencoder(posterior_std=0.7)
     mean, log_var = (numbers(part) for part in vae.posterior(x[:1]))
     np.testing.assert_allclose(log_var, 2 * math.log(0.7), rtol=1e-6)
     z = numbers(vae(x)["z"])
@@ -128,7 +128,7 @@ def test_the_gradient_penalty_trains_and_flattens_the_decoder(tmp_path):
         again.predict(x, verbose=0), vae.predict(x, verbose=0), atol=1e-6
     )
     assert (
-        again.deviation == 0
+        again.posterior_std == 0
         and again.decoder_penalty.weight == 1
         and again.divergence is squared_length
     )
@@ -275,7 +275,9 @@ def test_networks_are_chosen_by_name(network):
         posterior="constant",
     )
     vae = build.build_stage1(settings, (side, side, 1))
-    assert vae.decoder.output_shape == (None, side, side, 2) and vae.deviation == 0.7
+    assert (
+        vae.decoder.output_shape == (None, side, side, 2) and vae.posterior_std == 0.7
+    )
     assert vae.encoder.output_shape == (
         None,
         settings.latent_dim,

@@ -19,7 +19,7 @@ def likelihood_metrics(stage1, images, samples, seed, constant=False):
     `readings` (docs/observation_models.md).
     """
     mse = _mse(stage1, images)
-    if stage1.deviation == 0:
+    if stage1.posterior_std == 0:
         return {"mse": mse}
     plain = likelihood_bounds.bounds(stage1, images, samples, seed)
     errors = {

@@ -29,7 +29,7 @@ def better(vae, config, seed=0):
         image; `gain` of the recalibration and its `gain_error`, one standard error over
         the images; `images`, their number; `decided_by`, which they are.
     """
-    if vae.deviation == 0:
+    if vae.posterior_std == 0:
         raise InputError(
             "received an autoencoder, which has no evidence bound to choose the batch"
             " normalisation by: drop --recalibrate"
