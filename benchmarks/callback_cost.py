@@ -20,10 +20,14 @@ from twostage import presets
 from twostage.data import loading
 from twostage.data.batches import Batches
 from twostage.models import build
-from twostage.runs.run import Stage
+from twostage.runs.run import StageRun
 from twostage.training import train
 from twostage.training.checkpoint import Checkpoint
-from twostage.training.default_callbacks import MAX_WATCHED, default_callbacks
+from twostage.training.default_callbacks import (
+    MAX_WATCHED,
+    Diagnostics,
+    default_callbacks,
+)
 
 
 class Clock(keras.callbacks.Callback):
@@ -52,13 +56,14 @@ def main(preset, source, steps, rounds):
     )
     epoch = len(images) // settings.batch_size
     with tempfile.TemporaryDirectory() as folder:
-        stage = Stage(Path(folder) / "run", 1)
+        stage = StageRun(Path(folder) / "run", 1)
         (stage.path / "checkpoints").mkdir(parents=True)
         (stage.path / "images").mkdir()
         everything = default_callbacks(
-            settings, stage, batches, watched, {"data": watched}
+            settings, batches, Diagnostics(watched), stage=stage
         )
-        everything.append(Checkpoint(stage, everything, settings.checkpoint_every))
+        every = settings.checkpoint_every
+        everything.append(Checkpoint(stage, everything, every=every))
         variants = {
             "bare": [],
             "gamma": [callbacks.ComputedGamma(settings.gamma_rule)],

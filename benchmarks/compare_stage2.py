@@ -16,9 +16,10 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 import twostage
+from twostage.config import SAMPLING_METHODS
 from twostage.data import loading
 from twostage.models.posterior import draw_latents, encode_dataset
-from twostage.runs.run import Stage
+from twostage.runs.run import StageRun
 from twostage.sampling import generate
 
 N = 2_000
@@ -39,7 +40,7 @@ def main(runs):
     keras.utils.set_random_seed(0)
     generator = np.random.default_rng(7)
     for run in map(Path, runs):
-        config = Stage(run, 1, resume=True).saved_config()
+        config = StageRun(run, 1).saved_config()
         images, _ = loading.load_for(config)
         images = images[
             np.sort(
@@ -60,11 +61,13 @@ def main(runs):
             "posterior against itself": energy_distance(z[:half][:N], z[half:][:N]),
             "N(0, I)": energy_distance(u, z[:N]),
         }
-        for how in generate.METHODS:
+        for method in SAMPLING_METHODS:
             drawn = keras.ops.convert_to_numpy(
-                generate.sample_latents(stage2, u, how, normalizer, noise)
+                generate.sample_latents(
+                    stage2, u, method=method, normalizer=normalizer, noise=noise
+                )
             )
-            found[how] = energy_distance(drawn, z[:N])
+            found[method] = energy_distance(drawn, z[:N])
         results = json.loads((run / "results.json").read_text())
         rule = json.loads((run / "stage2" / "config.json").read_text())["config"][
             "gamma_rule"

@@ -12,8 +12,8 @@ import argparse
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
+from twostage import export
 from twostage.data import loading
-from twostage.export import saved_model
 
 
 def classifier():
@@ -48,7 +48,7 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     model, accuracy, held_out = classifier()
-    saved = saved_model.load(f"{options.run}/saved_model")
+    saved = export.load(f"{options.run}/saved_model")
     print(f"classifier: {accuracy:.1%} of held-out digits right")
     print("held-out digits:", verdict(model, held_out))
     print("both stages:    ", verdict(model, saved.sample(1000, options.seed)))

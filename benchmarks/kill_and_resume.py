@@ -31,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
-from twostage.export import saved_model
+from twostage import export
 
 ROOT = Path(__file__).parents[1]
 JOB = {
@@ -59,7 +59,7 @@ JOB = {
 
 
 class Job:
-    """The two commands, one after the other, in a folder; `kill` ends the one at work."""
+    """The two commands, one after the other, in a folder; `kill` ends either."""
 
     def __init__(self, folder, core):
         self.folder, self.core, self.process, self.killed = folder, core, None, False
@@ -197,7 +197,7 @@ def outcome(folder):
         for row in progress["rows"]:
             row.pop("seconds_per_step")
         found[f"stage{number} progress"] = json.dumps(progress)
-    found["samples"] = saved_model.load(folder / "saved_model").sample(64, 1).tobytes()
+    found["samples"] = export.load(folder / "saved_model").sample(64, 1).tobytes()
     return found
 
 
@@ -298,12 +298,8 @@ def main():
             hit, result = future.result()
             hits[hit] += 1
             bad += result != "equal"
-            print(
-                f"{i + 1}/{len(plans)}"
-                f" {f'random at {at:.1f} s' if kind == 'random' else f'aimed at {kind}'}:"
-                f" {hit}: {result}",
-                flush=True,
-            )
+            plan = f"random at {at:.1f} s" if kind == "random" else f"aimed at {kind}"
+            print(f"{i + 1}/{len(plans)} {plan}: {hit}: {result}", flush=True)
     print(
         "\n".join(
             [

@@ -1,8 +1,8 @@
 """Preparation of a folder of aligned CelebA JPEGs (crop 128, bilinear to 64) against a
 plain Pillow loop in one process, on the same files, alternately.
 
-`python benchmarks/prepare_images.py FOLDER [--rounds 5]` prints images a second of both
-in each round, the ratio, and this process's memory at its highest.
+`python benchmarks/prepare_images.py FOLDER [--rounds 5]` prints images per second of
+both in each round, the ratio, and this process's peak memory.
 """
 
 import argparse
@@ -17,12 +17,12 @@ from PIL import Image
 
 from twostage.data.cache import prepared
 from twostage.data.image_files import Folder
-from twostage.data.preprocessing import Preparation
+from twostage.data.preprocessing import Preprocessing
 from twostage.data.splits import split_of
 
 
-def plain(paths):
-    """What one would write: decode, crop, resize, one picture after the other."""
+def plain(paths: list[Path]) -> np.ndarray:
+    """What one would write: decode, crop, resize, one image after the other."""
     images = np.empty((len(paths), 64, 64, 3), "uint8")
     for row, path in enumerate(paths):
         with Image.open(path) as image:
@@ -34,7 +34,7 @@ def plain(paths):
     return images
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder")
     parser.add_argument("--rounds", type=int, default=5)
@@ -46,7 +46,7 @@ def main():
     for number in range(options.rounds):
         with tempfile.TemporaryDirectory() as folder:
             begun = time.perf_counter()
-            images, _ = prepared(source, Preparation("128", 64), folder)
+            images, _ = prepared(source, Preprocessing("128", 64), folder)
             ours = time.perf_counter() - begun
             if number == 0:
                 ours_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -56,16 +56,16 @@ def main():
             assert np.array_equal(images, theirs_images)
         ratios.append(theirs / ours)
         print(
-            f"ours {len(paths) / ours:,.0f} a second, plain loop"
-            f" {len(paths) / theirs:,.0f} a second, ratio {ratios[-1]:.2f}",
+            f"ours {len(paths) / ours:,.0f} per second, plain loop"
+            f" {len(paths) / theirs:,.0f} per second, ratio {ratios[-1]:.2f}",
             flush=True,
         )
     print(
-        f"{len(paths)} pictures: ratio {statistics.median(ratios):.2f} (median of"
+        f"{len(paths)} images: ratio {statistics.median(ratios):.2f} (median of"
         f" {len(ratios)})"
     )
     print(
-        f"memory at its highest: {before / 1024:.0f} MiB before,"
+        f"peak memory: {before / 1024:.0f} MiB before,"
         f" {ours_memory / 1024:.0f} MiB after the first preparation"
     )
 

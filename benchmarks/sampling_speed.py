@@ -28,6 +28,7 @@ def write_run(run):
     from twostage import LatentNormalizer, presets
     from twostage.export.saved_model import save
     from twostage.models import build
+    from twostage.models.two_stage_models import TwoStageModels
 
     stage1 = build.build_stage1(presets.resolve(1, "cifar10"), (32, 32, 3))
     stage2 = build.build_stage2(presets.resolve(2, "cifar10"), LATENTS)
@@ -36,18 +37,14 @@ def write_run(run):
     for name, model in (("stage1", stage1), ("stage2", stage2)):
         (run / name).mkdir(parents=True, exist_ok=True)
         model.save(run / name / "model.keras")
-    save(
-        run / "saved_model",
-        stage1,
-        stage2,
-        keras.Sequential([keras.Input((LATENTS,)), normalizer]),
-    )
+    chain = keras.Sequential([keras.Input((LATENTS,)), normalizer])
+    save(run / "saved_model", TwoStageModels(stage1, stage2, chain))
 
 
 def saved_model(run):
     import numpy as np
 
-    from twostage.export.saved_model import load
+    from twostage.export import load
 
     model = load(f"{run}/saved_model")
     z = {

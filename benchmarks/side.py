@@ -1,4 +1,4 @@
-"""A benchmark's side: a process of its own, so that frameworks can be timed by turns."""
+"""A benchmark's side: a process of its own, so that frameworks can alternate."""
 
 import json
 import os

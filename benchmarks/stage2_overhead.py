@@ -21,7 +21,7 @@ from twostage import presets
 from twostage.data.batches import Batches
 from twostage.models import build
 from twostage.models.posterior import draw_latents
-from twostage.runs.run import Stage
+from twostage.runs.run import StageRun
 from twostage.training import train
 from twostage.training.checkpoint import Checkpoint
 
@@ -88,7 +88,7 @@ def main(width, latents, rows, rounds, steps_per_execution):
     steps, ratios = len(batches), []
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "stage1" / "checkpoints").mkdir(parents=True)
-        stage = Stage(folder, 1)
+        stage = StageRun(folder, 1)
         rule = callbacks.ComputedGamma()
         rule.async_safe = True
 

@@ -236,7 +236,7 @@ def peak_of(side, precision, seconds=2.0):
 
 
 def work(options):
-    """A side: reads "train N", "flops" or "peak" from standard input, answers in JSON."""
+    """A side: reads "train N", "flops" or "peak" from standard input, writes JSON."""
     configuration = CONFIGURATIONS[options.configuration]
     if options.side.startswith("torch"):
         train, flops = torchs(

@@ -32,6 +32,7 @@ def seeded(monkeypatch, tmp_path_factory):
         "KERAS_BACKEND", keras.backend.backend()
     )  # for the processes that a test starts; a command may set it
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setattr("sys.argv", ["train_stage1.py"])  # how advice names commands
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")

@@ -11,6 +11,7 @@ decodes them, so that a crash can be counted.
 import argparse
 import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -156,6 +157,7 @@ def run(count, seed=0, folder=None):
     exit status}.
     """
     files, number = bases(folder), 0
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     while number < count:
         command = [
             sys.executable,
@@ -168,7 +170,9 @@ def run(count, seed=0, folder=None):
             str(seed),
             *(["--folder", str(folder)] if folder else []),
         ]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env=environment
+        ) as process:
             for line in process.stdout:
                 yield number, mutant(files, seed, number)[0], json.loads(line)
                 number += 1

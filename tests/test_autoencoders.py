@@ -77,7 +77,7 @@ def test_a_constant_posterior_draws_its_noise():
 
 @pytest.mark.parametrize("norm", [False, True])
 def test_the_gradient_penalty_is_the_derivatives(norm):
-    """Against central differences; and the moving averages move once a step, not twice."""
+    """Against central differences; the moving averages move once per step."""
     x, vae = data(), autoencoder(norm=norm)
     z = numbers(vae.encoder(x)).astype("float32")
 
@@ -245,16 +245,14 @@ def test_an_autoencoder_goes_through_the_commands(tmp_path, monkeypatch):
         ).read_text()
     )
     if keras.backend.backend() == "tensorflow":
-        from twostage.export import saved_model
+        from twostage import export
+        from twostage.export.export_run import exported_stage1
 
         z = np.full((1, 4), 1e3, "float32")
         assert (
-            ops.convert_to_numpy(
-                saved_model.stage1_of(tmp_path / "run").decode(z)
-            ).max()
-            > 1
+            ops.convert_to_numpy(exported_stage1(tmp_path / "run").decode(z)).max() > 1
         )  # a linear output
-        images = saved_model.load(tmp_path / "run" / "saved_model").decode(z)
+        images = export.load(tmp_path / "run" / "saved_model").decode(z)
         assert images.min() >= 0 and images.max() == 1
 
 
@@ -303,13 +301,14 @@ def test_settings_that_exclude_each_other_are_refused():
 
     with pytest.raises(
         twostage.InputError,
-        match="--posterior none with the KL divergence, which is infinite there",
+        match="`posterior='none'` with the KL divergence, which is infinite there",
     ):
         presets.resolve(1, "digits", posterior="none")
     assert (
         presets.resolve(1, "digits", posterior="none", kl_weight=0.0).divergence == "kl"
     )
     with pytest.raises(
-        twostage.InputError, match="--spectral-norm with --network resnet, expected rae"
+        twostage.InputError,
+        match="`spectral_norm` with `network='resnet'`, expected rae",
     ):
         presets.resolve(1, "digits", spectral_norm=True)

@@ -53,28 +53,32 @@ def png(width, height, checksum=0):
 
 FILES = {  # a picture file among good ones: (name, content, reason)
     "empty": ("a.png", b"", "empty file"),
-    "text": ("a.gif", b"hello, this is no picture", "no picture"),
+    "text": ("a.gif", b"hello, this is no picture", "not an image"),
     "a page that an error gave": (
         "a.jpg",
         b"<!DOCTYPE html><html><title>404 Not Found",
-        "no picture",
+        "not an image",
     ),
-    "zeros": ("a.jpg", bytes(5000), "no picture"),
+    "zeros": ("a.jpg", bytes(5000), "not an image"),
     "png cut in the middle": ("a.png", coded("PNG")[:1500], "image file is truncated"),
-    "png cut in its header": ("a.png", coded("PNG")[:20], "no picture|[Tt]runcated"),
+    "png cut in its header": ("a.png", coded("PNG")[:20], "not an image|[Tt]runcated"),
     "png whose header has another checksum": (
         "a.png",
         png(20, 20, checksum=1),
-        "no picture|broken PNG",
+        "not an image|broken PNG",
     ),
     "png without pixels": (
         "a.png",
         png(20, 20),
         "image file is truncated|unrecognized data",
     ),
-    "png of no width": ("a.png", png(0, 20), "no picture"),
+    "png of no width": ("a.png", png(0, 20), "not an image"),
     "jpeg cut in the middle": ("a.jpg", coded("JPEG")[:900], "image file is truncated"),
-    "jpeg cut in its header": ("a.jpeg", coded("JPEG")[:12], "no picture|[Tt]runcated"),
+    "jpeg cut in its header": (
+        "a.jpeg",
+        coded("JPEG")[:12],
+        "not an image|[Tt]runcated",
+    ),
     "webp cut": (
         "a.webp",
         coded("WEBP", lossless=True)[:700],
@@ -84,7 +88,7 @@ FILES = {  # a picture file among good ones: (name, content, reason)
     "bmp cut": ("a.bmp", coded("BMP")[:400], "image file is truncated"),
     "png named jpg": ("a.jpg", coded("PNG"), "PNG named .jpg: rename it"),
     "jpeg named png": ("a.PNG", coded("JPEG"), "JPEG named .png: rename it"),
-    "tiff named bmp": ("a.bmp", coded("TIFF"), "no picture"),
+    "tiff named bmp": ("a.bmp", coded("TIFF"), "not an image"),
     "bomb": (
         "a.png",
         png(20_000, 20_000),
@@ -107,25 +111,25 @@ def test_a_bad_file_is_listed_with_its_reason(tmp_path, case):
     with pytest.raises(
         InputError,
         match=(
-            rf"^1 of 5 pictures in the train split of .* cannot be read: train/{name}"
+            rf"^1 of 5 images in the train split of .* cannot be read: train/{name}"
             rf" \(.*({reason})"
         ),
     ) as told:
         loading.load(tmp_path)
     assert "\n" not in str(told.value) and str(told.value).endswith(
-        "mend or remove them, or leave them out with --skip-broken"
+        "mend or remove them, or leave them out with `skip_broken=True`"
     )
     assert len(loading.load(tmp_path, skip_broken=True)[0]) == 4
 
 
 def test_a_huge_file_is_not_read(tmp_path, monkeypatch):
     for module in (folders, decode):
-        monkeypatch.setattr(module, "MOST_BYTES", 3_000)
+        monkeypatch.setattr(module, "MAX_BYTES", 3_000)
     write_images(tmp_path / "train", 3)
     write_images(tmp_path / "test", 2)
     (tmp_path / "train" / "a.bmp").write_bytes(coded("BMP"))
     with pytest.raises(
-        InputError, match=r"1 of 4 pictures .*train/a.bmp \(more than 3,000 bytes\)"
+        InputError, match=r"1 of 4 images .*train/a.bmp \(more than 3,000 bytes\)"
     ):
         loading.load(tmp_path)
 
@@ -169,19 +173,19 @@ def whole_celeba(folder, listing):
 # how it is made in a folder, what is loaded from there (a name, or in the folder),
 # options, message
 SETS = {
-    "an empty folder": (lambda at: None, "", {}, "holds no picture .*: check the path"),
+    "an empty folder": (lambda at: None, "", {}, "holds no image .*: check the path"),
     "only other files": (
         lambda at: (at / "a.tiff").write_bytes(b"x"),
         "",
         {},
-        "holds no picture .*, only 1 .tiff: check the path",
+        "holds no image .*, only 1 .tiff: check the path",
     ),
     "no such folder": (
         lambda at: None,
         "nowhere/at/all",
         {},
         (
-            "which is no folder or zip of pictures, or an .npz or .npy file: check the"
+            "which is no folder or zip of images, or an .npz or .npy file: check the"
             " path, from /"
         ),
     ),
@@ -190,7 +194,7 @@ SETS = {
         "nowhere/at/all",
         {"crop": "center", "side": 64},
         (
-            "which is no folder or zip of pictures, or an .npz or .npy file: check the"
+            "which is no folder or zip of images, or an .npz or .npy file: check the"
             " path, from /"
         ),
     ),
@@ -198,7 +202,7 @@ SETS = {
         lambda at: None,
         "mnist",
         {"data_dir": "nowhere"},
-        "received --data-dir nowhere, which is no folder, from /.*: check the path",
+        "received `data_dir='nowhere'`, which is no folder, from /.*: check the path",
     ),
     "a misspelt name": (
         lambda at: None,
@@ -219,7 +223,7 @@ SETS = {
         lambda at: (faces(at / "a", 6, (9, 9)), faces(at / "b", 6, (8, 8))),
         "",
         {},
-        "unequal sizes, .*: make them equal with --side 64",
+        "unequal sizes, .*: make them equal with `side=64`",
     ),
     "no validation split": (
         lambda at: faces(at, 30),
@@ -249,33 +253,33 @@ SETS = {
         lambda at: faces(at, 5, (100, 90)),
         "",
         {"crop": 128, "partial": True},
-        "of 100x90, --crop 128 is for CelebA's 178x218: use --crop center",
+        "of 100x90, `crop='128'` is for CelebA's 178x218: use `crop='center'",
     ),
     "another crop": (
         lambda at: faces(at),
         "",
         {"crop": 130, "partial": True},
-        "received --crop 130, expected one of none, center, 128, 140, 148",
+        "received `crop='130'`, expected one of none, center, 128, 140, 148",
     ),
     "another filter": (
         lambda at: faces(at),
         "",
         {"resize": "lanczos"},
-        "received --resize lanczos, expected one of bilinear, nearest, bicubic",
+        "received `resize='lanczos'`, expected one of bilinear, nearest, bicubic",
     ),
     "too little padding": (
         lambda at: faces(at),
         "",
         {"side": 64, "pad": 32},
-        "received --pad 32 for images of 64x64, expected at least 64",
+        "received `pad=32` for images of 64x64, expected at least 64",
     ),
     "a part of CelebA": (
         lambda at: faces(at, 12),
         "",
         {"crop": 128},
         (
-            "received 12 pictures in .*, CelebA has 202599: complete them, take a part"
-            " with --partial"
+            "received 12 images in .*, CelebA has 202599: complete them, take a part"
+            " with `partial=True`"
         ),
     ),
     "a part of CelebA by its name": (
@@ -288,7 +292,7 @@ SETS = {
         lambda at: whole_celeba(at, "0000.jpg 0\nhello\n"),
         "img_align_celeba",
         {"side": 32},
-        "names 1 of the pictures in .* as train, expected 7: fetch it again",
+        "names 1 of the images in .* as train, expected 7: fetch it again",
     ),
     "half a zip": (
         lambda at: zipped(at / "a.zip", "cut"),
@@ -306,7 +310,7 @@ SETS = {
         lambda at: zipfile.ZipFile(at / "a.zip", "w").close(),
         "a.zip",
         {},
-        "holds no picture",
+        "holds no image",
     ),
     "a zip with a password": (
         lambda at: zipped(at / "a.zip", "encrypted"),
@@ -330,7 +334,7 @@ SETS = {
         lambda at: None,
         "digits",
         {"side": 32},
-        "received --crop none --side 32 for 'digits', but these apply to pictures",
+        "received `crop='none', side=32` for 'digits', but these apply to image files",
     ),
     "validation digits": (
         lambda at: None,
@@ -560,7 +564,7 @@ def empty_cifar(at):
 @pytest.mark.parametrize("case", SETS)
 def test_a_set_that_cannot_be_used_is_told_in_one_line(tmp_path, monkeypatch, case):
     make, source, options, message = SETS[case]
-    monkeypatch.setattr(originals, "COUNTS", COUNT)
+    monkeypatch.setattr(originals, "MNIST_COUNTS", COUNT)
     if "listing" in case:
         monkeypatch.setattr(celeba, "COUNTS", {"train": 7, "validation": 2, "test": 3})
     make(tmp_path)

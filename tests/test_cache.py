@@ -1,4 +1,4 @@
-"""The cache of prepared pictures: the bytes are those of a plain loop, however they
+"""The cache of preprocessed images: the bytes are those of a plain loop, however they
 came about; what is there is used only where it is right.
 """
 
@@ -18,7 +18,7 @@ from test_folders import write_images
 from twostage import InputError
 from twostage.data import cache, cache_writer, celeba, loading
 from twostage.data.image_files import Folder, Zip
-from twostage.data.preprocessing import Preparation
+from twostage.data.preprocessing import Preprocessing
 from twostage.data.splits import split_of
 
 
@@ -54,7 +54,7 @@ def prepare(folder, home, **options):
     return (
         source,
         *cache.prepared(
-            source, Preparation(**{"crop": "128", "side": 64, **options}), home
+            source, Preprocessing(**{"crop": "128", "side": 64, **options}), home
         ),
     )
 
@@ -103,27 +103,27 @@ def test_a_disk_that_is_too_small_is_told_before_it_is_full(tmp_path, monkeypatc
         monkeypatch.setattr(
             "shutil.disk_usage", lambda path, free=free: SimpleNamespace(free=free)
         )
-        preparation = Preparation("128", side or 64)
+        preprocessing = Preprocessing("128", side or 64)
         if side is None:
             assert len(
-                cache.prepared(source, preparation, tmp_path / "enough")[0]
+                cache.prepared(source, preprocessing, tmp_path / "enough")[0]
             ) == len(source.names)
         else:
             with pytest.raises(
                 InputError,
                 match=(
-                    rf"pictures of shape {side}x{side}.* GiB in .* make room, make them"
-                    r" smaller with --side"
+                    rf"images of shape {side}x{side}.* GiB in .* make room, make them"
+                    r" smaller with `side`"
                 ),
             ):
-                cache.prepared(source, preparation, tmp_path / f"{side}")
+                cache.prepared(source, preprocessing, tmp_path / f"{side}")
             assert not any((tmp_path / f"{side}").rglob("images.npy"))
 
 
 def test_all_cores_give_the_same_bytes(tmp_path, monkeypatch):
     folder = faces(tmp_path / "faces", 100)
-    monkeypatch.setattr(cache_writer, "CHUNK", 8)
-    monkeypatch.setattr(cache_writer, "FEW", 20)
+    monkeypatch.setattr(cache_writer, "IMAGES_PER_CHUNK", 8)
+    monkeypatch.setattr(cache_writer, "MIN_IMAGES_PER_PROCESS", 20)
     monkeypatch.setattr(cache_writer, "cpu_count", lambda: 2)
     source, images, _ = prepare(folder, tmp_path / "cache")
     np.testing.assert_array_equal(images, plain_loop(folder, source.names))
@@ -163,7 +163,7 @@ def test_it_is_used_again_only_where_the_manifest_matches(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("harm", ["pixel", "cut", "gone", "manifest"])
-def test_what_is_damaged_is_made_anew(tmp_path, harm, capsys):
+def test_what_is_damaged_is_prepared_again(tmp_path, harm, caplog):
     folder, home = faces(tmp_path / "faces"), tmp_path / "cache"
     expected = np.array(prepare(folder, home)[1])
     images = next(home.iterdir()) / "images.npy"
@@ -177,18 +177,19 @@ def test_what_is_damaged_is_made_anew(tmp_path, harm, capsys):
             content[:-1] + (b"" if harm == "cut" else bytes([content[-1] ^ 1]))
         )
     np.testing.assert_array_equal(prepare(folder, home)[1], expected)
-    assert "it is made anew" in capsys.readouterr().err
+    assert "preparing it again" in caplog.text
 
 
-def test_a_killed_preparation_goes_on_and_gives_the_same_bytes(tmp_path):
+def test_a_killed_preparation_resumes_and_gives_the_same_bytes(tmp_path, monkeypatch):
     folder = faces(tmp_path / "faces", 150)
     expected = plain_loop(folder, split_of(Folder(folder), "train").names)
     script = (
         "import os, signal, sys\nsignal.signal(signal.SIGINT,"
         " signal.default_int_handler)  # a shell's background jobs ignore it\nfrom"
-        " test_cache import prepare, part, Preparation\nfrom pathlib import"
-        " Path\npart.CHUNK, part.NOTED, call, calls = 8, 0, Preparation.__call__,"
-        " []\nPreparation.__call__ = lambda *arguments: len(calls) == 20 and"
+        " test_cache import prepare, cache_writer, Preprocessing\nfrom pathlib import"
+        " Path\ncache_writer.IMAGES_PER_CHUNK = 8\ncache_writer.SECONDS_BETWEEN_SAVES"
+        " = 0\ncall, calls = Preprocessing.__call__, []\nPreprocessing.__call__ ="
+        " lambda *arguments: len(calls) == 20 and"
         " os.kill(os.getpid(), int(sys.argv[3])) or calls.append(1) or"
         " call(*arguments)\nprepare(Path(sys.argv[1]), Path(sys.argv[2]))\n"
     )
@@ -205,13 +206,15 @@ def test_a_killed_preparation_goes_on_and_gives_the_same_bytes(tmp_path):
     )  # two pieces of eight are done each time, and half of a third
     place = next((tmp_path / "cache").iterdir())
     assert not (place / "images.npy").exists()
-    kept = cache_writer._prepare
+    write = cache_writer.CacheWriter.write
     starts = []
-    cache_writer._prepare = lambda *task: starts.append(task[-1]) or kept(*task)
-    try:
-        np.testing.assert_array_equal(prepare(folder, tmp_path / "cache")[1], expected)
-    finally:
-        cache_writer._prepare = kept
+
+    def recorded(self, chunk):
+        starts.append(chunk.first_row)
+        return write(self, chunk)
+
+    monkeypatch.setattr(cache_writer.CacheWriter, "write", recorded)
+    np.testing.assert_array_equal(prepare(folder, tmp_path / "cache")[1], expected)
     assert min(starts) >= done[2]  # what was done was not done again
     assert sorted(path.name for path in place.iterdir()) == [
         ".lock",
@@ -249,7 +252,7 @@ def test_one_that_died_between_the_manifest_and_the_images_name(
     np.testing.assert_array_equal(
         images, plain_loop(folder, names[:3] + names[3 + broken :])
     )
-    assert manifest["broken"] == ({names[3]: "no picture"} if broken else {})
+    assert manifest["broken"] == ({names[3]: "not an image"} if broken else {})
     assert sorted(path.name for path in next(home.iterdir()).iterdir()) == [
         ".lock",
         "images.npy",
@@ -263,7 +266,7 @@ def test_a_zip_is_as_good_as_a_folder(tmp_path):
         for path in sorted(folder.iterdir()):
             packed.write(path, f"top/{path.name}")
         packed.writestr("__MACOSX/top/._000000.jpg", b"left by a Mac")
-        packed.writestr("top/notes.txt", "not a picture")
+        packed.writestr("top/notes.txt", "not an image")
     files = Zip(tmp_path / "faces.zip")
     assert list(files.files) == list(Folder(folder).files) and files.others == "1 .txt"
     for split in ("train", "test"):
@@ -297,7 +300,7 @@ def test_unequal_sizes_and_crops(tmp_path):
         InputError,
         match=(
             r"unequal sizes, 12x10 in 00.* and 9x16 in more/00.*: make them equal with"
-            r" --side 64"
+            r" `side=64`"
         ),
     ):
         loading.load(tmp_path / "mixed")

@@ -159,8 +159,12 @@ from importlib.machinery import PathFinder
 class Without(PathFinder):
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        return None if name.split(".")[0] == "tensorflow" else PathFinder.find_spec(name, path, target)
-sys.meta_path = [Without if finder is PathFinder else finder for finder in sys.meta_path]
+        if name.split(".")[0] == "tensorflow":
+            return None
+        return PathFinder.find_spec(name, path, target)
+sys.meta_path = [
+    Without if finder is PathFinder else finder for finder in sys.meta_path
+]
 from twostage.cli import train
 train.stage{}(sys.argv[1:])
 assert not any(name.split(".")[0] == "tensorflow" for name in sys.modules)
@@ -181,7 +185,7 @@ def test_jax_trains_where_tensorflow_is_not_installed(tmp_path):
         1,
     )
     command = (
-        f"`python -m twostage.export --run {tmp_path / 'run'}` writes the SavedModel"
+        f"`python -m twostage export --run {tmp_path / 'run'}` writes the SavedModel"
     )
     assert out.count(command) == 2 and not (tmp_path / "run" / "saved_model").exists()
     python("-m", "twostage", "export", "--run", tmp_path / "run")

@@ -9,7 +9,7 @@ import pytest
 
 from twostage.cli.main import COMMANDS
 from twostage.errors import InputError
-from twostage.export import saved_model
+from twostage.export.export_run import exported_stage1
 
 SMALL = [
     "--base-dim",
@@ -98,7 +98,7 @@ def test_a_damaged_config_and_recalibrated_model_are_told(finished, tmp_path, ca
             r" `python -m twostage\.export --run .*run --recalibrate`"
         ),
     ):
-        saved_model.stage1_of(run)
+        exported_stage1(run)
     for name in ("environment", "config"):
         path = cut(run / "stage1" / f"{name}.json")
         told(COMMANDS["evaluate"], "--run", run, "--extractor", "random")
@@ -122,7 +122,7 @@ def test_a_damaged_savedmodel_is_told_and_written_again(finished, tmp_path, caps
             and error.count("\n") == 1
         )
         assert (
-            f"write it again by `python -m twostage.export --run {run}`" in error
+            f"write it again by `python -m twostage export --run {run}`" in error
             and not out.exists()
         )
         if name != "saved_model.pb":

@@ -1,5 +1,5 @@
-"""Data: splits that never change, batches, a look before training, one clear line for
-what cannot be used.
+"""Data: splits that never change, batches, a summary before training, one clear line
+for what cannot be used.
 """
 
 import keras
@@ -122,7 +122,7 @@ def test_padding_centres_the_image(tmp_path):
         and padded.sum(dtype=int) == 18 * 28 * 28 * 9
     )
     with pytest.raises(
-        InputError, match="--pad 16 for images of 28x28, expected at least 28"
+        InputError, match="`pad=16` for images of 28x28, expected at least 28"
     ):
         loading.load(tmp_path / "x.npy", pad=16)
 
@@ -132,7 +132,7 @@ def test_what_cannot_be_used_is_told_in_one_line(tmp_path):
     write_images(tmp_path / "sizes", 4)
     write_images(tmp_path / "sizes" / "other", 4, (10, 12))
     (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "a.png").write_bytes(b"not a picture")
+    (tmp_path / "broken" / "a.png").write_bytes(b"not an image")
     (tmp_path / "broken" / "b.png").write_bytes(b"")
     np.save(tmp_path / "float.npy", np.zeros((20, 8, 8)))
     np.save(tmp_path / "flat.npy", np.zeros((20, 8), "uint8"))
@@ -141,9 +141,9 @@ def test_what_cannot_be_used_is_told_in_one_line(tmp_path):
     )
     np.savez(tmp_path / "odd.npz", a=np.zeros(3), b=np.zeros(3))
     for source, words in {
-        "empty": "holds no picture",
-        "sizes": "unequal sizes, 1[02]x12 in .* and 1[02]x12 in .*--side",
-        "broken": "cannot be read: a.png .no picture.; b.png .empty file.",
+        "empty": "holds no image",
+        "sizes": "unequal sizes, 1[02]x12 in .* and 1[02]x12 in .*`side=64`",
+        "broken": "cannot be read: a.png .not an image.; b.png .empty file.",
         "float.npy": "float64 images .*expected uint8",
         "flat.npy": r"shape \(20, 8\)",
         "objects.npy": "NumPy cannot read",
@@ -155,7 +155,7 @@ def test_what_cannot_be_used_is_told_in_one_line(tmp_path):
             loading.load(source if source == "cifra10" else tmp_path / source)
         assert "\n" not in str(caught.value)
     with pytest.raises(
-        InputError, match="these apply to pictures: use --crop none --side 0"
+        InputError, match="these apply to image files: use `crop='none', side=0`"
     ):
         loading.load("digits", side=32)
     with pytest.raises(InputError, match="split 'valid'"):
@@ -237,22 +237,22 @@ def test_fit_sees_each_epochs_own_order():
         )
 
 
-def test_a_look_before_training_tells_the_truth(tmp_path, capsys):
+def test_the_summary_before_training_is_right(tmp_path, capsys):
     generator = np.random.default_rng(0)
     images = generator.integers(3, 250, (120, 8, 6, 3), "uint8")
     images[[5, 9, 11]] = images[2]
     labels = np.repeat([0, 1, 7], [20, 40, 60])
     found = summary.describe(images, labels)
     floats = images.reshape(-1, 3) / 255
-    np.testing.assert_allclose(found["mean"], floats.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(found["deviation"], floats.std(0), rtol=1e-12)
-    assert (found["count"], found["shape"], found["least"], found["greatest"]) == (
+    np.testing.assert_allclose(found.mean, floats.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(found.std, floats.std(0), rtol=1e-12)
+    assert (found.count, found.shape, found.minimum, found.maximum) == (
         120,
         (8, 6, 3),
         3,
         249,
     )
-    assert found["duplicates"] == 3 and found["classes"] == {0: 20, 1: 40, 7: 60}
+    assert found.duplicates == 3 and found.classes == {0: 20, 1: 40, 7: 60}
     np.savez(
         tmp_path / "x.npz",
         x_train=images,
@@ -331,7 +331,9 @@ def test_flip_mirrors_half_of_the_images_anew_in_every_epoch():
 
 
 def test_each_process_gets_its_part_of_every_batch(monkeypatch):
-    """What two processes would read, without starting them: tests/gamma_modes.py does."""
+    """What two processes would read, without starting them as tests/gamma_modes.py
+    does.
+    """
 
     class Distribution:
         num_processes, num_model_replicas, auto_shard_dataset, data_shard_id = (
@@ -366,5 +368,5 @@ def test_each_process_gets_its_part_of_every_batch(monkeypatch):
     ):
         Batches(x, 10)
     distribution.auto_shard_dataset = True
-    with pytest.raises(InputError, match="give it auto_shard_dataset=False"):
+    with pytest.raises(InputError, match="give it `auto_shard_dataset=False`"):
         Batches(x, 12)

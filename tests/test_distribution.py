@@ -138,7 +138,8 @@ def test_two_devices_train_nearly_as_one(tmp_path, monkeypatch):
     """
     devices = (
         "import tensorflow as tf;"
-        " tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0],"
+        " cpu = tf.config.list_physical_devices('CPU')[0];"
+        " tf.config.set_logical_device_configuration(cpu,"
         " [tf.config.LogicalDeviceConfiguration()] * 2); "
     )
     process = started(

@@ -2,6 +2,7 @@
 leads nowhere.
 """
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 GUIDE = (ROOT / "docs" / "callbacks.md").read_text()
 BLOCKS = re.findall(r"## (.*?)\n.*?```python\n(.*?)```", GUIDE, re.S)
 
@@ -61,6 +62,52 @@ def test_every_link_leads_somewhere():
             linked.add(file)
     kept = {file.resolve() for file in (ROOT / "docs").rglob("*") if file.is_file()}
     assert kept <= linked, f"no page leads to {kept - linked}"
+
+
+COMMAND = r"(?:`|^|=jax )(?:twostage|python -m twostage) ([a-z\d-]+)(?: ([a-z_]+))?"
+
+
+def test_every_command_exists():
+    from twostage.cli.main import COMMANDS
+    from twostage.experiments.runner import NAMES
+
+    table = (ROOT / "docs" / "results.md").read_text().partition("| run so far |")[2]
+    rows = re.findall(r"^\| `([a-z_]+)", table.partition("\n\n")[0], re.M)
+    assert len(rows) > 10 and set(rows) <= set(NAMES)
+    named = set()
+    for page in PAGES:
+        for command, argument in re.findall(COMMAND, page.read_text(), re.M):
+            assert command in COMMANDS, f"{page.name}: {command}"
+            if command == "experiment" and argument:
+                assert argument in NAMES, f"{page.name}: {argument}"
+            named.add(command)
+    assert {"sample", "evaluate", "export", "data", "experiment"} <= named
+
+
+def test_every_module_exists():
+    """What the pages name as `twostage.a.b` is a module, or a module's name."""
+    for page in PAGES:
+        names = re.findall(r"`((?:twostage|callbacks)[.\w]*\.\w+)", page.read_text())
+        for name in names:
+            module, _, attribute = name.rpartition(".")
+            found = importlib.util.find_spec(name) or hasattr(
+                importlib.import_module(module), attribute
+            )
+            assert found, f"{page.name}: {name}"
+
+
+def test_walks_name_files_and_functions_that_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    walks = text.partition("## Three walks through the code")[2]
+    steps = re.findall(r"`([\w/]+\.py)`(?:,\s+`([\w.]+)`)?", walks)
+    assert len(steps) > 30 and len(re.findall(r"^\d+\. ", walks, re.M)) > 24
+    for file, name in steps:
+        path = ROOT / file if (ROOT / file).exists() else ROOT / "twostage" / file
+        assert path.exists(), file
+        own = name.rpartition(".")[2]
+        source = path.read_text()
+        found = re.search(rf"\b(?:def|class) {own}\b|import {own}\b", source)
+        assert not name or found, f"{file}: {name}"
 
 
 def _anchors(page):

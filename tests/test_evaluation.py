@@ -3,6 +3,7 @@ compared.
 """
 
 import json
+import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,9 +11,14 @@ import keras
 import numpy as np
 import pytest
 
-from twostage import InputError, presets
+from twostage import InputError
 from twostage.evaluation import comparison, image_metrics
-from twostage.evaluation.protocol import Protocol, contrast_of, stretched, toned
+from twostage.evaluation.protocol import (
+    Protocol,
+    match_contrast,
+    match_moments,
+    stretch_contrast,
+)
 from twostage.features import choose
 from twostage.features.extractor import Extractor
 from twostage.features.inception import inception_2015, keras_inception
@@ -54,25 +60,26 @@ def test_protocols_choose_the_reference():
 def test_quirks_do_what_the_papers_code_did():
     generator = np.random.default_rng(0)
     images = 0.3 + 0.2 * generator.random((50, 4, 4, 3)).astype("float32")
-    wide = stretched(images)
+    wide = stretch_contrast(images)
     np.testing.assert_allclose(wide.reshape(50, -1).min(1), 0, atol=1e-6)
     np.testing.assert_allclose(wide.reshape(50, -1).max(1), 1, atol=1e-6)
-    assert stretched(np.full((1, 2, 2, 1), 0.7)).max() == 0
+    assert stretch_contrast(np.full((1, 2, 2, 1), 0.7)).max() == 0
     reference = (255 * np.clip(generator.normal(0.5, 0.1, (80, 4, 4, 3)), 0, 1)).astype(
         "uint8"
     )
-    matched = contrast_of(images, reference / 255)
+    matched = match_contrast(images, reference / 255)
     assert matched.std(0).mean() == pytest.approx(
         (reference / 255).std(0).mean(), rel=0.01
     )
     np.testing.assert_allclose(matched.mean(0), images.mean(0), atol=0.01)
     plain, both = Protocol(), Protocol(quirks=("contrast", "stretch"))
-    np.testing.assert_array_equal(plain.prepared(images), np.rint(images * 255))
+    np.testing.assert_array_equal(plain.preprocess(images), np.rint(images * 255))
     np.testing.assert_array_equal(
-        both.prepared(images), np.rint(wide * 255)
+        both.preprocess(images), np.rint(wide * 255)
     )  # a sample has no reference
     np.testing.assert_array_equal(
-        both.prepared(images, reference), np.rint(stretched(matched) * 255)
+        both.preprocess(images, originals=reference),
+        np.rint(stretch_contrast(matched) * 255),
     )
 
 
@@ -81,12 +88,12 @@ def test_tone_takes_brightness_and_contrast_out_of_a_set():
     reference = generator.integers(60, 200, (400, 4, 4, 3)).astype("uint8")
     pixels = image_metrics.pixel_moments(reference)
     paler = 0.2 + [0.3, 0.4, 0.5] * (reference / 255.0).astype("float32")
-    even = Protocol(quirks=("tone",)).prepared(paler, None, pixels)
+    even = Protocol(quirks=("tone",)).preprocess(paler, pixels=pixels)
     np.testing.assert_allclose(
         even.astype(float), reference, atol=1
     )  # shifted and scaled alone, so all comes back
     assert (
-        toned(np.full((5, 2, 2, 3), 0.5, "float32"), pixels).std() < 0.1
+        match_moments(np.full((5, 2, 2, 3), 0.5, "float32"), pixels).std() < 0.1
     )  # flat images stay so
     found = image_metrics.tone(image_metrics.pixel_moments(even), pixels)
     assert abs(found["brightness"]) < 1e-3 and found["contrast"] == pytest.approx(
@@ -123,7 +130,7 @@ def test_the_2015_graph_is_fed_and_read_where_it_must_be(tmp_path):
     assert extractor.frechet_name == "FID" and len(extractor.digest) == 16
     grey = images[..., :1]
     np.testing.assert_array_equal(extractor(grey), extractor(np.repeat(grey, 3, -1)))
-    smooth = inception_2015(path, "antialiased")
+    smooth = inception_2015(path, resize="antialiased")
     assert (
         smooth.frechet_name == "FID, antialiased" and smooth.digest == extractor.digest
     )
@@ -133,13 +140,15 @@ def test_the_2015_graph_is_fed_and_read_where_it_must_be(tmp_path):
     with pytest.raises(
         InputError, match="received resize 'nearest', expected one of tf1, antialiased"
     ):
-        inception_2015(path, "nearest")
+        inception_2015(path, resize="nearest")
     path.write_bytes(b"hello")
-    with pytest.raises(InputError, match="which is not the Inception graph of 2015"):
+    with pytest.raises(
+        InputError, match="graph.pb, expected the Inception graph of 2015"
+    ):
         inception_2015(path)
 
 
-def test_inceptions_that_are_not_there_are_told(tmp_path):
+def test_missing_inceptions_are_reported(tmp_path):
     with pytest.raises(
         InputError,
         match=(
@@ -153,34 +162,34 @@ def test_inceptions_that_are_not_there_are_told(tmp_path):
         keras_inception(tmp_path / "none.h5")
     (tmp_path / "odd.h5").write_bytes(b"hello")
     with pytest.raises(
-        InputError, match=r"holds no weights of keras.applications.InceptionV3"
+        InputError, match=r"odd.h5, expected weights of keras.applications.InceptionV3"
     ):
         keras_inception(tmp_path / "odd.h5")
     with pytest.raises(
-        InputError, match="received --extractor keras without --weights"
+        InputError, match="received `extractor='keras'` without `weights`, expected"
     ):
         choose.chosen_extractor(None, "keras")
     with pytest.raises(
         InputError,
-        match=r"received --weights graph.pb for --extractor random, which reads none",
+        match=(
+            "received `weights='graph.pb'` for `extractor='random'`, which reads none"
+        ),
     ):
         choose.chosen_extractor(None, "random", "graph.pb")
 
 
-def test_a_small_set_is_measured_by_the_random_network(monkeypatch):
-    small = np.zeros((60, 8, 8, 1), "uint8"), np.arange(60) % 2
-    monkeypatch.setattr(choose, "_split", lambda config, split: small)
-    assert choose.chosen_extractor(presets.resolve(1, "digits")).name.startswith(
-        "random"
-    )
+def test_a_small_set_is_measured_by_the_random_network():
+    split = choose.LabeledImages(np.zeros((60, 8, 8, 1), "uint8"), np.arange(60) % 2)
+    small = choose.LabeledData("digits", split, split)
+    assert choose.chosen_extractor(small).name.startswith("random")
     with pytest.raises(
         InputError,
         match=(
-            "received 60 training images of digits, a classifier needs 128: take"
-            " --extractor random"
+            "received 60 training images of digits, expected at least 128 for a"
+            " classifier: use `extractor='random'`"
         ),
     ):
-        choose.chosen_extractor(presets.resolve(1, "digits"), "classifier")
+        choose.chosen_extractor(small, "classifier")
     with pytest.raises(
         InputError, match="a mixture of 10 Gaussians for the latents of 9 images"
     ):
@@ -258,22 +267,26 @@ def test_results_of_other_extractors_and_data_may_not_be_compared(tmp_path):
         (tmp_path / "c.json").write_text(other)
         with pytest.raises(
             InputError,
-            match=r"is no result of twostage.evaluate: give RUN/evaluation/NAME.json",
+            match=(
+                r"c.json, expected the result of an evaluation: give"
+                r" RUN/evaluation/NAME.json"
+            ),
         ):
             comparison.compare(tmp_path / "a.json", tmp_path / "c.json")
 
 
-def test_a_classifier_learns_is_kept_and_reads_its_features(tmp_path, capsys):
+def test_a_classifier_learns_is_kept_and_reads_its_features(tmp_path, caplog):
     from twostage.data import loading
     from twostage.features.classifier import classifier
 
+    caplog.set_level(logging.INFO, "twostage")
     train, test = loading.load("digits"), loading.load("digits", "test")
-    first = classifier("digits", train, test, epochs=6, width=4, folder=tmp_path)
-    assert first.notes["accuracy"] > 0.8 and "epoch 6/6" in capsys.readouterr().out
-    again = classifier("digits", train, test, epochs=6, width=4, folder=tmp_path)
-    assert (
-        again.digest == first.digest and "epoch" not in capsys.readouterr().out
-    )  # not trained again
+    first = classifier("digits", train, test=test, epochs=6, width=4, folder=tmp_path)
+    assert first.notes["accuracy"] > 0.8 and "epoch 6/6" in caplog.text
+    caplog.clear()
+    again = classifier("digits", train, test=test, epochs=6, width=4, folder=tmp_path)
+    # not trained again
+    assert again.digest == first.digest and "epoch" not in caplog.text
     features = first(test[0])
     assert (
         features.shape == (179, 32)
@@ -283,12 +296,13 @@ def test_a_classifier_learns_is_kept_and_reads_its_features(tmp_path, capsys):
     nearest = ((features[:, None] - centres) ** 2).sum(-1).argmin(1)
     assert (nearest == test[1]).mean() > 0.8
     with pytest.raises(
-        InputError, match="received faces without labels, a classifier needs them"
+        InputError,
+        match="received faces without labels, expected labels for a classifier",
     ):
-        classifier("faces", (train[0], None), test)
+        classifier("faces", (train[0], None), test=test)
 
 
-def test_two_evaluations_at_once_train_one_classifier(tmp_path, monkeypatch, capsys):
+def test_two_evaluations_at_once_train_one_classifier(tmp_path, monkeypatch, caplog):
     from twostage.features import classifier
 
     images, trained = (
@@ -301,17 +315,17 @@ def test_two_evaluations_at_once_train_one_classifier(tmp_path, monkeypatch, cap
         time.sleep(0.5)
         return classifier.network((8, 8, 1), 2, 1)
 
-    monkeypatch.setattr(classifier, "_trained", train)
+    monkeypatch.setattr(classifier, "_train", train)
     part = images, np.arange(20) % 2
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(
             lambda _: classifier.classifier(
-                "made", part, part, width=1, batch_size=20, folder=tmp_path
+                "made", part, test=part, width=1, batch_size=20, folder=tmp_path
             ),
             range(2),
         )
     assert (
         len(trained) == 1
         and first.digest == second.digest
-        and "waiting for another process" in capsys.readouterr().err
+        and "waiting for another process" in caplog.text
     )

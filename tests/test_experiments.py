@@ -1,9 +1,12 @@
 """Tables of the papers: rows that resume, the planar task's data and figures."""
 
+import dataclasses
 import json
+import logging
 import math
 import re
-from importlib import import_module
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,8 +17,6 @@ from twostage import presets
 from twostage.cli.main import COMMANDS
 from twostage.errors import DivergedError
 from twostage.experiments import (
-    balancing,
-    balancing_faces,
     berger_sebag,
     beta_sigma,
     dai_wipf,
@@ -23,21 +24,29 @@ from twostage.experiments import (
     planar_task,
     rae,
 )
-from twostage.experiments import table as table_module
-from twostage.experiments.table import Row, Setting, run, spread
+from twostage.experiments.catalog import EXPERIMENTS
+from twostage.experiments.experiment import Row, Setting
+from twostage.experiments.runner import run_rows
+from twostage.experiments.table import results_table, spread
 from twostage.models import build
-from twostage.reporting import markdown, svg_charts
+from twostage.reporting import charts, markdown
 
 
 def experiment(name, argv):
     COMMANDS["experiment"]([name, *argv])
 
 
-def test_rows_are_run_once_and_set_beside_the_paper(tmp_path, capsys):
+def with_rows(monkeypatch, name, rows):
+    """Replaces the rows of an experiment."""
+    experiment = dataclasses.replace(EXPERIMENTS[name], rows=rows)
+    monkeypatch.setitem(EXPERIMENTS, name, experiment)
+
+
+def test_rows_are_run_once_and_set_beside_the_paper(tmp_path):
     asked = []
 
-    def measure(row, seed, found, setting):
-        asked.append((row.name, seed, sorted(found)))
+    def measure(row, seed, earlier, setting):
+        asked.append((row.name, seed, sorted(earlier)))
         if row.name == "b" and seed == 1 and len(asked) < 5:
             raise KeyboardInterrupt
         return {"elbo": row.settings["x"] + seed, "curve": [1, 2]}
@@ -47,8 +56,8 @@ def test_rows_are_run_once_and_set_beside_the_paper(tmp_path, capsys):
         Setting(tmp_path, 1),
     )
     with pytest.raises(KeyboardInterrupt):
-        run(table, measure, setting, (0, 1))
-    found = run(table, measure, setting, (0, 1))
+        run_rows(table, measure, setting, (0, 1))
+    found = run_rows(table, measure, setting, (0, 1))
     assert asked == [
         ("a", 0, []),
         ("b", 0, ["a"]),
@@ -56,19 +65,14 @@ def test_rows_are_run_once_and_set_beside_the_paper(tmp_path, capsys):
         ("b", 1, ["a"]),
         ("b", 1, ["a"]),
     ]  # what was done is not done again
-    text = markdown.markdown_table(*table_module.table(table, found)).splitlines()
+    text = markdown.markdown_table(*results_table(table, found)).splitlines()
     assert text[0] == "| row | FID, paper | elbo, paper | elbo, ours | seeds |"
     assert (
         text[2] == "| a | 9 | 1.2 +- .1 | 1.5 +- 0.71 | 2 |"
         and text[3] == "| b | - | - | 5.5 +- 0.71 | 2 |"
     )
     assert (
-        len(
-            {
-                setting.path(Row(f"F-VAE {sigma}", {}), 0, ".json")
-                for sigma in (0.1, 0.3, 1.0)
-            }
-        )
+        len({setting.path(f"F-VAE {sigma}", 0, ".json") for sigma in (0.1, 0.3, 1.0)})
         == 3
     )
     assert (
@@ -79,17 +83,19 @@ def test_rows_are_run_once_and_set_beside_the_paper(tmp_path, capsys):
     )
 
 
-def test_a_row_that_diverges_does_not_hold_the_others(tmp_path, capsys):
-    def measure(row, seed, found, setting):
+def test_a_row_that_diverges_does_not_hold_the_others(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "twostage")
+
+    def measure(row, seed, earlier, setting):
         if row.name == "b" and seed == 0:
             raise DivergedError("the loss of epoch 2 is nan")
         return {"elbo": 1.0 + seed}
 
     table, setting = [Row("b", {}, {"elbo": "7"}), Row("a", {})], Setting(tmp_path, 1)
-    found = run(table, measure, setting, (0, 1))
-    assert "b, seed 0: the loss of epoch 2 is nan" in capsys.readouterr().out
-    assert run(table, None, setting, (0, 1)) == found  # it would diverge again
-    assert [line[1:] for line in table_module.table(table, found)[1]] == [
+    found = run_rows(table, measure, setting, (0, 1))
+    assert "b, seed 0: the loss of epoch 2 is nan" in caplog.messages
+    assert run_rows(table, None, setting, (0, 1)) == found  # it would diverge again
+    assert [line[1:] for line in results_table(table, found)[1]] == [
         ["7", "2", "2"],
         ["-", "1.5 +- 0.71", "2"],
     ]
@@ -117,8 +123,8 @@ def test_the_elbo_is_the_papers():
     """A hardly trained F-VAE of sigma 1: the bound of the loss itself, without its
     constant log 2 pi.
     """
-    vae, history = planar_task.train(1.0, 0, 2)
-    found = planar_task.measure(vae, history, 0)
+    vae, history = planar_task.train(1.0, 0, epochs=2)
+    found = planar_task.measure(vae, history, seed=0)
     vae.compile()
     fresh = planar_task.points(10_000, np.random.default_rng((0, 10)))
     again = vae.evaluate(fresh, verbose=0, return_dict=True)
@@ -128,21 +134,15 @@ def test_the_elbo_is_the_papers():
     assert (
         found["sigma"] == 1
         and len(found["curves"]["loss"]) == 2
-        and len(found["points"]["sampled"]) == planar_task.SHOWN
+        and len(found["points"]["sampled"]) == planar_task.POINTS_IN_FIGURE
     )
 
 
 def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(
-        berger_sebag,
-        "ROWS",
-        [
-            row
-            for row in berger_sebag.ROWS
-            if row.name in ("LS-VAE", "F*-VAE", "LV-VAE", "scheduled F-VAE")
-        ],
-    )
-    monkeypatch.setattr(planar_task, "STEPS", 4)
+    names = ("LS-VAE", "F*-VAE", "LV-VAE", "scheduled F-VAE")
+    rows = [row for row in berger_sebag.ROWS if row.name in names]
+    with_rows(monkeypatch, "berger_sebag", rows)
+    monkeypatch.setattr(planar_task, "STEPS_PER_EPOCH", 4)
     experiment(
         "berger_sebag", ["--out", str(tmp_path), "--epochs", "2", "--seeds", "1"]
     )
@@ -178,16 +178,16 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
             ["--out", str(tmp_path / "likelihoods"), "--extractor", "random"],
         )
     assert (
-        "received --extractor random, but likelihoods measures no distance between"
-        " images: drop it" in capsys.readouterr().err
+        "received --extractor random, expected none, as likelihoods measures no"
+        " distance between images: drop it" in capsys.readouterr().err
     )
     with pytest.raises(SystemExit):
         experiment(
             "berger_sebag", ["--out", str(tmp_path), "--precision", "mixed_bfloat16"]
         )
     assert (
-        "received --precision mixed_bfloat16, but berger_sebag has a precision of its"
-        " own: drop it" in capsys.readouterr().err
+        "received --precision mixed_bfloat16, expected none, as berger_sebag has a"
+        " precision of its own: drop it" in capsys.readouterr().err
     )
     with pytest.raises(SystemExit):  # before anything is trained
         experiment(
@@ -226,8 +226,8 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):  # its rows are of something else
         experiment("hypersphere", ["--out", str(folder), "--seeds", "1"])
     assert (
-        f"{folder} has rows of berger_sebag, received hypersphere: take another --out"
-        in capsys.readouterr().err
+        f"received hypersphere for {folder}, expected berger_sebag, whose rows it has:"
+        " take another --out" in capsys.readouterr().err
     )
 
 
@@ -238,7 +238,7 @@ def test_vaes_on_a_circle_lie_on_their_side_of_the_threshold(tmp_path):
         if row.settings["dimensions"] == 2
     }
     low, high = (
-        hypersphere.measured(rows[side], 0, {}, Setting(tmp_path, 8))
+        hypersphere.measure(rows[side], 0, {}, Setting(tmp_path, 8))
         for side in (0.8, 3.0)
     )
     assert (
@@ -262,16 +262,15 @@ def test_the_heat_map_is_lightest_where_the_theorem_says():
     """
     results = {row.name: [{"radius": 0.5}] for row in hypersphere.ROWS}
     drawn = ElementTree.fromstring(
-        svg_charts.standalone(next(hypersphere.figures(results, None))[0])
+        charts.standalone(next(hypersphere.figures(results, None)).image)
     )
+    # the cells are gray and not stroked
     cells = [
         cell.attrib
-        for cell in drawn.iter("{http://www.w3.org/2000/svg}rect")
-        if cell.get("fill", "").startswith("rgb")
+        for cell in drawn.iter("{http://www.w3.org/2000/svg}path")
+        if re.fullmatch(r"fill: #(..)\1\1", cell.get("style", ""))
     ]
-    level = np.array([int(cell["fill"][4:].split(",")[0]) for cell in cells]).reshape(
-        45, 60
-    )
+    level = np.array([int(cell["style"][-2:], 16) for cell in cells]).reshape(45, 60)
     radius, sharpness = np.linspace(0, 4, 45), np.linspace(0.05, 4, 60)
     lightest = radius[level.argmax(0)]
     assert (lightest[sharpness < 1.3] == 0).all() and lightest[
@@ -282,7 +281,7 @@ def test_the_heat_map_is_lightest_where_the_theorem_says():
     np.testing.assert_allclose(
         lightest[far], best[far], atol=0.35
     )  # the levels are whole numbers
-    heights = [float(cell["y"]) for cell in cells]
+    heights = [float(cell["d"].split()[2]) for cell in cells]
     assert heights[0] > heights[-1]  # the first row is the lowest
 
 
@@ -308,12 +307,37 @@ def test_the_distortions_of_the_rate_distortion_curve():
     ]
 
 
+def test_the_theory_of_the_hypersphere_is_written_out():
+    for row in hypersphere.ROWS:
+        dimensions = row.settings["dimensions"]
+        sharpness = row.settings["side"] * math.sqrt(dimensions)
+        radius = hypersphere.best_radius(sharpness, dimensions)
+        nats = hypersphere.log_likelihood(radius, sharpness, dimensions)
+        assert row.paper == {
+            "radius": f"{radius:.3f} in theory",
+            "evidence": f"{nats:.3f} at most",
+        }
+
+
+def test_listing_the_experiments_loads_no_framework():
+    script = (
+        "import sys; from twostage.experiments.catalog import EXPERIMENTS\n"
+        "heavy = {'keras', 'tensorflow', 'jax', 'numpy', 'scipy'}\n"
+        "print(len(EXPERIMENTS), sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    assert done.stdout.strip() == "12 []", done.stderr
+
+
 def test_the_page_of_results_knows_the_experiments():
     page = (Path(__file__).parents[1] / "docs" / "results.md").read_text()
     for name, count in re.findall(r"^\| `(\w+)[^|]*\|[^|]*\| (\d+) rows", page, re.M):
-        assert len(import_module(f"twostage.experiments.{name}").ROWS) == int(count), (
-            name
-        )
+        assert len(EXPERIMENTS[name].rows) == int(count), name
 
 
 def test_an_experiment_tells_its_defaults(capsys):
@@ -329,19 +353,25 @@ def test_an_experiment_tells_its_defaults(capsys):
 
 
 def test_every_row_of_two_stages_is_a_setting_of_the_commands():
-    for preset, paper in (
-        ("cifar10", balancing),
-        ("celeba", balancing_faces),
-        ("cifar10", dai_wipf),
+    for preset, name in (
+        ("cifar10", "balancing"),
+        ("celeba", "balancing_faces"),
+        ("cifar10", "dai_wipf"),
     ):
-        for i, row in enumerate(paper.ROWS):
+        rows = EXPERIMENTS[name].rows
+        names = [row.name for row in rows]
+        assert len(set(names)) == len(names)
+        for i, row in enumerate(rows):
             presets.resolve(1, preset, **row.settings["stage1"])
             presets.resolve(2, preset, **row.settings["stage2"])
-            assert row.settings.get("grown", row) in paper.ROWS[: i + 1]
+            assert row.continues is None or row.continues in names[:i]
     for row in rae.ROWS:
         for data in rae.SETTINGS:
             presets.resolve(1, "mnist", **rae.stage1(row.name, data))
-    assert len(balancing.ROWS) == 14 + 1 + 3 and len(balancing_faces.ROWS) == 1 + 24
+    assert (
+        len(EXPERIMENTS["balancing"].rows) == 14 + 1 + 3
+        and len(EXPERIMENTS["balancing_faces"].rows) == 1 + 24
+    )
     assert {
         rae.stage1(name, "cifar10")["epochs"] for name in ("RAE-GP", "CV-VAE", "WAE")
     } == {70} and rae.stage1("WAE", "mnist")["epochs"] == rae.stage1("RAE", "cifar10")[
@@ -372,7 +402,7 @@ def test_the_ill_posed_likelihood_grows_and_its_bound_holds(tmp_path):
 
     free, bound = ill_posed.ROWS[0], ill_posed.ROWS[2]
     found = {
-        row.name: ill_posed.measured(row, 0, {}, Setting(tmp_path, 12))
+        row.name: ill_posed.measure(row, 0, {}, Setting(tmp_path, 12))
         for row in (free, bound)
     }
     cap = -5 * math.log(2 * math.pi * 1e-4)

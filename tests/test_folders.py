@@ -65,7 +65,9 @@ def test_celeba_crop_refuses_other_pictures(tmp_path):
     write_images(tmp_path, 3, (100, 100))
     with pytest.raises(
         InputError,
-        match="100x100, --crop 128 is for CelebA's 178x218: use --crop center --side",
+        match=(
+            "100x100, `crop='128'` is for CelebA's 178x218: use `crop='center', side="
+        ),
     ):
         loading.load(tmp_path, crop=128, partial=True)
 
@@ -215,7 +217,7 @@ def test_what_may_not_be_read_is_told_as_input(tmp_path, capsys, monkeypatch):
         Folder.read(item)
 
 
-def test_broken_pictures_are_listed_with_their_reasons_or_left_out(tmp_path, capsys):
+def test_broken_pictures_are_listed_with_their_reasons_or_left_out(tmp_path, caplog):
     write_images(tmp_path / "train", 12)
     write_images(tmp_path / "test", 2)
     whole = (tmp_path / "train" / "0000.png").read_bytes()
@@ -228,20 +230,20 @@ def test_broken_pictures_are_listed_with_their_reasons_or_left_out(tmp_path, cap
     text = str(told.value)
     assert (
         "\n" not in text
-        and f"4 of 16 pictures in the train split of {tmp_path} cannot be read: train/a.png ("
-        in text
-        and "--skip-broken" in text
+        and f"4 of 16 images in the train split of {tmp_path} cannot be read:" in text
+        and " cannot be read: train/a.png (" in text
+        and "`skip_broken=True`" in text
     )
     assert (
         "b.jpg (empty file)" in text
-        and "c.gif (no picture)" in text
+        and "c.gif (not an image)" in text
         and "d.png (Image size (400000000 pixels) exceeds limit" in text
     )
     images, _ = loading.load(tmp_path, skip_broken=True)
-    assert len(images) == 12 and "left out" in capsys.readouterr().err
+    assert len(images) == 12 and "left out" in caplog.text
     for name in range(12):
         (tmp_path / "train" / f"{name:04d}.png").unlink()
-    with pytest.raises(InputError, match="4 of 4 pictures"):
+    with pytest.raises(InputError, match="4 of 4 images"):
         loading.load(tmp_path, skip_broken=True)
 
 
@@ -322,8 +324,8 @@ def test_celebas_partition_is_the_official_one_and_a_part_is_refused(
     with pytest.raises(
         InputError,
         match=(
-            r"received 11 pictures in .*img_align_celeba, CelebA has 12: complete them,"
-            r" take a part with --partial"
+            r"received 11 images in .*img_align_celeba, CelebA has 12: complete them,"
+            r" take a part with `partial=True`"
         ),
     ):
         loading.load(folder, crop=128)
@@ -359,7 +361,7 @@ def test_celebas_partition_is_the_official_one_and_a_part_is_refused(
     listing.write_text("0000.jpg 0\n")
     with pytest.raises(
         InputError,
-        match=r"names 1 of the pictures in .* as train, expected 7: fetch it again",
+        match=r"names 1 of the images in .* as train, expected 7: fetch it again",
     ):
         loading.load(folder, crop=128)
 

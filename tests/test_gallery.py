@@ -1,6 +1,8 @@
-"""Pictures and charts: what is drawn where; whether samples are copies."""
+"""Figures and charts: what is drawn where; whether samples are copies."""
 
+import html
 import re
+from xml.etree import ElementTree
 
 import keras
 import numpy as np
@@ -10,7 +12,7 @@ from keras import layers
 import twostage
 from twostage.evaluation import figures, memorization
 from twostage.metrics.precision_recall import nearest
-from twostage.reporting import svg_charts
+from twostage.reporting import charts
 
 
 @pytest.fixture
@@ -101,8 +103,13 @@ def test_neighbours_are_the_nearest_training_images(images):
     np.testing.assert_array_equal(rows, np.argsort(expected, 1, kind="stable")[:, :4])
     np.testing.assert_allclose(distances, np.sort(expected, 1)[:, :4], atol=1e-4)
     found = cells(
-        figures.neighbours(
-            images[5:8] / 255, features[5:8], images, features, count=3, k=2
+        figures.neighbors(
+            images[5:8] / 255,
+            features[5:8],
+            train=images,
+            train_features=features,
+            count=3,
+            k=2,
         ),
         3,
     )
@@ -110,78 +117,121 @@ def test_neighbours_are_the_nearest_training_images(images):
     np.testing.assert_array_equal(
         found[:, 1], images[5:8, ..., 0]
     )  # which are in the training set themselves
-    few = figures.neighbours(
-        images[5:8] / 255, features[5:8], images[:2], features[:2], count=3, k=5
+    few = figures.neighbors(
+        images[5:8] / 255,
+        features[5:8],
+        train=images[:2],
+        train_features=features[:2],
+        count=3,
+        k=5,
     )
-    assert (
-        few.shape
-        == figures.neighbours(
-            images[5:8] / 255, features[5:8], images, features, count=3, k=2
-        ).shape
+    two_neighbors = figures.neighbors(
+        images[5:8] / 255,
+        features[5:8],
+        train=images,
+        train_features=features,
+        count=3,
+        k=2,
     )
+    assert few.shape == two_neighbors.shape
+    # more samples than rows, as an evaluation has
+    many = figures.neighbors(
+        images[5:15] / 255,
+        features[5:15],
+        train=images,
+        train_features=features,
+        count=3,
+        k=2,
+    )
+    np.testing.assert_array_equal(many, two_neighbors)
 
 
-def test_copies_are_told_from_new_images():
+def test_copies_differ_from_new_images():
     generator = np.random.default_rng(0)
     train, test, new = (generator.normal(size=(2_000, 6)) for _ in range(3))
-    assert memorization.memorization(train[:500], train, test) == {
+    assert memorization.memorization(train[:500], train, test=test) == {
         "ratio": pytest.approx(0, abs=1e-6),
         "closer": 1.0,
         "training_images": 2_000,
     }
-    fresh = memorization.memorization(new, train, test)
+    fresh = memorization.memorization(new, train, test=test)
     assert fresh["ratio"] == pytest.approx(1, abs=0.05) and fresh["closer"] < 0.03
     half = memorization.memorization(
-        np.concatenate([train[:1_000], new[:1_000]]), train, test
+        np.concatenate([train[:1_000], new[:1_000]]), train, test=test
     )
     assert half["closer"] == pytest.approx(0.5, abs=0.05)
 
 
 def test_ticks_are_round_and_inside():
     assert (
-        svg_charts.ticks(0, 1) == [0, 0.5, 1]
-        and svg_charts.ticks(-3.2, 11) == [0, 5, 10]
-        and svg_charts.ticks(-41, 19) == [-40, -20, 0]
+        charts.ticks(0, 1) == [0, 0.5, 1]
+        and charts.ticks(-3.2, 11) == [0, 5, 10]
+        and charts.ticks(-41, 19) == [-40, -20, 0]
     )
-    assert svg_charts.log_ticks(-1, 0) == pytest.approx(
+    assert charts.log_ticks(-1, 0) == pytest.approx(
         [0.1, 0.2, 0.5, 1]
-    ) and svg_charts.log_ticks(-3.9, 0.1) == pytest.approx([1e-3, 1e-2, 0.1, 1])
-    assert svg_charts.log_ticks(np.log10(0.11), np.log10(0.12)) == pytest.approx(
-        svg_charts.ticks(0.11, 0.12)
+    ) and charts.log_ticks(-3.9, 0.1) == pytest.approx([1e-3, 1e-2, 0.1, 1])
+    assert charts.log_ticks(np.log10(0.11), np.log10(0.12)) == pytest.approx(
+        charts.ticks(0.11, 0.12)
     )
+
+
+def path_of(svg, color):
+    """The points (n, 2) of the path in a color."""
+    path = re.search(rf'<path d="([^"]+)" style="[^"]*stroke: {color}', svg)[1]
+    return np.array(re.findall(r"[-\d.]+", path), "float64").reshape(-1, 2)
 
 
 def test_a_chart_places_its_points():
-    svg = svg_charts.chart(
+    svg = charts.chart(
         "a <b>",
         [("x & y", [0, 5, 10], [0, 1, 2]), ("dot", [5], [1], "point")],
         "epoch",
         x_range=(0, 10),
         y_range=(0, 2),
     )
-    points = re.search(r'points="([^"]+)"', svg)[1]
-    middle = (
-        (svg_charts.LEFT + svg_charts.WIDTH - svg_charts.RIGHT) / 2,
-        (svg_charts.TOP + svg_charts.BASE) / 2,
-    )
-    assert (
-        points
-        == f"{svg_charts.LEFT}.0,{svg_charts.BASE}.0 {middle[0]:.1f},{middle[1]:.1f}"
-        f" {svg_charts.WIDTH - svg_charts.RIGHT}.0,{svg_charts.TOP}.0"
-    )
-    assert (
-        f'cx="{middle[0]:.1f}" cy="{middle[1]:.1f}"' in svg
-        and "a &lt;b&gt;" in svg
-        and "x &amp; y" in svg
-    )
-    assert "no values" in svg_charts.chart(
-        "empty", [("nothing", [1, 2], [np.nan, np.nan])]
-    )
-    logarithmic = svg_charts.chart("log", [("y", [0, 1, 2], [0.01, 0.1, 1])], log=True)
-    heights = [
-        float(pair.split(",")[1])
-        for pair in re.search(r'points="([^"]+)"', logarithmic)[1].split()
-    ]
+    points = path_of(svg, charts.COLORS[0])
+    # the horizontal axis, and the grid's line at the top
+    left, right = path_of(svg, "currentColor")
+    top = path_of(svg, r"var\(--faint[^;]*")
+    lines = re.findall(r'<path d="([^"]+)" style="[^"]*stroke: var', svg)
+    heights = [float(re.findall(r"[-\d.]+", line)[1]) for line in lines]
+    middle = (left[0] + right[0]) / 2, (left[1] + min(heights)) / 2
+    np.testing.assert_allclose(points[0], left, atol=0.05)
+    np.testing.assert_allclose(points[1], middle, atol=0.05)
+    np.testing.assert_allclose(points[2], [right[0], min(heights)], atol=0.05)
+    assert top[0, 0] == left[0] and top[1, 0] == right[0]
+    dot = re.search(rf'<use [^>]*x="([^"]+)" y="([^"]+)"[^>]*{charts.COLORS[1]}', svg)
+    np.testing.assert_allclose([float(dot[1]), float(dot[2])], middle, atol=0.05)
+    assert "a &lt;b&gt;" in svg and "x &amp; y" in svg and "epoch" in svg
+    assert "no values" in charts.chart("empty", [("nothing", [1, 2], [np.nan, np.nan])])
+    logarithmic = charts.chart("log", [("y", [0, 1, 2], [0.01, 0.1, 1])], log=True)
+    heights = path_of(logarithmic, charts.COLORS[0])[:, 1]
     assert heights[0] - heights[1] == pytest.approx(
         heights[1] - heights[2], abs=0.2
     )  # equal factors, equal steps
+
+
+def test_titles_and_legends_are_whole_and_charts_are_the_same_every_time():
+    title = "distortion over rate, nats, of every model and every seed of this table"
+    labels = [f"a curve whose label is rather long, number {i}" for i in range(5)]
+    series = [(label, [0, 1], [0, i]) for i, label in enumerate(labels)]
+    svg = charts.chart(title, series, "epoch")
+    lines = [html.unescape(line) for line in re.findall(r"<text[^>]*>([^<]*)<", svg)]
+    assert title in " ".join(lines) and set(labels) <= set(lines)
+    width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups()
+    for x, y in re.findall(r'<text[^>]* x="([-\d.]+)" y="([-\d.]+)"', svg):
+        assert 0 <= float(x) < float(width) and 0 < float(y) < float(height)
+    assert charts.chart(title, series, "epoch") == svg
+    assert "currentColor" in svg and "url(" not in svg and "<style" not in svg
+    alone = charts.standalone(svg)
+    assert "currentColor" not in alone and "var(" not in alone
+    ElementTree.fromstring(alone)
+
+
+def test_a_chart_leaves_matplotlib_as_it_was():
+    import matplotlib
+
+    with matplotlib.rc_context({"font.size": 33}):
+        svg = charts.chart("font", [("y", [0, 1], [0, 1])])
+        assert matplotlib.rcParams["font.size"] == 33 and "33px" not in svg

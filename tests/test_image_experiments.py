@@ -2,6 +2,7 @@
 each, on a few noisy pictures.
 """
 
+import dataclasses
 import json
 
 import keras
@@ -12,13 +13,20 @@ from twostage import presets
 from twostage.cli.main import COMMANDS
 from twostage.evaluation import protocol
 from twostage.experiments import beta_sigma, gamma_rules, image_runs, two_stage_runs
-from twostage.experiments.table import Row, Setting
+from twostage.experiments.catalog import EXPERIMENTS
+from twostage.experiments.experiment import Row, Setting
 from twostage.features import choose
 from twostage.features.random_network import random_network
 
 
 def experiment(name, argv):
     COMMANDS["experiment"]([name, *argv])
+
+
+def with_rows(monkeypatch, name, rows):
+    """Replaces the rows of an experiment."""
+    experiment = dataclasses.replace(EXPERIMENTS[name], rows=rows)
+    monkeypatch.setitem(EXPERIMENTS, name, experiment)
 
 
 SMALL = {
@@ -56,9 +64,8 @@ def made(tmp_path, monkeypatch):
 
 def test_images_rows_train_measure_and_draw(tmp_path, made, monkeypatch):
     """Both families, an epoch each."""
-    monkeypatch.setattr(
-        beta_sigma, "ROWS", [row for row in beta_sigma.ROWS if row.name.endswith(" 1")]
-    )
+    rows = [row for row in beta_sigma.ROWS if row.name.endswith(" 1")]
+    with_rows(monkeypatch, "beta_sigma", rows)
     monkeypatch.setattr(beta_sigma, "BETAS", (1.0,))
     monkeypatch.setattr(beta_sigma, "COMMON", SMALL)
     experiment(
@@ -104,15 +111,19 @@ def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypa
     second = {"width": 8, "depth": 1, "batch_size": 30, "epochs": 20, "halve_every": 10}
     first = Row("a, 10", {"stage1": {**SMALL, "epochs": 10}, "stage2": second})
     longer = Row(
-        "a, 20", {"stage1": {**SMALL, "epochs": 20}, "stage2": second, "grown": first}
+        "a, 20",
+        {"stage1": {**SMALL, "epochs": 20}, "stage2": second},
+        continues="a, 10",
     )
     setting = Setting(tmp_path, 1, made, partial=True)
     told = [
-        two_stage_runs.measured(row, 0, setting, 10, "digits")
+        two_stage_runs.measure_row(
+            row, 0, setting=setting, full_epochs=10, preset="digits"
+        )
         for row in (first, longer)
     ]
     histories = [
-        (setting.path(row, 0) / "stage1" / "history.csv").read_text().splitlines()
+        (setting.path(row.name, 0) / "stage1" / "history.csv").read_text().splitlines()
         for row in (first, longer)
     ]
     assert [len(history) for history in histories] == [2, 3]
@@ -129,7 +140,7 @@ def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypa
     assert dated(histories[1][1]) == dated(histories[0][1])
     assert (
         len(
-            (setting.path(longer, 0) / "stage2" / "history.csv")
+            (setting.path(longer.name, 0) / "stage2" / "history.csv")
             .read_text()
             .splitlines()
         )
@@ -148,12 +159,15 @@ def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypa
         "inactive, E[sigma]",
     } == set(told[0]) and told[0] != told[1]
     assert told[0]["variance law, E[sigma]"] != told[0]["variance law"]
-    assert json.loads((setting.path(first, 0) / "stage1" / "config.json").read_text())[
-        "config"
-    ]["partial"]
+    assert json.loads(
+        (setting.path(first.name, 0) / "stage1" / "config.json").read_text()
+    )["config"]["partial"]
     monkeypatch.setattr(image_runs, "train_stage1_run", None)
     monkeypatch.setattr(image_runs, "train_stage2_run", None)
-    assert two_stage_runs.measured(longer, 0, setting, 10, "digits") == told[1]
+    again = two_stage_runs.measure_row(
+        longer, 0, setting=setting, full_epochs=10, preset="digits"
+    )
+    assert again == told[1]
 
 
 def test_every_rule_of_gamma_is_a_row_with_one_second_stage(
@@ -161,15 +175,12 @@ def test_every_rule_of_gamma_is_a_row_with_one_second_stage(
 ):
     for row in gamma_rules.ROWS:
         presets.resolve(1, "cifar10", **row.settings)
-    monkeypatch.setattr(
-        gamma_rules,
-        "ROWS",
-        [
-            Row(row.name, {**row.settings, **SMALL})
-            for row in gamma_rules.ROWS
-            if row.name in ("ema", "learned, rate times 10")
-        ],
-    )
+    rows = [
+        Row(row.name, {**row.settings, **SMALL})
+        for row in gamma_rules.ROWS
+        if row.name in ("ema", "learned, rate times 10")
+    ]
+    with_rows(monkeypatch, "gamma_rules", rows)
     data, few = tmp_path / "digits-few.npz", np.load(made)
     np.savez(
         data, **{name: np.concatenate([few[name]] * 2) for name in few}
@@ -196,8 +207,9 @@ def test_every_rule_of_gamma_is_a_row_with_one_second_stage(
     ):  # rows of another precision would be taken as they are
         experiment("gamma_rules", arguments)
     assert (
-        f"has rows of gamma_rules on {data}, mixed_bfloat16, received gamma_rules on"
-        f" {data}: take another" in capsys.readouterr().err
+        f"received gamma_rules on {data} for {tmp_path / 'out' / '2-epochs'}, expected"
+        f" gamma_rules on {data}, mixed_bfloat16, whose rows it has: take another"
+        in capsys.readouterr().err
     )
     folder = tmp_path / "out" / "2-epochs"
     ema, learned = (

@@ -101,31 +101,31 @@ def test_sampling_chain():
     )
     u, noise = np.random.default_rng(0).normal(size=(2, 20_000, 3)).astype("float32")
     kernel = stage2.decoder.get_weights()[0]
-    mean = ops.convert_to_numpy(generate.sample_latents(stage2, u, "mean"))
+    mean = ops.convert_to_numpy(generate.sample_latents(stage2, u, method="mean"))
     np.testing.assert_allclose(mean, u @ kernel, rtol=1e-4, atol=1e-5)
     noisy = ops.convert_to_numpy(
-        generate.sample_latents(stage2, u, "noise", noise=noise)
+        generate.sample_latents(stage2, u, method="noise", noise=noise)
     )
     np.testing.assert_allclose(noisy, mean + 0.5 * noise, rtol=1e-4, atol=1e-5)
     normalizer = twostage.LatentNormalizer()
     normalizer.adapt(mean)
     normalised = ops.convert_to_numpy(
-        generate.sample_latents(stage2, u, "normalised", normalizer)
+        generate.sample_latents(stage2, u, method="normalised", normalizer=normalizer)
     )
     assert normalised.std(0).mean() == pytest.approx(1, rel=1e-4)
     images = ops.convert_to_numpy(
-        generate.sample(stage1, stage2, u, "normalised", normalizer)
+        generate.sample(stage1, stage2, u, method="normalised", normalizer=normalizer)
     )
     np.testing.assert_allclose(
         images, normalised @ stage1.decoder.get_weights()[0], rtol=1e-4, atol=1e-4
     )
-    for how, words in (
+    for method, words in (
         ("means", "expected one of mean"),
         ("noise", "no noise"),
         ("normalised", "no normalizer"),
     ):
         with pytest.raises(ValueError, match=words):
-            generate.sample_latents(stage2, u, how)
+            generate.sample_latents(stage2, u, method=method)
 
 
 def test_picture_of_latents_draws_any_variance():

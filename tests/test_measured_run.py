@@ -15,6 +15,7 @@ from twostage.cli.main import COMMANDS
 from twostage.data import loading
 from twostage.errors import InputError
 from twostage.evaluation import html_report, protocol, recalibration, tables
+from twostage.evaluation.evaluation_result import EvaluationResult
 from twostage.export import export_run
 from twostage.models.posterior import encode_dataset
 from twostage.runs.models import load_models
@@ -103,11 +104,11 @@ def test_a_mixture_is_sampled_inside_the_savedmodel_by_tensorflow_alone(run, tmp
     models, config = load_models(folder)
     mixture = {
         one.name: one
-        for one in latent_samplers.samplers(models, loading.load_for(config)[0], (10,))
+        for one in latent_samplers.samplers(
+            models, loading.load_for(config)[0], mixtures=(10,)
+        )
     }["mixture of 10"]
-    expected = keras.ops.convert_to_numpy(
-        models["stage1"].decode(mixture.draw(20_000, 0))
-    )
+    expected = keras.ops.convert_to_numpy(models.stage1.decode(mixture.draw(20_000, 0)))
     drawn = np.load(tmp_path / "drawn.npy")
     np.testing.assert_allclose(
         drawn.mean(0), expected.mean(0), atol=5 * expected.std(0).max() / 2000**0.5
@@ -115,7 +116,7 @@ def test_a_mixture_is_sampled_inside_the_savedmodel_by_tensorflow_alone(run, tmp
     np.testing.assert_allclose(drawn.std(0).mean(), expected.std(0).mean(), rtol=0.06)
     z = mixture.draw(500, 1)
     fitted = Mixture(
-        latent_samplers.drawn_latents(models["stage1"], loading.load_for(config)[0]), 10
+        latent_samplers.drawn_latents(models.stage1, loading.load_for(config)[0]), 10
     )
     np.testing.assert_allclose(
         fitted.as_distribution().log_prob(z).numpy(),
@@ -193,7 +194,7 @@ def check_page(run, found, names):
 
 def check_odd_name(run, found, name, folder):
     """Signs of HTML in a run's name are shown as they are; a result of other weights is
-    told.
+    marked.
     """
     import shutil
 
@@ -217,10 +218,10 @@ def test_densities_of_latents_are_densities(run):
     found = {
         sampler.name: sampler
         for sampler in latent_samplers.samplers(
-            models, train, (1,), importance_samples=200
+            models, train, mixtures=(1,), importance_samples=200
         )
     }
-    z = np.stack(encode_dataset(models["stage1"], train), 1)[:, 0]
+    z = np.stack(encode_dataset(models.stage1, train), 1)[:, 0]
     np.testing.assert_allclose(
         found["GEN-1"].log_density(z),
         stats.multivariate_normal(np.zeros(4)).logpdf(z),
@@ -247,19 +248,20 @@ def test_densities_of_latents_are_densities(run):
     )
 
 
-def spoiled(models):
+def spoiled(vae):
     """Moving averages as of other images."""
-    for layer in models["stage1"]._flatten_layers():
+    for layer in vae._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.moving_mean.assign(np.full(layer.moving_mean.shape, 3.0, "float32"))
-    return models["stage1"]
+    return vae
 
 
 def test_the_better_batch_normalisation_is_chosen_and_the_worse_put_back(
     run, monkeypatch
 ):
     models, config = load_models(run)
-    choice = recalibration.better(spoiled(models), config)
+    train = loading.load_for(config)[0]
+    choice = recalibration.recalibrate_if_better(spoiled(models.stage1), train)
     assert (
         choice["chosen"] == recalibration.RECALIBRATED
         and choice["gain"] > 5 * choice["gain_error"] > 0
@@ -269,13 +271,13 @@ def test_the_better_batch_normalisation_is_chosen_and_the_worse_put_back(
         recalibration.MOVING
     ] == pytest.approx(choice["gain"])
     assert "no validation split" in choice["decided_by"]
-    weights = [weight.copy() for weight in models["stage1"].get_weights()]
+    weights = [weight.copy() for weight in models.stage1.get_weights()]
     monkeypatch.setattr(
-        recalibration, "recalibrate", lambda vae, images, seed: spoiled({"stage1": vae})
+        recalibration, "recalibrate", lambda vae, images, seed: spoiled(vae)
     )
-    choice = recalibration.better(models["stage1"], config)
+    choice = recalibration.recalibrate_if_better(models.stage1, train)
     assert choice["chosen"] == recalibration.MOVING and choice["gain"] < 0
-    for old, new in zip(weights, models["stage1"].get_weights(), strict=True):
+    for old, new in zip(weights, models.stage1.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
 
@@ -283,26 +285,26 @@ def test_the_better_batch_normalisation_is_chosen_and_the_worse_put_back(
 def test_the_better_batch_normalisation_is_exported(run, tmp_path, capsys):
     import shutil
 
-    from twostage.export import saved_model
+    from twostage import export
 
     folder = tmp_path / "run"
     shutil.copytree(run, folder)
     models, config = load_models(folder)
     stage = finished_stage1(folder)
-    stage.save_model("model.keras", spoiled(models))
+    stage.save_model("model.keras", spoiled(models.stage1))
     stage.lock()
     with pytest.raises(InputError, match="is in use by another process"):
         export_run.export_run(folder)
     stage.end()
     COMMANDS["export"](["--run", str(folder), "--recalibrate"])
     assert (
-        "batch normalisation: recalibrated on training images; recalibration changes"
+        "batch normalization: recalibrated on training images; recalibration changes"
         " the evidence bound by +" in capsys.readouterr().out
     )
     images = loading.load_for(config, "test")[0][:8]
     kept = keras.saving.load_model(stage.path / "recalibrated.keras", compile=False)
     np.testing.assert_allclose(
-        saved_model.load(folder / "saved_model").encode(images)[0],
+        export.load(folder / "saved_model").encode(images)[0],
         kept.posterior(images)[0],
         atol=1e-5,
     )
@@ -379,16 +381,16 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
         and "FID" not in text.replace("fid10k", "")
         and "200 images against 179 of the test split" in text
     )
-    heart = json.loads(first.read_text())
+    altered = json.loads(first.read_text())
     second, gaussian = (
-        heart["distances"][kind] for kind in ("GEN-2 noise", "Gaussian")
+        altered["distances"][kind] for kind in ("GEN-2 noise", "Gaussian")
     )
     assert (
         gaussian["training_latent_nats"]
         == pytest.approx(gaussian["latent_nats"], abs=1)
         and gaussian["training_latent_nats"] != gaussian["latent_nats"]
     )
-    for training, test, told in (
+    for training, test, overfits in (
         (10, -50, True),
         (10, -0.5, False),
         (-10, -50, False),
@@ -398,8 +400,9 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
             "latent_nats": gaussian["latent_nats"] + test,
         }
         assert (
-            "knows its training latents by heart" in " ".join(tables.sentences(heart))
-        ) == told
+            "overfits its training latents"
+            in " ".join(tables.sentences(EvaluationResult.from_json(altered)))
+        ) == overfits
     anew = json.loads(
         first.with_name("random_network-fid10k_test-recalibrated.json").read_text()
     )

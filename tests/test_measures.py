@@ -259,7 +259,7 @@ def test_latents_are_counted_by_the_papers_definition_and_by_the_codes():
     """Sigmas of .7, .85 and .95: variances of .49, .72 and .90, so the middle one is
     active by E[sigma^2] < .8 and not by E[sigma] < .8.
     """
-    found = latent_metrics._summary(
+    found = latent_metrics.posterior_statistics(
         np.zeros((10, 3)), np.tile(2 * np.log([0.7, 0.85, 0.95]), (10, 1))
     )
     assert (found["latents"], found["active"], found["active_sd"]) == (3, 2, 1)

@@ -43,13 +43,13 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, small_run):
             ["--preset", "minst", *new],
             "received preset 'minst', expected one of digits, mnist",
         ),
-        (COMMANDS["train-stage1"], ["--data", empty, *new], "holds no picture"),
+        (COMMANDS["train-stage1"], ["--data", empty, *new], "holds no image"),
         (COMMANDS["train-stage1"], ["--data", sizes, *new], "unequal sizes"),
         (
             COMMANDS["train-stage1"],
             ["--data", tmp_path / "x.npy", *new],
             (
-                "28x28, the ResNet takes squares of side 8, 16, 32, 64, 128: pad them"
+                "28x28, expected squares of side 8, 16, 32, 64, 128: pad them"
                 " with --pad 32"
             ),
         ),
@@ -86,7 +86,11 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, small_run):
             ["--epoch", "3", *new],
             "unrecognized arguments: --epoch 3",
         ),
-        (COMMANDS["train-stage1"], ["--resume", *new], "does not exist: start it by"),
+        (
+            COMMANDS["train-stage1"],
+            ["--resume", *new],
+            "does not exist: start it without --resume",
+        ),
         (
             COMMANDS["train-stage2"],
             new,
@@ -99,7 +103,7 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, small_run):
             COMMANDS["train-stage1"],
             ["--run", small_run[0]],
             (
-                f"go on with it by `python train_stage1.py --run {small_run[0]}"
+                f"resume it by `python train_stage1.py --run {small_run[0]}"
                 " --resume`, or start another run by"
             ),
         ),
@@ -108,7 +112,7 @@ def test_newcomers_mistakes_end_in_one_line(tmp_path, capsys, small_run):
             ["--run", small_run[0]],
             (
                 f"`python train_stage2.py --run {small_run[0]} --resume`, remove"
-                f" {small_run[0]}/stage2 to begin it anew, or start another run by"
+                f" {small_run[0]}/stage2 to start it over, or start another run by"
                 " `python train_stage1.py"
             ),
         ),
@@ -226,7 +230,7 @@ def test_a_broken_test_picture_is_told_before_training(tmp_path, capsys):
     (tmp_path / "x" / "test" / "broken.png").write_bytes(b"")
     with pytest.raises(SystemExit):
         COMMANDS["train-stage1"](["--data", str(tmp_path / "x"), "--dry-run"])
-    assert "error: 1 of 101 pictures in the test split" in capsys.readouterr().err
+    assert "error: 1 of 101 images in the test split" in capsys.readouterr().err
 
 
 def test_another_backend_is_told():

@@ -87,9 +87,9 @@ def test_smallest_and_largest_side(side):
 @pytest.mark.parametrize(
     "shape, words",
     [
-        ((28, 28, 1), "28x28.*--pad 32"),
-        ((178, 218, 3), "--side"),
-        ((32, 30, 3), "--pad 32"),
+        ((28, 28, 1), "28x28.*`pad=32`"),
+        ((178, 218, 3), "`side`"),
+        ((32, 30, 3), "`pad=32`"),
         ((32, 32, 4), "4 channels"),
     ],
 )

@@ -23,7 +23,7 @@ def write_idx(folder, labels_of=lambda count: np.arange(count) % 10, packed=True
     """MNIST's four files, small. Returns {split: (images, labels)}."""
     folder.mkdir(exist_ok=True)
     found = {}
-    for split, (images_name, labels_name) in archives.IDX.items():
+    for split, (images_name, labels_name) in archives.IDX_STEMS.items():
         generator = np.random.default_rng(len(split))
         images, labels = (
             generator.integers(0, 256, (COUNT[split], 28, 28), "uint8"),
@@ -45,7 +45,7 @@ def write_cifar(path, kind="python", old=False):
     """CIFAR-10's archive, 4 images a batch. Returns {split: (images, labels)}."""
     generator, parts = np.random.default_rng(0), {"train": [], "test": []}
     with tarfile.open(path, "w:gz") as archive:
-        for split, names in archives.BATCHES.items():
+        for split, names in archives.CIFAR_BATCHES.items():
             for name in names:
                 images, labels = (
                     generator.integers(0, 256, (4, 32, 32, 3), "uint8"),
@@ -70,9 +70,8 @@ def write_cifar(path, kind="python", old=False):
                         content = content.replace(
                             b"numpy._core.multiarray", b"numpy.core.multiarray"
                         )
-                entry = tarfile.TarInfo(
-                    f"cifar-10-batches-{'py' if kind == 'python' else 'bin'}/{name}{'.bin' * (kind == 'binary')}"
-                )
+                member = f"py/{name}" if kind == "python" else f"bin/{name}.bin"
+                entry = tarfile.TarInfo(f"cifar-10-batches-{member}")
                 entry.size = len(content)
                 archive.addfile(entry, io.BytesIO(content))
                 parts[split].append((images, labels))
@@ -94,7 +93,8 @@ def test_mnists_idx_files(tmp_path, packed):
         same(loading.load(tmp_path / "raw", split), found[split])
         same(
             loading.load(
-                tmp_path / "raw" / (archives.IDX[split][0] + ".gz" * packed), split
+                tmp_path / "raw" / (archives.IDX_STEMS[split][0] + ".gz" * packed),
+                split,
             ),
             found[split],
         )
@@ -109,7 +109,7 @@ def test_a_file_may_be_there_packed_and_unpacked(tmp_path):
 
 
 def test_fashion_is_not_taken_for_mnist_nor_mnist_for_fashion(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "COUNTS", COUNT)
+    monkeypatch.setattr(archives, "MNIST_COUNTS", COUNT)
     fashion = write_idx(tmp_path / "fashion_mnist")  # as many of each class
     mnist = write_idx(tmp_path / "mnist", lambda count: np.arange(count) % 7)
     same(loading.load("fashion_mnist", data_dir=tmp_path), fashion["train"])
@@ -126,7 +126,7 @@ def test_fashion_is_not_taken_for_mnist_nor_mnist_for_fashion(tmp_path, monkeypa
         InputError, match="which look like MNIST's, expected 60 of fashion_mnist"
     ):
         loading.load("fashion_mnist", data_dir=tmp_path / "mnist")
-    monkeypatch.setattr(archives, "COUNTS", {"train": 61, "test": 20})
+    monkeypatch.setattr(archives, "MNIST_COUNTS", {"train": 61, "test": 20})
     with pytest.raises(
         InputError, match=r"received 60 train images .* expected 61 of mnist"
     ):
@@ -149,7 +149,7 @@ def test_cifar10s_archives_packed_and_unpacked(tmp_path, kind, old):
 
 
 def test_several_sets_in_one_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "COUNTS", COUNT)
+    monkeypatch.setattr(archives, "MNIST_COUNTS", COUNT)
     mnist, cifar = (
         write_idx(tmp_path, lambda count: np.arange(count) % 7),
         write_cifar(tmp_path / "cifar-10-binary.tar.gz", "binary"),
@@ -178,7 +178,7 @@ def test_a_pickle_that_is_no_array_is_not_run(tmp_path):
 
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
-    for name in archives.BATCHES["train"]:
+    for name in archives.CIFAR_BATCHES["train"]:
         (folder / name).write_bytes(
             pickle.dumps({b"data": Harm(), b"labels": [1]}, protocol=2)
         )
@@ -240,7 +240,7 @@ def test_celeba_by_name_from_a_folder(tmp_path):
     faces(tmp_path / "img_align_celeba", 30)
     with pytest.raises(
         InputError,
-        match=r"received 30 pictures in .*img_align_celeba, CelebA has 202599",
+        match=r"received 30 images in .*img_align_celeba, CelebA has 202599",
     ):
         loading.load("celeba", crop=128, side=64, data_dir=tmp_path)
     by_name = loading.load(
@@ -274,6 +274,6 @@ def test_without_a_network_it_says_where_the_files_are_and_what_to_type(
         f" {found.files} from {found.page} "
     )
     assert (
-        text.endswith(f"into a folder and type --data {name} --data-dir {tmp_path}")
+        text.endswith(f"into a folder and pass `data='{name}', data_dir='{tmp_path}'`")
         and "\n" not in text
     )

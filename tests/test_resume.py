@@ -48,7 +48,7 @@ def in_a_process(script, *arguments):
 
 
 def stop_within(epoch, number):
-    """This process gets a signal when the seventh batch of an epoch is fetched, once."""
+    """This process gets a signal, once, when the seventh batch of an epoch is fetched."""
     fetch = Batches.__getitem__
 
     def fetch_and_stop(self, index):
@@ -77,22 +77,31 @@ def last_state(folder):
 BOTH = """
 import sys
 from pathlib import Path
-from test_resume import SMALL, cli, last_state, signal, stop_within
+from test_resume import SMALL, COMMANDS, last_state, signal, stop_within
 folder = Path(sys.argv[1])
-commands = {1: (COMMANDS["train-stage1"], SMALL), 2: (COMMANDS["train-stage2"], ["--width", "16", "--watch-every", "1", "--deterministic"])}
+SECOND = ["--width", "16", "--watch-every", "1", "--deterministic"]
+STOPS = [(1, signal.SIGTERM), (2, signal.SIGINT), (3, signal.SIGTERM), (0, None)]
+commands = {
+    1: (COMMANDS["train-stage1"], SMALL),
+    2: (COMMANDS["train-stage2"], SECOND),
+}
 for number, (command, flags) in commands.items():
     command(["--run", str(folder / "whole"), *flags, "--epochs", "4"])
-    for resumed, (epoch, how) in enumerate([(1, signal.SIGTERM), (2, signal.SIGINT), (3, signal.SIGTERM), (0, None)]):
+    for resumed, (epoch, how) in enumerate(STOPS):
         if how:
             stop_within(epoch, how)
         try:
-            command(["--run", str(folder / "parts"), *(["--resume"] if resumed else [*flags, "--epochs", "4"])])
+            more = ["--resume"] if resumed else [*flags, "--epochs", "4"]
+            command(["--run", str(folder / "parts"), *more])
         except SystemExit as stopped:
             assert stopped.code == 128 + how, stopped.code
-            print(sorted((folder / "parts" / f"stage{number}" / "checkpoints").iterdir())[-1].name)
-    whole, parts = (last_state(folder / name / f"stage{number}") for name in ("whole", "parts"))
+            kept = folder / "parts" / f"stage{number}" / "checkpoints"
+            print(sorted(kept.iterdir())[-1].name)
+    whole = last_state(folder / "whole" / f"stage{number}")
+    parts = last_state(folder / "parts" / f"stage{number}")
     assert whole.keys() == parts.keys() and len(whole) > 50
-    assert not [name for name in whole if whole[name] != parts[name]], [name for name in whole if whole[name] != parts[name]]
+    different = [name for name in whole if whole[name] != parts[name]]
+    assert not different, different
 print("equal")
 """
 
@@ -114,8 +123,8 @@ def test_stopped_by_signals_and_resumed_a_run_is_the_unbroken_one_bit_for_bit(tm
         and done.stderr.count("stopped by SIGINT after") == 2
     )
     assert (
-        f"go on by `python train_stage1.py --run {tmp_path / 'parts'} --resume`"
-        in done.stderr
+        f"resume by `python -m twostage train-stage1 --run {tmp_path / 'parts'}"
+        " --resume`" in done.stderr
     )
 
 
@@ -194,7 +203,7 @@ def test_full_disk_is_told_and_the_checkpoint_before_it_goes_on(run, capsys):
     line = refused(capsys, "--run", run, "--resume", "--epochs", "3")
     assert (
         "epoch-00002-step-000001.npz was not written: No space left on device: make"
-        " room; what was saved before is whole" in line
+        " room; everything saved before is intact" in line
     )
     aside.unlink()
     assert checkpoints(run) == was
@@ -207,7 +216,7 @@ def test_a_stage_1_that_is_trained_on_is_unfinished_until_its_end(run, capsys):
     aside.symlink_to("/dev/full")
     refused(capsys, "--run", run, "--resume", "--epochs", "3")
     aside.unlink()
-    with pytest.raises(InputError, match=r"stage1 is not finished: run .*--resume"):
+    with pytest.raises(InputError, match=r"stage1 is not finished: run .*resume=True"):
         finished_stage1(run)
     (run / "stage2").mkdir()
     assert "stage2 was trained on this stage 1 as it is: remove" in refused(
@@ -236,7 +245,7 @@ def test_a_stage_2_that_cannot_begin_leaves_nothing_behind(run, capsys, monkeypa
         and not (run / "stage2").exists()
     )
     monkeypatch.chdir(run)
-    assert "stage1 exists: go on with it" in refused(capsys, "--run", ".")
+    assert "stage1 exists: resume it by" in refused(capsys, "--run", ".")
 
 
 def test_folder_that_cannot_be_written_is_told(capsys, tmp_path):
@@ -262,17 +271,18 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_checkpo
     )
     assert (
         "the loss of epoch 3 is" in line
-        and "keeps the last good checkpoint: start another run, with a smaller --learning-rate"
+        and "keeps the last good checkpoint: start another run, with a smaller"
+        " --learning-rate"
         in line
     )
     assert checkpoints(run) == was and "not finite" in caplog.text
 
 
 def test_a_signal_after_the_last_save_is_obeyed_too(tmp_path):
-    from twostage.runs.run import Stage
+    from twostage.runs.run import StageRun
     from twostage.training.checkpoint import Checkpoint
 
-    checkpoint = Checkpoint(Stage(tmp_path / "run", 1))
+    checkpoint = Checkpoint(StageRun(tmp_path / "run", 1))
     with (
         pytest.raises(Interrupted, match="stopped by SIGTERM after 0 epochs"),
         checkpoint.signals(),
@@ -283,10 +293,10 @@ def test_a_signal_after_the_last_save_is_obeyed_too(tmp_path):
 
 def test_processes_but_the_first_pass_over_a_signal(tmp_path):
     """They must go on, for the first to complete the step that it saves."""
-    from twostage.runs.run import Stage
+    from twostage.runs.run import StageRun
     from twostage.training.checkpoint import Checkpoint
 
-    with Checkpoint(Stage(tmp_path / "run", 1), obeys=False).signals():
+    with Checkpoint(StageRun(tmp_path / "run", 1), obeys=False).signals():
         os.kill(os.getpid(), signal.SIGTERM)
         assert (
             signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
@@ -318,7 +328,7 @@ def test_a_disk_that_tensorflow_finds_full_is_told(tmp_path):
         InputError,
         match=(
             r"saved_model was not written .*No space left on device.*: make room, then"
-            r" `python -m twostage.export --run"
+            r" `export_run\(run="
         ),
     ):
         saved_model._place(FullDisk(), tmp_path / "saved_model")

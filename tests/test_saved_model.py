@@ -12,9 +12,14 @@ import sys, numpy as np, tensorflow as tf
 model = tf.saved_model.load(sys.argv[1])
 assert list(model.signatures)[0] == "sample", list(model.signatures)
 images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), "uint8")
+signature = model.signatures["sample"]
+by_signature = signature(n=tf.constant(300), seed=tf.constant(1))
 found = {
-    "one": model.sample(300, 1), "again": model.sample(300, 1), "other": model.sample(300, 2),
-    "first": model.sample_first_stage(3, 1), "by_signature": model.signatures["sample"](n=tf.constant(300), seed=tf.constant(1))["output_0"],
+    "one": model.sample(300, 1),
+    "again": model.sample(300, 1),
+    "other": model.sample(300, 2),
+    "first": model.sample_first_stage(3, 1),
+    "by_signature": by_signature["output_0"],
     "mean": model.encode(images)["mean"], "reconstruction": model.reconstruct(images),
     "decoded": model.decode(model.encode(images)["mean"]),
 }
@@ -25,7 +30,9 @@ except tf.errors.InvalidArgumentError as error:
     assert "uint8" in str(error), error
 else:
     sys.exit("floats were taken as black images")
-assert "keras" not in {name.split(".")[0] for name in sys.modules if "twostage" in name} and "twostage" not in sys.modules
+names = [name for name in sys.modules if "twostage" in name]
+assert "keras" not in {name.split(".")[0] for name in names}
+assert "twostage" not in sys.modules
 """
 
 
@@ -55,14 +62,13 @@ def test_saved_model_is_the_keras_models_chain(small_run):
     backend under test.
     """
     tf = pytest.importorskip("tensorflow")
-    from twostage import VAE
-    from twostage.export import saved_model
+    from twostage import VAE, export
     from twostage.sampling import (
         generate,
     )  # any public name registers the classes of the files
 
     model, vae = (
-        saved_model.load(small_run[0] / "saved_model"),
+        export.load(small_run[0] / "saved_model"),
         keras.saving.load_model(small_run[0] / "stage1" / "model.keras"),
     )
     assert isinstance(vae, VAE)
@@ -76,7 +82,7 @@ def test_saved_model_is_the_keras_models_chain(small_run):
     normalizer = keras.saving.load_model(small_run[0] / "stage2" / "normalizer.keras")
     u = tf.random.stateless_normal((7, 4), [1, 0], alg="philox").numpy()
     expected = keras.ops.convert_to_numpy(
-        generate.sample(vae, stage2, u, "normalised", normalizer)
+        generate.sample(vae, stage2, u, method="normalised", normalizer=normalizer)
     )
     np.testing.assert_allclose(model.sample(7, 1), expected, atol=1e-5)
     for sample in (model.sample, model.sample_first_stage):

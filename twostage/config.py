@@ -1,29 +1,16 @@
-"""Settings of the two training commands: one dataclass each makes the flags, the checks and config.json."""
+"""Settings of both trainings: each dataclass makes the flags, checks and config.json.
+
+Help texts name other settings in backquotes; the command line shows them as flags.
+"""
 
 import dataclasses
+import math
+from typing import Any, Self
 
 from twostage.errors import InputError
 
-
-def option(default, group, text, choices=None):
-    return dataclasses.field(
-        default=default, metadata={"group": group, "help": text, "choices": choices}
-    )
-
-
-GROUPS = (
-    "run",
-    "data",
-    "network",
-    "likelihood",
-    "sampling",
-    "training",
-)  # in the order of --help
-
-
+GROUPS = ("run", "data", "network", "likelihood", "sampling", "training")  # of --help
 NETWORKS = ("resnet", "infogan", "wae", "rae", "beta_sigma", "convolutional")
-
-
 LIKELIHOODS = (
     "gaussian",
     "diagonal",
@@ -32,20 +19,38 @@ LIKELIHOODS = (
     "bernoulli",
     "logistic",
 )
-
-
-GAMMAS, RULES = (
-    ("computed", "learned", "fixed", "scheduled"),
-    ("minimum", "ratchet", "ema", "batch"),
-)
-
-
+GAMMAS = ("computed", "learned", "fixed", "scheduled")
+RULES = ("minimum", "ratchet", "ema", "batch")
 PRECISIONS = ("float32", "mixed_bfloat16")
+CROPS = ("none", "center", "128", "140", "148")
+FILTERS = ("bilinear", "nearest", "bicubic")
+SAMPLING_METHODS = ("mean", "noise", "normalised")
+
+
+def option(
+    default: Any,
+    group: str,
+    text: str,
+    choices: tuple[str, ...] | None = None,
+    *,
+    minimum: float | None = None,
+) -> Any:
+    """A field of a config.
+
+    Args:
+        default: Its default, whose type is the field's.
+        group: One of `GROUPS`.
+        text: Its help.
+        choices: The values that it may have; None: any.
+        minimum: The least number that it may be; None: any above 0.
+    """
+    metadata = {"group": group, "help": text, "choices": choices, "minimum": minimum}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Training:
-    """What both stages have. The defaults are stage 1's."""
+    """The settings of both stages. The defaults are stage 1's."""
 
     gamma: str = option(
         "computed",
@@ -56,12 +61,12 @@ class _Training:
     gamma_from: str = option(
         "",
         "likelihood",
-        "folder of another run: with --gamma fixed its last gamma is taken (F*-VAE),"
-        " with --gamma scheduled its gamma of each epoch",
+        "folder of another run: with `gamma='fixed'` its last gamma is taken (F*-VAE),"
+        " with `gamma='scheduled'` its gamma of each epoch",
     )
     gamma_rule: str = option("minimum", "likelihood", "rule of a computed gamma", RULES)
     gamma_start: float = option(
-        1.0, "likelihood", "gamma at the start; with --gamma fixed, throughout"
+        1.0, "likelihood", "initial gamma; with `gamma='fixed'`, throughout"
     )
     gamma_floor: float = option(
         0.0011, "likelihood", "least gamma; 0.0011 is the rounding error of 8 bits"
@@ -69,14 +74,16 @@ class _Training:
     gamma_multiplier: float = option(
         1.0, "likelihood", "of the learning rate of a learned gamma"
     )
-    kl_weight: float = option(1.0, "likelihood", "kappa, weight of the KL divergence")
+    kl_weight: float = option(
+        1.0, "likelihood", "kappa, weight of the KL divergence", minimum=0
+    )
     epochs: int = option(700, "training", "passes over the data")
-    batch_size: int = option(100, "training", "examples a step")
+    batch_size: int = option(100, "training", "examples per step")
     learning_rate: float = option(1e-4, "training", "of Adam")
     halve_every: int = option(
         250,
         "training",
-        "epochs after which the learning rate is halved, again and again",
+        "epochs between halvings of the learning rate",
     )
     precision: str = option(
         "float32",
@@ -90,20 +97,20 @@ class _Training:
         "steps in one compiled call; on a GPU under JAX 50 or so, where a step takes"
         " less than its start",
     )
-    seed: int = option(0, "training", "of weights, batches and noise")
+    seed: int = option(0, "training", "of weights, batches and noise", minimum=0)
     deterministic: bool = option(
         False,
         "training",
         "the same bits from every run on one machine, at some cost in speed",
     )
     watch_every: int = option(
-        1, "training", "epochs from one look at latents and pictures to the next"
+        1, "training", "epochs between diagnostics (latents, images)"
     )
     checkpoint_every: float = option(
         600.0,
         "run",
-        "seconds from one checkpoint to the next within an epoch; 0: at their ends"
-        " only",
+        "seconds between checkpoints within an epoch; 0: at the end of epochs only",
+        minimum=0,
     )
     distribute: bool = option(
         False,
@@ -115,6 +122,54 @@ class _Training:
         False, "training", "also write TensorBoard logs (pip install tensorboard)"
     )
 
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            _check_field(field, getattr(self, field.name))
+        if self.seed >= 2**32:
+            raise InputError(f"`seed={self.seed}`", "less than 2**32")
+        self._check_gamma()
+
+    def _check_gamma(self) -> None:
+        if self.gamma == "scheduled" and not self.gamma_from:
+            raise InputError(
+                "`gamma='scheduled'`", "`gamma_from='RUN'` to take the curve from"
+            )
+        if self.gamma_from and self.gamma not in ("fixed", "scheduled"):
+            raise InputError(
+                f"`gamma={self.gamma!r}`",
+                "no `gamma_from`",
+                "drop it, or use `gamma='fixed'` or `gamma='scheduled'`",
+            )
+        if self.gamma_floor > self.gamma_start:
+            raise InputError(
+                f"received `gamma_start={self.gamma_start}` below"
+                f" `gamma_floor={self.gamma_floor}`: raise it or lower the floor"
+            )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """A config from its settings by name.
+
+        Raises:
+            InputError: an unknown setting, or a value out of range.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        unknown = sorted(set(values) - set(names))
+        if unknown:
+            raise InputError(
+                f"unknown settings {', '.join(unknown)}", f"some of {', '.join(names)}"
+            )
+        return cls(**values)
+
+    def differences(self, other: Self) -> list[str]:
+        """`name old -> new` for each setting in which `other` differs."""
+        texts = []
+        for field in dataclasses.fields(self):
+            old, new = getattr(self, field.name), getattr(other, field.name)
+            if old != new:
+                texts.append(f"{field.name} {old} -> {new}")
+        return texts
+
 
 @dataclasses.dataclass(frozen=True)
 class Stage1Config(_Training):
@@ -124,7 +179,7 @@ class Stage1Config(_Training):
         "digits",
         "data",
         "digits, mnist, fashion_mnist, cifar10, svhn, celeba; a folder or zip of"
-        " pictures; an .npz or .npy file",
+        " images; an .npz or .npy file",
     )
     data_dir: str = option(
         "",
@@ -135,35 +190,36 @@ class Stage1Config(_Training):
     cache: str = option(
         "",
         "data",
-        "folder for pictures once they are prepared (default there:"
-        " ~/.cache/two-stage-vae)",
+        "folder of prepared images (default there: ~/.cache/two-stage-vae)",
     )
     pad: int = option(
-        0, "data", "zeros around smaller images, up to this side; 0: none"
+        0, "data", "zeros around smaller images, up to this side; 0: none", minimum=0
     )
     crop: str = option(
         "none",
         "data",
-        "pictures: the middle square, or CelebA's square of the face",
-        ("none", "center", "128", "140", "148"),
+        "image files: the central square, or CelebA's square of the face",
+        CROPS,
     )
-    side: int = option(0, "data", "pictures: resize to side x side; 0: none")
+    side: int = option(
+        0, "data", "image files: resize to side x side; 0: none", minimum=0
+    )
     resize: str = option(
         "bilinear",
         "data",
-        "pictures: how; all but nearest are antialiased",
-        ("bilinear", "nearest", "bicubic"),
+        "image files: filter; all but nearest are antialiased",
+        FILTERS,
     )
     limit: int = option(
-        0, "data", "at most so many images, a fixed random choice; 0: all"
+        0, "data", "at most so many images, a fixed random choice; 0: all", minimum=0
     )
     skip_broken: bool = option(
-        False, "data", "pictures: leave out files that cannot be read, and tell which"
+        False, "data", "image files: leave out, and name, those that cannot be read"
     )
     partial: bool = option(
         False,
         "data",
-        "a part of CelebA is all right; the splits are then those of any folder",
+        "accept an incomplete CelebA, split as any folder is",
     )
     flip: bool = option(
         False,
@@ -178,23 +234,23 @@ class Stage1Config(_Training):
     likelihood: str = option(
         "gaussian",
         "likelihood",
-        "gaussian: one gamma, see --gamma; diagonal: one for each dimension, from the"
-        " decoder, at least --gamma-floor; optimal_image (Beta-Sigma VAE) and"
-        " optimal_batch (sigma-VAE): the best gamma for what is seen; bernoulli:"
+        "gaussian: one gamma, see `gamma`; diagonal: one per dimension, from the"
+        " decoder, at least `gamma_floor`; optimal_image (Beta-Sigma VAE) and"
+        " optimal_batch (sigma-VAE): the best gamma of each; bernoulli:"
         " cross-entropy; logistic: discretised, for 8 bits",
         LIKELIHOODS,
     )
     posterior: str = option(
         "gaussian",
         "likelihood",
-        "of the latents; constant: deviation 0.7, as CV-VAE; none: no noise, an"
-        " autoencoder",
+        "of the latents; constant: standard deviation 0.7, as CV-VAE; none: no noise,"
+        " an autoencoder",
         ("gaussian", "constant", "none"),
     )
     divergence: str = option(
         "kl",
         "likelihood",
-        "what --kl-weight weighs: kl to N(0, I); l2, the squared length of the mean"
+        "weighted by `kl_weight`: kl to N(0, I); l2, the squared length of the mean"
         " (RAE); mmd (WAE)",
         ("kl", "l2", "mmd"),
     )
@@ -202,6 +258,7 @@ class Stage1Config(_Training):
         0.0,
         "likelihood",
         "weight of the decoder's squared derivatives (RAE-GP); 0: none",
+        minimum=0,
     )
     network: str = option(
         "resnet",
@@ -214,18 +271,19 @@ class Stage1Config(_Training):
         False, "network", "rae: divide kernels by their largest singular value (RAE-SN)"
     )
     num_scale: int = option(3, "network", "scales of the encoder")
-    block_per_scale: int = option(1, "network", "residual blocks a scale")
-    base_dim: int = option(32, "network", "channels at the full side")
+    block_per_scale: int = option(1, "network", "residual blocks per scale")
+    base_dim: int = option(32, "network", "channels at full resolution")
     fc_dim: int = option(512, "network", "width of the fully connected block")
-    latent_dim: int = option(64, "network", "latents")
+    latent_dim: int = option(64, "network", "number of latents")
     pooling: str = option(
         "average", "network", "before the fully connected block", ("average", "flatten")
     )
     l2: float = option(
         0.0,
         "network",
-        "resnet: weight of the squared kernels, see --l2-of; rae: of the decoder's"
+        "resnet: weight of the squared kernels, see `l2_of`; rae: of the decoder's"
         " (RAE-L2)",
+        minimum=0,
     )
     l2_of: str = option(
         "sampling",
@@ -234,6 +292,26 @@ class Stage1Config(_Training):
         " its scale blocks",
         ("sampling", "encoder", "decoder"),
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.gamma == "scheduled" and self.likelihood != "gaussian":
+            raise InputError(
+                "received `gamma='scheduled'` with"
+                f" `likelihood={self.likelihood!r}`, which has no gamma to set:"
+                " use `likelihood='gaussian'`"
+            )
+        if self.posterior == "none" and self.divergence == "kl" and self.kl_weight:
+            raise InputError(
+                "received `posterior='none'` with the KL divergence, which is infinite"
+                " there: use `divergence='l2'` or `divergence='mmd'`, or `kl_weight=0`"
+                " for a plain autoencoder"
+            )
+        if self.spectral_norm and self.network != "rae":
+            raise InputError(
+                f"`spectral_norm` with `network={self.network!r}`",
+                "rae (infogan has it always)",
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,107 +329,41 @@ class Stage2Config(_Training):
         "normalised",
         "sampling",
         "of latents in the SavedModel",
-        ("mean", "noise", "normalised"),
+        SAMPLING_METHODS,
     )
     normal_target: str = option(
         "one",
         "sampling",
-        "deviation after normalisation: 1 (of an autoencoder without a prior its"
-        " latents'), or stage 1's variance law's",
+        "standard deviation after normalization: 1 (for an autoencoder without a prior"
+        " its latents'), or stage 1's variance law's",
         ("one", "variance_law"),
     )
     per_latent: bool = option(
-        False, "sampling", "normalise each latent by its own deviation"
+        False, "sampling", "normalize each latent by its own standard deviation"
     )
     epochs: int = option(1400, "training", "passes over the latents")
     halve_every: int = option(
         400,
         "training",
-        "epochs after which the learning rate is halved, again and again",
+        "epochs between halvings of the learning rate",
     )
 
 
-def build(kind, values):
-    """A config of `kind` from a dict, checked."""
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    unknown = set(values) - set(fields)
-    if unknown:
+def _check_field(field: dataclasses.Field, value: Any) -> None:
+    """Raises `InputError` unless `value` has the field's type and lies in its range."""
+    name, kind = field.name, type(field.default)
+    choices, minimum = field.metadata["choices"], field.metadata["minimum"]
+    if choices and value not in choices:
+        raise InputError(f"`{name}={value!r}`", f"one of {', '.join(choices)}")
+    accepted = (int, float) if kind is float else kind
+    if not isinstance(value, accepted) or (kind is not bool and value is True):
+        raise InputError(f"`{name}={value!r}`", f"a value of type {kind.__name__}")
+    if kind not in (int, float):
+        return
+    if not math.isfinite(value):
+        raise InputError(f"`{name}={value}`", "a finite number")
+    if value < (minimum or 0) or (minimum is None and value == 0):
         raise InputError(
-            f"received unknown settings {', '.join(sorted(unknown))}, expected some of"
-            f" {', '.join(fields)}"
+            f"`{name}={value}`",
+            "more than 0" if minimum is None else f"at least {minimum}",
         )
-    config = kind(**values)
-    for name, field in fields.items():
-        value, choices = getattr(config, name), field.metadata["choices"]
-        flag = "--" + name.replace("_", "-")
-        if choices and value not in choices:
-            raise InputError(
-                f"received {flag} {value}, expected one of"
-                f" {', '.join(map(str, choices))}"
-            )
-        may_be_zero = name in (
-            "pad",
-            "side",
-            "limit",
-            "l2",
-            "seed",
-            "kl_weight",
-            "checkpoint_every",
-            "gradient_penalty",
-        )
-        if type(value) in (int, float) and not (
-            value > 0 or (may_be_zero and value == 0)
-        ):
-            raise InputError(
-                f"received {flag} {value}, expected"
-                f" {'at least 0' if may_be_zero else 'more than 0'}"
-            )
-    if config.seed >= 2**32:
-        raise InputError(f"received --seed {config.seed}, expected less than 2**32")
-    if (
-        bool(config.gamma_from) != (config.gamma == "scheduled")
-        and config.gamma != "fixed"
-    ):
-        need = (
-            "--gamma-from RUN to take the curve from"
-            if config.gamma == "scheduled"
-            else "no --gamma-from: drop it, or use --gamma fixed or scheduled"
-        )
-        raise InputError(f"received --gamma {config.gamma}, expected {need}")
-    if (
-        config.gamma == "scheduled"
-        and getattr(config, "likelihood", "gaussian") != "gaussian"
-    ):
-        raise InputError(
-            f"received --gamma scheduled with --likelihood {config.likelihood}, which"
-            " has no gamma to set: use --likelihood gaussian"
-        )
-    if config.gamma_floor > config.gamma_start:
-        raise InputError(
-            f"received --gamma-start {config.gamma_start} below --gamma-floor"
-            f" {config.gamma_floor}: raise it or lower the floor"
-        )
-    if (
-        getattr(config, "posterior", "gaussian") == "none"
-        and config.divergence == "kl"
-        and config.kl_weight
-    ):
-        raise InputError(
-            "received --posterior none with the KL divergence, which is infinite there:"
-            " use --divergence l2 or mmd, or --kl-weight 0 for a plain autoencoder"
-        )
-    if getattr(config, "spectral_norm", False) and config.network != "rae":
-        raise InputError(
-            f"received --spectral-norm with --network {config.network}, expected rae"
-            " (infogan has it always)"
-        )
-    return config
-
-
-def differences(old, new):
-    """The text `name old -> new` for each field that differs."""
-    pairs = (
-        (f.name, getattr(old, f.name), getattr(new, f.name))
-        for f in dataclasses.fields(old)
-    )
-    return [f"{name} {a} -> {b}" for name, a, b in pairs if a != b]

@@ -1,6 +1,8 @@
 """The settings of each preset, as differences from the defaults."""
 
-from twostage.config import Stage1Config, Stage2Config, build
+from typing import Any
+
+from twostage.config import Stage1Config, Stage2Config
 from twostage.errors import InputError
 
 # Differences from the defaults above, which are CIFAR-10's: (stage 1, stage 2).
@@ -59,7 +61,7 @@ PRESETS = {
 }
 
 
-def resolve(stage, preset, **changes):
+def resolve(stage: int, preset: str, **changes: Any) -> Any:
     """The config of stage 1 or 2: defaults, then the preset's differences, then
     `changes`.
 
@@ -71,4 +73,4 @@ def resolve(stage, preset, **changes):
             f"received preset {preset!r}, expected one of {', '.join(PRESETS)}"
         )
     kind = (Stage1Config, Stage2Config)[stage - 1]
-    return build(kind, {**PRESETS[preset][stage - 1], **changes})
+    return kind.from_dict({**PRESETS[preset][stage - 1], **changes})

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 from typing import NoReturn
 
+from twostage.cli.errors import in_flags
 from twostage.config import GROUPS, Stage1Config, Stage2Config
 from twostage.presets import PRESETS
 
@@ -62,7 +63,9 @@ def _add_run_flags(group) -> None:
 def add_field(group, field: dataclasses.Field, default: object) -> None:
     """Adds the flag of a config's field."""
     flag, choices = "--" + field.name.replace("_", "-"), field.metadata["choices"]
-    text = field.metadata["help"] + (f" (default: {default})" if default != "" else "")
+    text = in_flags(field.metadata["help"])
+    if default != "":
+        text += f" (default: {default})"
     if isinstance(field.default, bool):
         group.add_argument(flag, action="store_true", help=text)
         return

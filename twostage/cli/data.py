@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from twostage.cli.arguments import Parser, add_field
 from twostage.cli.errors import guarded
 from twostage.cli.invocation import command
-from twostage.config import Stage1Config, build
+from twostage.config import Stage1Config
 
 COMPARISON = "resize-comparison"
 
@@ -50,7 +50,7 @@ def _inspect(argv: Sequence[str]) -> None:
     montage = settings.pop("montage")
     from twostage.data import inspection
 
-    inspection.show(build(Stage1Config, settings), montage)
+    inspection.show(Stage1Config.from_dict(settings), montage)
 
 
 def _compare_resizing(argv: Sequence[str]) -> None:
@@ -67,7 +67,9 @@ def _compare_resizing(argv: Sequence[str]) -> None:
         "--out", default="resize.png", help="file to write (default: resize.png)"
     )
     options = parser.parse_args(argv)
-    build(Stage1Config, {"crop": options.crop, "side": options.side})
+    Stage1Config(crop=options.crop, side=options.side)  # checks both
     from twostage.data import inspection
 
-    inspection.compare_resizing(options.folder, options.out, options.crop, options.side)
+    inspection.compare_resizing(
+        options.folder, options.out, crop=options.crop, side=options.side
+    )

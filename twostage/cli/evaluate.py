@@ -56,7 +56,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--recalibrate",
         action="store_true",
-        help="also with stage 1's batch-norm statistics re-estimated on training images",
+        help="also with batch-norm statistics re-estimated on training images",
     )
     parser.add_argument(
         "--mixtures",

@@ -9,6 +9,8 @@ from twostage.cli.errors import guarded
 from twostage.cli.evaluate import add_extractor_flags
 from twostage.cli.invocation import command
 from twostage.config import PRECISIONS
+from twostage.experiments.catalog import EXPERIMENTS
+from twostage.experiments.experiment import Experiment
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -17,41 +19,44 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _experiment(argv: Sequence[str]) -> None:
-    from twostage.experiments import runner
-
-    names = runner.NAMES
-    chooser = Parser(prog=command("experiment"), description=main.__doc__)
-    chooser.add_argument("name", metavar="NAME", choices=names, help=", ".join(names))
-    name = chooser.parse_args(argv[:1]).name
-    parser = _parser(name)
+    experiment = EXPERIMENTS[_chosen_name(argv[:1])]
+    parser = _parser(experiment)
     options = parser.parse_args(argv[1:])
     for flag in ("seeds", "epochs"):
         number = getattr(options, flag)
         if number is not None and number < 1:
             parser.error(f"received --{flag} {number}, expected at least 1")
     load_backend()
+    from twostage.experiments import runner
+
     runner.run(
-        name,
+        experiment,
         options.out,
-        options.seeds,
-        options.epochs,
-        options.data,
-        options.quick,
-        options.extractor,
-        options.weights,
-        options.partial,
-        options.precision,
+        seeds=options.seeds,
+        epochs=options.epochs,
+        data=options.data,
+        quick=options.quick,
+        extractor=options.extractor,
+        weights=options.weights,
+        partial=options.partial,
+        precision=options.precision,
     )
 
 
-def _parser(name: str) -> Parser:
-    from twostage.experiments import runner
+def _chosen_name(argv: Sequence[str]) -> str:
+    parser = Parser(prog=command("experiment"), description=main.__doc__)
+    parser.add_argument(
+        "name", metavar="NAME", choices=EXPERIMENTS, help=", ".join(EXPERIMENTS)
+    )
+    return parser.parse_args(argv).name
 
-    what, seeds, lengths, images = runner.about(name)
+
+def _parser(experiment: Experiment) -> Parser:
+    name = experiment.name
     parser = Parser(
         prog=command("experiment", name),
-        description=f"{what} Runs or resumes the rows, and sets them beside the"
-        " paper's numbers.",
+        description=f"{experiment.title} Runs or resumes the rows, and sets them beside"
+        " the paper's numbers.",
     )
     parser.add_argument(
         "--out",
@@ -60,13 +65,17 @@ def _parser(name: str) -> Parser:
         f" has is not run again (default: runs/{name})",
     )
     parser.add_argument(
-        "--seeds", type=int, metavar="N", help=f"seeds 0 to N - 1 (default: {seeds})"
+        "--seeds",
+        type=int,
+        metavar="N",
+        help=f"seeds 0 to N - 1 (default: {experiment.seeds})",
     )
     parser.add_argument(
         "--epochs",
         type=int,
         metavar="N",
-        help=f"length of the longest row (default: {lengths})",
+        help=f"length of the longest row (default: {experiment.full_epochs}, with"
+        f" --quick {experiment.quick_epochs})",
     )
     parser.add_argument(
         "--quick",
@@ -76,7 +85,8 @@ def _parser(name: str) -> Parser:
     parser.add_argument(
         "--data",
         default="",
-        help=f"images, as --data of train-stage1 (default: {images})",
+        help=f"images, as --data of train-stage1 (default:"
+        f" {experiment.data or 'its own'})",
     )
     parser.add_argument(
         "--partial",

@@ -7,6 +7,7 @@ from twostage.cli.arguments import Parser
 from twostage.cli.backend import load_backend
 from twostage.cli.errors import guarded
 from twostage.cli.invocation import command
+from twostage.config import SAMPLING_METHODS
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -16,7 +17,19 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _parser() -> Parser:
     parser = Parser(prog=command("export"), description=main.__doc__)
-    parser.add_argument("--run", required=True, help="run folder")
+    parser.add_argument("--run", help="run folder")
+    parser.add_argument(
+        "--models", metavar="FOLDER", help="what TwoStageVAE.save wrote, instead"
+    )
+    parser.add_argument(
+        "--out", metavar="FOLDER", help="with --models: where the SavedModel goes"
+    )
+    parser.add_argument(
+        "--method",
+        choices=SAMPLING_METHODS,
+        default="normalised",
+        help="with --models: how latents are sampled (default: normalised)",
+    )
     parser.add_argument(
         "--recalibrate",
         action="store_true",
@@ -46,8 +59,17 @@ def _export(argv: Sequence[str] | None) -> None:
             f"received --mixture {options.mixture}, expected a number of Gaussians, or"
             " 0 for none"
         )
+    if bool(options.run) == bool(options.models and options.out):
+        parser.error("expected --run RUN, or --models FOLDER and --out FOLDER")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     load_backend()
+    from twostage.export.export_models import export_folder
     from twostage.export.export_run import export_run
 
-    print(f"wrote {export_run(options.run, options.recalibrate, options.mixture)}")
+    if options.models:
+        path = export_folder(options.models, options.out, options.method)
+    else:
+        path = export_run(
+            options.run, recalibrate=options.recalibrate, mixture=options.mixture
+        )
+    print(f"wrote {path}")

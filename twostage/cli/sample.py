@@ -49,11 +49,11 @@ def _sample(argv: Sequence[str] | None) -> None:
             "the SavedModel takes no larger ones",
         )
     load_backend()
-    from twostage.export import saved_model
+    from twostage import export
     from twostage.reporting.png import check_place, save_png, tile
 
     check_place(options.out)
-    model = saved_model.load(Path(options.run) / "saved_model")
+    model = export.load(Path(options.run) / "saved_model")
     draw = model.sample_first_stage if options.first_stage else model.sample
     save_png(options.out, tile(draw(options.n, options.seed)))
     print(f"wrote {options.n} samples with seed {options.seed} to {options.out}")

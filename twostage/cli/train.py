@@ -1,8 +1,5 @@
 """`train-stage1` and `train-stage2`: load the data, train in a run folder, export."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,15 +39,14 @@ def _train(number: int, argv: Sequence[str] | None) -> None:
         changes["distribute"] = False
     stage, config = open_stage(number, changes, **options)
     load_backend()
-    from twostage.training import train
+    from twostage.training.train_run import train_stage1_run, train_stage2_run
 
+    train = train_stage1_run if number == 1 else train_stage2_run
     try:
-        trained = (train.train_stage1_run, train.train_stage2_run)[number - 1](
-            config, stage, dry_run=dry_run
-        )
+        trained = train(config, stage, dry_run=dry_run)
     finally:
         stage.end()
-    if trained:
+    if trained is not None:
         _export(stage.run, number)
 
 
@@ -91,15 +87,12 @@ def _export_on_tensorflow(run: Path, again: str) -> None:
 
         export_run(run)
         return
-    root = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(
-        [sys.executable, "-m", "twostage", "export", "--run", str(run)],
-        env={**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": path},
-        stdout=subprocess.DEVNULL,
-    )
-    if done.returncode:
+    from twostage.export.export_models import run_on_tensorflow
+
+    try:
+        run_on_tensorflow("export", "--run", str(run))
+    except InputError as error:
         raise InputError(
-            f"{run / 'saved_model'} was not written, see above; everything else was."
-            f" Mend it, then `{again}`"
-        )
+            f"{run / 'saved_model'} was not written, see above; everything else was:"
+            f" fix that, then `{again}`"
+        ) from error

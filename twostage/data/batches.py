@@ -1,29 +1,33 @@
 """Shuffled training batches that depend on (seed, epoch, index) and on nothing else."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 
 from twostage.errors import InputError
 
-AHEAD = 2  # batches made while a step is at work, on TensorFlow
+PREFETCHED_BATCHES = 2  # made during a step, on TensorFlow
 
 
-def flip(batch, generator):
+def flip(batch: np.ndarray, generator: Any) -> np.ndarray:
     """Each image (batch, height, width, channels) mirrored left to right with
     probability one half. A transform for `Batches`.
     """
-    mirrored = generator.random(len(batch)) < 0.5
-    found = batch.copy()
-    found[mirrored] = batch[mirrored, :, ::-1]
-    return found
+    is_mirrored = generator.random(len(batch)) < 0.5
+    flipped = batch.copy()
+    flipped[is_mirrored] = batch[is_mirrored, :, ::-1]
+    return flipped
 
 
-def check_count(examples, batch_size):
+def check_count(examples: int, batch_size: int) -> None:
     """Raises `InputError` where there is less than one batch."""
     if examples < batch_size:
         raise InputError(
-            f"received {examples} examples, expected at least one batch of"
-            f" {batch_size}: lower --batch-size"
+            f"{examples} examples",
+            f"at least one batch of {batch_size}",
+            "lower `batch_size`",
         )
 
 
@@ -37,7 +41,7 @@ class Batches(keras.utils.PyDataset):
 
     Args:
         data: Array (N, ...).
-        batch_size: Examples a batch.
+        batch_size: Examples per batch.
         seed: Seed of the order and of the transform's generator.
         transform: `transform(batch, generator)` -> batch, with a
             `numpy.random.Generator` of this (seed, epoch, index); where several
@@ -58,41 +62,49 @@ class Batches(keras.utils.PyDataset):
             the processes.
     """
 
-    def __init__(self, data, batch_size, seed=0, transform=None):
+    def __init__(
+        self,
+        data: np.ndarray,
+        batch_size: int,
+        seed: int = 0,
+        transform: Callable[[np.ndarray, Any], np.ndarray] | None = None,
+    ):
         super().__init__()
         check_count(len(data), batch_size)
-        self.data, self.batch_size, self.seed, self.transform, self.first = (
-            data,
-            batch_size,
-            seed,
-            transform,
-            0,
-        )
+        self.data = data
+        self.batch_size = batch_size
+        self.seed = seed
+        self.transform = transform
+        self.first = 0
         self.part, self.parts = _this_process()
         if batch_size % self.parts:
             raise InputError(
-                f"received batches of {batch_size} for {self.parts} processes, expected"
-                " a multiple: choose such a --batch-size"
+                f"batches of {batch_size} for {self.parts} processes",
+                "a multiple",
+                "choose such a `batch_size`",
             )
-        self.set_epoch(0)
+        self.epoch = 0
+        self.order = self._order(0)
 
-    def set_epoch(self, epoch):
+    def _order(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng((self.seed, epoch)).permutation(len(self.data))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Takes the order of an epoch, counted from 0."""
         self.epoch = epoch
-        self.order = np.random.default_rng((self.seed, epoch)).permutation(
-            len(self.data)
-        )
+        self.order = self._order(epoch)
 
-    def follow_epochs(self):
-        """The callback that tells the batches which epoch it is. Keras's own hooks on
+    def follow_epochs(self) -> keras.callbacks.Callback:
+        """The callback that says to the batches which epoch it is. Keras's own hooks on
         the data set come at other moments.
         """
         return keras.callbacks.LambdaCallback(
             on_epoch_begin=lambda epoch, logs: self.set_epoch(epoch)
         )
 
-    def feed(self):
-        """What Keras is to be given, anew for each `fit`: the batches themselves, on
-        TensorFlow as a `tf.data.Dataset`.
+    def feed(self) -> Any:
+        """The argument of one `fit`: the batches themselves, on TensorFlow as a
+        `tf.data.Dataset`, another for each.
 
         Keras makes one of them, too, but lets tf.data tune its buffers. When the
         iterator is let go, once an epoch, the tuner's thread now and then does not
@@ -112,31 +124,26 @@ class Batches(keras.utils.PyDataset):
         dataset = tf.data.Dataset.from_generator(
             lambda: (self[i] for i in range(steps)), output_signature=signature
         )
-        return (
-            dataset.apply(tf.data.experimental.assert_cardinality(steps))
-            .prefetch(AHEAD)
-            .with_options(options)
-        )
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
+        return dataset.prefetch(PREFETCHED_BATCHES).with_options(options)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.data) // self.batch_size - self.first
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[np.ndarray]:
         index += self.first
-        own = self.batch_size // self.parts
-        first = index * self.batch_size + self.part * own
-        batch = self.data[self.order[first : first + own]]
+        size = self.batch_size // self.parts
+        start = index * self.batch_size + self.part * size
+        batch = self.data[self.order[start : start + size]]
         if self.transform is not None:
-            generator = np.random.default_rng((self.seed, self.epoch, index))
-            batch = self.transform(
-                batch,
-                (
-                    generator
-                    if self.parts == 1
-                    else _OwnPart(generator, self.part, self.parts)
-                ),
-            )
+            batch = self.transform(batch, self._generator(index))
         return (batch,)
+
+    def _generator(self, index: int) -> Any:
+        generator = np.random.default_rng((self.seed, self.epoch, index))
+        if self.parts == 1:
+            return generator
+        return _OwnPart(generator, self.part, self.parts)
 
 
 class _OwnPart:
@@ -144,29 +151,33 @@ class _OwnPart:
     get what one process would.
     """
 
-    def __init__(self, generator, part, parts):
-        self.generator, self.part, self.parts = generator, part, parts
+    def __init__(self, generator: np.random.Generator, part: int, parts: int):
+        self.generator = generator
+        self.part = part
+        self.parts = parts
 
-    def random(self, count):
-        return self.generator.random(count * self.parts)[self.part * count :][:count]
+    def random(self, count: int) -> np.ndarray:
+        whole = self.generator.random(count * self.parts)
+        return whole[self.part * count :][:count]
 
-    def standard_normal(self, shape, dtype=np.float64):
+    def standard_normal(
+        self, shape: tuple[int, ...], dtype: Any = np.float64
+    ) -> np.ndarray:
         count, *rest = shape
-        return self.generator.standard_normal((count * self.parts, *rest), dtype=dtype)[
-            self.part * count :
-        ][:count]
+        whole = self.generator.standard_normal((count * self.parts, *rest), dtype=dtype)
+        return whole[self.part * count :][:count]
 
 
-def _this_process():
+def _this_process() -> tuple[int, int]:
     """(number, count) of the processes that feed data, as Keras's distribution says."""
-    distribution = keras.distribution.distribution()
+    distribution: Any = keras.distribution.distribution()
     if distribution is None or distribution.num_processes == 1:
         return 0, 1
     if distribution.auto_shard_dataset:
         raise InputError(
-            "received a distribution that shards tf.data alone, expected one that"
-            " leaves it to the batches: give it auto_shard_dataset=False"
+            "a distribution that shards tf.data alone",
+            "one that leaves it to the batches",
+            "give it `auto_shard_dataset=False`",
         )
-    return distribution.data_shard_id, min(
-        distribution.num_processes, distribution.num_model_replicas
-    )
+    count = min(distribution.num_processes, distribution.num_model_replicas)
+    return distribution.data_shard_id, count

@@ -1,133 +1,127 @@
-"""Prepared pictures on disk: `images.npy`, uint8 and memory-mapped, and
+"""Preprocessed images on disk: `images.npy`, uint8 and memory-mapped, and
 `manifest.json`, which says what is in it.
 
-A folder NAME-OPTIONS-KEY a set. The images are written by all cores, each to its row,
-into a file aside, and renamed when all are there; a preparation that dies goes on where
-it was.
+There is a folder NAME-OPTIONS-KEY per set. The images are written by all cores, each to
+its row, into a file aside, and renamed when all are there; a preparation that dies is
+resumed.
 """
 
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import signal
-import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
 
-from twostage.data.cache_writer import Coloured, Part
+from twostage.data.cache_writer import Colored, PartialCache
+from twostage.data.preprocessing import Preprocessing
+from twostage.data.splits import Source
 from twostage.errors import Interrupted
 from twostage.system import files
 from twostage.system.locks import held
 
-FORM = 1  # of what is written here; another number makes every set anew
+logger = logging.getLogger(__name__)
+
+# of what is written here; with another number every set is prepared again
+CACHE_FORMAT_VERSION = 1
 
 
-def home():
-    """Where prepared pictures are kept unless said otherwise."""
-    return (
-        Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-        / "two-stage-vae"
-    )
+def home() -> Path:
+    """Where preprocessed images are kept unless said otherwise."""
+    root = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return root.expanduser() / "two-stage-vae"
 
 
-def prepared(source, preparation, folder=None):
-    """The prepared pictures of a `Source`, from the cache or made now.
+def prepared(
+    source: Source,
+    preprocessing: Preprocessing,
+    folder: str | os.PathLike[str] | None = None,
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The preprocessed images of a source, from the cache or made now.
 
     Args:
-        source: The `Source`.
-        preparation: The `Preparation`.
+        source: The image files.
+        preprocessing: What is done to each.
         folder: The cache's folder; None: `home()`.
 
     Returns:
         (images, manifest): a read-only memory map, uint8 (N, height, width, 1 or 3),
         without the files that are broken; and a dict: `key` with what it was made of
         (stamp, split, options, versions), `where`, `count`, `crc32` of the images,
-        `sizes` (least width and height of the pictures, greatest), `broken` (name:
+        `sizes` (minimum width and height of the images, maximum), `broken` (name:
         reason).
 
     Raises:
-        InputError: pictures of unequal sizes, or that do not fit the preparation.
+        InputError: images of unequal sizes, or that do not fit the preprocessing.
         Interrupted: Ctrl-C. What is done is kept.
     """
-    key = {
-        "stamp": source.stamp,
-        "pictures": len(source.names),
-        "split": source.rule,
-        "options": dataclasses.asdict(preparation),
-        "form": FORM,
-        "pillow": PIL.__version__,
-    }
+    key = _key(source, preprocessing)
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    place = Path(folder or home()) / f"{source.name}-{preparation}-{digest[:8]}"
+    place = Path(folder or home()) / f"{source.name}-{preprocessing}-{digest[:8]}"
     place.mkdir(parents=True, exist_ok=True)
     with held(place):
         manifest = _valid(place, key)
         if manifest is None:
-            manifest = _make(source, preparation, place, key)
-        for name in (
-            "progress.json",
-            "part.npy",
-        ):  # also those of a process that died before it came to this
+            manifest = _make(source, preprocessing, place, key)
+        # also those of a process that died before it came to this
+        for name in ("progress.json", "part.npy"):
             (place / name).unlink(missing_ok=True)
-    images = (
-        np.load(place / "images.npy", mmap_mode="r")
-        if manifest["count"]
-        else np.empty((0, 1, 1, 1), "uint8")
-    )
-    return images, manifest
+    if not manifest["count"]:
+        return np.empty((0, 1, 1, 1), "uint8"), manifest
+    return np.load(place / "images.npy", mmap_mode="r"), manifest
 
 
-def _valid(place, key):
-    """The manifest, where it is this key's and the images are what it says; else None."""
+def _key(source: Source, preprocessing: Preprocessing) -> dict[str, Any]:
+    return {
+        "stamp": source.stamp,
+        "pictures": len(source.names),
+        "split": source.rule,
+        "options": dataclasses.asdict(preprocessing),
+        "form": CACHE_FORMAT_VERSION,
+        "pillow": PIL.__version__,
+    }
+
+
+def _valid(place: Path, key: dict[str, Any]) -> dict[str, Any] | None:
+    """The manifest, where it is this key's and the images are what it says, or None."""
     manifest = files.read_json(place / "manifest.json")
-    if manifest.get("key") != key:
-        if (place / "images.npy").exists():
-            print(
-                f"{place} has no manifest of its own: it is made anew", file=sys.stderr
-            )
-        return None
     images = place / "images.npy"
-    aside = place / ("closed.npy" if manifest["broken"] else "part.npy")
-    if (
-        aside.exists() and not images.exists()
-    ):  # died between the manifest and the images' name
-        os.replace(aside, images)
-    if manifest["count"] and not (
-        images.exists() and _checksum(images) == manifest["crc32"]
-    ):
-        print(f"{images} is damaged: it is made anew", file=sys.stderr)
+    if manifest.get("key") != key:
+        if images.exists():
+            logger.warning("%s has no manifest of its own: preparing it again", place)
         return None
-    return manifest
+    aside = place / ("closed.npy" if manifest["broken"] else "part.npy")
+    if aside.exists() and not images.exists():
+        # died between the manifest and the images' name
+        os.replace(aside, images)
+    if not manifest["count"]:
+        return manifest
+    if images.exists() and _checksum(images) == manifest["crc32"]:
+        return manifest
+    logger.warning("%s is damaged: preparing it again", images)
+    return None
 
 
-def _make(source, preparation, place, key):
-    part = Part(place, source, preparation, key)
-    try:
-        try:
-            part.fill()
-        except Coloured:
-            part = Part(place, source, preparation, key, channels=3)
-            part.fill()
-    except KeyboardInterrupt:
-        raise Interrupted(
-            f"stopped at picture {part.rows:,} of {len(source.names):,}",
-            signal.SIGINT,
-            "the same command again",
-        ) from None
-    count, aside = len(source.names) - len(part.broken), part.path
+def _make(
+    source: Source, preprocessing: Preprocessing, place: Path, key: dict[str, Any]
+) -> dict[str, Any]:
+    part = _filled(source, preprocessing, place, key)
+    count = len(source.names) - len(part.broken)
+    aside = part.path
     if part.broken and count:
         aside = place / "closed.npy"
         part.close_gaps(aside)
-    crc32 = _checksum(aside) if count else None
     manifest = {
         "key": key,
         "where": source.where,
         "count": count,
-        "crc32": crc32,
+        "crc32": _checksum(aside) if count else None,
         "sizes": part.sizes,
         "broken": part.broken,
     }
@@ -137,12 +131,31 @@ def _make(source, preparation, place, key):
     return manifest
 
 
-def _checksum(path):
+def _filled(
+    source: Source, preprocessing: Preprocessing, place: Path, key: dict[str, Any]
+) -> PartialCache:
+    part = PartialCache(place, source, preprocessing, key)
+    try:
+        try:
+            part.fill()
+        except Colored:
+            part = PartialCache(place, source, preprocessing, key, channels=3)
+            part.fill()
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"stopped at image {part.rows:,} of {len(source.names):,}",
+            signal.SIGINT,
+            "the same command again",
+        ) from None
+    return part
+
+
+def _checksum(path: Path) -> int:
     """CRC-32 of an .npy file with its header, read in pieces: a map of all of it would
     count as memory.
     """
-    found = 0
+    checksum = 0
     with open(path, "rb") as file:
         while piece := file.read(2**24):
-            found = zlib.crc32(piece, found)
-    return found
+            checksum = zlib.crc32(piece, checksum)
+    return checksum

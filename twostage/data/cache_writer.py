@@ -1,265 +1,368 @@
-"""The file in which prepared pictures gather, each at its row, and the note of how far
-it is.
+"""Resumable writer of the cache of preprocessed images: `part.npy`, in which each image
+gets its row, and `progress.json`, which says how far it is.
 """
 
+import dataclasses
 import io
 import itertools
 import math
 import os
 import shutil
-import sys
 import time
 import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed  # comes with scikit-learn
+from joblib import Parallel, cpu_count, delayed
 
 from twostage.data.decode import Broken
+from twostage.data.preprocessing import Preprocessing
+from twostage.data.splits import Source
 from twostage.errors import InputError
 from twostage.system import files
 
-CHUNK = 32  # pictures a task
-FEW = 500  # pictures for which processes would not pay
-NOTED = 2.0  # seconds from one note to the next
-IDLE = 10  # seconds that a process waits for another split's pictures
+IMAGES_PER_CHUNK = 32
+MIN_IMAGES_PER_PROCESS = 500  # fewer would not pay
+SECONDS_BETWEEN_SAVES = 2.0
+IDLE_WORKER_TIMEOUT = 10  # seconds that a process waits for another split's images
 # bytes of an `.npy` file before the pixels, for any numbers of up to five digits
-HEADER = 128
+HEADER_BYTES = 128
 
 
-class Coloured(Exception):
-    """A coloured picture after grey ones: all of them need three channels."""
+class Colored(Exception):
+    """A color image after gray ones: all of them need three channels."""
 
 
-class Part:
-    """`part.npy` and `progress.json` in a folder of the cache; what is there of the
-    same key goes on.
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """What all images have in common.
 
     Args:
-        place: The folder.
-        source: The `Source`.
-        preparation: The `Preparation`.
-        key: What both are, in JSON's types.
-        channels: 3 where grey pictures are to become coloured; 0: as the first one is.
-
-    Attributes: `rows`, how many are done; `broken` {name: reason}; `sizes`, the least
-    width and height of the pictures and the greatest.
+        first: Name of the image that set it.
+        height: Of each image.
+        width: Of each image.
+        channels: 1 or 3.
     """
 
-    def __init__(self, place, source, preparation, key, channels=0):
-        self.source, self.preparation, self.key = source, preparation, key
-        self.path, self._noted = place / "part.npy", place / "progress.json"
-        note = files.read_json(self._noted)
-        if note.get("key") != key or channels or not self.path.exists():
-            note = {
-                "rows": 0,
-                "shape": None,
-                "channels": channels,
-                "first": "",
-                "sizes": None,
-                "broken": {},
-            }
-            self.path.write_bytes(b"")
-        self.rows, self.shape, self.channels, self.first = (
-            note["rows"],
-            note["shape"],
-            note["channels"],
-            note["first"],
-        )
-        self.sizes, self.broken = note["sizes"], note["broken"]
+    first: str
+    height: int
+    width: int
+    channels: int
 
-    def fill(self):
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.height, self.width, self.channels
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunk:
+    """Consecutive images, for one task.
+
+    Args:
+        first_row: Row of the first one.
+        names: Of the images.
+        items: What the source's `read` takes, one per image.
+        layout: None: as the first image here is.
+    """
+
+    first_row: int
+    names: Sequence[str]
+    items: Sequence[Any]
+    layout: Layout | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ChunkResult:
+    """What became of a chunk.
+
+    Args:
+        count: Images of the chunk.
+        sizes: (width, height) in the files, of those that are not broken.
+        broken: {name: reason}.
+        layout: None where all images so far are broken.
+    """
+
+    count: int
+    sizes: list[tuple[int, int]]
+    broken: dict[str, str]
+    layout: Layout | None
+
+
+@dataclasses.dataclass(frozen=True)
+class CacheWriter:
+    """Preprocesses images, in any process, and writes them to rows of an `.npy` file.
+
+    Args:
+        path: The file, which exists.
+        count: Rows of the file.
+        channels: Of all images. None: as the first one has.
+        preprocessing: What is done to each.
+        read: The source's `read`.
+    """
+
+    path: Path
+    count: int
+    channels: int | None
+    preprocessing: Preprocessing
+    read: Callable[[Any], bytes]
+
+    def write(self, chunk: Chunk) -> ChunkResult:
+        """Writes the images of a chunk.
+
+        Raises:
+            Colored: begin again with 3 channels.
+            InputError: an image of another size than the others, or one that does not
+                go with the preprocessing.
+        """
+        layout = chunk.layout
+        sizes, broken = [], {}
+        with open(self.path, "rb+", buffering=0) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd metadata
+            for row, name, item in zip(
+                itertools.count(chunk.first_row), chunk.names, chunk.items, strict=False
+            ):
+                try:
+                    pixels, size = self.preprocessing(self.read(item), name)
+                except Broken as error:
+                    broken[name] = str(error)
+                    continue
+                sizes.append(size)
+                if layout is None:
+                    layout = self._layout_of(pixels, name)
+                    _write_at(file, 0, header((self.count, *layout.shape)))
+                content = _fitted(pixels, name, layout).tobytes()
+                _write_at(file, HEADER_BYTES + row * len(content), content)
+        return ChunkResult(len(chunk.items), sizes, broken, layout)
+
+    def _layout_of(self, pixels: np.ndarray, name: str) -> Layout:
+        height, width, channels = pixels.shape
+        return Layout(name, height, width, self.channels or channels)
+
+
+class PartialCache:
+    """`part.npy` and `progress.json` in a folder of the cache; resumes where there are
+    files of the same key.
+
+    Args:
+        folder: The folder.
+        source: The image files.
+        preprocessing: What is done to each.
+        key: What both are, in JSON's types.
+        channels: 3 where gray images are to become color ones. None: as the first one
+            has.
+
+    Attributes:
+        path: Of `part.npy`.
+        rows: How many images are done.
+        layout: Of the images; None before the first one that is not broken.
+        broken: {name: reason}.
+        sizes: The minimum width and height of the images and the maximum; None before
+            the first one that is not broken.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        source: Source,
+        preprocessing: Preprocessing,
+        key: dict[str, Any],
+        *,
+        channels: int | None = None,
+    ):
+        self.source = source
+        self.preprocessing = preprocessing
+        self.key = key
+        self.path = folder / "part.npy"
+        self.rows = 0
+        self.channels = channels
+        self.layout: Layout | None = None
+        self.sizes: list[int] | None = None
+        self.broken: dict[str, str] = {}
+        self._progress_path = folder / "progress.json"
+        self._last_save = 0.0
+        progress = files.read_json(self._progress_path)
+        if progress.get("key") == key and channels is None and self.path.exists():
+            self._restore(progress)
+        else:
+            self.path.write_bytes(b"")
+
+    def _restore(self, progress: dict[str, Any]) -> None:
+        self.rows = progress["rows"]
+        self.channels = progress["channels"] or None
+        if progress["shape"] is not None:
+            self.layout = Layout(progress["first"], *progress["shape"])
+        self.sizes = progress["sizes"]
+        self.broken = progress["broken"]
+
+    def fill(self) -> None:
         """Prepares what is missing, on all cores.
 
         Raises:
-            Coloured: begin again with 3 channels.
-            InputError: a picture that does not go with the others or with the
-                preparation.
+            Colored: begin again with 3 channels.
+            InputError: an image that does not go with the others or with the
+                preprocessing; a full disk.
         """
-        self._begun, self._before, self._last = (
-            time.monotonic(),
-            self.rows,
-            time.monotonic(),
-        )
-        tasks = self._tasks()
-        self._check_room(
-            self.shape or [self.preparation.side] * 2
-        )  # the first pictures alone may be too many
+        from tqdm.auto import tqdm
+
+        total = len(self.source.names)
+        self._last_save = time.monotonic()
+        # the first images alone may be too many
+        side = self.preprocessing.side
+        self._check_room(self.layout.shape if self.layout else (side, side))
         try:
-            while self.shape is None and self.rows < len(
-                self.source.names
-            ):  # the first picture that is not broken says how large all are
-                self._take(_prepare(*next(tasks)))
-            missing = len(self.source.names) - self.rows
-            self._check_room(self.shape or [0])
-            # processes, as threads would wait for Python's lock; joblib's, as they do
-            # not run the caller's script again
-            workers = Parallel(
-                n_jobs=min(cpu_count(), missing // FEW + 1),
-                return_as="generator",
-                idle_worker_timeout=IDLE,
-            )
-            for found in workers(delayed(_prepare)(*task) for task in tasks):
-                self._take(found)
+            with tqdm(
+                desc=f"preparing {self.source.where}",
+                total=total,
+                initial=self.rows,
+                unit="image",
+                disable=None,
+                delay=SECONDS_BETWEEN_SAVES,
+            ) as progress:
+                for result in self._results():
+                    self._add(result)
+                    progress.update(result.count)
         finally:
-            self._note()
-        self._tell(end="\n")
+            self._save_progress()
 
-    def _check_room(self, shape):
-        missing = len(self.source.names) - self.rows
-        needed, free = (
-            missing * math.prod(shape),
-            shutil.disk_usage(self.path.parent).free,
+    def _results(self) -> Iterator[ChunkResult]:
+        """Results of all chunks that are missing, in order."""
+        total = len(self.source.names)
+        writer = CacheWriter(
+            self.path, total, self.channels, self.preprocessing, self.source.read
         )
-        if needed > free:
-            told = (
-                f"{needed / 2**30:.1f} GiB in {self.path.parent}, where"
-                f" {free / 2**30:.1f} are free"
-            )
-            raise InputError(
-                f"received {missing:,} pictures of shape {'x'.join(map(str, shape))},"
-                f" which take {told}: make room, make them smaller with --side, or"
-                " choose another --cache"
-            )
+        chunks = self._chunks()
+        # the first image that is not broken says how large all are
+        while self.layout is None and self.rows < total:
+            yield writer.write(next(chunks))
+        missing = total - self.rows
+        self._check_room(self.layout.shape if self.layout else (0,))
+        # processes, as threads would wait for Python's lock; joblib's, as they do not
+        # run the caller's script again
+        workers = Parallel(
+            n_jobs=min(cpu_count(), missing // MIN_IMAGES_PER_PROCESS + 1),
+            return_as="generator",
+            idle_worker_timeout=IDLE_WORKER_TIMEOUT,
+        )
+        results: Any = workers(delayed(writer.write)(chunk) for chunk in chunks)
+        yield from results
 
-    def _tasks(self):
-        names, items = self.source.names, self.source.items(self.rows)
-        for row in range(self.rows, len(names), CHUNK):
-            some = names[row : row + CHUNK]
-            layout = self.shape and (len(names), self.first, *self.shape)
-            yield (
-                self.path,
-                layout or (len(names), "", 0, 0, self.channels),
-                self.preparation,
-                self.source.read,
-                some,
-                list(itertools.islice(items, CHUNK)),
+    def _chunks(self) -> Iterator[Chunk]:
+        names = self.source.names
+        items = self.source.items(self.rows)
+        for row in range(self.rows, len(names), IMAGES_PER_CHUNK):
+            yield Chunk(
                 row,
+                names[row : row + IMAGES_PER_CHUNK],
+                list(itertools.islice(items, IMAGES_PER_CHUNK)),
+                self.layout,
             )
 
-    def _take(self, found):
-        done, sizes, broken, self.first, *self.shape = found
-        self.shape = self.shape if self.shape[0] else None
-        self.rows += done
-        self.broken |= broken
-        for width, height in sizes:
-            least_width, least_height, most_width, most_height = self.sizes or (
-                width,
-                height,
-                width,
-                height,
+    def _check_room(self, shape: tuple[int, ...]) -> None:
+        missing = len(self.source.names) - self.rows
+        needed = missing * math.prod(shape)
+        free = shutil.disk_usage(self.path.parent).free
+        if needed > free:
+            raise InputError(
+                f"received {missing:,} images of shape {'x'.join(map(str, shape))},"
+                f" which take {needed / 2**30:.1f} GiB in {self.path.parent}, where"
+                f" {free / 2**30:.1f} are free: make room, make them smaller with"
+                " `side`, or choose another `cache`"
             )
-            self.sizes = [
-                min(width, least_width),
-                min(height, least_height),
-                max(width, most_width),
-                max(height, most_height),
-            ]
-        if time.monotonic() - self._last > NOTED:
-            self._last = time.monotonic()
-            self._note()
-            self._tell()
 
-    def _note(self):
+    def _add(self, result: ChunkResult) -> None:
+        self.layout = result.layout
+        self.rows += result.count
+        self.broken |= result.broken
+        for width, height in result.sizes:
+            self.sizes = _extended(self.sizes, width, height)
+        if time.monotonic() - self._last_save > SECONDS_BETWEEN_SAVES:
+            self._last_save = time.monotonic()
+            self._save_progress()
+
+    def _save_progress(self) -> None:
         """First the pixels, then the word that they are there."""
         with open(self.path, "rb+") as file:
             os.fsync(file.fileno())
-        note = {
+        progress = {
             "key": self.key,
             "rows": self.rows,
-            "shape": self.shape,
-            "channels": self.channels,
-            "first": self.first,
+            "shape": list(self.layout.shape) if self.layout else None,
+            "channels": self.channels or 0,
+            "first": self.layout.first if self.layout else "",
+            "sizes": self.sizes,
+            "broken": self.broken,
         }
-        files.write_json(
-            self._noted, {**note, "sizes": self.sizes, "broken": self.broken}
-        )
+        files.write_json(self._progress_path, progress)
 
-    def _tell(self, end=""):
-        seconds = time.monotonic() - self._begun
-        if seconds < NOTED:
+    def close_gaps(self, path: Path) -> None:
+        """Writes the images that are not broken, in order, to another file."""
+        if self.layout is None:
             return
-        speed, total = (self.rows - self._before) / seconds, len(self.source.names)
-        bar = "=" * (20 * self.rows // total)
-        start, end = ("\r", end) if sys.stderr.isatty() else ("", "\n")
-        left = (
-            f"{(total - self.rows) / max(speed, 1e-9):.0f} s left"
-            if self.rows < total
-            else f"{seconds:.0f} s"
-        )
-        print(
-            f"{start}preparing {self.source.where}: [{bar:20}] {self.rows:,} of"
-            f" {total:,}, {speed:,.0f} a second, {left}   ",
-            end=end,
-            file=sys.stderr,
-            flush=True,
-        )
-
-    def close_gaps(self, path):
-        """Writes the pictures that are not broken, in order, to another file."""
-        names, size = self.source.names, int(np.prod(self.shape))
-        good = [row for row, name in enumerate(names) if name not in self.broken]
+        names = self.source.names
+        size = math.prod(self.layout.shape)
+        whole = [row for row, name in enumerate(names) if name not in self.broken]
         with open(self.path, "rb") as old, open(path, "wb") as new:
-            new.write(header((len(good), *self.shape)))
-            for row in good:
-                old.seek(HEADER + row * size)
+            new.write(header((len(whole), *self.layout.shape)))
+            for row in whole:
+                old.seek(HEADER_BYTES + row * size)
                 new.write(old.read(size))
 
 
-def _prepare(path, layout, preparation, read, names, items, row):
-    """Prepares a few pictures, in any process, and writes them to the file.
+def header(shape: tuple[int, int, int, int]) -> bytes:
+    """The first bytes of an `.npy` file of uint8 in C order.
 
-    `layout`: number of all pictures, name of the first, height, width, channels; zeros:
-    as the first picture here is. Returns (number done, sizes, broken, name of the
-    first, height, width, channels).
+    Raises:
+        InputError: they are more than `HEADER_BYTES`.
     """
-    total, first, height, width, channels = layout
-    sizes, broken = [], {}
-    with open(path, "rb+", buffering=0) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of odd metadata
-        for offset, (name, item) in enumerate(zip(names, items, strict=False)):
-            try:
-                pixels, size = preparation(read(item), name)
-            except Broken as error:
-                broken[name] = str(error)
-                continue
-            sizes.append(size)
-            if not height:
-                first, (height, width), channels = (
-                    name,
-                    pixels.shape[:2],
-                    channels or pixels.shape[2],
-                )
-                file.write(header((total, height, width, channels)))
-            if pixels.shape[:2] != (height, width):
-                both = (
-                    f"{width}x{height} in {first} and"
-                    f" {pixels.shape[1]}x{pixels.shape[0]} in {name}"
-                )
-                raise InputError(
-                    f"received pictures of unequal sizes, {both}: make them equal with"
-                    " --side 64, or another side, and --crop center or none"
-                )
-            if pixels.shape[2] > channels:
-                raise Coloured
-            if pixels.shape[2] < channels:
-                pixels = np.repeat(pixels, channels, axis=2)
-            content = memoryview(np.ascontiguousarray(pixels)).cast("B")
-            place = HEADER + (row + offset) * len(content)
-            while content:  # a disk that fills up takes a part first, and fails then
-                written = os.pwrite(file.fileno(), content, place)
-                content, place = content[written:], place + written
-    return len(items), sizes, broken, first, height, width, channels
-
-
-def header(shape):
-    """The first bytes of an `.npy` file of uint8 in C order."""
-    found = io.BytesIO()
+    file = io.BytesIO()
     np.lib.format.write_array_header_1_0(
-        found, {"descr": "|u1", "fortran_order": False, "shape": tuple(shape)}
+        file, {"descr": "|u1", "fortran_order": False, "shape": shape}
     )
-    if len(found.getvalue()) != HEADER:
+    if len(file.getvalue()) != HEADER_BYTES:
         raise InputError(
-            f"received {shape[0]} pictures of {shape[2]}x{shape[1]}, more than can be"
-            " kept: make them smaller with --side"
+            f"received {shape[0]} images of {shape[2]}x{shape[1]}, more than can be"
+            " kept: make them smaller with `side`"
         )
-    return found.getvalue()
+    return file.getvalue()
+
+
+def _fitted(pixels: np.ndarray, name: str, layout: Layout) -> np.ndarray:
+    """The image with as many channels as all have."""
+    height, width, channels = pixels.shape
+    if (height, width) != (layout.height, layout.width):
+        raise InputError(
+            f"received images of unequal sizes, {layout.width}x{layout.height} in"
+            f" {layout.first} and {width}x{height} in {name}: make them equal with"
+            " `side=64`, or another side, and `crop='center'` or `crop='none'`"
+        )
+    if channels > layout.channels:
+        raise Colored
+    if channels < layout.channels:
+        return np.repeat(pixels, layout.channels, axis=2)
+    return pixels
+
+
+def _write_at(file: BinaryIO | io.FileIO, position: int, content: bytes) -> None:
+    """Writes all of it; a disk that fills up takes a part first, and fails then.
+
+    Each chunk has a file object, so a position, of its own; Windows has no `os.pwrite`.
+    """
+    file.seek(position)
+    left = memoryview(content)
+    while left:
+        written = file.write(left)
+        left = left[written:]
+
+
+def _extended(sizes: list[int] | None, width: int, height: int) -> list[int]:
+    """The minimum width and height and the maximum, with one more image."""
+    if sizes is None:
+        return [width, height, width, height]
+    return [
+        min(width, sizes[0]),
+        min(height, sizes[1]),
+        max(width, sizes[2]),
+        max(height, sizes[3]),
+    ]

@@ -1,18 +1,19 @@
 """CelebA's partition, crop and resize. The authors' figures need exactly these: a
-nearest-neighbour resize went unnoticed once.
+nearest-neighbor resize went unnoticed once.
 """
 
-from pathlib import PurePosixPath
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
 from twostage.errors import InputError
 
-SIZE = (178, 218)  # of an aligned picture, width and height
+SIZE = (178, 218)  # of an aligned image, width and height
 CROPS = {  # left, top, right, bottom
     "128": (25, 45, 153, 173),  # Dai & Wipf; Asperti & Trentin
     "140": (19, 39, 159, 179),  # Wasserstein and regularised autoencoders
-    "148": (15, 35, 163, 183),  # Beta-Sigma VAE: the centre
+    "148": (15, 35, 163, 183),  # Beta-Sigma VAE: the center
 }
 COUNTS = {
     "train": 162_770,
@@ -28,58 +29,81 @@ FILTERS = {
 }
 
 
-def partition(names, listing, split, where):
-    """(names, rule) of a split of all of CelebA: by the text of the authors' listing,
-    or without it (None) by the order of the names.
+def partition(
+    names: Sequence[str], listing: str | None, *, split: str, where: Path
+) -> tuple[list[str], str]:
+    """A split of all of CelebA.
+
+    Args:
+        names: Of all images.
+        listing: Text of the authors' listing. None: by the order of the names.
+        split: `"train"`, `"validation"` or `"test"`.
+        where: Where the images are, for messages.
+
+    Returns:
+        (names, rule): the names of the split, and how it was made.
 
     Raises:
         InputError: the counts are not CelebA's.
     """
     if len(names) != sum(COUNTS.values()):
         raise InputError(
-            f"received {len(names)} pictures in {where}, CelebA has"
-            f" {sum(COUNTS.values())}: complete them, take a part with --partial, or"
-            " use --crop center for other pictures"
+            f"received {len(names)} images in {where}, CelebA has"
+            f" {sum(COUNTS.values())}: complete them, take a part with `partial=True`,"
+            " or use `crop='center'` for other images"
         )
     ordered = sorted(names, key=lambda name: PurePosixPath(name).name)
     number = list(COUNTS).index(split)
     if listing is None:
         start = sum(list(COUNTS.values())[:number])
-        return (
-            ordered[start : start + COUNTS[split]],
-            "CelebA's official partition, by the order of the names",
-        )
-    of = dict(
-        parts[:2]
-        for line in listing.splitlines()
-        if len(parts := line.replace(",", " ").split()) > 1
-    )
+        chosen = ordered[start : start + COUNTS[split]]
+        return chosen, "CelebA's official partition, by the order of the names"
+    numbers = _parse(listing)
     chosen = [
-        name
-        for name in ordered
-        if of.get(f"{PurePosixPath(name).stem}.jpg") == str(number)
+        name for name in ordered if numbers.get(_listed_name(name)) == str(number)
     ]
     if len(chosen) != COUNTS[split]:
         raise InputError(
-            f"{LISTING} names {len(chosen)} of the pictures in {where} as {split},"
+            f"{LISTING} names {len(chosen)} of the images in {where} as {split},"
             f" expected {COUNTS[split]}: fetch it again, or move it away"
         )
     return chosen, f"CelebA's official partition, by {LISTING}"
 
 
-def crop(image, side, name="the picture"):
-    """The centred square of an aligned CelebA picture (a Pillow image), side `"128"`,
-    `"140"` or `"148"`.
+def _parse(listing: str) -> dict[str, str]:
+    """{file name: number of its split}."""
+    numbers = {}
+    for line in listing.splitlines():
+        parts = line.replace(",", " ").split()
+        if len(parts) > 1:
+            numbers[parts[0]] = parts[1]
+    return numbers
+
+
+def _listed_name(name: str) -> str:
+    return f"{PurePosixPath(name).stem}.jpg"
+
+
+def crop(image: Image.Image, side: str, *, name: str = "the image") -> Image.Image:
+    """The centered square of an aligned CelebA image.
+
+    Args:
+        image: A Pillow image.
+        side: `"128"`, `"140"` or `"148"`.
+        name: For the message.
+
+    Raises:
+        InputError: the image is not of 178x218.
     """
     if image.size != SIZE:
         raise InputError(
-            f"received {name} of {image.width}x{image.height}, --crop {side} is for"
-            f" CelebA's {SIZE[0]}x{SIZE[1]}: use --crop center --side 64"
+            f"received {name} of {image.width}x{image.height}, `crop={side!r}` is for"
+            f" CelebA's {SIZE[0]}x{SIZE[1]}: use `crop='center', side=64`"
         )
     return image.crop(CROPS[side])
 
 
-def resize(image, side, kind="bilinear"):
+def resize(image: Image.Image, side: int, *, kind: str = "bilinear") -> Image.Image:
     """As Pillow does, antialiased but for `nearest`. Bilinear at half the side has the
     taps (1, 3, 3, 1) / 8.
     """

@@ -1,67 +1,75 @@
-"""Where picture files lie: a folder, or a zip."""
+"""Where image files lie: a folder, or a zip."""
 
 import hashlib
 import os
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from twostage.data.decode import FORMATS, MOST_BYTES, Broken
+from twostage.data.decode import FORMATS, MAX_BYTES, Broken
 from twostage.errors import InputError, reading
 
 
 class Folder:
-    """The picture files in a folder and the folders in it.
+    """The image files in a folder and the folders in it.
 
     Hidden files and folders, links to folders, and links to files outside do not count.
 
     Args:
         path: The folder.
 
-    Attributes: `files` maps the pictures' names (relative, with slashes) in order to
-    what changes when they do; `others` counts the other files, in words.
+    Attributes:
+        path: The folder, absolute.
+        name: Its name.
+        files: Maps the files' names (relative, with slashes) in order to what changes
+            when they do.
+        others: Counts the other files, in words.
 
     Raises:
-        InputError: there is no picture.
+        InputError: there is no image.
     """
 
-    def __init__(self, path):
-        self.path, self.name = Path(path).resolve(), Path(path).resolve().name
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = Path(path).resolve()
+        self.name = self.path.name
         with reading():
             found = list(self._walk(self.path, ""))
-        self.files, self.others = _pictures(
-            self.path,
-            {name: f"{stat.st_size} {stat.st_mtime_ns}" for name, stat in found},
-        )
+        stamps = {name: f"{stat.st_size} {stat.st_mtime_ns}" for name, stat in found}
+        self.files, self.others = _image_files(self.path, stamps)
 
-    def _walk(self, folder, prefix):
+    def _walk(
+        self, folder: str | Path, prefix: str
+    ) -> Iterator[tuple[str, os.stat_result]]:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     yield from self._walk(entry.path, f"{prefix}{entry.name}/")
-                elif entry.is_file() and (
-                    not entry.is_symlink()
-                    or self.path in Path(entry.path).resolve().parents
-                ):
+                elif entry.is_file() and self._is_inside(entry):
                     yield prefix + entry.name, entry.stat()
 
-    def items(self, names, first=0):
+    def _is_inside(self, entry: os.DirEntry[str]) -> bool:
+        if not entry.is_symlink():
+            return True
+        return self.path in Path(entry.path).resolve().parents
+
+    def items(self, names: Sequence[str], first: int = 0) -> Iterator[str]:
         """What `read` takes, for each of the names from the row `first` on."""
         return (str(self.path / name) for name in names[first:])
 
     @staticmethod
-    def read(item):
-        """The bytes of a file, in any process."""
+    def read(item: str) -> bytes:
+        """The bytes of a file, in any process; one more than `MAX_BYTES` of a larger
+        one, which `decode` refuses.
+        """
         try:
             with open(item, "rb", buffering=0) as file:
-                return (
-                    file.read()
-                    if os.fstat(file.fileno()).st_size <= MOST_BYTES
-                    else file.read(MOST_BYTES + 1)
-                )  # `decode` will say so
+                if os.fstat(file.fileno()).st_size <= MAX_BYTES:
+                    return file.read()
+                return file.read(MAX_BYTES + 1)
         except PermissionError as error:
             raise Broken(f"it cannot be read: {error.strerror}") from error
         except OSError as error:
@@ -70,7 +78,7 @@ class Folder:
                 " readable, or remove it"
             ) from error
 
-    def text(self, stem):
+    def text(self, stem: str) -> str | None:
         """The text of the file STEM.txt or STEM.csv in the folder or beside it; None
         where there is none.
         """
@@ -78,11 +86,11 @@ class Folder:
 
 
 class Zip:
-    """The picture files in a zip, as `Folder`. A folder that holds all of them is not
+    """The image files in a zip, as `Folder`. A folder that holds all of them is not
     part of their names.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path).resolve()
         self.name = self.path.stem
         try:
@@ -92,37 +100,32 @@ class Zip:
             raise InputError(
                 f"received {path}, which is no whole zip ({error}): fetch it again"
             ) from error
-        whole = {
+        visible = {
             entry.filename: entry
             for entry in self._zip.infolist()
             if not entry.is_dir() and not _hidden(entry.filename)
         }
-        tops = {name.partition("/")[:2] for name in whole if _is_picture(name)}
-        top = (
-            "".join(tops.pop()) if len(tops) == 1 else ""
-        )  # (a name, "") where a picture lies in no folder
-        top = top if top.endswith("/") else ""
-        self._entries = {name.removeprefix(top): entry for name, entry in whole.items()}
-        self.files, self.others = _pictures(
-            self.path,
-            {
-                name: f"{entry.file_size} {entry.CRC}"
-                for name, entry in self._entries.items()
-            },
-        )
+        top = _common_folder(visible)
+        self._entries = {
+            name.removeprefix(top): entry for name, entry in visible.items()
+        }
+        stamps = {
+            name: f"{entry.file_size} {entry.CRC}"
+            for name, entry in self._entries.items()
+        }
+        self.files, self.others = _image_files(self.path, stamps)
 
-    def items(self, names, first=0):
+    def items(self, names: Sequence[str], first: int = 0) -> Iterator[bytes | Broken]:
+        """What `read` takes, for each of the names from the row `first` on."""
         return (self._content(name) for name in names[first:])
 
-    def _content(self, name):
+    def _content(self, name: str) -> bytes | Broken:
         entry = self._entries[name]
         if entry.flag_bits & 1:
             return Broken("it needs a password")
         try:
             with self._zip.open(entry) as file:
-                return file.read(
-                    MOST_BYTES + 1
-                )  # and no more of what unpacks without end
+                return file.read(MAX_BYTES + 1)  # and no more of a zip bomb
         except (
             zipfile.BadZipFile,
             zlib.error,
@@ -133,39 +136,33 @@ class Zip:
             return Broken(str(error)[:80])
 
     @staticmethod
-    def read(item):
+    def read(item: bytes | Broken) -> bytes:
+        """The bytes of a file."""
         if isinstance(item, Broken):
             raise item
         return item
 
-    def text(self, stem):
-        inside = next(
-            (
-                name
-                for name in self._entries
-                if PurePosixPath(name).name in (f"{stem}.txt", f"{stem}.csv")
-            ),
-            None,
-        )
-        return (
-            self._zip.read(self._entries[inside]).decode()
-            if inside
-            else _text_in((self.path.parent,), stem)
-        )
+    def text(self, stem: str) -> str | None:
+        """The text of the file STEM.txt or STEM.csv in the zip or beside it; None where
+        there is none.
+        """
+        for name, entry in self._entries.items():
+            if PurePosixPath(name).name in (f"{stem}.txt", f"{stem}.csv"):
+                return self._zip.read(entry).decode()
+        return _text_in((self.path.parent,), stem)
 
 
-def stamp(files, names):
+def stamp(files: Mapping[str, str], names: Sequence[str]) -> str:
     """A checksum of names and of what changes when their files do."""
-    return hashlib.sha256(
-        os.fsencode("\n".join(f"{name} {files[name]}" for name in names))
-    ).hexdigest()
+    lines = [f"{name} {files[name]}" for name in names]
+    return hashlib.sha256(os.fsencode("\n".join(lines))).hexdigest()
 
 
-def _pictures(where, files):
-    """(pictures, others): the files with a picture's suffix, in order, and in words
-    what else there is.
+def _image_files(where: Path, files: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """(images, others): the files with an image's suffix, in order, and in words what
+    else there is.
     """
-    chosen = {name: files[name] for name in sorted(files) if _is_picture(name)}
+    chosen = {name: files[name] for name in sorted(files) if _is_image(name)}
     counts = Counter(
         PurePosixPath(name).suffix.lower() or "without a suffix"
         for name in files.keys() - chosen.keys()
@@ -174,27 +171,34 @@ def _pictures(where, files):
     if not chosen:
         inside = f", only {others}" if others else ""
         raise InputError(
-            f"received {where}, which holds no picture ({', '.join(FORMATS)}){inside}:"
+            f"received {where}, which holds no image ({', '.join(FORMATS)}){inside}:"
             " check the path"
         )
     return chosen, others
 
 
-def _is_picture(name):
+def _common_folder(names: Mapping[str, object]) -> str:
+    """`NAME/` of the folder that holds all images of a zip; "" where there is none."""
+    # the separator is "" where an image lies in no folder
+    tops = {name.partition("/")[:2] for name in names if _is_image(name)}
+    if len(tops) != 1:
+        return ""
+    folder, separator = tops.pop()
+    return f"{folder}/" if separator else ""
+
+
+def _is_image(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in FORMATS
 
 
-def _hidden(name):
+def _hidden(name: str) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
 
 
-def _text_in(places, stem):
-    return next(
-        (
-            path.read_text()
-            for place in places
-            for kind in ("txt", "csv")
-            if (path := place / f"{stem}.{kind}").is_file()
-        ),
-        None,
-    )
+def _text_in(folders: Sequence[Path], stem: str) -> str | None:
+    for folder in folders:
+        for suffix in ("txt", "csv"):
+            path = folder / f"{stem}.{suffix}"
+            if path.is_file():
+                return path.read_text()
+    return None

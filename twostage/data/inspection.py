@@ -1,76 +1,92 @@
-"""`python -m twostage.data`: what is in a data set before training, and what a resize
-does to it.
-"""
+"""What is in a data set before training, and what a resize does to it."""
+
+import logging
+import os
 
 import numpy as np
 
+from twostage.config import Stage1Config
 from twostage.data import celeba, loading, summary
-from twostage.data.preprocessing import Preparation
+from twostage.data.datasets import image_files_at
+from twostage.data.image_files import Folder, Zip
+from twostage.data.preprocessing import Preprocessing
 from twostage.data.splits import limited
 from twostage.errors import InputError
 from twostage.reporting.png import save_png, tile
 
+logger = logging.getLogger(__name__)
+
 MONTAGE_IMAGES = 64
+ROWS = ("nearest", "bilinear", "bicubic")  # of the comparison, from the top
 
 
-def show(config, montage):
-    """Prints three lines for each split of the data of a `Stage1Config`, and writes a
-    montage of training images (PNG).
+def show(config: Stage1Config, montage: str | os.PathLike[str]) -> None:
+    """Logs three lines for each split of a config's data, and writes a montage of
+    training images (PNG).
     """
     for split, (images, labels) in loading.load_splits(config).items():
-        print("\n".join(summary.lines(images, labels, split)))
+        logger.info("%s", "\n".join(summary.lines(images, labels, split)))
         if split == "train":
             rows = limited(len(images), min(MONTAGE_IMAGES, len(images)))
             save_png(montage, tile(images[rows] / 255))
-    print(f"wrote {montage}")
+    logger.info("wrote %s", montage)
 
 
-def _coloured(image):
-    return np.broadcast_to(
-        image, (*image.shape[:2], 3)
-    )  # a folder may hold grey ones too
+def compare_resizing(
+    folder: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    crop: str = "128",
+    side: int = 64,
+    count: int = 8,
+) -> None:
+    """Draws a few images of a folder resized by each filter, a row each (Asperti &
+    Trentin, Figure 3), and logs how rough each row is.
 
+    Args:
+        folder: Folder or zip of images.
+        out: The PNG file.
+        crop: As of `Preprocessing`.
+        side: As of `Preprocessing`, more than 0.
+        count: Of images.
 
-def compare_resizing(folder, out, crop="128", side=64, count=8):
-    """Draws a few pictures of a folder resized by each filter, a row each (Asperti &
-    Trentin, Figure 3), and tells how rough each row is.
-
-    Roughness: the mean absolute difference of neighbouring pixels, in grey levels.
-    Nearest neighbours' staircases make it the largest.
+    Raises:
+        InputError: there is no image, or no side.
     """
     if not side:
-        raise InputError(
-            "received --side 0, expected the side to resize to, such as 64"
-        )
-    pictures = loading.pictures_of(folder)
-    if pictures is None:
-        raise InputError(f"received {folder}, expected a folder or a zip of pictures")
-    names = list(pictures.files)
+        raise InputError("`side=0`", "the side to resize to, such as 64")
+    files = image_files_at(str(folder))
+    if files is None:
+        raise InputError(str(folder), "a folder or a zip of images")
+    names = list(files.files)
     chosen = [names[row] for row in limited(len(names), min(count, len(names)))]
-    contents = [pictures.read(item) for item in pictures.items(chosen)]
-    prepare = {kind: Preparation(crop, side, kind) for kind in celeba.FILTERS}
-    rows = {
-        kind: np.stack(
-            [
-                _coloured(prepare[kind](content, name)[0])
-                for name, content in zip(chosen, contents, strict=True)
-            ]
-        )
-        for kind in prepare
+    resized = {
+        kind: _preprocessed(files, chosen, Preprocessing(crop, side, kind))
+        for kind in celeba.FILTERS
     }
-    for kind, images in rows.items():
-        floats = images.astype("float64")
-        roughness = (
-            np.abs(np.diff(floats, axis=1)).mean()
-            + np.abs(np.diff(floats, axis=2)).mean()
-        ) / 2
-        print(f"{kind}: roughness {roughness:.2f}")
-    save_png(
-        out,
-        tile(
-            np.concatenate([rows[kind] for kind in ("nearest", "bilinear", "bicubic")])
-            / 255,
-            columns=len(chosen),
-        ),
-    )
-    print(f"wrote {out}: rows nearest, bilinear, bicubic")
+    for kind, images in resized.items():
+        logger.info("%s: roughness %.2f", kind, _roughness(images))
+    grid = np.concatenate([resized[kind] for kind in ROWS])
+    save_png(out, tile(grid / 255, columns=len(chosen)))
+    logger.info("wrote %s: rows %s", out, ", ".join(ROWS))
+
+
+def _preprocessed(
+    files: Folder | Zip, names: list[str], preprocessing: Preprocessing
+) -> np.ndarray:
+    """uint8 (N, side, side, 3); a folder may hold gray ones too."""
+    images = []
+    for name, item in zip(names, files.items(names), strict=True):
+        pixels, _ = preprocessing(files.read(item), name)  # type: ignore[arg-type]
+        images.append(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+    return np.stack(images)
+
+
+def _roughness(images: np.ndarray) -> float:
+    """The mean absolute difference of neighboring pixels, in gray levels. Nearest
+    neighbors' staircases make it the largest.
+    """
+    levels = images.astype("float64")
+    down = np.abs(np.diff(levels, axis=1)).mean()
+    across = np.abs(np.diff(levels, axis=2)).mean()
+    return float((down + across) / 2)

@@ -8,16 +8,21 @@ import numpy as np
 from PIL import Image
 
 
-def roundtrip(images, quality=75):
-    """uint8 images (N, height, width, 1 or 3) as they come back from JPEG files of
-    Pillow's quality 75 with 4:2:0 chroma.
+def roundtrip(images: np.ndarray, quality: int = 75) -> np.ndarray:
+    """Images as they come back from JPEG files.
+
+    Args:
+        images: uint8 (N, height, width, 1 or 3).
+        quality: Pillow's quality; its chroma is 4:2:0.
+
+    Returns:
+        np.ndarray: of the same shape and type.
     """
-    found = np.empty(images.shape, "uint8")
+    decoded = np.empty(images.shape, "uint8")
     for row, image in enumerate(images):
         file = io.BytesIO()
-        Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(
-            file, "jpeg", quality=quality
-        )
-        with Image.open(file) as again:
-            found[row] = np.asarray(again).reshape(image.shape)
-    return found
+        pixels = image[..., 0] if image.shape[-1] == 1 else image
+        Image.fromarray(pixels).save(file, "jpeg", quality=quality)
+        with Image.open(file) as reread:
+            decoded[row] = np.asarray(reread).reshape(image.shape)
+    return decoded

@@ -1,53 +1,69 @@
-"""The picture files of one split of a data set."""
+"""The image files of one split of a data set."""
 
 import dataclasses
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from twostage.data import celeba, image_files
+from twostage.data.image_files import Folder, Zip
 from twostage.errors import InputError
 
-OWN = {
+SPLIT_FOLDERS = {
     "train": ("train",),
     "validation": ("validation", "valid", "val"),
     "test": ("test",),
-}  # folders that are splits
-TEST_BYTES = 26  # of 256: about a tenth
+}
+MAX_TEST_BYTE = 26  # of 256, exclusive: about a tenth
+HASH_RULE = (
+    "by a hash of the names: test where the first byte of SHA-256 is below"
+    f" {MAX_TEST_BYTE} of 256"
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Args: name: Short, for the cache's name, with the split's. where: For messages.
-    names: Of the pictures, in order. items: `items(first)` -> an iterator from row
-    `first` on, in order: names, or what the files contain. read: `read(item)` -> bytes
-    of a file, in any process. rule: How the split was made. stamp: Changes when a file
-    does. labels: Class numbers (N,), or None. others: What else lies there, in words.
+    """The image files of one split.
+
+    Args:
+        name: Short, for the cache's name, with the split's.
+        where: For messages.
+        names: Of the images, in order.
+        items: `items(first)` -> an iterator from row `first` on, in order: paths, or
+            what the files contain.
+        read: `read(item)` -> bytes of a file, in any process.
+        rule: How the split was made.
+        stamp: Changes when a file does.
+        labels: Class numbers (N,), or None.
+        others: What else lies there, in words.
     """
 
     name: str
     where: str
     names: Sequence[str]
-    items: Callable
-    read: Callable
+    items: Callable[[int], Iterator[Any]]
+    read: Callable[[Any], bytes]
     rule: str
     stamp: str
     labels: np.ndarray | None = None
     others: str = ""
 
 
-def split_of(files, split, official=False, limit=0):
-    """The `Source` of a split of a `Folder` or `Zip`.
+def split_of(
+    files: Folder | Zip, split: str, *, official: bool = False, limit: int = 0
+) -> Source:
+    """The image files of a split.
 
     CelebA's partition where `official`; else the folders `train`, `test` and
     `validation` in it; else by a hash of the names.
 
     Args:
-        files: The `Folder` or `Zip`.
+        files: Where the image files lie.
         split: `"train"`, `"validation"` or `"test"`.
         official: Whether it must be all of CelebA.
         limit: At most so many, a fixed random choice. 0: all.
@@ -55,28 +71,13 @@ def split_of(files, split, official=False, limit=0):
     Raises:
         InputError: there is no such split, or nothing in it, or not all of CelebA.
     """
-    found = splits(files, official)
-    if split not in found:
+    folders = splits(files, official=official)
+    if split not in folders:
         raise InputError(
             f"received {files.path}, which has no {split} split: make folders train,"
             " validation and test"
         )
-    own = found[split]
-    if official:
-        names, rule = celeba.partition(
-            list(files.files), files.text(celeba.LISTING), split, files.path
-        )
-    elif own:
-        names, rule = (
-            [name for name in files.files if name.startswith(f"{own}/")],
-            f"by its folders {', '.join(found.values())}",
-        )
-    else:
-        names = [name for name in files.files if _held_out(name) == (split == "test")]
-        rule = (
-            "by a hash of the names: test where the first byte of SHA-256 is below"
-            f" {TEST_BYTES} of 256"
-        )
+    names, rule = _chosen(files, split, official=official)
     if not names:
         raise InputError(
             f"the {split} split of {files.path} is empty, it holds too few images: add"
@@ -84,10 +85,6 @@ def split_of(files, split, official=False, limit=0):
         )
     if limit and limit < len(names):
         names = [names[row] for row in limited(len(names), limit)]
-    within = [
-        name for name in files.files if not own or name.split("/")[0] in found.values()
-    ]
-    labels = None if official else _labels(names, within, bool(own))
     return Source(
         f"{files.name}-{split}",
         f"the {split} split of {files.path}",
@@ -96,53 +93,71 @@ def split_of(files, split, official=False, limit=0):
         files.read,
         rule,
         image_files.stamp(files.files, names),
-        labels,
+        None if official else _labels(files, names, folders),
         files.others,
     )
 
 
-def splits(files, official=False):
-    """{split: its folder's name, "" without one} of the splits that a `Folder` or `Zip`
-    has.
-    """
+def splits(files: Folder | Zip, *, official: bool = False) -> dict[str, str]:
+    """{split: its folder's name, "" without one} of the splits that there are."""
     if official:
         return dict.fromkeys(celeba.COUNTS, "")
     tops = {name.split("/")[0] for name in files.files if "/" in name}
-    own = {
-        split: folder
-        for split, folders in OWN.items()
-        for folder in folders
-        if folder in tops
-    }
+    own = {}
+    for split, folders in SPLIT_FOLDERS.items():
+        for folder in folders:
+            if folder in tops:
+                own[split] = folder
     alone = all(name.startswith("train/") for name in files.files)
-    return (
-        own if "train" in own and (len(own) > 1 or alone) else {"train": "", "test": ""}
-    )
+    if "train" in own and (len(own) > 1 or alone):
+        return own
+    return {"train": "", "test": ""}
 
 
-def limited(count, limit):
-    """Row numbers, a fixed random choice in order."""
+def limited(count: int, limit: int) -> np.ndarray:
+    """Row numbers (limit,), a fixed random choice in order."""
     return np.sort(np.random.default_rng(0).choice(count, limit, replace=False))
 
 
-def _held_out(name):
+def _chosen(
+    files: Folder | Zip, split: str, *, official: bool
+) -> tuple[list[str], str]:
+    """(names, rule) of a split."""
+    if official:
+        listing = files.text(celeba.LISTING)
+        names = list(files.files)
+        return celeba.partition(names, listing, split=split, where=files.path)
+    folders = splits(files)
+    own = folders[split]
+    if own:
+        names = [name for name in files.files if name.startswith(f"{own}/")]
+        return names, f"by its folders {', '.join(folders.values())}"
+    is_test = split == "test"
+    names = [name for name in files.files if _held_out(name) == is_test]
+    return names, HASH_RULE
+
+
+def _held_out(name: str) -> bool:
     """By a hash of the name, so that the split depends neither on the file system nor
     on the other files.
     """
-    return hashlib.sha256(os.fsencode(name)).digest()[0] < TEST_BYTES
+    return hashlib.sha256(os.fsencode(name)).digest()[0] < MAX_TEST_BYTE
 
 
-def _labels(names, within, depth):
-    """Class numbers of pictures, in the order of the folders' names at that depth, the
-    same in all splits; None unless every picture `within` the splits lies in one such
-    folder.
+def _labels(
+    files: Folder | Zip, names: Sequence[str], folders: dict[str, str]
+) -> np.ndarray | None:
+    """Class numbers of images, in the order of the class folders' names, the same in
+    all splits; None unless every image of the splits lies in one such folder.
     """
-    classes = {name: PurePosixPath(name).parts[depth:-1] for name in within}
-    numbers = {
-        folder: number for number, folder in enumerate(sorted(set(classes.values())))
-    }
-    return (
-        np.array([numbers[classes[name]] for name in names])
-        if len(numbers) > 1 and all(len(folder) == 1 for folder in numbers)
-        else None
-    )
+    tops = set(folders.values()) - {""}
+    depth = 1 if tops else 0
+    classes = {}
+    for name in files.files:
+        if not tops or name.split("/")[0] in tops:
+            classes[name] = PurePosixPath(name).parts[depth:-1]
+    distinct = sorted(set(classes.values()))
+    if len(distinct) < 2 or any(len(folder) != 1 for folder in distinct):
+        return None
+    numbers = {folder: number for number, folder in enumerate(distinct)}
+    return np.array([numbers[classes[name]] for name in names])

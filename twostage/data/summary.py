@@ -1,77 +1,88 @@
-"""A look at images before anything is trained on them."""
+"""A summary of images, before anything is trained on them."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
 
-CHUNK = 1_000  # images looked at together, so that a memory map stays one
+IMAGES_PER_CHUNK = 1_000  # so that a memory map stays one
 
 
-def describe(images, labels=None):
+@dataclasses.dataclass(frozen=True)
+class ImageSummary:
     """What is in uint8 images (N, height, width, channels).
 
-    Returns:
-        dict: `count`; `shape`; `least`, `greatest` (0 to 255); `mean` and `deviation`
-        of each channel, in units of the full range, [0, 1], exact to float64;
-        `duplicates`, images equal to an earlier one bit for bit; `classes`, {label:
-        count}, empty without labels.
+    Args:
+        count: N.
+        shape: (height, width, channels).
+        minimum: 0 to 255.
+        maximum: 0 to 255.
+        mean: Of each channel, in units of the full range, [0, 1], exact to float64.
+        std: Standard deviation of each channel, likewise.
+        duplicates: Images equal to an earlier one bit for bit.
+        classes: {label: count}, empty without labels.
     """
+
+    count: int
+    shape: tuple[int, ...]
+    minimum: int
+    maximum: int
+    mean: list[float]
+    std: list[float]
+    duplicates: int
+    classes: dict[int, int]
+
+
+def describe(images: np.ndarray, labels: np.ndarray | None = None) -> ImageSummary:
+    """Summarizes uint8 images (N, height, width, channels)."""
     histograms = np.zeros((images.shape[-1], 256), "int64")
     digests = set()
-    for start in range(0, len(images), CHUNK):
-        chunk = np.ascontiguousarray(images[start : start + CHUNK])
+    for start in range(0, len(images), IMAGES_PER_CHUNK):
+        chunk = np.ascontiguousarray(images[start : start + IMAGES_PER_CHUNK])
         for channel, histogram in enumerate(histograms):
             histogram += np.bincount(chunk[..., channel].ravel(), minlength=256)
         digests.update(
             hashlib.blake2b(image, digest_size=16).digest() for image in chunk
         )
-    seen = np.flatnonzero(histograms.sum(0))
-    levels, share = np.arange(256) / 255, histograms / histograms.sum(1, keepdims=True)
+    present = np.flatnonzero(histograms.sum(0))
+    levels = np.arange(256) / 255
+    share = histograms / histograms.sum(1, keepdims=True)
     mean = share @ levels
-    deviation = np.sqrt((share * (levels - mean[:, None]) ** 2).sum(1))
-    classes = (
-        {}
-        if labels is None
-        else dict(
-            zip(
-                *(values.tolist() for values in np.unique(labels, return_counts=True)),
-                strict=True,
-            )
-        )
+    variance = (share * (levels - mean[:, None]) ** 2).sum(1)
+    return ImageSummary(
+        count=len(images),
+        shape=images.shape[1:],
+        minimum=int(present[0]),
+        maximum=int(present[-1]),
+        mean=mean.tolist(),
+        std=np.sqrt(variance).tolist(),
+        duplicates=len(images) - len(digests),
+        classes={} if labels is None else _class_counts(labels),
     )
-    return {
-        "count": len(images),
-        "shape": images.shape[1:],
-        "least": int(seen[0]),
-        "greatest": int(seen[-1]),
-        "mean": mean.tolist(),
-        "deviation": deviation.tolist(),
-        "duplicates": len(images) - len(digests),
-        "classes": classes,
-    }
 
 
-def lines(images, labels=None, split="train"):
-    """The same in three lines of text."""
-    found = describe(images, labels)
-
-    def numbers(values):
-        return ", ".join(f"{value:.4f}" for value in values)
-
-    counts = found["classes"].values()
-    classes = (
-        f"{len(counts)} classes of {min(counts)} to {max(counts)} images"
-        if counts
-        else "no labels"
-    )
+def lines(
+    images: np.ndarray, labels: np.ndarray | None = None, split: str = "train"
+) -> list[str]:
+    """The summary in three lines of text."""
+    summary = describe(images, labels)
+    counts = summary.classes.values()
+    classes = "no labels"
+    if counts:
+        classes = f"{len(counts)} classes of {min(counts)} to {max(counts)} images"
+    shape = "x".join(map(str, summary.shape))
     return [
-        (
-            f"{split}: {found['count']} images of {'x'.join(map(str, found['shape']))},"
-            f" {classes}"
-        ),
-        (
-            f"values {found['least']} to {found['greatest']}; in units of 255: mean"
-            f" {numbers(found['mean'])}, deviation {numbers(found['deviation'])}"
-        ),
-        f"{found['duplicates']} of them equal an earlier one",
+        f"{split}: {summary.count} images of {shape}, {classes}",
+        f"values {summary.minimum} to {summary.maximum}; in units of 255: mean"
+        f" {_joined(summary.mean)}, standard deviation {_joined(summary.std)}",
+        f"{summary.duplicates} of them equal an earlier one",
     ]
+
+
+def _class_counts(labels: np.ndarray) -> dict[int, int]:
+    values, counts = np.unique(labels, return_counts=True)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
+def _joined(values: list[float]) -> str:
+    return ", ".join(f"{value:.4f}" for value in values)

@@ -1,78 +1,96 @@
 """Compares two evaluation results, where their protocols allow it."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import Any
 
 from twostage.errors import InputError
+from twostage.reporting.markdown import markdown_table
 from twostage.system import files
 
-# places in the manifest, and why figures with different ones are not comparable
+# places in the manifest, and why numbers with different ones are not comparable
 MUST_AGREE = {
-    (
-        "extractor",
-        "frechet",
-    ): ("the features are others, so the numbers have other units"),
-    ("extractor", "digest"): "the extractor's weights are others",
-    (
-        "extractor",
-        "resize",
-    ): ("the images were enlarged in another way before the extractor"),
+    ("extractor", "frechet"): "other features have distances in other units",
+    ("extractor", "digest"): "the extractor's weights differ",
+    ("extractor", "resize"): "the images were enlarged differently for the extractor",
     ("protocol", "split"): "the reference is another split",
     ("protocol", "count"): "a distance falls with the number of images",
     ("protocol", "quirks"): "the images were altered before they were measured",
     ("reference_images",): "a distance falls with the number of images",
-    ("data", "crop"): "the faces are cropped in another way",
-    ("data", "resize"): "the reference was resized in another way",
+    ("data", "crop"): "the faces are cropped differently",
+    ("data", "resize"): "the reference was resized differently",
     ("data", "jpeg_roundtrip"): "one reference went through JPEG files",
-    ("data", "shape"): "the images are of another size or number",
-    ("data", "crc32"): "the reference images are others",
-    ("batch_normalisation",): "the networks' statistics are others",
+    ("data", "shape"): "the images have another size or number",
+    ("data", "crc32"): "the reference images differ",
+    ("batch_normalisation",): "the statistics of batch normalization differ",
 }
 
 
-def compare(first, second):
-    """The text that says which differences forbid a comparison of two JSON files, and
-    the distances side by side.
+def compare(first: str | Path, second: str | Path) -> str:
+    """Which differences forbid a comparison of two results, and the distances side by
+    side.
+
+    Args:
+        first: RUN/evaluation/NAME.json.
+        second: Another one.
+
+    Raises:
+        InputError: a file is no result of an evaluation.
     """
-    results = [_read(path) for path in (first, second)]
-    reasons = []
-    for place, why in MUST_AGREE.items():
-        found = [_at(result["manifest"], place) for result in results]
-        if found[0] != found[1]:
-            reasons.append(f"- {' '.join(place)}: {found[0]} and {found[1]}: {why}")
-    head = (
-        ["These may not be compared:", *reasons]
-        if reasons
-        else ["These may be compared: extractor, protocol and data are the same."]
-    )
+    results = _read(first), _read(second)
+    reasons = _reasons(results[0]["manifest"], results[1]["manifest"])
+    if reasons:
+        head = ["These may not be compared:", *reasons]
+    else:
+        head = ["These may be compared: extractor, protocol and data are the same."]
     rows = [
-        "",
-        "| images | first | second | difference, in standard errors |",
-        "| --- | --- | --- | --- |",
+        _row(kind, distances, results[1]["distances"][kind], bool(reasons))
+        for kind, distances in results[0]["distances"].items()
+        if kind in results[1]["distances"]
     ]
-    for kind in [
-        kind for kind in results[0]["distances"] if kind in results[1]["distances"]
-    ]:
-        a, b = (result["distances"][kind] for result in results)
-        error = (a["frechet_error"] ** 2 + b["frechet_error"] ** 2) ** 0.5
-        apart = "-" if reasons else f"{(b['frechet'] - a['frechet']) / error:+.1f}"
-        rows.append(
-            f"| {kind} | {a['frechet']:.3f} +- {a['frechet_error']:.3f} |"
-            f" {b['frechet']:.3f} +- {b['frechet_error']:.3f} | {apart} |"
-        )
-    return "\n".join(head + rows)
+    header = ["images", "first", "second", "difference, in standard errors"]
+    return "\n".join([*head, "", markdown_table(header, rows).rstrip("\n")])
 
 
-def _read(path):
+def _reasons(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
+    """A line of Markdown for each difference between two manifests that matters."""
+    reasons = []
+    for place, reason in MUST_AGREE.items():
+        values = _at(first, place), _at(second, place)
+        if values[0] != values[1]:
+            reasons.append(
+                f"- {' '.join(place)}: {values[0]} and {values[1]}: {reason}"
+            )
+    return reasons
+
+
+def _row(
+    kind: str, first: dict[str, float], second: dict[str, float], forbidden: bool
+) -> list[str]:
+    """The cells of one kind of images."""
+    error = (first["frechet_error"] ** 2 + second["frechet_error"] ** 2) ** 0.5
+    difference = second["frechet"] - first["frechet"]
+    return [
+        kind,
+        f"{first['frechet']:.3f} +- {first['frechet_error']:.3f}",
+        f"{second['frechet']:.3f} +- {second['frechet_error']:.3f}",
+        "-" if forbidden else f"{difference / error:+.1f}",
+    ]
+
+
+def _read(path: str | Path) -> dict[str, Any]:
     result = files.read_json(Path(path))
     if not isinstance(result, dict) or not {"manifest", "distances"} <= result.keys():
         raise InputError(
-            f"received {path}, which is no result of twostage.evaluate: give"
-            " RUN/evaluation/NAME.json"
+            str(path), "the result of an evaluation", "give RUN/evaluation/NAME.json"
         )
     return result
 
 
-def _at(manifest, place):
+def _at(manifest: dict[str, Any], place: tuple[str, ...]) -> Any:
+    """The value at a place; None where there is none."""
+    value: Any = manifest
     for name in place:
-        manifest = manifest.get(name, {})
-    return None if manifest == {} else manifest
+        value = value.get(name, {})
+    return None if value == {} else value

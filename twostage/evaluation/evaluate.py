@@ -1,284 +1,370 @@
-"""Evaluates a finished run."""
+"""Evaluates models on images: nothing is read, written or printed."""
 
-import functools
-from pathlib import Path
+from __future__ import annotations
 
-import keras
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 import callbacks
 from twostage.errors import InputError
-from twostage.evaluation import (
-    figures,
-    html_report,
-    image_metrics,
-    latent_metrics,
-    likelihood_metrics,
-    memorization,
-    recalibration,
+from twostage.evaluation import figures, recalibration
+from twostage.evaluation.evaluation_data import EvaluationData
+from twostage.evaluation.evaluation_result import EvaluationResult
+from twostage.evaluation.generated_images import (
+    ImageFeatures,
+    generated_images,
+    image_features,
 )
-from twostage.evaluation.image_metrics import BATCH
-from twostage.evaluation.tables import table
-from twostage.features.choose import _split
-from twostage.features.extractor import digest_of
+from twostage.evaluation.image_metrics import (
+    BATCH,
+    image_distances,
+    pixel_moments,
+    tone,
+)
+from twostage.evaluation.latent_metrics import latent_metrics
+from twostage.evaluation.likelihood_metrics import likelihood_metrics
+from twostage.evaluation.memorization import memorization
+from twostage.evaluation.protocol import Protocol
+from twostage.features.extractor import Extractor, digest_of
+from twostage.metrics.moments import Moments
 from twostage.models.posterior import draw_latents, encode_dataset
 from twostage.models.recalibrate import recalibrate
-from twostage.runs.models import load_models
-from twostage.runs.run import finished_stage1
-from twostage.sampling import generate
-from twostage.sampling.latent_samplers import samplers
-from twostage.system import files
-from twostage.system.locks import held
+from twostage.models.two_stage_models import TwoStageModels
+from twostage.models.vae import VAE
+from twostage.sampling.latent_samplers import Sampler, samplers
 from twostage.system.provenance import fingerprint, provenance
 from twostage.system.random_streams import Stream
 
-# test images that are reconstructed, interpolated, and tell which latents are active
+logger = logging.getLogger(__name__)
+
+# test images that are reconstructed, interpolated, and show which latents are active
 IMAGES_IN_FIGURES = 200
-
-
-MAX_TRAINING_NEIGHBORS = 50_000  # training images among which copies are looked for
-
-
-MIN_REFERENCE_IMAGES = (
-    6  # images of a reference: a measure looks at the fifth neighbour of each
-)
-
-
-LOOKED_AT = (
-    "GEN-1",
-    "GEN-2 normalised",
-)  # the last of them that there is, is compared with the training images
+MAX_TRAINING_NEIGHBORS = 50_000  # training images among which copies are searched
+MAX_TEST_NEIGHBORS = 1_000  # test images that these copies are compared with
+MIN_REFERENCE_IMAGES = 6  # a metric searches the fifth neighbor of each
+# samplers whose latents the histograms show; the last is tested for memorization
+MAIN_SAMPLERS = ("GEN-1", "GEN-2 normalised")
+MIN_VALUES = {
+    "seed": 0,
+    "half_samples": 2,
+    "bound_images": 2,
+    "importance_samples": 1,
+}
 
 
 def evaluate(
-    run,
-    extractor,
-    protocol,
-    seed=0,
-    repeats=10,
-    bound_images=500,
-    importance_samples=50,
-    mixtures=(1, 10),
-    recalibrated=False,
-):
-    """Measures a finished run and writes RUN/evaluation/NAME.json, NAME.md, the
-    pictures NAME/*.png, and RUN/report.html.
+    models: TwoStageModels,
+    data: EvaluationData,
+    protocol: Protocol,
+    extractor: Extractor,
+    *,
+    seed: int = 0,
+    half_samples: int = 10,
+    bound_images: int = 500,
+    importance_samples: int = 50,
+    mixtures: Sequence[int] = (1, 10),
+    memorization_kind: str | None = None,
+    recalibrated: bool = False,
+    fixed_gamma: bool = False,
+    name: str = "model",
+) -> EvaluationResult:
+    """Measures models: distances of reconstructions and samples, likelihoods, latents,
+    memorization. Logs each distance. The models are afterwards as before.
 
     Args:
-        run: The run folder; stage 2 is measured where it is finished.
-        extractor: An `Extractor`.
-        protocol: A `Protocol`.
+        models: Stage 2 is measured where there is one.
+        data: The images.
+        protocol: Which images are compared, and how.
+        extractor: Of the features that distances are measured by.
         seed: Of all samples.
-        repeats: Half-samples that the standard errors come from.
+        half_samples: Random halves that the standard errors come from.
         bound_images: Test images, a random choice, whose likelihood is bounded, and
             whose latents' density is; as many training images for the density alone.
         importance_samples: Draws of z for the importance-weighted bound.
         mixtures: Numbers of Gaussians in the mixtures that are fitted to stage 1's
             latents.
-        recalibrated: Whether stage 1's batch normalisation is measured anew on training
+        memorization_kind: The kind of samples that is compared with the training
+            images; None: `"GEN-2 normalised"`, of stage 1 alone `"GEN-1"`.
+        recalibrated: Whether stage 1's batch normalization is re-estimated on training
             images first.
+        fixed_gamma: Whether gamma was fixed throughout the training; the evidence then
+            has several readings.
+        name: Of the models, for the manifest.
 
-    Returns:
-        (result, path): a dict with `manifest`, `distances` (one dict a kind of image),
-        `copying`, `likelihood` and `latents`, and where its table was written.
+    Raises:
+        InputError: a number out of range, too few images, or no such kind of samples.
     """
-    models, config = load_models(run)
-    stage1, measured = (
-        models["stage1"],
-        digest_of(
-            weight for model in models.values() for weight in model.get_weights()
-        ),
+    settings = _Settings(
+        seed=seed,
+        half_samples=half_samples,
+        bound_images=bound_images,
+        importance_samples=importance_samples,
+        mixtures=tuple(mixtures),
+        memorization_kind=memorization_kind or _main_sampler(models),
+        fixed_gamma=fixed_gamma,
     )
-    images = {split: _split(config, split)[0] for split in ("train", "test")}
-    finished_stage1(run).check_data(fingerprint(images["train"]))
-    mode = {"batch_normalisation": recalibration.MOVING}
-    if recalibrated:
-        mode = {
-            "batch_normalisation": recalibration.RECALIBRATED,
-            "batch_normalisation_choice": recalibration.better(stage1, config, seed),
-        }
-        recalibrate(stage1, images["train"], seed=seed)
-    some = functools.partial(callbacks.contract.random_subset, seed=seed)
-    bounded, reference = (
-        some(images["test"], bound_images),
-        protocol.reference(images[protocol.split]),
-    )
-    if len(reference) < MIN_REFERENCE_IMAGES:
-        raise InputError(
-            f"received {len(reference)} images in the {protocol.split} split, a"
-            f" distance needs {MIN_REFERENCE_IMAGES} and is of use from thousands on: give it more"
-            " images"
-        )
-    real, pixels = extractor(reference, BATCH), image_metrics.pixel_moments(reference)
-    drawing = list(
-        samplers(models, images["train"], mixtures, seed, importance_samples)
-    )
-    distances, shown, lookup = {}, {}, None
-    for kind, batches in generated(stage1, drawing, reference, protocol.count, seed):
-        features, shown[kind], made, errors = _features(
-            extractor, protocol, batches, pixels
-        )
-        distances[kind] = {
-            **image_metrics.image_distances(
-                real, features, repeats, seed, paired=bool(errors)
-            ),
-            **image_metrics.tone(made, pixels),
-            **errors,
-        }
-        lookup = (kind, features) if kind in LOOKED_AT else lookup
-        print(
-            f"{kind}: {extractor.frechet_name} {distances[kind]['frechet']:.4g} +-"
-            f" {distances[kind]['frechet_error']:.2g}",
-            flush=True,
-        )
-    for key, few in (
-        ("latent_nats", bounded),
-        ("training_latent_nats", some(images["train"], bound_images)),
-    ):
-        z = draw_latents(
-            np.stack(encode_dataset(stage1, few), axis=1),
-            np.random.default_rng((seed, Stream.DENSITY_LATENTS)),
-        )
-        for sampler in drawing:
-            distances[sampler.name][key] = (
-                float(sampler.log_density(z).mean()) if sampler.log_density else None
-            )
-    near = some(images["train"], MAX_TRAINING_NEIGHBORS)
-    of_train, of_test = (
-        extractor(near, BATCH),
-        (
-            real
-            if protocol.split == "test"
-            else extractor(some(images["test"], 1_000), BATCH)
-        ),
-    )
-    result = {
-        "manifest": {
-            "run": str(run),
-            "extractor": extractor.manifest(),
-            "protocol": protocol.manifest(),
-            "reference_images": len(reference),
-            "data": {
-                **{
-                    name: getattr(config, name)
-                    for name in ("crop", "side", "resize", "jpeg_roundtrip", "pad")
-                },
-                "source": config.data,
-                **fingerprint(reference),
-            },
-            **mode,
-            "models": measured,
-            "seed": seed,
-            "half_samples": repeats,
-            "bound_images": len(bounded),
-            "importance_samples": importance_samples,
-            **provenance(),
-        },
-        "distances": distances,
-        "copying": {
-            "kind": lookup[0],
-            **memorization.memorization(lookup[1], of_train, of_test, seed),
-        },
-        "likelihood": likelihood_metrics.likelihood_metrics(
-            stage1,
-            bounded,
-            importance_samples,
-            seed,
-            config.gamma == "fixed" and config.likelihood == "gaussian",
-        ),
-        "latents": latent_metrics.latent_metrics(
-            models,
-            images["train"],
-            [one for one in drawing if one.name in LOOKED_AT],
-            seed,
-        ),
+    check_numbers(settings.numbers(), settings.mixtures)
+    digest = digest_of(models.get_weights())
+    with recalibration.restored(models.stage1):
+        statistics = _batch_normalization(models.stage1, data, seed, recalibrated)
+        result = _evaluate(models, data, protocol, extractor, settings)
+    bounded = min(bound_images, len(data.test))
+    manifest = {
+        "run": name,
+        **result.manifest,
+        **statistics,
+        "models": digest,
+        **settings.numbers(),
+        "bound_images": bounded,
+        **provenance(),
     }
-    name = "-".join(
-        [
-            extractor.name.replace(" ", "_"),
-            protocol.name,
-            *protocol.quirks,
-            *["recalibrated"] * recalibrated,
-        ]
-    )
-    nearby, folder = (
-        figures.neighbours(shown[lookup[0]], lookup[1], near, of_train),
-        Path(run) / "evaluation",
-    )
-    folder.mkdir(exist_ok=True)
-    with held(folder):  # another evaluation may end now
-        result["latents"]["traversed"] = figures.write(
-            folder / name,
-            stage1,
-            some(images["test"], IMAGES_IN_FIGURES),
-            shown,
-            nearby,
-        )
-        files.write_json(folder / f"{name}.json", result)
-        files.write(folder / f"{name}.md", table(result))
-        html_report.write(run, name)
-    return result, folder / f"{name}.md"
+    return dataclasses.replace(result, manifest=manifest)
 
 
-def generated(stage1, drawing, reference, count, seed):
-    """Yields (kind, iterator of (images in [0, 1], the images that they reconstruct or
-    None)), each kind made when its turn comes.
-    """
-    parts = (reference[i : i + BATCH] for i in range(0, len(reference), BATCH))
-    yield (
-        "REC",
-        (
-            (keras.ops.convert_to_numpy(generate.reconstruct(stage1, part)), part)
-            for part in parts
-        ),
-    )
-    for sampler in drawing:
-        z = sampler.draw(count, seed)
-        yield (
-            sampler.name,
-            (
-                (
-                    keras.ops.convert_to_numpy(
-                        generate.decode(stage1, z[i : i + BATCH])
-                    ),
-                    None,
-                )
-                for i in range(0, len(z), BATCH)
-            ),
+def check_numbers(numbers: Mapping[str, int], mixtures: Sequence[int]) -> None:
+    """Raises `InputError` where a number of `evaluate` is out of range."""
+    for name, value in numbers.items():
+        if value < MIN_VALUES[name]:
+            raise InputError(f"`{name}={value}`", f"at least {MIN_VALUES[name]}")
+    if min(mixtures, default=1) < 1:
+        raise InputError(
+            f"`mixtures={list(mixtures)}`", "numbers of Gaussians, each at least 1"
         )
 
 
-def _features(extractor, protocol, batches, pixels):
-    """Of one kind of images: (features of all as the protocol prepares them, the first
-    as they are, `Moments` of their pixels, {mse, mse_error} of reconstructions).
+@dataclasses.dataclass(frozen=True)
+class _Settings:
+    """The settings of `evaluate`, whose arguments say what they are."""
 
-    `pixels`: `Moments` of the reference's. The squared error is a dimension's, with its
-    standard error.
+    seed: int
+    half_samples: int
+    bound_images: int
+    importance_samples: int
+    mixtures: tuple[int, ...]
+    memorization_kind: str
+    fixed_gamma: bool
+
+    def numbers(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in MIN_VALUES}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Reference:
+    """The reference images, their features (N, d), and `Moments` of their pixels."""
+
+    images: np.ndarray
+    features: np.ndarray
+    pixels: Moments
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kinds:
+    """Of each kind of images its distances and its first images; of the kind that is
+    tested for memorization the features (N, d).
     """
-    if protocol.whole_set:
-        parts, references = zip(*batches, strict=True)
-        batches = [
-            (
-                np.concatenate(parts),
-                None if references[0] is None else np.concatenate(references),
-            )
-        ]
-    found, squared, first, made = [], [], None, None
-    for batch, reference in batches:
-        first = batch[: figures.MAX_SAMPLES_IN_GRID] if first is None else first
-        prepared = protocol.prepared(batch, reference, pixels)
-        found.append(extractor(prepared, BATCH))
-        made = image_metrics.pixel_moments(prepared, made)
-        if reference is not None:
-            squared.extend(
-                ((batch - reference / np.float32(255)) ** 2).mean(axis=(1, 2, 3))
-            )
-    errors = (
-        {
-            "mse": float(np.mean(squared)),
-            "mse_error": float(np.std(squared, ddof=1) / len(squared) ** 0.5),
-        }
-        if squared
-        else {}
+
+    distances: dict[str, dict[str, Any]]
+    examples: dict[str, np.ndarray]
+    features: np.ndarray
+
+
+def _main_sampler(models: TwoStageModels) -> str:
+    stage1, stage2 = MAIN_SAMPLERS
+    return stage1 if models.stage2 is None else stage2
+
+
+def _batch_normalization(
+    stage1: VAE, data: EvaluationData, seed: int, recalibrated: bool
+) -> dict[str, Any]:
+    """Recalibrates stage 1 where that is wanted; what the manifest says about it."""
+    if not recalibrated:
+        return {"batch_normalisation": recalibration.MOVING}
+    choice = recalibration.recalibrate_if_better(
+        stage1, data.train, data.validation, seed=seed
     )
-    return np.concatenate(found), first, made, errors
+    recalibrate(stage1, data.train, seed=seed)
+    return {
+        "batch_normalisation": recalibration.RECALIBRATED,
+        "batch_normalisation_choice": choice,
+    }
+
+
+def _evaluate(
+    models: TwoStageModels,
+    data: EvaluationData,
+    protocol: Protocol,
+    extractor: Extractor,
+    settings: _Settings,
+) -> EvaluationResult:
+    """The result; its manifest has extractor, protocol and data alone."""
+    stage1, seed = models.stage1, settings.seed
+    reference = _reference(data, protocol, extractor)
+    drawing = _samplers(models, data, settings)
+    kinds = _measure_kinds(stage1, drawing, reference, protocol, extractor, settings)
+    bounded = _subset(data.test, settings.bound_images, seed)
+    of_training = _subset(data.train, settings.bound_images, seed)
+    for key, images in (
+        ("latent_nats", bounded),
+        ("training_latent_nats", of_training),
+    ):
+        for kind, nats in _latent_nats(stage1, drawing, images, seed).items():
+            kinds.distances[kind][key] = nats
+    copies, neighbors = _memorization(
+        kinds, reference, data, protocol, extractor, settings
+    )
+    likelihood = likelihood_metrics(
+        stage1,
+        bounded,
+        importance_samples=settings.importance_samples,
+        seed=seed,
+        fixed_gamma=settings.fixed_gamma,
+    )
+    shown = [sampler for sampler in drawing if sampler.name in MAIN_SAMPLERS]
+    latents = latent_metrics(models, data.train, samplers=shown, seed=seed)
+    examples = _subset(data.test, IMAGES_IN_FIGURES, seed)
+    images, latents["traversed"] = figures.model_figures(stage1, examples)
+    images |= figures.sample_grids(kinds.examples) | {"neighbours": neighbors}
+    manifest = {
+        "extractor": extractor.manifest(),
+        "protocol": protocol.manifest(),
+        "reference_images": len(reference.images),
+        "data": {**data.description, **fingerprint(reference.images)},
+    }
+    return EvaluationResult(
+        manifest, kinds.distances, copies, likelihood, latents, images
+    )
+
+
+def _subset(images: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """At most `count` random images; the same for the same images."""
+    return callbacks.contract.random_subset(images, count, seed=seed)
+
+
+def _reference(
+    data: EvaluationData, protocol: Protocol, extractor: Extractor
+) -> _Reference:
+    images = protocol.reference(data.split(protocol.split))
+    if len(images) < MIN_REFERENCE_IMAGES:
+        raise InputError(
+            f"{len(images)} images in the {protocol.split} split",
+            f"at least {MIN_REFERENCE_IMAGES} for a distance",
+            "give it more images, thousands if you can",
+        )
+    return _Reference(images, extractor(images, BATCH), pixel_moments(images))
+
+
+def _samplers(
+    models: TwoStageModels, data: EvaluationData, settings: _Settings
+) -> list[Sampler]:
+    drawing = list(
+        samplers(
+            models,
+            data.train,
+            mixtures=settings.mixtures,
+            seed=settings.seed,
+            importance_samples=settings.importance_samples,
+        )
+    )
+    names = [sampler.name for sampler in drawing]
+    if settings.memorization_kind not in names:
+        raise InputError(
+            f"`memorization_kind={settings.memorization_kind!r}`",
+            f"one of {', '.join(names)}",
+        )
+    return drawing
+
+
+def _measure_kinds(
+    stage1: VAE,
+    drawing: list[Sampler],
+    reference: _Reference,
+    protocol: Protocol,
+    extractor: Extractor,
+    settings: _Settings,
+) -> _Kinds:
+    """Generates each kind of images, and measures and logs its distances."""
+    distances, examples, features = {}, {}, np.empty(0)
+    for kind, batches in generated_images(
+        stage1,
+        drawing,
+        reference=reference.images,
+        count=protocol.count,
+        seed=settings.seed,
+    ):
+        found = image_features(
+            extractor, protocol, batches=batches, pixels=reference.pixels
+        )
+        distances[kind] = _distances(found, reference, settings)
+        examples[kind] = found.examples
+        if kind == settings.memorization_kind:
+            features = found.features
+        logger.info(
+            "%s: %s %.4g +- %.2g",
+            kind,
+            extractor.frechet_name,
+            distances[kind]["frechet"],
+            distances[kind]["frechet_error"],
+        )
+    return _Kinds(distances, examples, features)
+
+
+def _distances(
+    found: ImageFeatures, reference: _Reference, settings: _Settings
+) -> dict[str, Any]:
+    """Of one kind of images, in JSON's types."""
+    distances = image_distances(
+        reference.features,
+        found.features,
+        half_samples=settings.half_samples,
+        seed=settings.seed,
+        # reconstructions are of the reference's images, row by row
+        paired=found.squared_errors is not None,
+    )
+    return {**distances, **tone(found.pixels, reference.pixels), **found.errors()}
+
+
+def _latent_nats(
+    stage1: VAE, drawing: list[Sampler], images: np.ndarray, seed: int
+) -> dict[str, float | None]:
+    """The mean log density of stage 1's latents of some images under each sampler,
+    nats; None where it has no density.
+    """
+    z = draw_latents(
+        np.stack(encode_dataset(stage1, images), axis=1),
+        np.random.default_rng((seed, Stream.DENSITY_LATENTS)),
+    )
+    return {
+        sampler.name: float(sampler.log_density(z).mean())
+        if sampler.log_density
+        else None
+        for sampler in drawing
+    }
+
+
+def _memorization(
+    kinds: _Kinds,
+    reference: _Reference,
+    data: EvaluationData,
+    protocol: Protocol,
+    extractor: Extractor,
+    settings: _Settings,
+) -> tuple[dict[str, Any], np.ndarray]:
+    """The memorization test of one kind of samples, and the training images nearest to
+    its first samples as an image.
+    """
+    kind, seed = settings.memorization_kind, settings.seed
+    train = _subset(data.train, MAX_TRAINING_NEIGHBORS, seed)
+    of_train = extractor(train, BATCH)
+    if protocol.split == "test":
+        of_test = reference.features
+    else:
+        of_test = extractor(_subset(data.test, MAX_TEST_NEIGHBORS, seed), BATCH)
+    found = memorization(kinds.features, of_train, test=of_test, seed=seed)
+    neighbors = figures.neighbors(
+        kinds.examples[kind], kinds.features, train=train, train_features=of_train
+    )
+    return {"kind": kind, **found}, neighbors

@@ -1,15 +1,34 @@
 """Evaluates a run folder: loads, measures, writes."""
 
+from __future__ import annotations
+
+import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from twostage.errors import InputError
-from twostage.evaluation.evaluate import evaluate
+from twostage.config import Stage1Config
+from twostage.evaluation.evaluate import check_numbers, evaluate
+from twostage.evaluation.evaluation_data import EvaluationData
+from twostage.evaluation.evaluation_result import EvaluationResult
 from twostage.evaluation.protocol import Protocol
-from twostage.evaluation.tables import table
-from twostage.features.choose import chosen_extractor
+from twostage.evaluation.tables import markdown
+from twostage.evaluation.write import write
+from twostage.features.choose import (
+    LabeledData,
+    check_extractor,
+    chosen_extractor,
+    load_labeled,
+)
+from twostage.features.extractor import Extractor
+from twostage.runs.data import validation_images
+from twostage.runs.models import load_models
 from twostage.runs.run import finished_stage1
 from twostage.system.locks import held
+from twostage.system.provenance import fingerprint
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate_run(
@@ -26,8 +45,27 @@ def evaluate_run(
     half_samples: int = 10,
     bound_images: int = 500,
     importance_samples: int = 50,
-) -> None:
-    """Measures a finished run, and writes RUN/evaluation and RUN/report.html.
+) -> EvaluationResult:
+    """Measures a finished run, writes RUN/evaluation and RUN/report.html, and logs the
+    tables.
+
+    Args:
+        run: The run folder; stage 2 is measured where it is finished.
+        extractor: Name of the feature extractor; None: a classifier where the data have
+            labels, else the random network.
+        weights: File of an Inception.
+        inception_resize: `"tf1"` or `"antialiased"`, of the Inception of 2015.
+        protocol: Name of the `Protocol`.
+        quirks: Its quirks.
+        recalibrate: Whether to evaluate with recalibrated batch normalization, too.
+        mixtures: Numbers of Gaussians in mixtures of latents to sample from.
+        seed: Of all samples.
+        half_samples: Random halves that the standard errors come from.
+        bound_images: Test images whose likelihood is bounded.
+        importance_samples: Draws of z for the importance-weighted bound.
+
+    Returns:
+        The result, that with the moving averages of training.
 
     Raises:
         InputError: no finished run, or a number out of range.
@@ -38,30 +76,80 @@ def evaluate_run(
         "bound_images": bound_images,
         "importance_samples": importance_samples,
     }
-    for (name, value), least in zip(numbers.items(), (0, 2, 2, 1), strict=True):
-        if value < least:
-            raise InputError(f"`{name}={value}`", f"at least {least}")
-    if min(mixtures, default=1) < 1:
-        raise InputError(
-            f"`mixtures={list(mixtures)}`", "numbers of Gaussians, each at least 1"
-        )
+    check_numbers(numbers, mixtures)
     chosen = Protocol(protocol, tuple(sorted(set(quirks))))
     config = finished_stage1(run).saved_config()
     folder = Path(run) / "evaluation"
     folder.mkdir(exist_ok=True)
     with held(folder):  # a run without write permission fails before the work
         pass
-    network = chosen_extractor(config, extractor, weights, inception_resize)
-    numbers["repeats"] = numbers.pop("half_samples")
-    # the report shows the last
-    for recalibrated in (True, False) if recalibrate else (False,):
-        result, path = evaluate(
-            run,
-            network,
-            chosen,
-            mixtures=tuple(mixtures),
-            **numbers,
-            recalibrated=recalibrated,
+    check_extractor(extractor, weights)
+    labeled = load_labeled(config)
+    network = chosen_extractor(labeled, extractor, weights, resize=inception_resize)
+    settings = {**numbers, "mixtures": tuple(mixtures)}
+    if recalibrate:
+        _log_written(
+            *measure_run(run, labeled, chosen, network, recalibrated=True, **settings)
         )
-        print(f"{table(result)}\nwrote {path} and {path.with_suffix('.json').name}")
-    print(f"wrote {Path(run) / 'report.html'}")
+    # the report shows the last
+    result, path = measure_run(run, labeled, chosen, network, **settings)
+    _log_written(result, path)
+    logger.info("wrote %s", Path(run) / "report.html")
+    return result
+
+
+def measure_run(
+    run: str | Path,
+    data: LabeledData,
+    protocol: Protocol,
+    extractor: Extractor,
+    *,
+    recalibrated: bool = False,
+    **settings: Any,
+) -> tuple[EvaluationResult, Path]:
+    """Measures a finished run by an extractor, and writes the result.
+
+    Args:
+        run: The run folder.
+        data: Its images, as `load_labeled` reads them.
+        protocol: The `Protocol`.
+        extractor: The `Extractor`.
+        recalibrated: Whether stage 1's batch normalization is recalibrated first.
+        settings: Further arguments of `evaluate`.
+
+    Returns:
+        The result, and the path of its tables.
+
+    Raises:
+        InputError: the run was trained on other data.
+    """
+    models, config = load_models(run)
+    finished_stage1(run).check_data(fingerprint(data.train.images))
+    result = evaluate(
+        models,
+        EvaluationData(
+            data.train.images,
+            data.test.images,
+            validation_images(config) if recalibrated else None,
+            description=_description(config),
+        ),
+        protocol,
+        extractor,
+        recalibrated=recalibrated,
+        fixed_gamma=config.gamma == "fixed" and config.likelihood == "gaussian",
+        name=str(run),
+        **settings,
+    )
+    return result, write(run, result)
+
+
+def _description(config: Stage1Config) -> dict[str, Any]:
+    """How the images were prepared."""
+    values = dataclasses.asdict(config)
+    names = ("crop", "side", "resize", "jpeg_roundtrip", "pad")
+    return {**{name: values[name] for name in names}, "source": config.data}
+
+
+def _log_written(result: EvaluationResult, path: Path) -> None:
+    json_name = path.with_suffix(".json").name
+    logger.info("%s\nwrote %s and %s", markdown(result), path, json_name)

@@ -1,4 +1,8 @@
-"""Pictures of a trained run: uint8 (height, width, 1 or 3), ready for `save_png`."""
+"""Figures of a trained model: uint8 images (height, width, 1 or 3), for `save_png`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 from keras import ops
@@ -6,110 +10,117 @@ from keras import ops
 from twostage.evaluation.latent_metrics import most_active
 from twostage.metrics.precision_recall import nearest
 from twostage.models.posterior import encode_dataset
-from twostage.reporting.png import save_png, tile
+from twostage.models.vae import VAE
+from twostage.reporting.png import tile
 from twostage.sampling import generate
 
-MAX_SAMPLES_IN_GRID = 36  # samples of each kind
+MAX_SAMPLES_IN_GRID = 36  # of each kind
 STEPS = 9  # columns of a walk through the latents
 ROWS = 8
 
 
-def write(folder, stage1, images, samples, nearby):
-    """Writes the pictures of a run into a folder: `samples-KIND.png`,
-    `reconstructions.png`, `interpolations.png`, `traversals.png`, `neighbours.png`.
-
-    Args:
-        folder: Made if it is not there.
-        stage1: The VAE.
-        images: Test images, uint8.
-        samples: {kind: images in [0, 1]}; reconstructions among them are left out.
-        nearby: The picture of `neighbours`.
-
-    Returns:
-        The latents that the traversals go along.
+def model_figures(
+    stage1: VAE, images: np.ndarray
+) -> tuple[dict[str, np.ndarray], list[int]]:
+    """Reconstructions, interpolations and traversals of test images (N, height, width,
+    channels), uint8, by name; and the latents that the traversals go along.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    walk, latents = traversals(stage1, images)
-    drawn = {
-        f"samples-{kind.replace(' ', '_')}": tile(some)
-        for kind, some in samples.items()
-        if kind != "REC"
-    }
-    drawn |= {
+    grid, latents = traversals(stage1, images)
+    found = {
         "reconstructions": reconstructions(stage1, images),
         "interpolations": interpolations(stage1, images),
-        "traversals": walk,
-        "neighbours": nearby,
+        "traversals": grid,
     }
-    for name, picture in drawn.items():
-        save_png(folder / f"{name}.png", picture)
-    return latents
+    return found, latents
 
 
-def reconstructions(stage1, images, rows=4):
-    """Images, uint8, above what stage 1 makes of them, in `rows` double rows of 8."""
-    originals = images[
-        np.arange(rows * ROWS) % len(images)
-    ]  # a set of fewer is shown again
+def sample_grids(samples: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A grid of each kind of samples, images in [0, 1], by its name as a figure;
+    reconstructions among them are left out.
+    """
+    return {
+        sample_figure(kind): tile(images)
+        for kind, images in samples.items()
+        if kind != "REC"
+    }
+
+
+def sample_figure(kind: str) -> str:
+    """The name of the figure of a kind of samples."""
+    return f"samples-{kind.replace(' ', '_')}"
+
+
+def reconstructions(stage1: VAE, images: np.ndarray, *, rows: int = 4) -> np.ndarray:
+    """Images, uint8, above their reconstructions, in `rows` double rows of 8."""
+    # a set of fewer is repeated
+    originals = images[np.arange(rows * ROWS) % len(images)]
     again = ops.convert_to_numpy(generate.reconstruct(stage1, originals))
-    pairs = np.stack([originals / np.float32(255), again]).reshape(
-        2, rows, ROWS, *again.shape[1:]
-    )
-    return tile(pairs.swapaxes(0, 1).reshape(-1, *again.shape[1:]), columns=ROWS)
+    shape = again.shape[1:]
+    pairs = np.stack([originals / np.float32(255), again])
+    # (image or reconstruction, row, column) -> (row, image or reconstruction, column)
+    pairs = pairs.reshape(2, rows, ROWS, *shape).swapaxes(0, 1)
+    return tile(pairs.reshape(-1, *shape), columns=ROWS)
 
 
-def interpolations(stage1, images, rows=6):
+def interpolations(stage1: VAE, images: np.ndarray, *, rows: int = 6) -> np.ndarray:
     """From one image to another along the straight line between their posterior means;
     the images themselves at both ends of each row.
     """
     images = images[np.arange(2 * rows) % len(images)]
+    shape = images.shape[1:]
     means, _ = encode_dataset(stage1, images)
     share = np.linspace(0, 1, STEPS, dtype="float32")[:, None]
-    z = np.concatenate(
-        [
-            (1 - share) * a + share * b
-            for a, b in zip(means[::2], means[1::2], strict=True)
-        ]
-    )
-    between = ops.convert_to_numpy(generate.decode(stage1, z)).reshape(
-        rows, STEPS, *images.shape[1:]
-    )
-    ends = (images / np.float32(255)).reshape(rows, 2, *images.shape[1:])
-    return tile(
-        np.concatenate([ends[:, :1], between, ends[:, 1:]], 1).reshape(
-            -1, *images.shape[1:]
-        ),
-        columns=STEPS + 2,
-    )
+    lines = [
+        (1 - share) * first + share * last
+        for first, last in zip(means[::2], means[1::2], strict=True)
+    ]
+    decoded = ops.convert_to_numpy(generate.decode(stage1, np.concatenate(lines)))
+    between = decoded.reshape(rows, STEPS, *shape)
+    ends = (images / np.float32(255)).reshape(rows, 2, *shape)
+    walks = np.concatenate([ends[:, :1], between, ends[:, 1:]], axis=1)
+    return tile(walks.reshape(-1, *shape), columns=STEPS + 2)
 
 
-def traversals(stage1, images, span=3.0):
-    """(picture, latents): one row for each of the most active latents, which goes from
-    -span to span while the others stay at the first image's posterior mean.
+def traversals(
+    stage1: VAE, images: np.ndarray, *, span: float = 3.0
+) -> tuple[np.ndarray, list[int]]:
+    """A row for each of the most active latents, which goes from -span to span while
+    the others stay at the first image's posterior mean; and these latents.
     """
     mean, log_var = encode_dataset(stage1, images)
     latents = most_active(mean, log_var)[:ROWS]
     z = np.repeat(mean[:1], len(latents) * STEPS, 0)
     for row, latent in enumerate(latents):
         z[row * STEPS : (row + 1) * STEPS, latent] = np.linspace(-span, span, STEPS)
-    return (
-        tile(ops.convert_to_numpy(generate.decode(stage1, z)), columns=STEPS),
-        latents.tolist(),
-    )
+    decoded = ops.convert_to_numpy(generate.decode(stage1, z))
+    return tile(decoded, columns=STEPS), latents.tolist()
 
 
-def neighbours(samples, features, train, train_features, count=8, k=5):
+def neighbors(
+    samples: np.ndarray,
+    features: np.ndarray,
+    *,
+    train: np.ndarray,
+    train_features: np.ndarray,
+    count: int = 8,
+    k: int = 5,
+) -> np.ndarray:
     """Each row a sample, then the k training images nearest to it by their features,
-    all where there are fewer. `samples`: floats in [0, 1]; `train`: uint8.
+    all where there are fewer.
+
+    Args:
+        samples: Floats in [0, 1], at least `count`.
+        features: Of the samples, (N, d).
+        train: uint8.
+        train_features: (M, d).
+        count: Rows.
+        k: Neighbors of each sample.
     """
     k = min(k, len(train))
     rows, _ = nearest(features[:count], train_features, k)
-    found = train[np.sort(np.unique(rows))] / np.float32(
-        255
-    )  # in order, as a memory map is read
-    place = {row: i for i, row in enumerate(np.unique(rows).tolist())}
-    lines = [
-        np.concatenate([sample[None], np.stack([found[place[row]] for row in line])])
-        for sample, line in zip(samples, rows.tolist(), strict=True)
-    ]
-    return tile(np.concatenate(lines), columns=k + 1)
+    # in order, as a memory map is read
+    different = np.unique(rows)
+    images = train[different] / np.float32(255)
+    of_rows = images[np.searchsorted(different, rows)]
+    lines = np.concatenate([samples[: len(rows), None], of_rows], axis=1)
+    return tile(lines.reshape(-1, *images.shape[1:]), columns=k + 1)

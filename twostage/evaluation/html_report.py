@@ -1,21 +1,27 @@
 """RUN/report.html: the page of an evaluated run."""
 
+from __future__ import annotations
+
 import csv
-import html
+import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from twostage.evaluation.tables import sentences, tables
-from twostage.reporting.html_page import document, figure, table
-from twostage.reporting.svg_charts import chart
+from twostage.evaluation.evaluation_result import EvaluationResult
+from twostage.evaluation.figures import sample_figure
+from twostage.evaluation.tables import Table, sentences, tables
+from twostage.reporting import html_page
+from twostage.reporting.charts import chart
 from twostage.system import files
 
+TEMPLATES = Path(__file__).parent / "templates"
 CAPTIONS = {
     "reconstructions": (
-        "Reconstructions of test images: each double row has the images above, what"
-        " stage 1 makes of them below."
+        "Reconstructions of test images: each double row has the images above, their"
+        " reconstructions by stage 1 below."
     ),
     "interpolations": (
         "From one test image (left) to another (right), on the straight line between"
@@ -26,248 +32,296 @@ CAPTIONS = {
         " one test image. From the top: {traversed}."
     ),
     "neighbours": (
-        "Is it copying? Left a sample ({kind}), right of it the training images that"
-        " are nearest to it by the extractor's features."
+        "Memorization test: a sample ({kind}) on the left, right of it the training"
+        " images that are nearest to it by the extractor's features."
     ),
 }
 
 
-CURVES = {  # key of the history: title, whether the axis is logarithmic
-    "loss": ("loss, nats", False),
-    "reconstruction": ("distortion, nats", False),
-    "kl": ("rate (KL), nats", False),
-    "mse": ("squared error a dimension", True),
-    "gamma": ("gamma", True),
-    "variance_law": ("variance law", False),
-    "active_latents": ("active latents, E[sigma^2] < 0.8", False),
-}
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """Args:
+    key: In the history.
+    title: Of the chart.
+    log: Whether its axis is logarithmic.
+    """
+
+    key: str
+    title: str
+    log: bool = False
 
 
-def write(run, name):
+CURVES = [
+    Curve("loss", "loss, nats"),
+    Curve("reconstruction", "distortion, nats"),
+    Curve("kl", "rate (KL), nats"),
+    Curve("mse", "squared error per dimension", log=True),
+    Curve("gamma", "gamma", log=True),
+    Curve("variance_law", "variance law"),
+    Curve("active_latents", "active latents, E[sigma^2] < 0.8"),
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Section:
+    """A result as the page shows it."""
+
+    name: str
+    earlier: bool
+    tables: list[Table]
+    sentences: list[str]
+    manifest: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Figure:
+    """A PNG with its caption."""
+
+    path: Path
+    caption: str
+
+
+def write(run: str | Path, name: str) -> None:
     """Writes RUN/report.html.
 
     Args:
-        run: The run folder, with RUN/evaluation of `python -m twostage.evaluate`.
-        name: Of the result whose pictures and latents are shown; the tables of all
+        run: The run folder, with RUN/evaluation and its figures.
+        name: Of the result whose figures and latents are shown; the tables of all
             results are.
     """
     run = Path(run)
-    results = {
-        path.stem: files.read_json(path)
-        for path in sorted((run / "evaluation").glob("*.json"))
-    }
-    results = {
-        name: results.pop(name),
-        **{key: other for key, other in results.items() if "copying" in other},
-    }
-    body = [
-        f"<h1>{html.escape(run.resolve().name)}</h1>",
-        _about(run, results[name]),
-        "<h2>Figures</h2>",
-    ]
-    for key, result in results.items():
-        earlier = ", of an earlier model" * (
-            result["manifest"].get("models") != results[name]["manifest"]["models"]
-        )
-        body += [
-            f"<h3>{html.escape(key)}{earlier}</h3>",
-            *[table(*one) for one in tables(result)],
-            *[f'<p class="note">{html.escape(text)}</p>' for text in sentences(result)],
-        ]
-    body += [
-        _gallery(run / "evaluation" / name, results[name]),
-        _latents(results[name]),
-        _training(run, results[name]),
-    ]
-    body += [
-        "<h2>How it was got</h2>",
-        *[
-            f"<details><summary>{html.escape(key)}</summary><pre>{html.escape(json.dumps(result['manifest'], indent=2))}</pre></details>"
-            for key, result in results.items()
-        ],
-    ]
-    files.write(run / "report.html", document(run.resolve().name, body))
+    results = _read_results(run / "evaluation", name)
+    result = results[name]
+    folder = run / "evaluation" / name
+    page = html_page.render(
+        "report.html.jinja",
+        TEMPLATES,
+        title=run.resolve().name,
+        about=_about(run, result),
+        results=[_section(key, other, result) for key, other in results.items()],
+        samples=_sample_figures(folder, result),
+        figures=_other_figures(folder, result),
+        latents=[*_posterior_charts(result), *_histogram_charts(result)],
+        training=_training_charts(run, result),
+    )
+    files.write(run / "report.html", page)
 
 
-def _about(run, result):
-    stages = [
-        f"stage {number}: {saved['config']['epochs']} epochs, gamma"
-        f" {saved['config']['gamma']}"
-        for number in (1, 2)
-        if (saved := files.read_json(run / f"stage{number}" / "config.json"))
-    ]
-    told = result["manifest"]
-    return (
-        f"<p>Data {html.escape(told['data']['source'])}; {'; '.join(stages)}. Measured"
-        f" {told['started'][:16]} by {html.escape(told['extractor']['frechet'])} on"
-        f" {told['backend']}.</p>"
+def result_html(result: EvaluationResult) -> str:
+    """The tables and sentences of a result, for a notebook."""
+    return html_page.render(
+        "result.html.jinja",
+        TEMPLATES,
+        tables=tables(result),
+        sentences=sentences(result),
     )
 
 
-def _gallery(folder, result):
-    samples = {
-        kind: folder / f"samples-{kind.replace(' ', '_')}.png"
-        for kind in result["distances"]
+def _read_results(folder: Path, name: str) -> dict[str, EvaluationResult]:
+    """The results of a run, `name` first; without those of an older format."""
+    paths = [folder / f"{name}.json"]
+    paths += [path for path in sorted(folder.glob("*.json")) if path.stem != name]
+    contents = {path.stem: files.read_json(path) for path in paths}
+    return {
+        key: EvaluationResult.from_json(content)
+        for key, content in contents.items()
+        if key == name or "copying" in content
+    }
+
+
+def _section(name: str, result: EvaluationResult, main: EvaluationResult) -> _Section:
+    return _Section(
+        name,
+        result.manifest.get("models") != main.manifest["models"],
+        tables(result),
+        sentences(result),
+        json.dumps(result.manifest, indent=2),
+    )
+
+
+def _about(run: Path, result: EvaluationResult) -> str:
+    stages = []
+    for number in (1, 2):
+        saved = files.read_json(run / f"stage{number}" / "config.json")
+        if saved:
+            config = saved["config"]
+            stages.append(
+                f"stage {number}: {config['epochs']} epochs, gamma {config['gamma']}"
+            )
+    manifest = result.manifest
+    return (
+        f"Data {manifest['data']['source']}; {'; '.join(stages)}. Measured"
+        f" {manifest['started'][:16]} by {manifest['extractor']['frechet']} on"
+        f" {manifest['backend']}."
+    )
+
+
+def _sample_figures(folder: Path, result: EvaluationResult) -> list[_Figure]:
+    return [
+        _Figure(
+            folder / f"{sample_figure(kind)}.png",
+            f"{kind}: distance {distances['frechet']:.3f}",
+        )
+        for kind, distances in result.distances.items()
         if kind != "REC"
-    }
-    values = {
-        "traversed": ", ".join(map(str, result["latents"]["traversed"])),
-        "kind": result["copying"]["kind"],
-    }
-    first = [
-        figure(path, f"{kind}: distance {result['distances'][kind]['frechet']:.3f}")
-        for kind, path in samples.items()
     ]
-    others = [
-        figure(folder / f"{name}.png", caption.format(**values))
+
+
+def _other_figures(folder: Path, result: EvaluationResult) -> list[_Figure]:
+    traversed = ", ".join(map(str, result.latents["traversed"]))
+    values = {"traversed": traversed, "kind": result.memorization["kind"]}
+    return [
+        _Figure(folder / f"{name}.png", caption.format(**values))
         for name, caption in CAPTIONS.items()
     ]
-    return (
-        f'<h2>Samples</h2><div class="grid">{"".join(first)}</div><h2>Images and'
-        f' latents</h2><div class="grid wide">{"".join(others)}</div>'
-    )
 
 
-def _latents(result):
-    """Histograms: E[sigma^2] of the latents of each stage; draws of the most active
-    ones, with what the samplers draw and N(0, 1).
-    """
-    found, charts = result["latents"], []
-    for stage in (key for key in found if key.startswith("posterior")):
-        counts, edges = np.histogram(
-            np.clip(found[stage]["posterior_variance"], 0, 1.2), 24, (0, 1.2)
-        )
-        charts.append(
+def _posterior_charts(result: EvaluationResult) -> list[str]:
+    """Of each stage: a histogram of E[sigma^2] of the latents; their KL divergences."""
+    found = []
+    for stage, statistics in result.latents.items():
+        if not stage.startswith("posterior"):
+            continue
+        variances = np.clip(statistics["posterior_variance"], 0, 1.2)
+        counts, edges = np.histogram(variances, 24, (0, 1.2))
+        bars = ("latents", _middles(edges), counts, "bars")
+        found.append(
             chart(
                 f"{stage}: E[sigma^2]",
-                [("latents", _middles(edges), counts, "bars")],
+                [bars],
                 "0 much used, 1 unused",
                 y_range=(0, max(counts.max(), 1)),
             )
         )
-        kl = [value for value in found[stage]["kl_per_latent"] if value is not None]
+        kl = [value for value in statistics["kl_per_latent"] if value is not None]
         if kl:
-            charts.append(
-                chart(
-                    f"{stage}: KL, nats",
-                    [("KL", np.arange(1, len(kl) + 1), kl, "bars")],
-                    "latents, sorted",
-                    y_range=(0, max(*kl, 0.1) * 1.05),
-                )
+            bars = ("KL", np.arange(1, len(kl) + 1), kl, "bars")
+            top = max(*kl, 0.1) * 1.05
+            found.append(
+                chart(f"{stage}: KL, nats", [bars], "latents, sorted", y_range=(0, top))
             )
-    histograms = found["histograms"]
-    edges, middles = np.array(histograms["edges"]), _middles(histograms["edges"])
-    normal = np.exp(-(middles**2) / 2) / np.sqrt(2 * np.pi)
-    for i, latent in enumerate(histograms["latents"]):
-        densities = {
-            name: np.array(counts[i]) / (np.sum(counts[i]) * np.diff(edges))
-            for name, counts in histograms["counts"].items()
-            if name != "GEN-1"
-        }
-        top = max(0.45, *(density.max() for density in densities.values()))
-        series = [
-            (name, middles, density, *(["bars"] if name == "z of stage 1" else []))
-            for name, density in densities.items()
-        ]
-        charts.append(
-            chart(
-                f"latent {latent}",
-                [*series, ("N(0, 1)", middles, normal)],
-                "z",
-                y_range=(0, top * 1.05),
-            )
-        )
-    return (
-        '<h2>Latents</h2><p class="note">Draws of the most active latents over'
-        " training images, what stage 2 makes of them, and the prior.</p><div"
-        f' class="grid charts">{"".join(charts)}</div>'
-    )
+    return found
 
 
-def _training(run, result):
-    """Curves over the epochs of both stages, and their path through the plane of rate
-    and distortion.
+def _histogram_charts(result: EvaluationResult) -> list[str]:
+    """Of each of the most active latents: draws over training images, with what the
+    samplers draw and N(0, 1).
     """
-    parts = []
+    histograms = result.latents["histograms"]
+    edges = np.array(histograms["edges"])
+    middles = _middles(edges)
+    normal = np.exp(-(middles**2) / 2) / np.sqrt(2 * np.pi)
+    found = []
+    for i, latent in enumerate(histograms["latents"]):
+        series, top = [], 0.45
+        for name, counts in histograms["counts"].items():
+            # of stage 1's prior, which is N(0, 1)
+            if name == "GEN-1":
+                continue
+            density = np.array(counts[i]) / (np.sum(counts[i]) * np.diff(edges))
+            kind = "bars" if name == "z of stage 1" else "line"
+            series.append((name, middles, density, kind))
+            top = max(top, density.max())
+        series.append(("N(0, 1)", middles, normal))
+        found.append(chart(f"latent {latent}", series, "z", y_range=(0, top * 1.05)))
+    return found
+
+
+def _training_charts(run: Path, result: EvaluationResult) -> dict[str, list[str]]:
+    """Of each stage with a history, its curves, and their path through the plane of
+    rate and distortion.
+    """
+    found = {}
     for stage in ("stage1", "stage2"):
         path = run / stage / "history.csv"
         if not path.exists():
             continue
-        with open(path, newline="") as file:
-            rows = [
-                {key: float(value or "nan") for key, value in row.items()}
-                for row in csv.DictReader(file)
-            ]
-        column = {
-            key: np.array([row.get(key, np.nan) for row in rows])
-            for key in ("epoch", *CURVES)
-        }
-        charts = [
-            _curve(title, column["epoch"], column[key], log)
-            for key, (title, log) in CURVES.items()
-        ]
-        ranges = {
-            "x_range": _most_of(column["kl"]),
-            "y_range": _most_of(column["reconstruction"]),
-        }
-        points = [
-            (
-                "training, by epoch",
-                np.clip(column["kl"], *ranges["x_range"]),
-                column["reconstruction"],
-            ),
-            ("last epoch", column["kl"][-1:], column["reconstruction"][-1:], "point"),
-        ]
-        if stage == "stage1" and "rate" in result["likelihood"]:
-            test = result["likelihood"]
-            points.append(
-                ("test images", [test["rate"]], [test["distortion"]], "point")
-            )
-            ranges = {
-                name: (min(span[0], test[key]), max(span[1], test[key]))
-                for (name, span), key in zip(
-                    ranges.items(), ("rate", "distortion"), strict=True
-                )
-            }
-            ranges = {
-                name: (low - 0.05 * (high - low), high + 0.05 * (high - low))
-                for name, (low, high) in ranges.items()
-            }
-        charts.append(chart("distortion over rate, nats", points, "rate", **ranges))
-        parts.append(
-            f'<h3>{stage}</h3><div class="grid charts">{"".join(charts)}</div>'
-        )
-    return f"<h2>Training</h2>{''.join(parts)}"
+        history = read_history(path)
+        test = result.likelihood
+        test_point = None
+        if stage == "stage1" and "rate" in test:
+            test_point = (test["rate"], test["distortion"])
+        plane = rate_distortion_chart(history, test_point=test_point)
+        found[stage] = [*curve_charts(history), plane]
+    return found
 
 
-def _curve(title, epochs, values, log):
-    if log:
-        return chart(title, [("training", epochs, values)], "epoch", log=True)
-    span = _most_of(values)
-    cut = (
-        np.nanmax(values, initial=-np.inf) > span[1]
-        or np.nanmin(values, initial=np.inf) < span[0]
-    )
+def read_history(path: str | Path) -> dict[str, np.ndarray]:
+    """The columns of a history.csv that the report shows, and `epoch`: float64 (T,),
+    NaN where there is no value.
+    """
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    keys = ["epoch", *[curve.key for curve in CURVES]]
+    return {
+        key: np.array([float(row.get(key) or "nan") for row in rows]) for key in keys
+    }
+
+
+def curve_charts(history: Mapping[str, np.ndarray]) -> list[str]:
+    """A chart per curve over the epochs."""
+    return [
+        _curve_chart(curve, history["epoch"], history[curve.key]) for curve in CURVES
+    ]
+
+
+def _curve_chart(curve: Curve, epochs: np.ndarray, values: np.ndarray) -> str:
+    series = [("training", epochs, values)]
+    if curve.log:
+        return chart(curve.title, series, "epoch", log=True)
+    least, greatest = typical_range(values)
+    too_high = np.nanmax(values, initial=-np.inf) > greatest
+    too_low = np.nanmin(values, initial=np.inf) < least
+    title = f"{curve.title} (cut)" if too_high or too_low else curve.title
+    return chart(title, series, "epoch", y_range=(least, greatest))
+
+
+def rate_distortion_chart(
+    history: Mapping[str, np.ndarray], test_point: tuple[float, float] | None = None
+) -> str:
+    """The training's path through the plane of rate and distortion.
+
+    Args:
+        history: With `kl` and `reconstruction`, nats.
+        test_point: (rate, distortion) of test images, or None.
+    """
+    rate, distortion = history["kl"], history["reconstruction"]
+    rates, distortions = typical_range(rate), typical_range(distortion)
+    series: list[tuple] = [
+        ("training, by epoch", np.clip(rate, *rates), distortion),
+        ("last epoch", rate[-1:], distortion[-1:], "point"),
+    ]
+    if test_point is not None:
+        series.append(("test images", [test_point[0]], [test_point[1]], "point"))
+        rates = _range_with(rates, test_point[0])
+        distortions = _range_with(distortions, test_point[1])
     return chart(
-        title + (" (cut)" if cut else ""),
-        [("training", epochs, values)],
-        "epoch",
-        y_range=span,
+        "distortion over rate, nats",
+        series,
+        "rate",
+        x_range=rates,
+        y_range=distortions,
     )
 
 
-def _most_of(values):
-    """A range that a few values far out, as of the first epoch, do not spoil."""
+def _range_with(span: tuple[float, float], value: float) -> tuple[float, float]:
+    """The range that holds a value too, with some room."""
+    least, greatest = min(span[0], value), max(span[1], value)
+    room = 0.05 * (greatest - least)
+    return least - room, greatest + room
+
+
+def typical_range(values: np.ndarray) -> tuple[float, float]:
+    """A range that a few outliers, as in the first epoch, do not spoil."""
     values = values[np.isfinite(values)]
     if not len(values):
         return 0.0, 1.0
     low, high = np.quantile(values, (0.1, 0.9))
     room = 2 * (high - low) or abs(high) * 0.1 or 1.0
-    return (
-        max(float(values.min()), low - room) - room * 0.05,
-        min(float(values.max()), high + room) + room * 0.05,
-    )
+    least = max(float(values.min()), low - room)
+    greatest = min(float(values.max()), high + room)
+    return least - room * 0.05, greatest + room * 0.05
 
 
-def _middles(edges):
-    return (np.asarray(edges)[:-1] + np.asarray(edges)[1:]) / 2
+def _middles(edges: np.ndarray) -> np.ndarray:
+    return (edges[:-1] + edges[1:]) / 2

@@ -1,5 +1,7 @@
 """Distances between sets of images, by their features; brightness and contrast."""
 
+from __future__ import annotations
+
 import functools
 
 import numpy as np
@@ -11,62 +13,90 @@ from twostage.metrics.precision_recall import neighbour_measures
 from twostage.metrics.standard_error import interval
 
 BATCH = 250  # images that go through a network together
+MAX_NEIGHBOR_ROWS = 5_000  # rows between which all distances are computed
 
 
-MAX_NEIGHBOR_ROWS = 5_000  # rows between which all distances are taken
+def image_distances(
+    real: np.ndarray,
+    features: np.ndarray,
+    *,
+    half_samples: int,
+    seed: int,
+    paired: bool = False,
+) -> dict[str, float | int | None]:
+    """Distances between the features of the reference and of one kind of images.
 
+    Args:
+        real: The reference's, (N, d).
+        features: (M, d).
+        half_samples: Random halves that the standard errors come from.
+        seed: Of the halves and of the rows that neighbors are searched in.
+        paired: Whether row i of both is of one image, as of reconstructions.
 
-def image_distances(real, features, repeats, seed, paired=False):
-    """Between the features of the reference (N, d) and of one kind of images (M, d);
-    `paired`: of its reconstructions, row by row.
+    Returns:
+        dict: `images`; `frechet` and `kernel`, each with its `_error`;
+        `frechet_infinite`, extrapolated, None where there are too few images;
+        `precision`, `recall`, `density`, `coverage`.
     """
-    value, error, *_ = interval(
-        frechet_of, real, features, repeats, seed, paired=paired
+    frechet, frechet_error, *_ = interval(
+        frechet_of, real, features, repeats=half_samples, seed=seed, paired=paired
     )
     kernel, kernel_error, *_ = interval(
         functools.partial(kernel_distance, paired=paired),
         real,
         features,
-        repeats,
-        seed,
+        repeats=half_samples,
+        seed=seed,
         paired=paired,
     )
-    enough = min(len(real), len(features)) >= 4 * real.shape[1]
-    infinite = (
-        extrapolated(real, features, seed=seed, paired=paired)[0] if enough else None
+    infinite = None
+    if min(len(real), len(features)) >= 4 * real.shape[1]:
+        infinite, _ = extrapolated(real, features, seed=seed, paired=paired)
+    neighbors = neighbour_measures(
+        _random_rows(real, seed), _random_rows(features, seed)
     )
-    some = [
-        each[np.random.default_rng(seed).permutation(len(each))[:MAX_NEIGHBOR_ROWS]]
-        for each in (real, features)
-    ]
     return {
         "images": len(features),
-        "frechet": value,
-        "frechet_error": error,
+        "frechet": frechet,
+        "frechet_error": frechet_error,
         "frechet_infinite": infinite,
         "kernel": kernel,
         "kernel_error": kernel_error,
-        **neighbour_measures(*some),
+        **neighbors,
     }
 
 
-def tone(pixels, reference):
-    """Of the `Moments` of all pixels of some images, 0 to 255, and of the reference's:
-    `brightness`, by how much their mean is larger, as a part of 255, and `contrast`,
-    the ratio of the pixels' standard deviations, both over all channels. Decoder means
-    lose contrast: where E[x | z] is exact, reconstructions have sqrt(1 - mse / Var[x])
-    (the law of total variance).
+def _random_rows(features: np.ndarray, seed: int) -> np.ndarray:
+    order = np.random.default_rng(seed).permutation(len(features))
+    return features[order[:MAX_NEIGHBOR_ROWS]]
+
+
+def tone(pixels: Moments, reference: Moments) -> dict[str, float]:
+    """Brightness and contrast of images beside the reference's.
+
+    Decoder means lose contrast: where E[x | z] is exact, reconstructions have sqrt(1 -
+    mse / Var[x]) (the law of total variance).
+
+    Args:
+        pixels: `Moments` of all pixels of some images, 0 to 255.
+        reference: The same of the reference.
+
+    Returns:
+        dict: `brightness`, by how much their mean is larger, as a part of 255, and
+        `contrast`, the ratio of the pixels' standard deviations, both over all
+        channels.
     """
-    contrast = np.trace(pixels.covariance) / max(np.trace(reference.covariance), 1e-12)
+    variance = max(np.trace(reference.covariance), 1e-12)
+    contrast = np.trace(pixels.covariance) / variance
     return {
         "brightness": float(np.mean(pixels.mean - reference.mean) / 255),
         "contrast": float(contrast**0.5),
     }
 
 
-def pixel_moments(images, moments=None):
-    """`Moments` of the pixels of uint8 images (N, height, width, channels), a row a
-    pixel; after those that `moments` has taken in.
+def pixel_moments(images: np.ndarray, moments: Moments | None = None) -> Moments:
+    """`Moments` of the pixels of uint8 images (N, height, width, channels), a row per
+    pixel; after those that `moments` has seen.
     """
     moments = moments or Moments()
     for i in range(0, len(images), BATCH):

@@ -1,90 +1,104 @@
 """Bounds on the likelihood of test images."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 import numpy as np
 
 from twostage.evaluation.image_metrics import BATCH
 from twostage.likelihoods import conventions
 from twostage.metrics import likelihood_bounds
+from twostage.models.vae import VAE
 from twostage.sampling import generate
 from twostage.system.random_streams import Stream
 
 
-def likelihood_metrics(stage1, images, samples, seed, constant=False):
-    """Bounds of test images in nats an image, in bits a dimension where that means
-    something, and the squared error a dimension; that alone of an autoencoder, which
+def likelihood_metrics(
+    stage1: VAE,
+    images: np.ndarray,
+    *,
+    importance_samples: int,
+    seed: int,
+    fixed_gamma: bool = False,
+) -> dict[str, Any]:
+    """Bounds of test images in nats per image, in bits per dimension where that means
+    something, and the squared error per dimension; that alone of an autoencoder, which
     has no bound.
 
-    `constant`: gamma was fixed from the start, so that the evidence bound has several
-    `readings` (docs/observation_models.md).
+    Args:
+        stage1: The VAE.
+        images: uint8 (N, ...).
+        importance_samples: Draws of z for the importance-weighted bound.
+        seed: Of the draws.
+        fixed_gamma: Whether gamma was fixed from the start, so that the evidence bound
+            has several `readings` (docs/observation_models.md).
+
+    Returns:
+        dict in JSON's types: `distortion`, `rate`, `importance` and `evidence`, each
+        with its `_error`; `bits_per_dimension` or None; `mse`; `readings`.
     """
     mse = _mse(stage1, images)
     if stage1.posterior_std == 0:
         return {"mse": mse}
-    plain = likelihood_bounds.bounds(stage1, images, samples, seed)
+    bounds = likelihood_bounds.bounds(
+        stage1, images, samples=importance_samples, seed=seed
+    )
+    means = {name: float(values.mean()) for name, values in bounds.items()}
     errors = {
         f"{name}_error": float(values.std(ddof=1) / len(values) ** 0.5)
-        for name, values in plain.items()
+        for name, values in bounds.items()
     }
-    told = {
-        **{name: float(values.mean()) for name, values in plain.items()},
-        **errors,
-        "bits_per_dimension": _bits(stage1, images, plain, samples, seed),
-        "mse": mse,
-    }
-    return (
-        {**told, "readings": _readings(stage1, plain, images[0].size)}
-        if constant
-        else told
-    )
+    bits = _bits(stage1, images, bounds["importance"], importance_samples, seed)
+    found = {**means, **errors, "bits_per_dimension": bits, "mse": mse}
+    if fixed_gamma:
+        found["readings"] = _readings(stage1, bounds, images[0].size)
+    return found
 
 
-def _mse(stage1, images):
-    parts = [images[i : i + BATCH] for i in range(0, len(images), BATCH)]
-    return float(
-        np.mean(
-            np.concatenate(
-                [
-                    keras.ops.convert_to_numpy(generate.reconstruct(stage1, part))
-                    - part / 255
-                    for part in parts
-                ]
-            )
-            ** 2
-        )
-    )
+def _mse(stage1: VAE, images: np.ndarray) -> float:
+    differences = []
+    for i in range(0, len(images), BATCH):
+        part = images[i : i + BATCH]
+        again = keras.ops.convert_to_numpy(generate.reconstruct(stage1, part))
+        differences.append(again - part / 255)
+    return float(np.mean(np.concatenate(differences) ** 2))
 
 
-def _readings(stage1, plain, dimensions):
-    """Of sigma^2: 1/2, beta / 2, the optimum for all images. The loss S / (2 gamma^2) +
-    kappa KL is S + beta KL at beta = 2 gamma^2 kappa.
+def _readings(
+    stage1: VAE, bounds: dict[str, np.ndarray], dimensions: int
+) -> dict[str, float]:
+    """The evidence with another sigma^2: 1/2, beta / 2, the optimum for all images. The
+    loss S / (2 gamma^2) + kappa KL is S + beta KL at beta = 2 gamma^2 kappa.
     """
-    variance, kappa = (
-        float(keras.ops.convert_to_numpy(value))
-        for value in (stage1.likelihood.variance, stage1.kl_weight)
-    )
-    squared = (
-        2
-        * variance
-        * (plain["distortion"] - dimensions / 2 * np.log(2 * np.pi * variance))
-    )
+    variance = float(keras.ops.convert_to_numpy(stage1.likelihood.variance))
+    kappa = float(keras.ops.convert_to_numpy(stage1.kl_weight))
+    constant = dimensions / 2 * np.log(2 * np.pi * variance)
+    squared = 2 * variance * (bounds["distortion"] - constant)
+    beta = conventions.beta_of_gamma(variance**0.5) * kappa
     found = conventions.constant_sigma_readings(
-        squared,
-        plain["rate"],
-        dimensions,
-        conventions.beta_of_gamma(variance**0.5) * kappa,
+        squared, bounds["rate"], dimensions=dimensions, beta=beta
     )
     return {name: found[name] for name in ("half", "beta", "optimal")}
 
 
-def _bits(stage1, images, plain, samples, seed):
-    """Bits of a level; None where the likelihood is no probability."""
-    likelihood_metrics = stage1.likelihood
-    if not likelihood_metrics.normalised:
+def _bits(
+    stage1: VAE,
+    images: np.ndarray,
+    importance: np.ndarray,
+    importance_samples: int,
+    seed: int,
+) -> float | None:
+    """Bits per dimension; None where the likelihood is no probability."""
+    likelihood = stage1.likelihood
+    if not likelihood.normalised:
         return None
-    if not likelihood_metrics.discrete:
+    if not likelihood.discrete:
+        # a density is a bound for dequantized images only
         images = likelihood_bounds.dequantised(images, (seed, Stream.DEQUANTIZATION))
-        plain = likelihood_bounds.bounds(stage1, images, samples, seed)
-    return likelihood_bounds.bits_per_dimension(
-        likelihood_metrics, plain["importance"].mean(), images
-    )
+        bounds = likelihood_bounds.bounds(
+            stage1, images, samples=importance_samples, seed=seed
+        )
+        importance = bounds["importance"]
+    return likelihood_bounds.bits_per_dimension(likelihood, importance.mean(), images)

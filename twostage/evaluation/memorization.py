@@ -1,17 +1,28 @@
-"""Are generated images copies of training images?"""
+"""Memorization test: are generated images copies of training images?"""
 
 import numpy as np
 
 from twostage.metrics.precision_recall import nearest
 
+MAX_IMAGES = 1_000  # generated and test images whose nearest neighbors are searched
 
-def memorization(generated, train, test, seed=0, most=1_000):
-    """Whether generated images copy training images: distances from features to the
-    nearest training image's, against those of test images.
+
+def memorization(
+    generated: np.ndarray,
+    train: np.ndarray,
+    *,
+    test: np.ndarray,
+    seed: int = 0,
+    max_images: int = MAX_IMAGES,
+) -> dict[str, float | int]:
+    """Compares how far generated and test images lie from the nearest training image.
 
     Args:
-        generated, train, test: Features (N, d). At most `most` rows of the first and
-            last are looked at.
+        generated: Features (N, d).
+        train: Features (M, d).
+        test: Features (L, d).
+        seed: Of the choice of at most `max_images` generated and test images.
+        max_images: See `seed`.
 
     Returns:
         dict: `ratio`, the median distance of generated images over that of test images,
@@ -19,13 +30,21 @@ def memorization(generated, train, test, seed=0, most=1_000):
         share of generated images that are nearer to a training image than 99 % of the
         test images are; `training_images`.
     """
-    some = [
-        each[np.random.default_rng(seed).permutation(len(each))[:most]]
-        for each in (generated, test)
-    ]
-    made, held = (nearest(each, train, 1)[1][:, 0] for each in some)
+    of_generated = _nearest_distances(generated, train, seed, max_images)
+    of_test = _nearest_distances(test, train, seed, max_images)
+    ratio = np.median(of_generated) / max(np.median(of_test), 1e-12)
+    close = np.quantile(of_test, 0.01)
     return {
-        "ratio": float(np.median(made) / max(np.median(held), 1e-12)),
-        "closer": float((made < np.quantile(held, 0.01)).mean()),
+        "ratio": float(ratio),
+        "closer": float((of_generated < close).mean()),
         "training_images": len(train),
     }
+
+
+def _nearest_distances(
+    features: np.ndarray, train: np.ndarray, seed: int, max_images: int
+) -> np.ndarray:
+    """(n,): from a random choice of the features to the nearest training image's."""
+    rows = np.random.default_rng(seed).permutation(len(features))[:max_images]
+    _, distances = nearest(features[rows], train, 1)
+    return distances[:, 0]

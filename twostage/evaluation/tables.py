@@ -1,181 +1,242 @@
 """Tables and sentences of an evaluation result."""
 
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from twostage.reporting.markdown import markdown_table
 
+if TYPE_CHECKING:
+    from twostage.evaluation.evaluation_result import EvaluationResult
 
-def table(result):
-    """Markdown: `tables` and `sentences`."""
-    lines = [f"# {result['manifest']['run']}", ""]
-    for heading, header, rows in tables(result):
-        lines += [f"## {heading}", "", markdown_table(header, rows)]
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of numbers.
+
+    Args:
+        title: Its heading.
+        key: Of the number in a row's dict.
+        format: As in an f-string.
+        error: Key of the number's standard error, or None.
+        scale: The number and its error are multiplied by it.
+    """
+
+    title: str
+    key: str
+    format: str
+    error: str | None = None
+    scale: float = 1.0
+
+    def cell(self, values: Mapping[str, Any]) -> str:
+        """The number of a row as text; "-" where there is none."""
+        value = values.get(self.key)
+        if value is None:
+            return "-"
+        text = f"{self.scale * value:{self.format}}"
+        if self.error is None:
+            return text
+        return f"{text} +- {self.scale * values[self.error]:{self.format}}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Args:
+    heading: Above the table.
+    header: Of its columns; the first is that of the rows' names.
+    rows: Their cells.
+    """
+
+    heading: str
+    header: list[str]
+    rows: list[list[str]]
+
+
+DISTANCES = [
+    Column("at infinity", "frechet_infinite", ".3f"),
+    Column("kernel x 1000", "kernel", ".3f", "kernel_error", scale=1000),
+    Column("precision", "precision", ".3f"),
+    Column("recall", "recall", ".3f"),
+    Column("density", "density", ".3f"),
+    Column("coverage", "coverage", ".3f"),
+    Column("brightness", "brightness", "+.3f"),
+    Column("contrast", "contrast", ".3f"),
+    Column("nats of test latents", "latent_nats", ".1f"),
+]
+LATENTS = [
+    Column("latents", "latents", ".4g"),
+    Column("variance law", "variance_law", ".4g"),
+    Column("variance law sd", "variance_law_sd", ".4g"),
+    Column("active", "active", ".4g"),
+    Column("active sd", "active_sd", ".4g"),
+    Column("active mu", "active_mu", ".4g"),
+    Column("active kl", "active_kl", ".4g"),
+]
+NORMALITY = [
+    Column("mean norm", "mean_norm", ".3f"),
+    Column("deviation", "deviation", ".3f"),
+    Column("least deviation", "least_deviation", ".3f"),
+    Column("greatest deviation", "greatest_deviation", ".3f"),
+    Column("off diagonal", "off_diagonal", ".3f"),
+    Column("skewness", "skewness", ".3f"),
+    Column("excess kurtosis", "excess_kurtosis", ".3f"),
+    Column("energy distance", "energy_distance", ".3f"),
+    Column("kolmogorov smirnov", "kolmogorov_smirnov", ".3f"),
+    Column("greatest kolmogorov smirnov", "greatest_kolmogorov_smirnov", ".3f"),
+]
+
+
+def markdown(result: EvaluationResult) -> str:
+    """`tables` and `sentences` as a document."""
+    lines = [f"# {result.manifest['run']}", ""]
+    for table in tables(result):
+        text = markdown_table(table.header, table.rows)
+        lines += [f"## {table.heading}", "", text]
     return "\n".join([*lines, "\n\n".join(sentences(result))]) + "\n"
 
 
-def tables(result):
-    """Yields (heading, header, rows), of strings: distances of each kind of images,
-    latents of each stage, how normal they are.
-    """
-    name = result["manifest"]["extractor"]["frechet"]
-    rows = []
-    for kind, found in result["distances"].items():
-        told = {
-            "frechet_infinite": ".3f",
-            "brightness": "+.3f",
-            "contrast": ".3f",
-            "latent_nats": ".1f",
-        }
-        infinite, *tone, nats = (
-            f"{found[key]:{form}}" if found.get(key) is not None else "-"
-            for key, form in told.items()
-        )
-        numbers = [
-            f"{found['frechet']:.3f} +- {found['frechet_error']:.3f}",
-            infinite,
-            f"{1000 * found['kernel']:.3f} +- {1000 * found['kernel_error']:.3f}",
-        ]
-        rows.append(
-            [
-                kind,
-                *numbers,
-                *[
-                    f"{found[key]:.3f}"
-                    for key in ("precision", "recall", "density", "coverage")
-                ],
-                *tone,
-                nats,
-            ]
-        )
-    yield (
-        "Images",
-        [
-            "images",
-            name,
-            "at infinity",
-            "kernel x 1000",
-            "precision",
-            "recall",
-            "density",
-            "coverage",
-            "brightness",
-            "contrast",
-            "nats of test latents",
-        ],
-        rows,
-    )
+def tables(result: EvaluationResult) -> list[Table]:
+    """Distances of each kind of images, latents of each stage, how normal they are."""
+    return [distance_table(result), latent_table(result), normality_table(result)]
+
+
+def distance_table(result: EvaluationResult) -> Table:
+    """A row per kind of images."""
+    name = result.manifest["extractor"]["frechet"]
+    frechet = Column(name, "frechet", ".3f", "frechet_error")
+    return _table("Images", "images", [frechet, *DISTANCES], result.distances)
+
+
+def latent_table(result: EvaluationResult) -> Table:
+    """A row per stage."""
     stages = {
-        key: value
-        for key, value in result["latents"].items()
+        key: statistics
+        for key, statistics in result.latents.items()
         if key.startswith("posterior")
     }
-    names = [
-        key for key, value in stages["posterior"].items() if not isinstance(value, list)
+    return _table("Latents", "", LATENTS, stages)
+
+
+def normality_table(result: EvaluationResult) -> Table:
+    """A row per stage."""
+    normality = result.latents["normality"]
+    return _table("How normal the latents are", "", NORMALITY, normality)
+
+
+def _table(
+    heading: str,
+    of_names: str,
+    columns: list[Column],
+    rows: Mapping[str, Mapping[str, Any]],
+) -> Table:
+    header = [of_names, *[column.title for column in columns]]
+    cells = [
+        [name, *[column.cell(values) for column in columns]]
+        for name, values in rows.items()
     ]
-    yield (
-        "Latents",
-        ["", *[name.replace("_", " ") for name in names]],
-        [
-            [stage, *[f"{found[name]:.4g}" for name in names]]
-            for stage, found in stages.items()
-        ],
-    )
-    normal = result["latents"]["normality"]
-    names = list(next(iter(normal.values())))
-    yield (
-        "How normal the latents are",
-        ["", *[name.replace("_", " ") for name in names]],
-        [
-            [stage, *[f"{found[name]:.3f}" for name in names]]
-            for stage, found in normal.items()
-        ],
-    )
+    return Table(heading, header, cells)
 
 
-def sentences(result):
-    """How the figures were got, and those that are no table."""
-    manifest, nats, copies = result["manifest"], result["likelihood"], result["copying"]
-    protocol, extractor, choice = (
-        manifest["protocol"],
-        manifest["extractor"],
-        manifest.get("batch_normalisation_choice"),
-    )
-    return [
-        (
-            f"Extractor {extractor['name']}, weights {extractor['digest']}; protocol"
-            f" {protocol['name']}: {protocol['count']:,} images against"
-            f" {manifest['reference_images']:,} of the {protocol['split']} split,"
-            f" {protocol['quantisation']}, quirks"
-            f" {', '.join(protocol['quirks']) or 'none'}; batch normalisation:"
-            f" {manifest['batch_normalisation']}; seed {manifest['seed']}; +- is one"
-            f" standard error over {manifest['half_samples']} half-samples."
-        ),
-        _bounds(manifest, nats),
-        (
-            f"Copying: {copies['kind']} lie {copies['ratio']:.2f} times as far from the"
-            f" nearest of {copies['training_images']:,} training images as test images"
-            f" do (medians over the extractor's features); {copies['closer']:.1%} are"
-            " nearer than 99 % of the test images (1 % were expected)."
-        ),
-        *_learned_by_heart(result["distances"]),
-        *(
-            [
-                f"By {choice['images']:,} of {choice['decided_by']}, the better batch"
-                f" normalisation is: {choice['chosen']} (recalibration changes the"
-                f" evidence bound by {choice['gain']:+.2f} +-"
-                f" {choice['gain_error']:.2f} nats an image)."
-            ]
-            if choice
-            else []
-        ),
+def sentences(result: EvaluationResult) -> list[str]:
+    """How the numbers were measured, and those that are in no table."""
+    found = [
+        _protocol_sentence(result.manifest),
+        _likelihood_sentence(result.manifest, result.likelihood),
+        _memorization_sentence(result.memorization),
     ]
+    if _overfits(result.distances):
+        found.append(_overfitting_sentence(result.distances))
+    choice = result.manifest.get("batch_normalisation_choice")
+    if choice:
+        found.append(_choice_sentence(choice))
+    return found
 
 
-def _learned_by_heart(distances):
-    """Said where stage 2 tells more of training latents than one Gaussian does, and
-    less of test latents by more than a nat: it has seen too few images too often.
+def _protocol_sentence(manifest: Mapping[str, Any]) -> str:
+    protocol, extractor = manifest["protocol"], manifest["extractor"]
+    return (
+        f"Extractor {extractor['name']}, weights {extractor['digest']}; protocol"
+        f" {protocol['name']}: {protocol['count']:,} images against"
+        f" {manifest['reference_images']:,} of the {protocol['split']} split,"
+        f" {protocol['quantisation']}, quirks"
+        f" {', '.join(protocol['quirks']) or 'none'}; batch normalization:"
+        f" {manifest['batch_normalisation']}; seed {manifest['seed']}; +- is one"
+        f" standard error over {manifest['half_samples']} half-samples."
+    )
+
+
+def _memorization_sentence(found: Mapping[str, Any]) -> str:
+    return (
+        f"Memorization: {found['kind']} lie {found['ratio']:.2f} times as far from the"
+        f" nearest of {found['training_images']:,} training images as test images do"
+        f" (medians over the extractor's features); {found['closer']:.1%} are nearer"
+        " than 99 % of the test images (1 % were expected)."
+    )
+
+
+def _choice_sentence(choice: Mapping[str, Any]) -> str:
+    return (
+        f"By {choice['images']:,} of {choice['decided_by']}, the better batch"
+        f" normalization is: {choice['chosen']} (recalibration changes the evidence"
+        f" bound by {choice['gain']:+.2f} +- {choice['gain_error']:.2f} nats per"
+        " image)."
+    )
+
+
+def _overfits(distances: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether stage 2 is a better density of training latents than one Gaussian is, and
+    a worse one of test latents by more than a nat: too few images, seen too often.
     """
-    second, gaussian = (distances.get(kind, {}) for kind in ("GEN-2 noise", "Gaussian"))
-    if (
-        second.get("training_latent_nats") is None
-        or gaussian.get("training_latent_nats") is None
-    ):
-        return []
-    if (
-        second["training_latent_nats"] < gaussian["training_latent_nats"]
-        or second["latent_nats"] > gaussian["latent_nats"] - 1
-    ):
-        return []
-    return [
-        "Stage 2 knows its training latents by heart: it gives them"
-        f" {second['training_latent_nats']:.1f} nats, one Gaussian"
+    stage2 = distances.get("GEN-2 noise", {})
+    gaussian = distances.get("Gaussian", {})
+    key = "training_latent_nats"
+    if stage2.get(key) is None or gaussian.get(key) is None:
+        return False
+    fits_training = stage2[key] >= gaussian[key]
+    fails_test = stage2["latent_nats"] <= gaussian["latent_nats"] - 1
+    return fits_training and fails_test
+
+
+def _overfitting_sentence(distances: Mapping[str, Mapping[str, Any]]) -> str:
+    stage2, gaussian = distances["GEN-2 noise"], distances["Gaussian"]
+    return (
+        "Stage 2 overfits its training latents: it gives them"
+        f" {stage2['training_latent_nats']:.1f} nats, one Gaussian"
         f" {gaussian['training_latent_nats']:.1f}; test latents"
-        f" {second['latent_nats']:.1f}, the Gaussian {gaussian['latent_nats']:.1f}."
-        " Take fewer epochs, a smaller --width or more images, or a mixture."
-    ]
+        f" {stage2['latent_nats']:.1f}, the Gaussian {gaussian['latent_nats']:.1f}."
+        " Use fewer epochs, a narrower stage 2 or more images, or sample from a"
+        " mixture."
+    )
 
 
-def _bounds(manifest, nats):
+def _likelihood_sentence(manifest: Mapping[str, Any], nats: Mapping[str, Any]) -> str:
     if "evidence" not in nats:
         return (
-            f"An autoencoder has no likelihood bound; mse {nats['mse']:.5f} a dimension"
-            f" on {manifest['bound_images']:,} test images."
+            "An autoencoder has no likelihood bound; mse"
+            f" {nats['mse']:.5f} per dimension on {manifest['bound_images']:,} test"
+            " images."
         )
-    bits = (
-        "no bits a dimension, as the likelihood is no probability"
-        if nats["bits_per_dimension"] is None
-        else f"{nats['bits_per_dimension']:.3f} bits a dimension"
-    )
-    read = nats.get("readings", {})
-    constant = (
-        f" Read with sigma^2 = 1/2 the evidence is {read['half']:.1f}, with beta / 2"
-        f" {read['beta']:.1f}, with the best for all images {read['optimal']:.1f}."
-        if read
-        else ""
-    )
+    if nats["bits_per_dimension"] is None:
+        bits = "no bits per dimension, as the likelihood is no probability"
+    else:
+        bits = f"{nats['bits_per_dimension']:.3f} bits per dimension"
     return (
-        f"Likelihood of {manifest['bound_images']:,} test images, kappa 1, nats an"
+        f"Likelihood of {manifest['bound_images']:,} test images, kappa 1, nats per"
         f" image: evidence {nats['evidence']:.1f} +- {nats['evidence_error']:.1f}"
         f" (distortion {nats['distortion']:.1f}, rate {nats['rate']:.1f}),"
         f" importance-weighted with {manifest['importance_samples']} draws"
-        f" {nats['importance']:.1f}; {bits}; mse {nats['mse']:.5f} a"
-        f" dimension.{constant}"
+        f" {nats['importance']:.1f}; {bits}; mse {nats['mse']:.5f} per"
+        f" dimension.{_readings_sentence(nats.get('readings'))}"
+    )
+
+
+def _readings_sentence(readings: Mapping[str, float] | None) -> str:
+    if not readings:
+        return ""
+    return (
+        f" Read with sigma^2 = 1/2 the evidence is {readings['half']:.1f}, with"
+        f" beta / 2 {readings['beta']:.1f}, with the best for all images"
+        f" {readings['optimal']:.1f}."
     )

@@ -1,1 +1,1 @@
-"""One file a paper: rows of (preset, differences, the paper's number)."""
+"""Papers' tables recomputed: one module per paper, each with an `EXPERIMENT`."""

@@ -1,72 +1,102 @@
-"""`python -m twostage.experiments.local_optima`: why a fixed small sigma fails on the
-planar task of Berger & Sebag (their section 4.2): the same sigma, from random weights
-and from LS-VAE's.
+"""Berger & Sebag's section 4.2: why a fixed small sigma fails on the planar task."""
 
-The data lie near a curve, so that one latent is enough. With sigma 1 only x varies by
-more than sigma: one latent learns x, and y becomes a function of it. Where sigma is
-small from the start both latents are used at once, one for each coordinate, and the
-curve lies folded in their plane. A sigma for each dimension has a trap of its own:
-whatever is fitted badly gets a large sigma, and with it a small gradient.
-"""
+from collections.abc import Iterator
 
-from twostage.experiments.table import Row
-from twostage.reporting.svg_charts import chart
+from twostage.experiments.experiment import (
+    Experiment,
+    Figure,
+    Result,
+    Results,
+    Row,
+    Setting,
+)
 
-LENGTH, QUICK, SEEDS = 50, 10, 3  # epochs of 100 batches of 100 fresh points
 SIGMAS = (0.1, 0.06, 0.03, 0.01)
-LEARNED = Row("LS-VAE", {"sigma": "learned", "begin": ""})
-BEGINNINGS = ("random weights", "LS-VAE")
+FAMILIES = {f"F-VAE {sigma}": sigma for sigma in SIGMAS} | {"LV-VAE": "vector"}
+RANDOM, FROM_LEARNED = BEGINNINGS = ("random weights", "LS-VAE")
+LEARNED_ROW = Row("LS-VAE", {"sigma": "learned", "begin": RANDOM})
+
+
+def _name(family: str, begin: str) -> str:
+    return f"{family}, from {begin}"
+
+
 ROWS = [
-    LEARNED,
+    LEARNED_ROW,
     *[
-        Row(f"F-VAE {sigma}, from {begin}", {"sigma": sigma, "begin": begin})
-        for sigma in SIGMAS
-        for begin in BEGINNINGS
-    ],
-    *[
-        Row(f"LV-VAE, from {begin}", {"sigma": "vector", "begin": begin})
+        Row(_name(family, begin), {"sigma": sigma, "begin": begin})
+        for family, sigma in FAMILIES.items()
         for begin in BEGINNINGS
     ],
 ]
 
 
-def measured(row, seed, found, setting):
-    """The bound of `planar.measure`, and the divergence that the latent which carries
-    more has, and the other.
+def measure(
+    row: Row, seed: int, earlier: dict[str, Result], setting: Setting
+) -> Result:
+    """The bound of `planar_task.measure`, and the divergence of the latent that carries
+    more, and of the other.
     """
     from twostage.experiments import planar_task
 
-    vae = planar_task.vae_of(row.settings["sigma"], seed)
-    kept = setting.path(LEARNED, seed, ".weights.h5")
-    if row.settings["begin"] == "LS-VAE":
-        learned = planar_task.vae_of("learned", seed)
-        learned.load_weights(kept)
-        planar_task.begin_from(vae, learned, found[LEARNED.name]["sigma"])
-    history = planar_task.fit(vae, planar_task.points, 2, seed, setting.epochs)
-    if row is LEARNED:
-        vae.save_weights(kept, overwrite=True)
-    told = planar_task.measure(vae, history, seed)
-    larger, smaller = planar_task.rates(vae, seed)
+    vae = planar_task.build_vae(row.settings["sigma"], seed)
+    weights = setting.path(LEARNED_ROW.name, seed, ".weights.h5")
+    if row.settings["begin"] == FROM_LEARNED:
+        learned = planar_task.build_vae("learned", seed)
+        learned.load_weights(weights)
+        sigma = earlier[LEARNED_ROW.name]["sigma"]
+        planar_task.copy_weights(vae, learned, sigma=sigma)
+    history = planar_task.fit(
+        vae, planar_task.points, dimensions=2, seed=seed, epochs=setting.epochs
+    )
+    if row.name == LEARNED_ROW.name:
+        vae.save_weights(weights, overwrite=True)
+    measured = planar_task.measure(vae, history, seed=seed)
+    larger, smaller = planar_task.kl_per_latent(vae, seed)
     return {
-        **{name: told[name] for name in ("elbo", "sigma", "mse")},
+        "elbo": measured["elbo"],
+        "sigma": measured["sigma"],
+        "mse": measured["mse"],
         "KL, first latent": larger,
         "KL, second": smaller,
-        "curve": told["curves"]["loss"],
+        "curve": measured["curves"]["loss"],
     }
 
 
-def figures(results, setting):
+def figures(results: Results, setting: Setting) -> Iterator[Figure]:
     """Losses, seed 0."""
-    for name in (*(f"F-VAE {sigma}" for sigma in SIGMAS), "LV-VAE"):
+    from twostage.reporting.charts import chart
+
+    epochs = range(1, setting.epochs + 1)
+    for family in FAMILIES:
         series = [
-            (
-                begin,
-                range(1, setting.epochs + 1),
-                results[f"{name}, from {begin}"][0]["curve"],
-            )
+            (begin, epochs, results[_name(family, begin)][0]["curve"])
             for begin in BEGINNINGS
         ]
-        yield (
-            chart(f"{name}: loss, nats", series, "epoch", y_range=(-1, 6)),
+        yield Figure(
+            chart(f"{family}: loss, nats", series, "epoch", y_range=(-1, 6)),
             "Seed 0, cut at 6 nats.",
         )
+
+
+EXPERIMENT = Experiment(
+    name="local_optima",
+    title=(
+        "Why a fixed small sigma fails on the planar task of Berger & Sebag (their"
+        " section 4.2): the same sigma, from random weights and from LS-VAE's."
+    ),
+    description=(
+        "The data lie near a curve, so that one latent is enough. With sigma 1 only x"
+        " varies by more than sigma: one latent learns x, and y becomes a function of"
+        " it. Where sigma is small from the start both latents are used at once, one"
+        " for each coordinate, and the curve lies folded in their plane. A sigma for"
+        " each dimension has a trap of its own: whatever is fitted badly gets a large"
+        " sigma, and with it a small gradient."
+    ),
+    rows=ROWS,
+    measure=measure,
+    figures=figures,
+    full_epochs=50,  # of 100 batches of 100 fresh points
+    quick_epochs=10,
+    seeds=3,
+)

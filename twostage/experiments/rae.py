@@ -1,49 +1,86 @@
-"""`python -m twostage.experiments.rae`: regularised autoencoders with densities fitted
-afterwards (Ghosh et al. 2020), and what they are compared with. MNIST or CIFAR-10.
+"""Ghosh et al. 2020: regularized autoencoders with densities fitted afterwards.
 
-Weights and Frechet distances are those in the authors' code (seed_facts 4.3); where it
-gives one of N(0, I) or of one Gaussian, that is said.
+The second stage is ours (three layers, computed gamma, batch 100) on the latents as
+they are; the authors' auxiliary VAE has two layers, batch 64 and a fixed weight, on
+standardized ones.
 """
 
+import dataclasses
 import math
+from typing import Any
 
-from twostage.experiments.table import Row, named
-from twostage.likelihoods.conventions import gamma_of_mean_weight, rae_of_mean
+from twostage.experiments.experiment import Experiment, Result, Row, Setting
 
-# The second stage is ours (three layers, computed gamma, batch 100) on the latents as
-# they are; the authors' auxiliary VAE has two layers, batch 64 and a fixed weight, on
-# standardised ones.
-LENGTH, QUICK, SEEDS, DATA = 100, 3, 1, "mnist"
+FULL_EPOCHS = 100
+# The authors trained these rows shorter on CIFAR-10.
+SHORT_EPOCHS = 70
+SHORT_ROWS = ("RAE-GP", "CV-VAE", "WAE")
 MIXTURES = (1, 10)
-# side and channels after padding, latents; loss of means: weight of the latents, of the
-# regulariser
+STAGE_2 = {"width": 1024, "epochs": 100, "halve_every": 50, "learning_rate": 1e-4}
+
+
+@dataclasses.dataclass(frozen=True)
+class MeanWeights:
+    """Weights of the authors' losses of means.
+
+    Args:
+        latents: Of the mean of z^2.
+        regularizer: Of the row's own regularizer.
+    """
+
+    latents: float = 0
+    regularizer: float = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+    """The authors' settings on a data set.
+
+    Args:
+        dimensions: D, of an image after padding.
+        channels: C, of an image.
+        latents: k.
+        autoencoders: Weights of each autoencoder by its row's name; AE has none.
+        kl_weights: Weights of the divergence by the row's name, beside S / C for VAE
+            and CV-VAE and beside S / D for WAE.
+    """
+
+    dimensions: int
+    channels: int
+    latents: int
+    autoencoders: dict[str, MeanWeights]
+    kl_weights: dict[str, float]
+
+
 SETTINGS = {
-    "mnist": {
-        "D": 32 * 32,
-        "C": 1,
-        "k": 16,
-        "RAE": (5e-4, 0),
-        "RAE-L2": (1e-4, 1e-7),
-        "RAE-GP": (1e-4, 5e-8),
-        "RAE-SN": (9e-3, 0),
-        "VAE": 0.312,
-        "CV-VAE": 0.039,
-        "WAE": 0.03,
-    },
-    "cifar10": {
-        "D": 3 * 32 * 32,
-        "C": 3,
-        "k": 128,
-        "RAE": (1e-2, 0),
-        "RAE-L2": (1e-3, 1e-6),
-        "RAE-GP": (9e-4, 0),
-        "RAE-SN": (3e-2, 0),
-        "VAE": 0.024,
-        "CV-VAE": 9e-4,
-        "WAE": 0.006,
-    },
+    "mnist": DataSettings(
+        dimensions=32 * 32,
+        channels=1,
+        latents=16,
+        autoencoders={
+            "RAE": MeanWeights(5e-4),
+            "RAE-L2": MeanWeights(1e-4, 1e-7),
+            "RAE-GP": MeanWeights(1e-4, 5e-8),
+            "RAE-SN": MeanWeights(9e-3),
+        },
+        kl_weights={"VAE": 0.312, "CV-VAE": 0.039, "WAE": 0.03},
+    ),
+    "cifar10": DataSettings(
+        dimensions=3 * 32 * 32,
+        channels=3,
+        latents=128,
+        autoencoders={
+            "RAE": MeanWeights(1e-2),
+            "RAE-L2": MeanWeights(1e-3, 1e-6),
+            "RAE-GP": MeanWeights(9e-4),
+            "RAE-SN": MeanWeights(3e-2),
+        },
+        kl_weights={"VAE": 0.024, "CV-VAE": 9e-4, "WAE": 0.006},
+    ),
 }
-PAPER = {  # FID of samples, mixture of 10
+# FID of samples from a mixture of 10, on MNIST and CIFAR-10.
+COLUMNS = ("FID, MNIST", "FID, CIFAR-10")
+PAPER = {
     "AE": ("10.66", "76.47"),
     "RAE": ("9.81", "76.28"),
     "RAE-L2": ("8.69", "74"),
@@ -54,89 +91,120 @@ PAPER = {  # FID of samples, mixture of 10
     "WAE": ("9.39", "93.53"),
 }
 ROWS = [
-    Row(
-        name,
-        {
-            "stage2": {
-                "width": 1024,
-                "epochs": 100,
-                "halve_every": 50,
-                "learning_rate": 1e-4,
-            }
-        },
-        {"FID, MNIST": mnist, "FID, CIFAR-10": cifar},
-    )
-    for name, (mnist, cifar) in PAPER.items()
+    Row(name, {"stage2": STAGE_2}, dict(zip(COLUMNS, distances, strict=True)))
+    for name, distances in PAPER.items()
 ]
 
 
-def stage1(name, data):
-    """Settings of `train_stage1.py` for a row on a data set: the losses of means
-    brought to S + W |z|^2, gamma^2 = 1/2.
+def stage1(name: str, data: str) -> dict[str, Any]:
+    """Settings of a `Stage1Config` for a row on a data set: the losses of means brought
+    to S + W |z|^2, gamma^2 = 1/2.
 
-    WAE-MMD and CV-VAE have the same weight beside S / D (the first) and S / C (the
-    second).
+    Args:
+        name: Of the row.
+        data: Name of the data set in `SETTINGS`.
     """
-    of = SETTINGS[data]
+    settings = SETTINGS[data]
     common = {
         "network": "rae",
         "pad": 32,
-        "latent_dim": of["k"],
+        "latent_dim": settings.latents,
         "gamma": "fixed",
         "gamma_start": math.sqrt(0.5),
         "epochs": _epochs(name, data),
         "halve_every": 40,
     }
     if name in ("VAE", "CV-VAE"):
-        gamma = gamma_of_mean_weight(of[name], of["C"])
-        return {
-            **common,
-            "gamma_start": gamma,
-            "learning_rate": 1e-4,
-            "posterior": "constant" if name == "CV-VAE" else "gaussian",
-        }
-    latent, regulariser = (of["WAE"], 0) if name == "WAE" else of.get(name, (0, 0))
-    weight, penalty = rae_of_mean(latent, regulariser, of["D"], of["k"])
+        return {**common, **_vae(name, settings)}
     if name == "WAE":
-        return {
-            **common,
-            "learning_rate": 1e-3,
-            "posterior": "none",
-            "divergence": "mmd",
-            "kl_weight": latent * of["D"],
-        }
-    found = {
-        **common,
+        return {**common, **_wae(settings)}
+    return {**common, **_autoencoder(name, settings)}
+
+
+def _epochs(name: str, data: str) -> int:
+    shorter = data == "cifar10" and name in SHORT_ROWS
+    return SHORT_EPOCHS if shorter else FULL_EPOCHS
+
+
+def _vae(name: str, settings: DataSettings) -> dict[str, Any]:
+    """The weight is beside S / C."""
+    from twostage.likelihoods.conventions import gamma_of_mean_weight
+
+    weight = settings.kl_weights[name]
+    return {
+        "gamma_start": gamma_of_mean_weight(weight, settings.channels),
+        "learning_rate": 1e-4,
+        "posterior": "constant" if name == "CV-VAE" else "gaussian",
+    }
+
+
+def _wae(settings: DataSettings) -> dict[str, Any]:
+    """The weight is beside S / D."""
+    return {
+        "learning_rate": 1e-3,
+        "posterior": "none",
+        "divergence": "mmd",
+        "kl_weight": settings.kl_weights["WAE"] * settings.dimensions,
+    }
+
+
+def _autoencoder(name: str, settings: DataSettings) -> dict[str, Any]:
+    from twostage.likelihoods.conventions import rae_of_mean
+
+    weights = settings.autoencoders.get(name, MeanWeights())
+    latent_weight, regularizer_weight = rae_of_mean(
+        weights.latents, weights.regularizer, settings.dimensions, settings.latents
+    )
+    regularizers = {
+        "RAE-L2": {"l2": regularizer_weight},
+        "RAE-GP": {"gradient_penalty": regularizer_weight},
+        "RAE-SN": {"spectral_norm": True},
+    }
+    return {
         "learning_rate": 5e-4,
         "posterior": "none",
         "divergence": "l2",
-        "kl_weight": weight,
-    }
-    return {
-        **found,
-        **{
-            "RAE-L2": {"l2": penalty},
-            "RAE-GP": {"gradient_penalty": penalty},
-            "RAE-SN": {"spectral_norm": True},
-        }.get(name, {}),
+        "kl_weight": latent_weight,
+        **regularizers.get(name, {}),
     }
 
 
-def _epochs(name, data):
-    return 70 if data == "cifar10" and name in ("RAE-GP", "CV-VAE", "WAE") else LENGTH
-
-
-def measured(row, seed, found, setting):
+def measure(
+    row: Row, seed: int, earlier: dict[str, Result], setting: Setting
+) -> Result:
     """A row: one stage 1 and every density on it: N(0, I), one Gaussian, a mixture of
     ten, a second stage.
     """
     from twostage.experiments import two_stage_runs
 
-    row = Row(
-        row.name,
-        {
-            "stage1": stage1(row.name, named(setting.data, SETTINGS, "settings")),
-            **row.settings,
-        },
+    data = two_stage_runs.known_data(setting.data, SETTINGS, what="settings")
+    settings = {"stage1": stage1(row.name, data), **row.settings}
+    return two_stage_runs.measure_row(
+        Row(row.name, settings),
+        seed,
+        setting=setting,
+        full_epochs=FULL_EPOCHS,
+        preset="mnist",
+        mixtures=MIXTURES,
     )
-    return two_stage_runs.measured(row, seed, setting, LENGTH, "mnist", MIXTURES)
+
+
+EXPERIMENT = Experiment(
+    name="rae",
+    title=(
+        "Regularized autoencoders with densities fitted afterwards (Ghosh et al. 2020),"
+        " and what they are compared with, on MNIST or CIFAR-10."
+    ),
+    description=(
+        "Weights and Frechet distances are those in the authors' code (seed_facts 4.3);"
+        " where it gives one of N(0, I) or of one Gaussian, the table says so."
+    ),
+    rows=ROWS,
+    measure=measure,
+    full_epochs=FULL_EPOCHS,
+    quick_epochs=3,
+    seeds=1,
+    data="mnist",
+    measures_distances=True,
+    takes_precision=True,
+)

@@ -1,193 +1,216 @@
-"""What the commands of the experiments share: run the rows, write the table and the
-figures.
-"""
+"""Runs an experiment: its rows with every seed, then the report."""
 
-import html
-from importlib import import_module
+import logging
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from twostage.errors import InputError
+from twostage.errors import DivergedError, InputError
 from twostage.experiments import table
-from twostage.reporting import html_page, markdown, svg_charts
+from twostage.experiments.experiment import (
+    Experiment,
+    Measure,
+    Result,
+    Results,
+    Row,
+    Setting,
+)
+from twostage.experiments.report import write_report
 from twostage.system import files
 from twostage.system.locks import held
 
-NAMES = (
-    "balancing",
-    "balancing_faces",
-    "berger_sebag",
-    "berger_sebag_images",
-    "beta_sigma",
-    "dai_wipf",
-    "gamma_rules",
-    "hypersphere",
-    "ill_posed",
-    "likelihoods",
-    "local_optima",
-    "rae",
-)
+MAX_QUICK_SEEDS = 2
 
-
-def about(name):
-    """An experiment in a few words, and what its flags default to: (description, seeds,
-    lengths, data).
-    """
-    paper = import_module(f"twostage.experiments.{name}")
-    what = paper.__doc__.split("`: ", 1)[-1].split("\n", 1)[0]
-    return (
-        what,
-        str(paper.SEEDS),
-        f"{paper.LENGTH}, with --quick {paper.QUICK}",
-        getattr(paper, "DATA", "its own"),
-    )
+logger = logging.getLogger(__name__)
 
 
 def run(
-    name,
-    out,
-    seeds=None,
-    epochs=None,
-    data="",
-    quick=False,
-    extractor=None,
-    weights=None,
-    partial=False,
-    precision="float32",
-):
-    """Runs the rows of `twostage.experiments.NAME`; writes OUT/results.md,
-    OUT/report.html and the charts OUT/*.svg. Another length has a folder of its own,
-    OUT/N-epochs.
+    experiment: Experiment,
+    out: str | Path,
+    *,
+    seeds: int | None = None,
+    epochs: int | None = None,
+    data: str = "",
+    quick: bool = False,
+    extractor: str | None = None,
+    weights: str | None = None,
+    partial: bool = False,
+    precision: str = "float32",
+) -> Results:
+    """Runs or resumes the rows; writes OUT/results.md, OUT/report.html, the charts
+    OUT/*.svg and OUT/ROW-SEED.json. A length other than the paper's has a folder of its
+    own, OUT/N-epochs.
 
-    An experiment's module has `ROWS`; `LENGTH` and `SEEDS`, the paper's, and `QUICK`, a
-    length for two cores; `measured(row, seed, found, setting)`; where there are any,
-    `figures(results, setting)`, which gives pairs (a chart as SVG or the path of a PNG,
-    caption); `DATA`, where it takes images; and `DISTANCES = False`, where it takes
-    them and measures no distance between them.
+    Args:
+        experiment: The experiment.
+        out: Folder of the results; rows that it has already are not run again.
+        seeds: Number of seeds, 0 to N - 1; None: the paper's.
+        epochs: Length of the longest row; None: the paper's.
+        data: Images, as `data` of a `Stage1Config`; "": the experiment's.
+        quick: Whether `epochs` and `seeds` are for two cores where they are None.
+        extractor: Name of the feature extractor; None: a classifier of the data where
+            they have labels.
+        weights: File that the extractor is read from.
+        partial: Whether an incomplete CelebA is accepted.
+        precision: Dtype policy of the networks.
+
+    Returns:
+        {row's name: a result per seed}.
+
+    Raises:
+        InputError: an option that does not fit the experiment, or a folder with rows of
+            another one.
     """
-    paper = import_module(f"twostage.experiments.{name}")
-    if data and not hasattr(paper, "DATA"):
-        raise InputError(
-            f"received --data {data}, but {name} makes its own data: drop it"
-        )
-    length = epochs or (paper.QUICK if quick else paper.LENGTH)
-    seeds = seeds or (min(2, paper.SEEDS) if quick else paper.SEEDS)
-    if extractor and not _has_distances(paper):
-        raise InputError(
-            f"received --extractor {extractor}, but {name} measures no distance between"
-            " images: drop it"
-        )
-    if precision != "float32" and not _has_distances(paper):
-        raise InputError(
-            f"received --precision {precision}, but {name} has a precision of its own:"
-            " drop it"
-        )
-    from twostage.features.choose import check_extractor, chosen_extractor
-
-    check_extractor(extractor, weights)
-    network = (
-        chosen_extractor(None, extractor, weights).digest if weights else ""
-    )  # read once before the first row, so that a wrong file is told
-    setting = table.Setting(
-        Path(out) if length == paper.LENGTH else Path(out) / f"{length}-epochs",
-        length,
-        data or getattr(paper, "DATA", ""),
-        extractor,
-        weights,
-        partial,
-        precision,
+    _check_options(experiment, data, extractor, precision)
+    length = epochs or _default_epochs(experiment, quick)
+    seeds = seeds or _default_seeds(experiment, quick)
+    digest = _extractor_digest(extractor, weights)
+    setting = Setting(
+        folder=_folder(experiment, Path(out), length),
+        epochs=length,
+        data=data or experiment.data or "",
+        extractor=extractor,
+        weights=weights,
+        partial=partial,
+        precision=precision,
     )
     setting.folder.mkdir(parents=True, exist_ok=True)
     with held(setting.folder):
-        told = {
-            "extractor": f"{extractor} {network}".strip() if extractor else "",
-            "precision": precision if precision != "float32" else "",
-        }
-        _keep_apart(
-            setting.folder,
-            {
-                "experiment": name,
-                "data": setting.data + " (a part)" * partial,
-                **{key: value for key, value in told.items() if value},
-            },
-        )
-        found = table.run(paper.ROWS, paper.measured, setting, range(seeds))
-        _write(paper, name, setting, found, seeds)
+        _keep_apart(setting.folder, _identity(experiment, setting, digest))
+        results = run_rows(experiment.rows, experiment.measure, setting, range(seeds))
+        write_report(experiment, setting, results=results, seeds=seeds)
+    return results
 
 
-def _write(paper, name, setting, found, seeds):
-    header, lines = table.table(paper.ROWS, found)
-    said = (
-        f"{setting.epochs} of {paper.LENGTH} epochs, {seeds} of {paper.SEEDS} seeds,"
-        f" {setting.precision}; ours is mean +- standard deviation."
-    )
-    if _has_distances(paper):
-        said += (
-            " Our distances are by the extractor"
-            f" {setting.extractor or 'of the data (a classifier, where they have labels)'};"
-            " the papers' FID is by inception2015."
-        )
-    files.write(
-        setting.folder / "results.md",
-        f"# {name}\n\n{said}\n\n{markdown.markdown_table(header, lines)}",
-    )
-    what = html.escape(paper.__doc__.split("`: ", 1)[-1])
-    body = [
-        f"<h1>{name}</h1><p>{what}</p>",
-        html_page.table(said, header, lines),
-        '<h2>Figures</h2><div class="grid wide">',
-    ]
-    diverged = [
-        f"{row}, seed {seed}"
-        for row, ones in found.items()
-        for seed, one in enumerate(ones)
-        if "diverged" in one
-    ]
-    if diverged:
-        body.append(
-            f"<p>None, for these diverged: {html.escape('; '.join(diverged))}.</p>"
-        )
-    figures = (
-        paper.figures(found, setting)
-        if hasattr(paper, "figures") and not diverged
-        else ()
-    )
-    for i, (drawn, caption) in enumerate(figures, 1):
-        if isinstance(drawn, str):
-            files.write(
-                setting.folder / f"figure-{i}.svg", svg_charts.standalone(drawn)
-            )
-            body.append(
-                f"<figure>{drawn}<figcaption>{html.escape(caption)}</figcaption></figure>"
-            )
-        else:
-            body.append(html_page.figure(drawn, caption))
-    files.write(
-        setting.folder / "report.html", html_page.document(name, [*body, "</div>"])
-    )
-    print(
-        f"{markdown.markdown_table(header, lines)}\nwrote {setting.folder}: results.md,"
-        " report.html, charts (.svg), a .json each row and seed"
-    )
+def run_rows(
+    rows: Sequence[Row], measure: Measure, setting: Setting, seeds: Iterable[int]
+) -> Results:
+    """Measures every row with every seed. What the setting's folder has already, as
+    ROW-SEED.json, is read from there.
 
+    Args:
+        rows: In an order in which each needs only those before it.
+        measure: Trains and measures a row with one seed.
+        setting: What the rows share.
+        seeds: In order. All rows of a seed come before the next.
 
-def _has_distances(paper):
-    return getattr(paper, "DISTANCES", hasattr(paper, "DATA"))
-
-
-def _keep_apart(folder, told):
-    """Rows that are done are taken as they are, so a folder has one experiment on one
-    data set.
+    Returns:
+        {row's name: a result per seed}. A row whose training diverged has `diverged`
+        alone, the reason.
     """
-    kept = files.read_json(folder / "about.json")
-    if kept not in ({}, told) and any(folder.glob("*-[0-9]*.json")):
+    setting.folder.mkdir(parents=True, exist_ok=True)
+    results: Results = {row.name: [] for row in rows}
+    for seed in seeds:
+        earlier: dict[str, Result] = {}
+        for row in rows:
+            result = _run_row(row, measure, seed, earlier, setting)
+            earlier[row.name] = result
+            results[row.name].append(result)
+    return results
+
+
+def _run_row(
+    row: Row,
+    measure: Measure,
+    seed: int,
+    earlier: dict[str, Result],
+    setting: Setting,
+) -> Result:
+    path = setting.path(row.name, seed, ".json")
+    result = files.read_json(path)
+    if result:
+        return result
+    try:
+        result = measure(row, seed, earlier, setting)
+    except DivergedError as error:  # the other rows do not depend on it
+        result = {"diverged": str(error)}
+    files.write_json(path, result)
+    logger.info(f"{row.name}, seed {seed}: {_in_a_line(result)}")
+    return result
+
+
+def _in_a_line(result: Result) -> str:
+    if "diverged" in result:
+        return result["diverged"]
+    numbers = table.numbers(result)
+    return ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+
+
+def _check_options(
+    experiment: Experiment, data: str, extractor: str | None, precision: str
+) -> None:
+    name = experiment.name
+    if data and experiment.data is None:
         raise InputError(
-            f"{folder} has rows of {_said(**kept)}, received {_said(**told)}: take"
-            " another --out"
+            f"`data={data!r}`", f"none, as {name} makes its own data", "drop it"
         )
-    files.write_json(folder / "about.json", told)
+    if extractor and not experiment.measures_distances:
+        raise InputError(
+            f"`extractor={extractor!r}`",
+            f"none, as {name} measures no distance between images",
+            "drop it",
+        )
+    if precision != "float32" and not experiment.takes_precision:
+        raise InputError(
+            f"`precision={precision!r}`",
+            f"none, as {name} has a precision of its own",
+            "drop it",
+        )
 
 
-def _said(experiment, **how):
-    return " on ".join(
-        filter(None, [experiment, ", ".join(filter(None, how.values()))])
-    )
+def _default_epochs(experiment: Experiment, quick: bool) -> int:
+    return experiment.quick_epochs if quick else experiment.full_epochs
+
+
+def _default_seeds(experiment: Experiment, quick: bool) -> int:
+    return min(MAX_QUICK_SEEDS, experiment.seeds) if quick else experiment.seeds
+
+
+def _folder(experiment: Experiment, out: Path, epochs: int) -> Path:
+    return out if epochs == experiment.full_epochs else out / f"{epochs}-epochs"
+
+
+def _extractor_digest(extractor: str | None, weights: str | None) -> str:
+    """Digest of an extractor that is read from a file, else "". It is read before the
+    first row, so that a wrong file fails at once.
+    """
+    from twostage.features.choose import check_extractor, chosen_extractor
+
+    check_extractor(extractor, weights)
+    if not weights:
+        return ""
+    return chosen_extractor(None, extractor, weights).digest
+
+
+def _identity(experiment: Experiment, setting: Setting, digest: str) -> dict[str, str]:
+    """What the results of a folder have in common, as about.json keeps it."""
+    identity = {
+        "experiment": experiment.name,
+        "data": f"{setting.data} (a part)" if setting.partial else setting.data,
+    }
+    if setting.extractor:
+        identity["extractor"] = f"{setting.extractor} {digest}".strip()
+    if setting.precision != "float32":
+        identity["precision"] = setting.precision
+    return identity
+
+
+def _keep_apart(folder: Path, identity: dict[str, str]) -> None:
+    """Refuses a folder with rows of another experiment or of other data, since finished
+    rows are not run again.
+    """
+    path = folder / "about.json"
+    kept = files.read_json(path)
+    has_rows = any(folder.glob("*-[0-9]*.json"))
+    if kept not in ({}, identity) and has_rows:
+        raise InputError(
+            f"{_described(identity)} for {folder}",
+            f"{_described(kept)}, whose rows it has",
+            "take another `out`",
+        )
+    files.write_json(path, identity)
+
+
+def _described(identity: dict[str, str]) -> str:
+    experiment, *details = identity.values()
+    text = ", ".join(detail for detail in details if detail)
+    return f"{experiment} on {text}" if text else experiment

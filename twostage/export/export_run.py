@@ -1,63 +1,91 @@
 """From a finished run to its SavedModel."""
 
+import logging
+from pathlib import Path
+
+from twostage.errors import InputError
 from twostage.evaluation import recalibration
 from twostage.export import saved_model
+from twostage.models.serialization import load_model
+from twostage.models.two_stage_models import TwoStageModels
+from twostage.models.vae import VAE
 from twostage.runs import summary
-from twostage.runs.data import training_images
-from twostage.runs.run import finished_stage1, finished_stage2
-from twostage.sampling import latent_samplers
+from twostage.runs.data import training_images, validation_images
+from twostage.runs.run import StageRun, finished_stage1, finished_stage2
 from twostage.sampling.gaussian_mixture import Mixture
+from twostage.sampling.latent_samplers import drawn_latents
+
+logger = logging.getLogger(__name__)
 
 
-def export_run(run, recalibrate=False, mixture=0):
-    """Writes the SavedModel of a run, sampled as stage 2's config says, and locks the
-    run meanwhile. Returns its path.
+def export_run(run: str | Path, *, recalibrate: bool = False, mixture: int = 0) -> Path:
+    """Writes RUN/saved_model, sampled as stage 2's config says, and locks the run
+    meanwhile. Returns its path.
 
     Args:
-        run: The run folder.
+        run: The run folder. Stage 2 is exported once it is finished, and stage 1 with
+            recalibrated batch-norm statistics where they were found better.
+        recalibrate: Whether to re-estimate stage 1's batch-norm statistics and export
+            whichever validates better; which it was is logged and kept in results.json.
         mixture: Number of Gaussians of a mixture, fitted to stage 1's latents, to
             sample from instead of stage 2; 0: none.
-        recalibrate: Whether to recalibrate stage 1's batch normalisation and export the
-            better by validation images; which it was is printed and kept in
-            results.json.
+
+    Raises:
+        InputError: no finished stage 1, or another process has the run.
     """
     first = finished_stage1(run)
     first.lock()
     try:
         if recalibrate:
             _recalibrate(first)
-        return export_locked_run(run, _mixture(first, mixture) if mixture else None)
+        models, method = _models(run)
+        density = _mixture(first, models.stage1, mixture) if mixture else None
+        path = Path(run) / "saved_model"
+        return saved_model.save(path, models, method=method, mixture=density)
     finally:
         first.end()
 
 
-def export_locked_run(run, mixture=None):
-    """`export` of a run that this process, or the one that started it, has locked;
-    `mixture`: a fitted `Mixture`.
-    """
-    second = finished_stage2(run)
-    return saved_model.write(
-        run, second.saved_config().sampling if second else "normalised", mixture
+def _models(run: str | Path) -> tuple[TwoStageModels, str]:
+    """What is exported, and how its latents are sampled."""
+    stage1, second = exported_stage1(run), finished_stage2(run)
+    if second is None:
+        return TwoStageModels(stage1), "normalised"
+    normalizer = second.load_model("normalizer.keras")
+    models = TwoStageModels(stage1, second.load_model(), normalizer)
+    return models, second.saved_config().sampling
+
+
+def exported_stage1(run: str | Path) -> VAE:
+    """The stage 1 that is exported: recalibrated, where that was found better."""
+    stage = finished_stage1(run)
+    recalibrated = stage.path / "recalibrated.keras"
+    if not recalibrated.exists():
+        return stage.load_model()
+    return load_model(
+        recalibrated,
+        "remove it, or write it again by"
+        f" `export_run(run={str(run)!r}, recalibrate=True)`",
     )
 
 
-def _recalibrate(first):
-    training_images(first)
+def _recalibrate(first: StageRun) -> None:
+    train = training_images(first)
+    validation = validation_images(first.saved_config())
     vae = first.load_model()
-    choice = recalibration.better(vae, first.saved_config())
+    choice = recalibration.recalibrate_if_better(vae, train, validation)
     if choice["chosen"] == recalibration.RECALIBRATED:
         first.save_model("recalibrated.keras", vae)
     else:
         (first.path / "recalibrated.keras").unlink(missing_ok=True)
     summary.write(first.run, batch_normalisation=choice)
-    print(recalibration.told(choice))
+    logger.info(recalibration.summary(choice))
 
 
-def _mixture(first, components):
-    """Of the latents of the training images under the stage 1 that is exported."""
-    return Mixture(
-        latent_samplers.drawn_latents(
-            saved_model.stage1_of(first.run), training_images(first)
-        ),
-        components,
-    )
+def _mixture(first: StageRun, stage1: VAE, components: int) -> Mixture:
+    """Fitted to the latents of the training images under the exported stage 1."""
+    if components < 0:
+        raise InputError(
+            f"`mixture={components}`", "a number of Gaussians, or 0 for none"
+        )
+    return Mixture(drawn_latents(stage1, training_images(first)), components)

@@ -1,43 +1,35 @@
-"""The SavedModel: sampling with TensorFlow alone. `python -m twostage.export --run RUN`
-writes it from a run's `.keras` files.
-"""
+"""The SavedModel: sampling with TensorFlow alone."""
 
 import functools
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from twostage.errors import InputError, first_line
-from twostage.models import serialization
-from twostage.runs.run import finished_stage1, finished_stage2
+from twostage.errors import InputError
+from twostage.models.two_stage_models import TwoStageModels
+from twostage.sampling.gaussian_mixture import Mixture
 from twostage.system.random_streams import SavedModelStream
 
-# images that go through a network at once, so that sample(10_000, seed) needs little
-# memory
+# Images that go through a network at once, so that sample(10_000, seed) needs little
+# memory.
 CHUNK = 256
+# TensorFlow casts floats in [0, 1] to the whole numbers 0 and 1 without a warning.
+BLACK = (
+    "no images, or all of them black: were they floats? Give uint8, 0 to 255; black"
+    " ones in a batch with others"
+)
 
 
-def write(run, how="normalised", mixture=None):
-    """Writes RUN/saved_model from stage 1, recalibrated where
-    `RUN/stage1/recalibrated.keras` is there, and, once it is finished, stage 2. Returns
-    its path.
-
-    Args:
-        run: The run folder.
-        how, mixture: As `save` takes them.
-    """
-    run, second = Path(run), finished_stage2(run)
-    stage2, normalizer = (
-        second.load_model(name) if second else None
-        for name in ("model.keras", "normalizer.keras")
-    )
-    return save(run / "saved_model", stage1_of(run), stage2, normalizer, how, mixture)
-
-
-def save(path, stage1, stage2=None, normalizer=None, how="normalised", mixture=None):
-    """Writes a SavedModel of models to `path`, which is replaced, and returns it.
+def save(
+    path: str | Path,
+    models: TwoStageModels,
+    *,
+    method: str = "normalised",
+    mixture: Mixture | None = None,
+) -> Path:
+    """Writes a SavedModel to `path`, which is replaced, and returns the path.
 
     Endpoints, also as signatures; `n` and `seed` are int32 scalars, images float32 (n,
     height, width, channels) in [0, 1]: `sample(n, seed)`, `sample_first_stage(n,
@@ -45,30 +37,44 @@ def save(path, stage1, stage2=None, normalizer=None, how="normalised", mixture=N
     images that go in are uint8. The same seed gives the same images on every load.
 
     Args:
-        stage1, stage2: `VAE`s, on images and on latents; without the second `sample`
-            draws from the first's prior.
-        normalizer: A model of stage 2's latents that is applied before they are
-            decoded, where `how` is normalised.
-        how: How stage 2's latents are sampled, see `twostage.sampling`.
+        path: Folder of the SavedModel.
+        models: Without stage 2 `sample` draws from stage 1's prior.
+        method: How stage 2's latents are sampled, see `twostage.sampling.generate`.
         mixture: A fitted `Mixture` of stage 1's latents that `sample` draws from
             instead of stage 2.
+
+    Raises:
+        InputError: the backend is not TensorFlow's, or the disk is full.
     """
     import keras
+
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise InputError(
+            f"received the backend {backend}, a SavedModel needs TensorFlow's: set"
+            " KERAS_BACKEND=tensorflow"
+        )
+    archive = keras.export.ExportArchive()
+    # Not track(model): it traces a call of its own on floats.
+    for name in ("stage1", "stage2", "normalizer"):
+        model = getattr(models, name)
+        if model is not None:
+            archive.add_variable_collection(name, model.weights)
+    _add_samplers(archive, models, method, mixture)
+    _add_coders(archive, models.stage1)
+    return _place(archive, Path(path))
+
+
+def _add_samplers(
+    archive: Any, models: TwoStageModels, method: str, mixture: Mixture | None
+) -> None:
     import tensorflow as tf
 
     from twostage.sampling import generate
 
-    if keras.backend.backend() != "tensorflow":
-        raise InputError(
-            f"received the backend {keras.backend.backend()}, a SavedModel needs"
-            " TensorFlow's: set KERAS_BACKEND=tensorflow"
-        )
-    width = stage1.decoder.input_shape[-1]
-    scalar, images = (
-        tf.TensorSpec((), tf.int32),
-        tf.TensorSpec((None, *stage1.encoder.input_shape[1:]), stage1.data_dtype),
-    )
-    decode = functools.partial(generate.decode, stage1)
+    decode = functools.partial(generate.decode, models.stage1)
+    width = models.stage1.decoder.input_shape[-1]
+    density = None if mixture is None else mixture.as_distribution()
 
     def normal(n, seed, stream):
         return tf.random.stateless_normal((n, width), [seed, stream], alg="philox")
@@ -76,35 +82,33 @@ def save(path, stage1, stage2=None, normalizer=None, how="normalised", mixture=N
     def sample_first_stage(n, seed):
         return in_chunks(decode, normal(n, seed, SavedModelStream.PRIOR))
 
-    density = None if mixture is None else mixture.as_distribution()
-
     def sample(n, seed):
         if density is not None:
-            return in_chunks(
-                decode,
-                density.sample(n, seed=tf.stack([seed, SavedModelStream.MIXTURE])),
-            )
-        if stage2 is None:
+            mixed = tf.stack([seed, SavedModelStream.MIXTURE])
+            return in_chunks(decode, density.sample(n, seed=mixed))
+        if models.stage2 is None:
             return sample_first_stage(n, seed)
         z = generate.sample_latents(
-            stage2,
+            models.stage2,
             normal(n, seed, SavedModelStream.PRIOR),
-            how,
-            normalizer,
-            normal(n, seed, SavedModelStream.DECODER_NOISE),
+            method=method,
+            normalizer=models.normalizer,
+            noise=normal(n, seed, SavedModelStream.DECODER_NOISE),
         )
         return in_chunks(decode, z)
 
-    def checked(
-        images,
-        # TensorFlow turns floats in [0, 1] into the whole numbers 0 and 1 without a
-        # word
-    ):
-        told = (
-            "no images, or all of them black: were they floats? Give uint8, 0 to 255;"
-            " black ones in a batch with others"
-        )
-        enough = tf.debugging.Assert(tf.reduce_any(images > 1), [told])
+    scalar = tf.TensorSpec((), tf.int32)
+    archive.add_endpoint("sample", sample, [scalar, scalar])
+    archive.add_endpoint("sample_first_stage", sample_first_stage, [scalar, scalar])
+
+
+def _add_coders(archive: Any, stage1: Any) -> None:
+    import tensorflow as tf
+
+    from twostage.sampling import generate
+
+    def checked(images):
+        enough = tf.debugging.Assert(tf.reduce_any(images > 1), [BLACK])
         with tf.control_dependencies([enough]):
             return tf.identity(images)
 
@@ -112,123 +116,29 @@ def save(path, stage1, stage2=None, normalizer=None, how="normalised", mixture=N
         mean, log_var = stage1.posterior(checked(images))
         return {"mean": mean, "log_var": log_var}
 
-    archive = keras.export.ExportArchive()
-    for name, model in {
-        "stage1": stage1,
-        "stage2": stage2,
-        "normalizer": normalizer,
-    }.items():
-        if model is not None:
-            archive.add_variable_collection(
-                name, model.weights
-            )  # not track(model): it traces a call of its own on floats
-    archive.add_endpoint("sample", sample, [scalar, scalar])
-    archive.add_endpoint("sample_first_stage", sample_first_stage, [scalar, scalar])
+    def decode(z):
+        return generate.decode(stage1, z)
+
+    def reconstruct(images):
+        return generate.reconstruct(stage1, checked(images))
+
+    shape = (None, *stage1.encoder.input_shape[1:])
+    images = tf.TensorSpec(shape, stage1.data_dtype)
+    width = stage1.decoder.input_shape[-1]
     archive.add_endpoint("encode", encode, [images])
     archive.add_endpoint("decode", decode, [tf.TensorSpec((None, width), tf.float32)])
-    archive.add_endpoint(
-        "reconstruct",
-        lambda images: generate.reconstruct(stage1, checked(images)),
-        [images],
-    )
-    return _place(archive, Path(path))
+    archive.add_endpoint("reconstruct", reconstruct, [images])
 
 
-def stage1_of(run):
-    """The stage 1 that is exported: recalibrated, where that was found better."""
-    stage = finished_stage1(run)
-    recalibrated = stage.path / "recalibrated.keras"
-    if recalibrated.exists():
-        return serialization.load_model(
-            recalibrated,
-            f"remove it, or write it again by `python -m twostage.export --run {run}"
-            " --recalibrate`",
-        )
-    return stage.load_model()
-
-
-class SavedVAE:
-    """A SavedModel of `write`, with NumPy arrays in and out. Images are float32 (n,
-    height, width, channels) in [0, 1].
-
-    Args:
-        path: RUN/saved_model.
-
-    Raises:
-        InputError: no SavedModel there, or no TensorFlow to load it.
-    """
-
-    def __init__(self, path):
-        if not (Path(path) / "saved_model.pb").exists():
-            raise InputError(
-                f"received {path}, which holds no SavedModel: give RUN/saved_model of a"
-                " trained run"
-            )
-        try:
-            import tensorflow as tf
-        except ImportError as error:
-            raise InputError(
-                "a SavedModel needs TensorFlow, which is not installed: pip install"
-                " tensorflow"
-            ) from error
-        try:
-            self.model = tf.saved_model.load(str(path))
-        except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
-            raise InputError(
-                f"received {path}, which is damaged ({first_line(error)}): write it"
-                f" again by `python -m twostage.export --run {Path(path).parent}`"
-            ) from error
-
-    def sample(self, n, seed):
-        """`n` images of both stages (of stage 1 until stage 2 is trained); the same
-        seed gives the same images.
-        """
-        return self.model.sample(n, seed).numpy()
-
-    def sample_first_stage(self, n, seed):
-        """`n` images of stage 1 alone."""
-        return self.model.sample_first_stage(n, seed).numpy()
-
-    def encode(self, images):
-        """(mean, log_var), each (n, k), of uint8 images."""
-        found = self.model.encode(_uint8(images))
-        return found["mean"].numpy(), found["log_var"].numpy()
-
-    def decode(self, z):
-        """Images of latents (n, k)."""
-        return self.model.decode(np.asarray(z, "float32")).numpy()
-
-    def reconstruct(self, images):
-        """Stage 1's reconstructions of uint8 images, without noise."""
-        return self.model.reconstruct(_uint8(images)).numpy()
-
-
-def load(path):
-    """The `SavedVAE` at RUN/saved_model."""
-    return SavedVAE(path)
-
-
-def _uint8(images):
-    images = np.asarray(images)
-    if images.dtype != np.uint8:
-        raise ValueError(
-            f"received images of type {images.dtype}, expected uint8, 0 to 255"
-        )
-    return images
-
-
-def in_chunks(function, z):
+def in_chunks(function: Callable, z: Any) -> Any:
     """`function` over at most CHUNK rows of z at a time, in the graph."""
     import tensorflow as tf
 
     count = tf.shape(z)[0]
-    with tf.control_dependencies(
-        [
-            tf.debugging.Assert(
-                count > 0, ["received n below 1, expected at least 1 sample"]
-            )
-        ]
-    ):
+    positive = tf.debugging.Assert(
+        count > 0, ["received n below 1, expected at least 1 sample"]
+    )
+    with tf.control_dependencies([positive]):
         count = tf.identity(count)
     pieces = tf.TensorArray(
         tf.float32,
@@ -236,45 +146,46 @@ def in_chunks(function, z):
         infer_shape=False,
         element_shape=None,
     )
+
+    def step(i, pieces):
+        return i + 1, pieces.write(i, function(z[i * CHUNK : (i + 1) * CHUNK]))
+
     _, pieces = tf.while_loop(
-        lambda i, _: i * CHUNK < count,
-        lambda i, pieces: (
-            i + 1,
-            pieces.write(i, function(z[i * CHUNK : (i + 1) * CHUNK])),
-        ),
-        (0, pieces),
-        parallel_iterations=1,
+        lambda i, _: i * CHUNK < count, step, (0, pieces), parallel_iterations=1
     )
     return pieces.concat()
 
 
-def _place(archive, path):
+def _place(archive: Any, path: Path) -> Path:
     """Writes aside, then swaps. Where a crash falls between the two renames, the next
     export still finds nothing half-written.
     """
-    import tensorflow as tf
-
-    aside, old = path.with_name("part-saved_model"), path.with_name("old-saved_model")
+    aside, old = path.with_name(f"part-{path.name}"), path.with_name(f"old-{path.name}")
     if old.exists() and not path.exists():  # killed between the two renames
         os.rename(old, path)
     for leftover in (aside, old):
         shutil.rmtree(leftover, ignore_errors=True)
-    try:
-        archive.write_out(str(aside), verbose=False)
-    except (
-        OSError,
-        tf.errors.OpError,
-    ) as error:  # the second is how TensorFlow tells of a full disk
-        shutil.rmtree(aside, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise
-        reason = (error.message or type(error).__name__).splitlines()[0]
-        raise InputError(
-            f"{path} was not written ({reason}), the run is whole: make room, then"
-            f" `python -m twostage.export --run {path.parent}`"
-        ) from error
+    _write_aside(archive, aside, path)
     if path.exists():
         os.rename(path, old)
     os.rename(aside, path)
     shutil.rmtree(old, ignore_errors=True)
     return path
+
+
+def _write_aside(archive: Any, aside: Path, path: Path) -> None:
+    import tensorflow as tf
+
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        archive.write_out(str(aside), verbose=False)
+    except (OSError, tf.errors.OpError) as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise
+        # TensorFlow's way to report a full disk
+        reason = (error.message or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"{path} was not written ({reason}), everything else is intact: make room,"
+            f" then `export_run(run={str(path.parent)!r})`"
+        ) from error

@@ -1,55 +1,112 @@
 """Which feature extractor fits a data set."""
 
-import functools
+from __future__ import annotations
+
+import dataclasses
 from pathlib import Path
 
+import numpy as np
+
+from twostage.config import Stage1Config
 from twostage.data import loading
 from twostage.errors import InputError
 from twostage.features import inception
 from twostage.features.classifier import BATCH as CLASSIFIER_BATCH
 from twostage.features.classifier import classifier
+from twostage.features.extractor import Extractor
 from twostage.features.random_network import random_network
-
-_split = functools.lru_cache(2)(
-    loading.load_for
-)  # extractor and evaluation need the same
-
 
 INCEPTIONS = ("inception2015", "keras")  # extractors that are read from a file
 
 
-def check_extractor(name, weights):
+@dataclasses.dataclass(frozen=True)
+class LabeledImages:
+    """Args:
+    images: uint8 (N, height, width, channels).
+    labels: Integers (N,), or None.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class LabeledData:
+    """What a classifier is trained on.
+
+    Args:
+        name: Of the data set.
+        train: Its training split.
+        test: Its test split.
+    """
+
+    name: str
+    train: LabeledImages
+    test: LabeledImages
+
+    @property
+    def can_be_classified(self) -> bool:
+        """Whether there are labels, and enough images for a classifier."""
+        labeled = self.train.labels is not None and self.test.labels is not None
+        return labeled and len(self.train.images) >= CLASSIFIER_BATCH
+
+
+def load_labeled(config: Stage1Config) -> LabeledData:
+    """The images of a config with their labels."""
+    train = LabeledImages(*loading.load_for(config, "train"))
+    test = LabeledImages(*loading.load_for(config, "test"))
+    return LabeledData(Path(config.data).name, train, test)
+
+
+def check_extractor(name: str | None, weights: str | Path | None) -> None:
     """Raises `InputError` unless a name comes with weights where it needs them, and
     only there.
     """
     if name in INCEPTIONS and not weights:
         raise InputError(
-            f"received --extractor {name} without --weights, expected the file to read"
-            " it from"
+            f"`extractor={name!r}` without `weights`", "the file to read it from"
         )
     if weights and name not in INCEPTIONS:
+        extractor = f"`extractor={name!r}`" if name else "no `extractor`"
         raise InputError(
-            f"received --weights {weights} for"
-            f" {f'--extractor {name}' if name else 'no --extractor'}, which reads none:"
-            f" add --extractor {' or '.join(INCEPTIONS)}"
+            f"`weights={str(weights)!r}` for {extractor}, which reads none",
+            " or ".join(f"`extractor={inception!r}`" for inception in INCEPTIONS),
         )
 
 
-def chosen_extractor(config, name=None, weights=None, resize="tf1"):
-    """The `Extractor` of a name, for the data of a `Stage1Config`. None: a classifier
-    of the data where they have labels and enough images for one, else the random
-    network.
+def chosen_extractor(
+    data: LabeledData | None,
+    name: str | None = None,
+    weights: str | Path | None = None,
+    *,
+    resize: str = "tf1",
+) -> Extractor:
+    """The `Extractor` of a name.
+
+    Args:
+        data: What a classifier is trained on; the other extractors need none.
+        name: One of `twostage.features.EXTRACTORS`; None: a classifier of the data
+            where they have labels and enough images for one, else the random network.
+        weights: File of an Inception.
+        resize: `"tf1"` or `"antialiased"`, of the Inception of 2015.
+
+    Raises:
+        InputError: weights without an Inception, an Inception without weights, or a
+            classifier of data without labels.
     """
     check_extractor(name, weights)
-    if name == "inception2015":
-        return inception.inception_2015(weights, resize)
-    if name == "keras":
+    if name == "inception2015" and weights:
+        return inception.inception_2015(weights, resize=resize)
+    if name == "keras" and weights:
         return inception.keras_inception(weights)
     if name == "random":
         return random_network()
-    train, test = _split(config, "train"), _split(config, "test")
-    if name is None and (
-        train[1] is None or test[1] is None or len(train[0]) < CLASSIFIER_BATCH
-    ):
+    if data is None:
+        raise InputError("no data", "labeled images for a classifier")
+    if name is None and not data.can_be_classified:
         return random_network()
-    return classifier(Path(config.data).name, train, test)
+    return classifier(
+        data.name,
+        (data.train.images, data.train.labels),
+        test=(data.test.images, data.test.labels),
+    )

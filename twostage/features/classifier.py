@@ -1,9 +1,14 @@
-"""A small convolutional classifier, trained here on a labelled set: features for its
+"""A small convolutional classifier, trained here on a labeled set: features for its
 images without anything from outside.
 """
 
+from __future__ import annotations
+
+import dataclasses
 import json
+import logging
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,13 +23,46 @@ from twostage.models.compilation import jit_compile
 from twostage.system import files
 from twostage.system.locks import held
 
+logger = logging.getLogger(__name__)
+
 BATCH = 128
-FORM = 1  # of the network and its training; another number trains anew
+FORMAT_VERSION = 1  # of the network and its training; another number trains anew
+MAX_LEARNING_RATE = 3e-3
+USE_ANOTHER = "use `extractor='random'`, or an Inception from a file"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Recipe:
+    """How a classifier is trained; its epochs and width depend on the images."""
+
+    epochs: int
+    width: int
+    batch_size: int
+    seed: int
+
+    def manifest(self, images: np.ndarray) -> dict[str, Any]:
+        """In JSON's types; it makes the name of the file, so its order is fixed."""
+        return {
+            "form": FORMAT_VERSION,
+            "epochs": self.epochs,
+            "width": self.width,
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+            "images": list(images.shape),
+        }
 
 
 def classifier(
-    name, train, test, epochs=None, width=None, batch_size=BATCH, seed=0, folder=None
-):
+    name: str,
+    train: tuple[np.ndarray, np.ndarray | None],
+    *,
+    test: tuple[np.ndarray, np.ndarray | None],
+    epochs: int | None = None,
+    width: int | None = None,
+    batch_size: int = BATCH,
+    seed: int = 0,
+    folder: str | Path | None = None,
+) -> Extractor:
     """The `Extractor` of 8 x `width` features before the classes, with its accuracy on
     the test set. It is trained once and kept.
 
@@ -32,69 +70,80 @@ def classifier(
         name: Of the data set.
         train: (images, labels): uint8 (N, height, width, channels), integers (N,).
         test: The same of the test split.
-        epochs, width: None: 5 and 16 for grey images, 12 and 24 for coloured ones.
-        folder: Where it is kept; None: the cache of prepared pictures.
+        epochs: None: 5 for gray images, 12 for colored ones.
+        width: None: 16 for gray images, 24 for colored ones.
+        batch_size: Images per step.
+        seed: Of weights, batches and shifts.
+        folder: Where it is kept; None: the cache of preprocessed images.
 
     Raises:
         InputError: a set without labels, or with fewer training images than one batch.
     """
-    if train[1] is None or test[1] is None:
+    train_labels, test_labels = train[1], test[1]
+    if train_labels is None or test_labels is None:
         raise InputError(
-            f"received {name} without labels, a classifier needs them: take --extractor"
-            " random, or an Inception from a file"
+            f"{name} without labels", "labels for a classifier", USE_ANOTHER
         )
     if len(train[0]) < batch_size:
         raise InputError(
-            f"received {len(train[0])} training images of {name}, a classifier needs"
-            f" {batch_size}: take --extractor random, or an Inception from a file"
+            f"{len(train[0])} training images of {name}",
+            f"at least {batch_size} for a classifier",
+            USE_ANOTHER,
         )
-    grey = train[0].shape[-1] == 1
-    epochs, width = epochs or (5 if grey else 12), width or (16 if grey else 24)
-    classes = int(max(train[1].max(), test[1].max())) + 1
-    recipe = {
-        "form": FORM,
-        "epochs": epochs,
-        "width": width,
-        "batch_size": batch_size,
-        "seed": seed,
-        "images": list(train[0].shape),
-    }
-    key = digest_of(
-        [
-            np.ascontiguousarray(train[0]),
-            train[1],
-            np.frombuffer(json.dumps(recipe).encode(), "uint8"),
-        ]
+    gray = train[0].shape[-1] == 1
+    recipe = _Recipe(
+        epochs or (5 if gray else 12), width or (16 if gray else 24), batch_size, seed
     )
-    path = Path(folder or cache.home()) / f"classifier-{name}-{key}.keras"
-    told = path.with_suffix(".json")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with held(
-        path.parent, f"{path.stem}.lock"
-    ):  # two that trained at once would measure by different features
-        if not (path.exists() and told.exists()):
-            model = _trained(train, classes, epochs, width, batch_size, seed, path)
-            accuracy = _accuracy(model, *test)
-            with held(
-                path.parent, "classifiers.lock"
-            ):  # another set's may be written now
-                serialization.save_model(path, model)
-                files.write_json(told, {"accuracy": accuracy, **recipe})
-    model, notes = (
-        serialization.load_model(path, "remove it, it is trained anew"),
-        files.read_json(told),
-    )
+    path = _path(name, train[0], train_labels, recipe, folder)
+    _train_once(path, (train[0], train_labels), (test[0], test_labels), recipe)
+    model = serialization.load_model(path, "remove it, and it is trained again")
     inner = keras.Model(model.input, model.get_layer("features").output)
-    digest = digest_of(inner.get_weights())
     return Extractor(
         f"classifier of {name}",
-        lambda images: inner.predict_on_batch(images),
-        digest,
-        notes=notes,
+        inner.predict_on_batch,
+        digest_of(inner.get_weights()),
+        notes=files.read_json(path.with_suffix(".json")),
     )
 
 
-def network(shape, classes, width=32):
+def _path(
+    name: str,
+    images: np.ndarray,
+    labels: np.ndarray,
+    recipe: _Recipe,
+    folder: str | Path | None,
+) -> Path:
+    """The file of the classifier of these images by this recipe."""
+    text = json.dumps(recipe.manifest(images)).encode()
+    key = digest_of(
+        [np.ascontiguousarray(images), labels, np.frombuffer(text, "uint8")]
+    )
+    return Path(folder or cache.home()) / f"classifier-{name}-{key}.keras"
+
+
+def _train_once(
+    path: Path,
+    train: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray],
+    recipe: _Recipe,
+) -> None:
+    """Writes the classifier and its accuracy, unless they are there."""
+    notes = path.with_suffix(".json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # two that trained at once would have different features
+    with held(path.parent, f"{path.stem}.lock"):
+        if path.exists() and notes.exists():
+            return
+        model = _train(train, max(train[1].max(), test[1].max()) + 1, recipe, path)
+        accuracy = _accuracy(model, *test)
+        # another set's may be written now
+        with held(path.parent, "classifiers.lock"):
+            serialization.save_model(path, model)
+            content = {"accuracy": accuracy, **recipe.manifest(train[0])}
+            files.write_json(notes, content)
+
+
+def network(shape: tuple[int, ...], classes: int, width: int = 32) -> keras.Model:
     """uint8 images -> classes' logits; the layer `features` is 8 x `width` wide.
     Residual blocks where it is cheap to be deep.
     """
@@ -112,85 +161,94 @@ def network(shape, classes, width=32):
     )
 
 
-def _block(x, channels):
+def _block(x: Any, channels: int) -> Any:
     x = layers.Conv2D(channels, 3, padding="same", use_bias=False)(x)
     return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
 
 
-class _Labelled(Batches):
+class _LabeledBatches(Batches):
     """Batches of images, shifted by up to an eighth of the side and, where they are
-    coloured, mirrored at random; with their labels.
+    colored, mirrored at random; with their labels.
     """
 
-    def __init__(self, images, labels, batch_size, seed):
+    def __init__(
+        self, images: np.ndarray, labels: np.ndarray, batch_size: int, seed: int
+    ):
         super().__init__(np.arange(len(images)), batch_size, seed)
         self.images, self.labels = images, labels
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         rows = super().__getitem__(index)[0]
-        generator, images = (
-            np.random.default_rng((self.seed, self.epoch, index, 1)),
-            self.images[rows],
-        )
-        _, height, width, channels = images.shape
-        reach = height // 8 if channels == 3 else height // 14
-        padded = np.pad(images, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
-        shifts = generator.integers(0, 2 * reach + 1, (len(rows), 2))
-        moved = np.stack(
-            [
-                image[top : top + height, left : left + width]
-                for image, (top, left) in zip(padded, shifts, strict=True)
-            ]
-        )
-        if channels == 3:
+        generator = np.random.default_rng((self.seed, self.epoch, index, 1))
+        images = _shifted(self.images[rows], generator)
+        if images.shape[-1] == 3:
             mirrored = generator.random(len(rows)) < 0.5
-            moved[mirrored] = moved[mirrored, :, ::-1]
-        return moved, self.labels[rows]
+            images[mirrored] = images[mirrored, :, ::-1]
+        return images, self.labels[rows]
 
 
-def _trained(train, classes, epochs, width, batch_size, seed, path):
-    keras.utils.set_random_seed(seed)
-    model, batches = (
-        network(train[0].shape[1:], classes, width),
-        _Labelled(*train, batch_size, seed),
-    )
+def _shifted(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Each image (n, height, width, channels) moved at random, zeros around it."""
+    _, height, width, channels = images.shape
+    reach = height // 8 if channels == 3 else height // 14
+    padded = np.pad(images, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
+    shifts = generator.integers(0, 2 * reach + 1, (len(images), 2))
+    moved = [
+        image[top : top + height, left : left + width]
+        for image, (top, left) in zip(padded, shifts, strict=True)
+    ]
+    return np.stack(moved)
+
+
+def _train(
+    train: tuple[np.ndarray, np.ndarray], classes: int, recipe: _Recipe, path: Path
+) -> keras.Model:
+    """The trained classifier; `path`: its file, beside which a backup is kept."""
+    keras.utils.set_random_seed(recipe.seed)
+    model = network(train[0].shape[1:], int(classes), recipe.width)
+    batches = _LabeledBatches(*train, recipe.batch_size, recipe.seed)
     rate = keras.optimizers.schedules.CosineDecay(
         1e-4,
-        epochs * len(batches),
+        recipe.epochs * len(batches),
         0.0,
-        warmup_target=3e-3,
+        warmup_target=MAX_LEARNING_RATE,
         warmup_steps=2 * len(batches),
     )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(
         keras.optimizers.AdamW(rate, weight_decay=0.02),
-        loss,
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         jit_compile=jit_compile(),
     )
-    tell = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: print(
-            f"classifier, epoch {epoch + 1}/{epochs}: accuracy {logs['accuracy']:.4f}",
-            flush=True,
-        )
-    )
-    backup = keras.callbacks.BackupAndRestore(
-        path.with_suffix("")
-    )  # a training that dies goes on
+    # an interrupted training resumes
+    backup = keras.callbacks.BackupAndRestore(path.with_suffix(""))
     model.fit(
         batches.feed(),
-        epochs=epochs,
+        epochs=recipe.epochs,
         shuffle=False,
         verbose=0,
-        callbacks=[batches.follow_epochs(), backup, tell],
+        callbacks=[batches.follow_epochs(), backup, _EpochLogger()],
     )
     return model
 
 
-def _accuracy(model, images, labels, batch_size=500):
-    hits = [
-        model.predict_on_batch(images[i : i + batch_size]).argmax(-1)
-        == labels[i : i + batch_size]
-        for i in range(0, len(images), batch_size)
-    ]
+class _EpochLogger(keras.callbacks.Callback):
+    """Logs the accuracy of each epoch."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        logger.info(
+            "classifier, epoch %d/%d: accuracy %.4f",
+            epoch + 1,
+            self.params["epochs"],
+            (logs or {})["accuracy"],
+        )
+
+
+def _accuracy(
+    model: keras.Model, images: np.ndarray, labels: np.ndarray, batch_size: int = 500
+) -> float:
+    hits = []
+    for i in range(0, len(images), batch_size):
+        logits = model.predict_on_batch(images[i : i + batch_size])
+        hits.append(logits.argmax(-1) == labels[i : i + batch_size])
     return float(np.concatenate(hits).mean())

@@ -1,8 +1,11 @@
-"""What turns images into features, and what a distance over them may be called."""
+"""Feature extractors, and what a distance over their features may be called."""
+
+from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +14,7 @@ from twostage.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Extractor:
-    """Images to features, with what a reader of the figures must know.
+    """Images to features, with what a reader of the numbers must know.
 
     Args:
         name: Of the extractor.
@@ -25,26 +28,39 @@ class Extractor:
     """
 
     name: str
-    function: Callable
+    function: Callable[[np.ndarray], Any]
     digest: str
     metric: str | None = None
-    notes: dict = dataclasses.field(default_factory=dict)
+    notes: dict[str, Any] = dataclasses.field(default_factory=dict)
 
-    def __call__(self, images, batch_size=250):
+    def __call__(self, images: np.ndarray, batch_size: int = 250) -> np.ndarray:
         """Features (N, d), float64, of images (N, height, width, channels): uint8, or
         floats in [0, 1], which are rounded to 8 bits first.
         """
-        parts = [
-            np.asarray(self.function(quantised(images[i : i + batch_size])), "float64")
-            for i in range(0, len(images), batch_size)
-        ]
-        return np.concatenate([part.reshape(len(part), -1) for part in parts])
+        from tqdm.auto import tqdm
+
+        starts = range(0, len(images), batch_size)
+        # a single batch needs no bar of its own
+        bar = tqdm(
+            starts,
+            desc=f"features: {self.name}",
+            unit="batch",
+            leave=False,
+            disable=True if len(starts) < 2 else None,
+        )
+        parts = []
+        for i in bar:
+            features = self.function(quantised(images[i : i + batch_size]))
+            part = np.asarray(features, "float64")
+            parts.append(part.reshape(len(part), -1))
+        return np.concatenate(parts)
 
     @property
-    def frechet_name(self):
+    def frechet_name(self) -> str:
+        """What a Frechet distance over its features is called."""
         return self.metric or f"FD ({self.name})"
 
-    def manifest(self):
+    def manifest(self) -> dict[str, Any]:
         """In JSON's types."""
         return {
             "name": self.name,
@@ -54,30 +70,32 @@ class Extractor:
         }
 
 
-def quantised(images):
+def quantised(images: np.ndarray) -> np.ndarray:
     """uint8 as they are; floats in [0, 1] rounded to 255 levels, as a file would hold
     them.
+
+    Raises:
+        InputError: another type or range.
     """
     images = np.asarray(images)
     if images.dtype == np.uint8:
         return images
-    if not np.issubdtype(images.dtype, np.floating) or (
-        images.size and (images.min() < -0.01 or images.max() > 1.01)
-    ):
+    is_float = np.issubdtype(images.dtype, np.floating)
+    in_range = not images.size or (images.min() >= -0.01 and images.max() <= 1.01)
+    if not is_float or not in_range:
         span = f", {images.min():.3g} to {images.max():.3g}" if images.size else ""
         raise InputError(
-            f"received images of type {images.dtype}{span}, expected uint8, or floats"
-            " in [0, 1]"
+            f"images of type {images.dtype}{span}", "uint8, or floats in [0, 1]"
         )
     return np.rint(np.clip(images, 0, 1) * 255).astype("uint8")
 
 
-def coloured(images):
-    """Grey images as three equal channels."""
+def in_color(images: np.ndarray) -> np.ndarray:
+    """Gray images as three equal channels."""
     return np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
 
 
-def digest_of(arrays):
+def digest_of(arrays: Iterable[np.ndarray]) -> str:
     """A checksum of a network's weights."""
     found = hashlib.sha256()
     for array in arrays:

@@ -2,19 +2,31 @@
 Keras's, whose is not.
 """
 
+from __future__ import annotations
+
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from twostage.errors import InputError
-from twostage.features.extractor import Extractor, coloured
+from twostage.features.extractor import Extractor, in_color
 
 SIDE = 299
 RESIZES = ("tf1", "antialiased")
+GRAPH_2015 = (
+    "classify_image_graph_def.pb of"
+    " http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz"
+)
+KERAS_WEIGHTS = (
+    "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5 of"
+    " https://github.com/fchollet/deep-learning-models/releases/tag/v0.5"
+)
 
 
-def inception_2015(path, resize="tf1"):
+def inception_2015(path: str | Path, *, resize: str = "tf1") -> Extractor:
     """The `Extractor` of `classify_image_graph_def.pb` (Szegedy et al. 2015): 2,048
     features, the output `pool_3`. Needs TensorFlow.
 
@@ -28,21 +40,36 @@ def inception_2015(path, resize="tf1"):
         InputError: no such file, or another graph.
     """
     if resize not in RESIZES:
-        raise InputError(
-            f"received resize {resize!r}, expected one of {', '.join(RESIZES)}"
-        )
-    content = _content(
-        path,
-        "classify_image_graph_def.pb of"
-        " http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz",
+        raise InputError(f"resize {resize!r}", f"one of {', '.join(RESIZES)}")
+    content = _content(path, GRAPH_2015)
+    pool = _pool_of_graph(content, path)
+    import tensorflow as tf
+
+    def features(images: np.ndarray) -> np.ndarray:
+        images = in_color(images)
+        if resize == "antialiased":
+            images = _enlarged(images)
+        pooled = pool(tf.constant(images.astype("float32")))
+        return pooled.numpy().reshape(len(images), -1)
+
+    suffix = "" if resize == "tf1" else ", antialiased"
+    return Extractor(
+        "Inception 2015",
+        features,
+        _digest(content),
+        f"FID{suffix}",
+        {"resize": resize},
     )
+
+
+def _pool_of_graph(content: bytes, path: str | Path) -> Callable[[Any], Any]:
+    """Images (n, height, width, 3), float, 0 to 255, of any size -> `pool_3`."""
     try:
         import tensorflow as tf
         from google.protobuf.message import DecodeError
     except ImportError as error:
         raise InputError(
-            "the Inception graph of 2015 needs TensorFlow, which is not installed: pip"
-            " install tensorflow"
+            "no TensorFlow", "it for the Inception of 2015", "pip install tensorflow"
         ) from error
     graph = tf.compat.v1.GraphDef()
     try:
@@ -50,48 +77,29 @@ def inception_2015(path, resize="tf1"):
         wrapped = tf.compat.v1.wrap_function(
             lambda: tf.import_graph_def(graph, name=""), []
         )
-        pool = wrapped.prune(
-            "ExpandDims:0", "pool_3:0"
-        )  # what is fed there is float, 0 to 255, of any size
+        return wrapped.prune("ExpandDims:0", "pool_3:0")
     except (DecodeError, ValueError, KeyError) as error:
         raise InputError(
-            f"received {path}, which is not the Inception graph of 2015 (no ExpandDims"
-            " and pool_3): fetch it again"
+            str(path),
+            "the Inception graph of 2015, with ExpandDims and pool_3",
+            "fetch it again",
         ) from error
 
-    def features(images):
-        images = coloured(images)
-        images = (
-            images.astype("float32")
-            if resize == "tf1"
-            else np.stack([_enlarged(image) for image in images])
-        )
-        return pool(tf.constant(images)).numpy().reshape(len(images), -1)
 
-    suffix = "" if resize == "tf1" else ", antialiased"
-    return Extractor(
-        "Inception 2015",
-        features,
-        hashlib.sha256(content).hexdigest()[:16],
-        f"FID{suffix}",
-        {"resize": resize},
-    )
-
-
-def keras_inception(path):
+def keras_inception(path: str | Path) -> Extractor:
     """The `Extractor` of `keras.applications.InceptionV3`, 2,048 features, average
     pooling. Its distances are no FID: the weights are others.
 
-    `path`: `inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5`, from
-    https://github.com/fchollet/deep-learning-models/releases/tag/v0.5.
+    Args:
+        path: `inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5`, from
+            https://github.com/fchollet/deep-learning-models/releases/tag/v0.5.
+
+    Raises:
+        InputError: no such file, or other weights.
     """
     import keras
 
-    content = _content(
-        path,
-        "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5 of"
-        " https://github.com/fchollet/deep-learning-models/releases/tag/v0.5",
-    )
+    content = _content(path, KERAS_WEIGHTS)
     try:
         network = keras.applications.InceptionV3(
             include_top=False,
@@ -101,36 +109,43 @@ def keras_inception(path):
         )
     except (ValueError, OSError) as error:
         raise InputError(
-            f"received {path}, which holds no weights of keras.applications.InceptionV3"
-            " without its top: fetch it again"
+            str(path),
+            "weights of keras.applications.InceptionV3 without its top",
+            "fetch it again",
         ) from error
 
-    def features(images):
-        return np.asarray(
-            network.predict_on_batch(
-                np.stack([_enlarged(image) for image in coloured(images)]) / 127.5 - 1
-            )
-        )
+    def features(images: np.ndarray) -> np.ndarray:
+        scaled = _enlarged(in_color(images)) / 127.5 - 1
+        return np.asarray(network.predict_on_batch(scaled))
 
     return Extractor(
         "Keras InceptionV3",
         features,
-        hashlib.sha256(content).hexdigest()[:16],
+        _digest(content),
         notes={"resize": "antialiased"},
     )
 
 
-def _content(path, what):
+def _content(path: str | Path, source: str) -> bytes:
     path = Path(path).expanduser()
     if not path.is_file():
-        raise InputError(f"received {path}, which does not exist: fetch {what}")
+        raise InputError(
+            f"received {path}, which does not exist", fix=f"fetch {source}"
+        )
     return path.read_bytes()
 
 
-def _enlarged(image):
-    """uint8 (height, width, 3) -> float32 (299, 299, 3), 0 to 255: each channel in 32
-    bits, so that nothing is rounded on the way.
-    """
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _enlarged(images: np.ndarray) -> np.ndarray:
+    """uint8 (n, height, width, 3) -> float32 (n, 299, 299, 3), 0 to 255."""
+    return np.stack([_enlarged_image(image) for image in images])
+
+
+def _enlarged_image(image: np.ndarray) -> np.ndarray:
+    """Each channel in 32 bits, so that nothing is rounded on the way."""
     from PIL import Image
 
     planes = [

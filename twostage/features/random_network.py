@@ -2,43 +2,35 @@
 network nor labels.
 """
 
+from __future__ import annotations
+
 import keras
 import numpy as np
 
-from twostage.features.extractor import Extractor, coloured, digest_of
+from twostage.features.extractor import Extractor, digest_of, in_color
+
+LAYERS = 4
 
 
-def random_network(seed=0, width=32):
+def random_network(seed: int = 0, width: int = 32) -> Extractor:
     """An `Extractor` of 8 x `width` features: four convolutions of stride 2 with
-    He-normal kernels drawn by NumPy from `seed`, then means and deviations over the
-    plane.
+    He-normal kernels drawn by NumPy from `seed`, then means and standard deviations
+    over the plane.
 
     The same numbers on every machine and backend, for images of any size from 16 up. It
-    sees textures and colours, and no objects.
+    sees textures and colors, and no objects.
     """
-    generator, channels, kernels = np.random.default_rng(seed), 3, []
-    for i in range(4):
-        wide = width * 2 ** min(i, 2)
-        kernels.append(
-            generator.standard_normal((3, 3, channels, wide)).astype("float32")
-            * np.float32(np.sqrt(2 / (9 * channels)))
-        )
-        channels = wide
+    kernels = _kernels(seed, width)
 
-    def features(images):
-        x = keras.ops.cast(coloured(images), "float32") / 127.5 - 1
+    def features(images: np.ndarray) -> np.ndarray:
+        x = keras.ops.cast(in_color(images), "float32") / 127.5 - 1
         for kernel in kernels:
-            x = keras.ops.leaky_relu(
-                keras.ops.conv(
-                    x, kernel, strides=2, padding="same", data_format="channels_last"
-                ),
-                0.1,
+            x = keras.ops.conv(
+                x, kernel, strides=2, padding="same", data_format="channels_last"
             )
-        return keras.ops.convert_to_numpy(
-            keras.ops.concatenate(
-                [keras.ops.mean(x, (1, 2)), keras.ops.std(x, (1, 2))], axis=-1
-            )
-        )
+            x = keras.ops.leaky_relu(x, 0.1)
+        statistics = [keras.ops.mean(x, (1, 2)), keras.ops.std(x, (1, 2))]
+        return keras.ops.convert_to_numpy(keras.ops.concatenate(statistics, axis=-1))
 
     return Extractor(
         "random network",
@@ -46,3 +38,15 @@ def random_network(seed=0, width=32):
         digest_of(kernels),
         notes={"seed": seed, "width": width},
     )
+
+
+def _kernels(seed: int, width: int) -> list[np.ndarray]:
+    """Each (3, 3, channels in, channels out), float32."""
+    generator = np.random.default_rng(seed)
+    channels, kernels = 3, []
+    for i in range(LAYERS):
+        wide = width * 2 ** min(i, 2)
+        kernel = generator.standard_normal((3, 3, channels, wide)).astype("float32")
+        kernels.append(kernel * np.float32(np.sqrt(2 / (9 * channels))))
+        channels = wide
+    return kernels

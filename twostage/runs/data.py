@@ -1,11 +1,34 @@
 """The images that a run was trained on."""
 
+import numpy as np
+
+from twostage.config import Stage1Config
 from twostage.data import loading
+from twostage.errors import InputError
+from twostage.runs.run import StageRun
 from twostage.system.provenance import fingerprint
 
 
-def training_images(first):
-    """The training images of a stage 1, no others than it was trained on."""
-    images = loading.load_for(first.saved_config())[0]
+def training_images(first: StageRun) -> np.ndarray:
+    """The training images of a stage 1, no others than it was trained on: uint8
+    (N, height, width, channels).
+
+    Raises:
+        InputError: they are not there any more, were changed, or came from an array.
+    """
+    config = first.saved_config()
+    if not config.data:
+        raise InputError(
+            f"{first.run} was trained on an array, not on a named data set: load it by"
+            " `twostage.load`, and give its methods the images"
+        )
+    images = loading.load_for(config)[0]
     first.check_data(fingerprint(images))
     return images
+
+
+def validation_images(config: Stage1Config) -> np.ndarray | None:
+    """The images of the validation split; None where the data have none."""
+    if "validation" not in loading.splits_for(config):
+        return None
+    return loading.load_for(config, "validation")[0]

@@ -1,17 +1,22 @@
 """The models of a run."""
 
+from pathlib import Path
+
+from twostage.config import Stage1Config
+from twostage.models.two_stage_models import TwoStageModels
 from twostage.runs.run import finished_stage1, finished_stage2
 
 
-def load_models(run):
-    """({stage1, stage2, normalizer: models of a run, what is finished of it}, stage 1's
-    config).
+def load_models(run: str | Path) -> tuple[TwoStageModels, Stage1Config]:
+    """The finished models of a run, and stage 1's config.
+
+    Raises:
+        InputError: stage 1 is not finished, or a file is damaged.
     """
-    stage = finished_stage1(run)
-    models, second = {"stage1": stage.load_model()}, finished_stage2(run)
-    if second:
-        models |= {
-            "stage2": second.load_model(),
-            "normalizer": second.load_model("normalizer.keras"),
-        }
-    return models, stage.saved_config()
+    first, second = finished_stage1(run), finished_stage2(run)
+    stage1 = first.load_model()
+    if second is None:
+        return TwoStageModels(stage1), first.saved_config()
+    stage2 = second.load_model()
+    normalizer = second.load_model("normalizer.keras")
+    return TwoStageModels(stage1, stage2, normalizer), first.saved_config()

@@ -4,176 +4,128 @@ exists.
 
 import csv
 import dataclasses
-import fcntl
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from twostage import presets
-from twostage.config import Stage1Config, Stage2Config, build, differences
+from twostage.config import Stage1Config, Stage2Config
 from twostage.errors import InputError
 from twostage.models import serialization
+from twostage.presets import resolve
 from twostage.system import files
+from twostage.system.locks import acquire_now
 from twostage.system.provenance import provenance
 
+if TYPE_CHECKING:
+    import keras
+    from filelock import FileLock
 
-def open_stage(number, changes, preset=None, run=None, resume=False):
-    """(stage, config) of a command, before anything is written or any framework loaded.
-
-    Args:
-        number: 1 or 2; stage 2 needs a finished stage 1 in the run folder, and takes
-            the preset from it.
-        changes: Settings that differ from the preset's, by field name; on a resumed
-            stage, from those it was started with.
-        preset: Name of the preset; None: digits, or what the run says.
-        run: The run folder; None: runs/PRESET.
-        resume: Whether to go on with what is there.
-
-    Raises:
-        InputError: an unknown preset or setting, a stage that exists already or is
-            missing.
-    """
-    run = Path(run or default_run(preset))
-    preset = finished_stage1(run, preset).preset if number == 2 else preset
-    stage = Stage(run, number, preset, resume)
-    if not resume:
-        config = presets.resolve(number, stage.preset, **changes)
-        if config.gamma_from:
-            if "gamma_start" in changes:
-                raise InputError(
-                    f"received --gamma-start {config.gamma_start:g} with --gamma-from"
-                    f" {config.gamma_from}, which tells where gamma starts: drop one of"
-                    " them"
-                )
-            gammas = [
-                max(gamma, config.gamma_floor)
-                for gamma in recorded_gammas(config.gamma_from, number)
-            ]  # one at the floor was recorded in float32, a little below
-            config = build(
-                type(config),
-                {
-                    **dataclasses.asdict(config),
-                    "gamma_start": gammas[-1] if config.gamma == "fixed" else gammas[0],
-                },
-            )
-        return stage, config
-    return stage, build(
-        type(stage.saved_config()),
-        {**dataclasses.asdict(stage.saved_config()), **changes},
-    )
+Config = Stage1Config | Stage2Config
+KINDS: dict[int, type[Config]] = {1: Stage1Config, 2: Stage2Config}
+# Settings that may differ when a stage is resumed.
+FREE = (
+    "epochs",
+    "checkpoint_every",
+    "data",
+    "data_dir",
+    "cache",
+    "distribute",
+    "steps_per_execution",
+)
 
 
-def default_run(preset):
-    return f"runs/{preset or 'digits'}"
-
-
-class Stage:
-    """`runs/NAME/stage1` or `stage2`: config.json, environment.json, history.csv,
+class StageRun:
+    """`RUN/stage1` or `RUN/stage2`: config.json, environment.json, history.csv,
     checkpoints/, images/, model.keras.
 
     Args:
         run: The run folder.
         number: 1 or 2.
-        preset: Name of the preset; None: digits, or what the folder says.
-        resume: Whether to go on with what is there.
-
-    Raises:
-        InputError: the stage exists and `resume` is off, or there is nothing to resume,
-            or it has another preset.
+        preset: Name of the preset, kept in config.json; None: none.
+        resume: Whether `begin` may find the stage there.
     """
 
-    def __init__(self, run, number, preset=None, resume=False):
-        self.run, self.number, self.resume = Path(run), number, resume
-        self.path, self._lock_file = self.run / f"stage{number}", None
-        self.command = f"python train_stage{number}.py --run {self.run}"
-        saved = (
-            self._saved()["preset"] if (self.path / "config.json").exists() else None
-        )
-        if saved and not resume:
-            another = (
-                f"python train_stage1.py --preset {saved} --run {_free_name(self.run)}"
-            )
-            remove = f"remove {self.path} to begin it anew, " if number == 2 else ""
-            raise InputError(
-                f"{self.path} exists: go on with it by `{self.command} --resume`,"
-                f" {remove}or start another run by `{another}` and your other flags,"
-                " such as --data"
-            )
-        if resume and not saved:
-            raise InputError(
-                f"received --resume, but {self.path} does not exist: start it by the"
-                " same command without --resume, or check --run"
-            )
-        if saved and preset not in (None, saved):
-            raise InputError(
-                f"{self.path} was started with preset {saved}, received {preset}: drop"
-                " --preset, or start another run"
-            )
-        self.preset = saved or preset or "digits"
+    def __init__(
+        self,
+        run: str | Path,
+        number: int,
+        *,
+        preset: str | None = None,
+        resume: bool = False,
+    ):
+        self.run, self.number = Path(run), number
+        self.preset, self.resume = preset, resume
+        self.path = self.run / f"stage{number}"
+        self._lock: FileLock | None = None
 
-    def saved_config(self):
-        """The config as the stage was started."""
-        return build(
-            (Stage1Config, Stage2Config)[self.number - 1],
-            self._saved()["config"],
-        )
+    @classmethod
+    def create(
+        cls, run: str | Path, number: int, *, preset: str | None = None
+    ) -> "StageRun":
+        """A stage that is not there yet.
 
-    def _saved(self):
+        Raises:
+            InputError: it is.
+        """
+        stage = cls(run, number, preset=preset)
+        if stage.exists:
+            raise InputError(stage._refusal())
+        return stage
+
+    @classmethod
+    def open(
+        cls, run: str | Path, number: int, *, preset: str | None = None
+    ) -> "StageRun":
+        """A stage that is there, to read or to resume.
+
+        Raises:
+            InputError: it is not, or it has another preset.
+        """
+        stage = cls(run, number, resume=True)
+        if not stage.exists:
+            raise InputError(
+                f"received `resume=True`, but {stage.path} does not exist: start it"
+                " without `resume`, or check `run`"
+            )
+        stage.preset = stage._saved()["preset"]
+        if preset not in (None, stage.preset):
+            raise InputError(
+                f"{stage.path} was started with preset {stage.preset}, received"
+                f" {preset}: drop `preset`, or start another run"
+            )
+        return stage
+
+    @property
+    def exists(self) -> bool:
+        return (self.path / "config.json").exists()
+
+    @property
+    def finished(self) -> bool:
+        return self.exists and (self.path / "model.keras").exists()
+
+    def saved_config(self) -> Any:
+        """The config as the stage was started, a `Stage1Config` or `Stage2Config`."""
+        return KINDS[self.number].from_dict(self._saved()["config"])
+
+    def _saved(self) -> dict:
         return files.read_config(self.path / "config.json")
 
-    def begin(self, config, data):
-        """Locks the run and creates the stage's folder; checks that what is resumed has
-        the same config and data.
+    def call(self, **options: Any) -> str:
+        """The call that trains this stage, for messages."""
+        return _call(self.number, {"run": str(self.run), **options})
 
-        Only `epochs`, `checkpoint_every`, `distribute`, `steps_per_execution` and where
-        the data lie may differ.
+    def begin(self, config: Config, data: dict) -> None:
+        """Locks the run and writes the stage's config, or checks that what is resumed
+        has the same.
+
+        Args:
+            config: Its settings. Those of `FREE` may differ from those saved.
+            data: The images' fingerprint.
         """
         self.run.mkdir(parents=True, exist_ok=True)
         self.lock()
         self.path.mkdir(exist_ok=True)
-        if self.resume:
-            saved = self.saved_config()
-            free = {
-                name: getattr(config, name)
-                for name in (
-                    "epochs",
-                    "checkpoint_every",
-                    "data",
-                    "data_dir",
-                    "cache",
-                    "distribute",
-                    "steps_per_execution",
-                )
-                if hasattr(config, name)
-            }
-            changed = differences(dataclasses.replace(saved, **free), config)
-            if changed:
-                raise InputError(
-                    f"{self.path} was started with other settings"
-                    f" ({'; '.join(changed)}): drop those flags, or start another run"
-                )
-            self.check_data(data)
-            if config.epochs < self.epochs_begun():
-                raise InputError(
-                    f"{self.path} was trained for {self.epochs_begun()} epochs already,"
-                    f" received --epochs {config.epochs}: give at least as many, or"
-                    " start another run"
-                )
-            finished = (self.path / "model.keras").exists()
-            if (
-                self.number == 1
-                and config.epochs > self._newest()[0]
-                and (self.run / "stage2").exists()
-            ):
-                raise InputError(
-                    f"{self.run}/stage2 was trained on this stage 1 as it is: remove"
-                    f" {self.run}/stage2 first, or start another run"
-                )
-            if (
-                finished and config.epochs > saved.epochs
-                # the checkpoint has all of it; a model of fewer epochs than the config
-                # says
-                # would pass for the finished one
-            ):
-                (self.path / "model.keras").unlink()
+        if self.exists:
+            self._check_resumable(config, data)
         (self.path / "checkpoints").mkdir(exist_ok=True)
         (self.path / "images").mkdir(exist_ok=True)
         files.write_json(self.path / "environment.json", {**provenance(), "data": data})
@@ -182,29 +134,63 @@ class Stage:
             {"preset": self.preset, "config": dataclasses.asdict(config)},
         )
 
-    def check_data(self, data):
-        """Raises `InputError` unless the stage was started on data of this fingerprint."""
+    def _check_resumable(self, config: Config, data: dict) -> None:
+        if not self.resume:
+            raise InputError(self._refusal())
+        saved = self.saved_config()
+        changed = fixed_differences(saved, config)
+        if changed:
+            raise InputError(
+                f"{self.path} was started with other settings"
+                f" ({'; '.join(changed)}): drop those, or start another run"
+            )
+        self.check_data(data)
+        begun = self.epochs_begun()
+        if config.epochs < begun:
+            raise InputError(
+                f"{self.path} was trained for {begun} epochs already, received"
+                f" `epochs={config.epochs}`: give at least as many, or start another"
+                " run"
+            )
+        if self._would_outdate_stage2(config):
+            raise InputError(
+                f"{self.run}/stage2 was trained on this stage 1 as it is: remove"
+                f" {self.run}/stage2 first, or start another run"
+            )
+        if self.finished and config.epochs > saved.epochs:
+            # The checkpoint has everything. A model of fewer epochs than the config
+            # says would pass for the finished one.
+            (self.path / "model.keras").unlink()
+
+    def _would_outdate_stage2(self, config: Config) -> bool:
+        longer = config.epochs > self._newest_checkpoint()[0]
+        return self.number == 1 and longer and (self.run / "stage2").exists()
+
+    def check_data(self, data: dict) -> None:
+        """Raises `InputError` unless the stage was started on these data.
+
+        Args:
+            data: A fingerprint.
+        """
         if files.read_config(self.path / "environment.json")["data"] != data:
             raise InputError(
                 f"{self.path} was started on other data than {data}: bring those back,"
                 " or start another run"
             )
 
-    def epochs_begun(self):
-        """Epochs of the newest checkpoint, one that it is in the middle of among them."""
-        epoch, step = self._newest()
+    def epochs_begun(self) -> int:
+        """Epochs of the newest checkpoint, with the one that it is in the middle of."""
+        epoch, step = self._newest_checkpoint()
         return epoch + (step > 0)
 
-    def _newest(self):
-        newest = max(
-            (path.stem for path in (self.path / "checkpoints").glob("epoch-*.npz")),
-            default="epoch-0-step-0",
-        )
+    def _newest_checkpoint(self) -> tuple[int, int]:
+        checkpoints = (self.path / "checkpoints").glob("epoch-*.npz")
+        newest = max((path.stem for path in checkpoints), default="epoch-0-step-0")
         _, epoch, _, step = newest.split("-")
         return int(epoch), int(step)
 
-    def gamma_curve(self, config):
-        """The gammas that `--gamma scheduled` replays, one an epoch; kept in the
+    def gamma_curve(self, config: Config) -> list[float]:
+        """The gammas that `gamma='scheduled'` replays, one per epoch; kept in the
         stage's folder, so that a resumed run needs no other.
         """
         path = self.path / "gamma_schedule.json"
@@ -212,35 +198,28 @@ class Stage:
             files.write_json(path, recorded_gammas(config.gamma_from, self.number))
         return files.read_config(path)
 
-    def lock(self):
-        """Locks the run, for this process alone.
+    def lock(self) -> None:
+        """Locks the run for this process. Stage 1 and 2 share one lock, as stage 2
+        reads stage 1's files. It vanishes with the process, however that ends.
 
         Raises:
             InputError: another process has it.
         """
-        self._lock_file = open(  # noqa: SIM115
-            self.run / ".lock", "w"
-        )  # held until `end`; one for both stages, as stage 2 reads stage 1's files
         try:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            self._lock = acquire_now(self.run / ".lock")
+        except TimeoutError:
             raise InputError(
                 f"{self.run} is in use by another process: wait for it, or start"
                 " another run"
             ) from None
 
-    def lock_number(self):
-        """The lock's file descriptor: a child that inherits it keeps the run locked,
-        should this process be killed.
-        """
-        return self._lock_file.fileno()
+    def end(self) -> None:
+        """Releases the lock."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
-    def end(self):
-        """Lets go of the lock. The end of the process does too, however it comes."""
-        if self._lock_file is not None:
-            self._lock_file.close()
-
-    def load_model(self, name="model.keras"):
+    def load_model(self, name: str = "model.keras") -> Any:
         """Reads a `.keras` file of this stage, uncompiled.
 
         Raises:
@@ -248,43 +227,118 @@ class Stage:
         """
         return serialization.load_model(
             self.path / name,
-            f"remove it, then `{self.command} --resume` writes it again",
+            f"remove it, then `{self.call(resume=True)}` writes it again",
         )
 
-    def save_model(self, name, model):
-        """Writes `name` (a `.keras` file) whole."""
+    def save_model(self, name: str, model: "keras.Model") -> None:
+        """Writes `name` (a `.keras` file), whole or not at all."""
         serialization.save_model(self.path / name, model)
 
-
-def finished_stage1(run, preset=None):
-    """Stage 1 of a run, for stage 2 to build on."""
-    path = Path(run) / "stage1"
-    command = f"python train_stage1.py --run {run}" + (
-        f" --preset {preset}" if preset else ""
-    )
-    if not (path / "config.json").exists():
-        raise InputError(
-            f"{path} does not exist, a finished stage 1 is needed: check --run, or run"
-            f" `{command}` with your other flags, such as --data, first"
+    def _refusal(self) -> str:
+        preset = self._saved()["preset"]
+        free = {"preset": preset} if preset else {}
+        another = _call(1, {**free, "run": str(_free_name(self.run))})
+        again = f"remove {self.path} to start it over, " if self.number == 2 else ""
+        return (
+            f"{self.path} exists: resume it by `{self.call(resume=True)}`,"
+            f" {again}or start another run by `{another}` and your other options, such"
+            " as `data`"
         )
-    if not (path / "model.keras").exists():
+
+
+def fixed_differences(saved: Any, config: Any) -> list[str]:
+    """`name old -> new` for each setting that a resumed stage may not change."""
+    names = [name for name in FREE if hasattr(config, name)]
+    free = {name: getattr(config, name) for name in names}
+    return dataclasses.replace(saved, **free).differences(config)
+
+
+def open_stage(
+    number: int,
+    changes: dict[str, Any],
+    *,
+    preset: str | None = None,
+    run: str | Path | None = None,
+    resume: bool = False,
+) -> tuple[StageRun, Any]:
+    """(stage, config) of a command, before anything is written or any framework loaded.
+
+    Args:
+        number: 1 or 2; stage 2 needs a finished stage 1 in the run folder, and takes
+            the preset from it.
+        changes: Settings that differ from the preset's, by name; on a resumed stage,
+            from those it was started with.
+        preset: Name of the preset; None: digits, or what the run says.
+        run: The run folder; None: runs/PRESET.
+        resume: Whether to resume what is there.
+
+    Raises:
+        InputError: an unknown preset or setting, a stage that exists already or is
+            missing.
+    """
+    run = Path(run or default_run(preset))
+    if number == 2:
+        preset = finished_stage1(run, preset).preset
+    if resume:
+        stage = StageRun.open(run, number, preset=preset)
+        saved = stage.saved_config()
+        return stage, saved.from_dict({**dataclasses.asdict(saved), **changes})
+    preset = preset or "digits"
+    stage = StageRun.create(run, number, preset=preset)
+    config = resolve(number, preset, **changes)
+    return stage, with_recorded_gamma(config, number, "gamma_start" in changes)
+
+
+def default_run(preset: str | None) -> str:
+    return f"runs/{preset or 'digits'}"
+
+
+def with_recorded_gamma(config: Any, number: int, start_given: bool = False) -> Any:
+    """The config with `gamma_start` from the run that `gamma_from` names.
+
+    Raises:
+        InputError: there is no such run, or `gamma_start` was given, too.
+    """
+    if not config.gamma_from:
+        return config
+    if start_given:
         raise InputError(
-            f"{path} is not finished: run `python train_stage1.py --run {run} --resume`"
+            f"received `gamma_start={config.gamma_start:g}` with"
+            f" `gamma_from={config.gamma_from!r}`, which says where gamma starts: drop"
+            " one of them"
+        )
+    gammas = recorded_gammas(config.gamma_from, number)
+    start = gammas[-1] if config.gamma == "fixed" else gammas[0]
+    # one at the floor was recorded in float32, a little below
+    return dataclasses.replace(config, gamma_start=max(start, config.gamma_floor))
+
+
+def finished_stage1(run: str | Path, preset: str | None = None) -> StageRun:
+    """Stage 1 of a run, for stage 2 to build on."""
+    stage = StageRun(run, 1)
+    if not stage.exists:
+        options = {"run": str(run), **({"preset": preset} if preset else {})}
+        raise InputError(
+            f"{stage.path} does not exist, a finished stage 1 is needed: check `run`,"
+            f" or run `{_call(1, options)}` with your other options, such as `data`,"
             " first"
         )
-    return Stage(run, 1, preset, resume=True)
+    if not stage.finished:
+        raise InputError(
+            f"{stage.path} is not finished: run `{stage.call(resume=True)}` first"
+        )
+    return StageRun.open(run, 1, preset=preset)
 
 
-def finished_stage2(run):
+def finished_stage2(run: str | Path) -> StageRun | None:
     """Stage 2 of a run, or None."""
-    finished = all(
-        (Path(run) / "stage2" / name).exists()
-        for name in ("config.json", "model.keras", "normalizer.keras")
-    )
-    return Stage(run, 2, resume=True) if finished else None
+    stage = StageRun(run, 2)
+    if stage.finished and (stage.path / "normalizer.keras").exists():
+        return StageRun.open(run, 2)
+    return None
 
 
-def recorded_gammas(run, number):
+def recorded_gammas(run: str | Path, number: int) -> list[float]:
     """Gamma at the end of each epoch of a stage of a run, from its history.
 
     Raises:
@@ -293,8 +347,8 @@ def recorded_gammas(run, number):
     path = Path(run) / f"stage{number}" / "history.csv"
     if not path.exists():
         raise InputError(
-            f"received --gamma-from {run}, but {path} does not exist: give the folder"
-            f" of a run whose stage {number} was trained"
+            f"received `gamma_from={str(run)!r}`, but {path} does not exist: give the"
+            f" folder of a run whose stage {number} was trained"
         )
     with open(path) as file:
         gammas = [
@@ -302,16 +356,19 @@ def recorded_gammas(run, number):
         ]
     if not gammas:
         raise InputError(
-            f"received --gamma-from {run}, but {path} has no gamma: give a run with"
-            " --likelihood gaussian"
+            f"received `gamma_from={str(run)!r}`, but {path} has no gamma: give a run"
+            " with `likelihood='gaussian'`"
         )
     return gammas
 
 
-def _free_name(run):
+def _call(number: int, options: dict[str, Any]) -> str:
+    """A call of `train_stage1` or `train_stage2`, as messages show it."""
+    listed = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    return f"train_stage{number}({listed})"
+
+
+def _free_name(run: Path) -> Path:
     run = run if run.name.strip(".") else run.resolve()  # "." and ".."
-    return next(
-        name
-        for i in range(2, 10_000)
-        if not (name := run.with_name(f"{run.name}-{i}")).exists()
-    )
+    names = (run.with_name(f"{run.name}-{i}") for i in range(2, 10_000))
+    return next(name for name in names if not name.exists())

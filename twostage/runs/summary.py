@@ -1,109 +1,121 @@
 """results.json and report.md of a run: what the training itself measured."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
+from twostage.models.vae import VAE
 from twostage.sampling import generate
 from twostage.system import files
 
+TABLE_HEAD = ["| metric | value |", "| --- | --- |"]
 
-def write(run, **figures):
-    """Merges `figures` into RUN/results.json, where None takes one away, and writes
+
+def write(run: str | Path, **results: Any) -> None:
+    """Merges `results` into RUN/results.json, where None removes one, and writes
     RUN/report.md from the whole.
     """
     path = Path(run) / "results.json"
-    results = {**files.read_json(path), **figures}
-    results = {name: value for name, value in results.items() if value is not None}
-    files.write_json(path, results)
-    files.write(Path(run) / "report.md", _text(Path(run).name, results))
+    merged = {**files.read_json(path), **results}
+    merged = {name: value for name, value in merged.items() if value is not None}
+    files.write_json(path, merged)
+    files.write(Path(run) / "report.md", _report(Path(run).name, merged))
 
 
-def stage_figures(config, rows, log_var):
+def stage_figures(
+    config: Any, rows: Sequence[dict[str, float]], log_var: np.ndarray
+) -> dict[str, Any]:
     """The last epoch's logs, the epoch in which gamma's floor first bound, and
     E[sigma^2] of each latent, sorted.
     """
-    at_floor = [
-        row["epoch"]
-        for row in rows
-        if row.get("gamma", 1.0) <= config.gamma_floor * 1.000001
-    ]
+    floor = config.gamma_floor * 1.000001
+    at_floor = [row["epoch"] for row in rows if row.get("gamma", 1.0) <= floor]
+    variances = np.sort(np.exp(log_var).mean(0))
+    numbers = {name: value for name, value in rows[-1].items() if value == value}
     return {
-        **{name: value for name, value in rows[-1].items() if value == value},
+        **numbers,
         "gamma_at_floor_since_epoch": at_floor[0] if at_floor else None,
-        "posterior_variance_per_latent": [
-            round(float(variance), 4) for variance in np.sort(np.exp(log_var).mean(0))
-        ],
+        "posterior_variance_per_latent": [round(float(v), 4) for v in variances],
     }
 
 
-def latent_figures(stage2, normalizer, seed):
-    """Standard deviations of 10,000 latents before and after normalisation; `seed` is
-    not that of the normaliser's statistics.
+def latent_figures(stage2: VAE, normalizer: Any, seed: Any) -> dict[str, Any]:
+    """Standard deviations of 10,000 latents before and after normalization.
+
+    Args:
+        stage2: The second stage.
+        normalizer: Its `LatentNormalizer`.
+        seed: Not that of the normalizer's statistics.
     """
     before = generate.many_latents(stage2, 10_000, seed)
     after = keras.ops.convert_to_numpy(normalizer(before))
-    deviations = {"deviation_before": before.std(0), "deviation_after": after.std(0)}
-    summaries = {
-        name: {"mean": d.mean(), "smallest": d.min(), "largest": d.max()}
-        for name, d in deviations.items()
-    }
     return {
         "target": normalizer.target,
-        **{
-            name: {key: float(v) for key, v in d.items()}
-            for name, d in summaries.items()
-        },
+        "deviation_before": _range(before.std(0)),
+        "deviation_after": _range(after.std(0)),
     }
 
 
-def _text(name, results):
+def _range(values: np.ndarray) -> dict[str, float]:
+    return {
+        "mean": float(values.mean()),
+        "smallest": float(values.min()),
+        "largest": float(values.max()),
+    }
+
+
+def _report(name: str, results: dict[str, Any]) -> str:
     lines = [
         f"# Run {name}",
         "",
-        (
-            "Figures of the training set at the last epoch, in the training mode."
-            " Losses in nats an example, mse a dimension."
-        ),
+        "Metrics of the training set in the last epoch, in training mode. Losses in"
+        " nats per example, mse per dimension.",
     ]
     for stage in ("stage1", "stage2"):
         if stage in results:
-            lines += ["", f"## {stage}", "", "| figure | value |", "| --- | --- |"]
-            lines += [
-                f"| {key} | {_show(value)} |"
-                for key, value in results[stage].items()
-                if not isinstance(value, list)
-            ]
-            lines += ["", f"![latents]({stage}/images/latents.png)"]
+            lines.extend(_stage_lines(stage, results[stage]))
     if "latents" in results:
-        before, after = (
-            results["latents"]["deviation_before"],
-            results["latents"]["deviation_after"],
-        )
-        lines += [
-            "",
-            "## Latents of stage 2",
-            "",
-            "Standard deviation over 10,000 draws; mean, smallest and largest latent.",
-        ]
-        lines += [
-            f"- {when} normalisation: {d['mean']:.3f}, {d['smallest']:.3f},"
-            f" {d['largest']:.3f}"
-            for when, d in (("before", before), ("after", after))
-        ]
+        lines.extend(_latent_lines(results["latents"]))
     if "batch_normalisation" in results:
-        choice = results["batch_normalisation"]
-        lines += [
-            "",
-            (
-                f"The SavedModel has the batch normalisation {choice['chosen']};"
-                f" recalibration changes the evidence bound by {choice['gain']:+.2f} +-"
-                f" {choice['gain_error']:.2f} nats on {choice['decided_by']}."
-            ),
-        ]
+        lines.extend(_batch_norm_lines(results["batch_normalisation"]))
     return "\n".join(lines) + "\n"
 
 
-def _show(value):
+def _stage_lines(stage: str, numbers: dict[str, Any]) -> list[str]:
+    rows = [
+        f"| {key} | {_formatted(value)} |"
+        for key, value in numbers.items()
+        if not isinstance(value, list)
+    ]
+    picture = f"![latents]({stage}/images/latents.png)"
+    return ["", f"## {stage}", "", *TABLE_HEAD, *rows, "", picture]
+
+
+def _latent_lines(latents: dict[str, Any]) -> list[str]:
+    lines = [
+        "",
+        "## Latents of stage 2",
+        "",
+        "Standard deviation over 10,000 draws; mean, smallest and largest latent.",
+    ]
+    for when in ("before", "after"):
+        spread = latents[f"deviation_{when}"]
+        numbers = ", ".join(f"{value:.3f}" for value in spread.values())
+        lines.append(f"- {when} normalization: {numbers}")
+    return lines
+
+
+def _batch_norm_lines(choice: dict[str, Any]) -> list[str]:
+    return [
+        "",
+        f"The SavedModel has the batch normalization {choice['chosen']};"
+        f" recalibration changes the evidence bound by {choice['gain']:+.2f} +-"
+        f" {choice['gain_error']:.2f} nats on {choice['decided_by']}.",
+    ]
+
+
+def _formatted(value: Any) -> str:
     return f"{value:.5g}" if isinstance(value, float) else str(value)

@@ -1,5 +1,7 @@
 """A Gaussian, or a mixture of Gaussians with full covariances, on latents."""
 
+from typing import Any
+
 import numpy as np
 
 from twostage.errors import InputError
@@ -18,13 +20,15 @@ class Mixture:
         InputError: fewer latents than Gaussians.
     """
 
-    def __init__(self, latents, components=10, seed=0):
+    def __init__(self, latents: np.ndarray, components: int = 10, *, seed: int = 0):
         from sklearn.mixture import GaussianMixture
 
         if len(latents) < components:
             raise InputError(
-                f"received a mixture of {components} Gaussians for the latents of"
-                f" {len(latents)} images, expected at most as many: choose fewer"
+                f"a mixture of {components} Gaussians for the latents of"
+                f" {len(latents)} images",
+                "at most as many",
+                "choose fewer",
             )
         self.mixture = GaussianMixture(
             components,
@@ -34,38 +38,31 @@ class Mixture:
             random_state=seed,
         ).fit(np.asarray(latents, "float64"))
 
-    def draw(self, count, seed=0):
+    def draw(self, count: int, seed: int = 0) -> np.ndarray:
         """Latents (count, k), float32, in random order."""
         generator = np.random.default_rng(seed)
-        which = generator.choice(
-            len(self.mixture.weights_), count, p=self.mixture.weights_
-        )
+        weights, means = self.mixture.weights_, self.mixture.means_
+        which = generator.choice(len(weights), count, p=weights)
         factors = np.linalg.cholesky(self.mixture.covariances_)
-        noise = generator.standard_normal((count, self.mixture.means_.shape[1]))
-        return (
-            self.mixture.means_[which] + np.einsum("nij,nj->ni", factors[which], noise)
-        ).astype("float32")
+        noise = generator.standard_normal((count, means.shape[1]))
+        spread = np.einsum("nij,nj->ni", factors[which], noise)
+        return (means[which] + spread).astype("float32")
 
-    def log_density(self, latents):
+    def log_density(self, latents: np.ndarray) -> np.ndarray:
         """log p of each row, nats (N,)."""
         return self.mixture.score_samples(np.asarray(latents, "float64"))
 
-    def as_distribution(self):
+    def as_distribution(self) -> Any:
         """The same as a `tensorflow_probability` distribution of latents, which a
         SavedModel can draw from.
         """
         import tensorflow_probability
 
-        distributions, mixture = tensorflow_probability.distributions, self.mixture
-        weights, means, factors = (
-            each.astype("float32")
-            for each in (
-                mixture.weights_,
-                mixture.means_,
-                np.linalg.cholesky(mixture.covariances_),
-            )
-        )
+        distributions = tensorflow_probability.distributions
+        factors = np.linalg.cholesky(self.mixture.covariances_)
+        weights = self.mixture.weights_.astype("float32")
+        means = self.mixture.means_.astype("float32")
         return distributions.MixtureSameFamily(
             distributions.Categorical(probs=weights),
-            distributions.MultivariateNormalTriL(means, factors),
+            distributions.MultivariateNormalTriL(means, factors.astype("float32")),
         )

@@ -1,1 +1,1 @@
-"""The operating system: files, locks, output, provenance. Nothing here knows of VAEs."""
+"""The operating system: files, locks, output, provenance; nothing of VAEs."""

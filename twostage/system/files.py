@@ -3,30 +3,30 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from twostage.errors import InputError
 
 
-def write(path, content):
-    """Writes text or bytes so that a reader, or a crash, finds the old file or the new
-    one.
-    """
+def write(path: str | os.PathLike[str], content: str | bytes | memoryview) -> None:
+    """Writes a file so that a reader, or a crash, finds the old one or the new one."""
     path = Path(path)
-    aside = path.with_name(
-        f"part{path.suffix}"
-    )  # one name a folder and kind, so that what a kill leaves is written over
+    # one name per folder and suffix, so that what a kill leaves is overwritten
+    aside = path.with_name(f"part{path.suffix}")
+    encoded = content.encode() if isinstance(content, str) else content
     try:
-        aside.write_bytes(content.encode() if isinstance(content, str) else content)
+        aside.write_bytes(encoded)
         rename(aside, path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def write_json(path, content):
+def write_json(path: str | os.PathLike[str], content: object) -> None:
+    """Writes a JSON file, indented by 2."""
     write(path, json.dumps(content, indent=2) + "\n")
 
 
-def read_config(path):
+def read_config(path: str | os.PathLike[str]) -> Any:
     """The content of a JSON file that a stage cannot do without.
 
     Raises:
@@ -41,8 +41,8 @@ def read_config(path):
         ) from error
 
 
-def read_json(path):
-    """The content of a file; an empty dict where there is none, or a damaged one, or a
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """The content of a JSON file; an empty dict where it is missing, damaged, or a
     folder.
     """
     try:
@@ -51,8 +51,8 @@ def read_json(path):
         return {}
 
 
-def rename(aside, path):
-    """Gives a file that is complete its name, once its content is on the disk."""
+def rename(aside: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """Gives a complete file its name, once its content is on the disk."""
     with open(aside, "rb+") as file:
         os.fsync(file.fileno())
     os.replace(aside, path)

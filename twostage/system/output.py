@@ -3,24 +3,28 @@
 import contextlib
 import os
 import sys
+from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def suppress_output(number):
-    """Within, nothing comes out of a file descriptor: 1, standard output, or 2,
-    standard error.
+def suppress_output(descriptor: int) -> Iterator[None]:
+    """Within: nothing comes out of a file descriptor.
+
+    Args:
+        descriptor: 1, standard output, or 2, standard error.
     """
-    (sys.stdout, sys.stderr)[number - 1].flush()
-    kept = os.dup(number)
-    discard_output(number)
+    stream = sys.stdout if descriptor == 1 else sys.stderr
+    stream.flush()
+    original = os.dup(descriptor)
+    discard_output(descriptor)
     try:
         yield
     finally:
-        os.dup2(kept, number)
-        os.close(kept)
+        os.dup2(original, descriptor)
+        os.close(original)
 
 
-def discard_output(number):
+def discard_output(descriptor: int) -> None:
     """From now on nothing comes out of a file descriptor."""
     with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), number)
+        os.dup2(nowhere.fileno(), descriptor)

@@ -1,227 +1,167 @@
-"""Checkpoints: everything that a run needs to go on as if it had never stopped, in one
-file.
-"""
+"""The callback that makes a training resume as if it had never stopped."""
 
 import contextlib
-import io
-import json
 import math
-import signal
-import sys
 import time
-import zipfile
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
-from twostage.errors import DivergedError, InputError, Interrupted
-from twostage.system import files
-
-CHECKPOINTS_KEPT = 2  # the newest checkpoints stay
-# epochs done, and steps done of the next one: the order of names is that of time
-CHECKPOINT_NAME = "epoch-{epoch:05d}-step-{step:06d}.npz"
+from twostage.errors import InputError, Interrupted
+from twostage.runs.run import StageRun
+from twostage.training.checkpoint_folder import CheckpointFolder, Progress
+from twostage.training.divergence import check_loss, check_weights
+from twostage.training.history import row_of, write_history
+from twostage.training.interruption import SignalWatch
 
 
 class Checkpoint(keras.callbacks.Callback):
     """Saves at each epoch's end, every so many seconds within it, and on SIGTERM or
     SIGINT; restores what it saved.
 
-    A checkpoint holds the weights, seeds, metrics and optimiser, the history, and the
+    A checkpoint holds the weights, seeds, metrics and optimizer, the history, and the
     state of the other callbacks. Goes last in the list, after the callbacks whose
-    figures and state it keeps. It also writes the whole history into history.csv, epoch
+    metrics and state it keeps. It also writes the whole history into history.csv, epoch
     by epoch.
 
-    Args:
-        stage: The `Stage` whose folder gets the files.
-        others: The callbacks beside it. Those with `get_state()` -> JSON's types and
-            `set_state(state)` have their state carried.
-        every: Seconds from one save to the next within an epoch; 0: at the epochs' ends
-            only.
-        obeys: Whether a first signal stops the training. Of several processes that
-            train as one the first alone obeys: the others must make the steps with
-            which it completes what it saves, and end when it does.
-
     The attributes `epoch` (epochs done), `step` (steps done of the next epoch) and
-    `rows` (the history, a dict an epoch) say where
-    training stands. Keras starts no `fit` within an epoch; where `step` is not 0 the
-    rest of that epoch is a `fit` of its own.
+    `rows` (the history, a dict per epoch) say where training stands. Keras starts no
+    `fit` within an epoch; where `step` is not 0 the rest of that epoch is a `fit` of
+    its own.
+
+    Args:
+        stage: The `StageRun` whose folder gets the files.
+        others: The other callbacks. The state of those with `get_state()` -> JSON's
+            types and `set_state(state)` is saved.
+        every: Seconds between saves within an epoch; 0: at the epochs' ends only.
+        obeys: Whether a first signal stops the training, see `SignalWatch`.
     """
 
-    def __init__(self, stage, others=(), every=0.0, obeys=True):
+    def __init__(
+        self,
+        stage: StageRun,
+        others: Sequence[keras.callbacks.Callback] = (),
+        *,
+        every: float = 0.0,
+        obeys: bool = True,
+    ):
         super().__init__()
-        self.stage, self.every, self.folder = stage, every, stage.path / "checkpoints"
+        self.stage, self.every = stage, every
+        self.folder = CheckpointFolder(stage.path / "checkpoints")
         self.others = {
             type(other).__name__: other
             for other in others
             if hasattr(other, "get_state")
         }
-        self.epoch, self.step, self.rows, self.states, self.metrics = 0, 0, [], {}, []
-        self.obeys, self._signal = obeys, None
+        self.watch = SignalWatch(obeys)
+        self.epoch, self.step = 0, 0
+        self.rows: list[dict[str, float]] = []
+        self.states: dict[str, Any] = {}
+        self.metrics: list[np.ndarray] = []
+        self._first_step, self._due = 0, math.inf
 
-    def restore(self, model):
-        """Loads the newest whole checkpoint into a compiled model; damaged ones are
-        named and set aside.
+    def restore(self, model: keras.Model) -> None:
+        """Loads the newest whole checkpoint into a compiled model, where there is one.
+
+        Raises:
+            InputError: it holds the weights of another network.
         """
         model.optimizer.build(model.trainable_variables)
-        damaged = 0
-        for path in sorted(self.folder.glob("epoch-*.npz"), reverse=True):
-            try:
-                with np.load(path, allow_pickle=False) as arrays:
-                    state = {
-                        name: arrays[name] for name in arrays.files
-                    }  # reading checks each array's checksum
-                progress = json.loads(str(state.pop("progress")))
-            except (
-                OSError,
-                ValueError,
-                KeyError,
-                EOFError,
-                zipfile.BadZipFile,
-            ) as error:
-                aside = path.rename(path.with_name(f"damaged-{path.name}"))
-                print(
-                    f"{path} is damaged ({error}): kept as {aside.name}, the checkpoint"
-                    " before it is used",
-                    file=sys.stderr,
-                )
-                damaged += 1
-                continue
-            variables = _variables(model)
-            if {name: v.shape for name, v in variables.items()} != {
-                name: a.shape for name, a in state.items()
-            }:
-                raise InputError(
-                    f"{path} holds the weights of another network: it was written by"
-                    " another version; start another run"
-                )
-            for name, variable in variables.items():
-                variable.assign(state[name])
-            self.epoch, self.step, self.rows, self.states = (
-                progress[name] for name in ("epoch", "step", "rows", "callbacks")
-            )
-            self.metrics = [
-                state[name] for name, _ in _numbered("metric", model.metrics_variables)
-            ]
+        newest = self.folder.newest()
+        if newest is None:
             return
-        if damaged:
-            print(
-                "no whole checkpoint is left: training starts from the beginning",
-                file=sys.stderr,
+        path, progress, arrays = newest
+        variables = _variables(model)
+        if _shapes(variables) != _shapes(arrays):
+            raise InputError(
+                f"{path} holds the weights of another network: it was written by"
+                " another version; start another run"
             )
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+        self.epoch, self.step = progress.epoch, progress.step
+        self.rows, self.states = progress.rows, progress.callbacks
+        names = [name for name, _ in _numbered("metric", model.metrics_variables)]
+        self.metrics = [arrays[name] for name in names]
 
     @contextlib.contextmanager
-    def signals(self):
-        """Within: the first SIGTERM or SIGINT is obeyed after the step at work, once
-        all is saved; a second one at once.
+    def signals(self) -> Iterator[None]:
+        """Within: the first SIGTERM or SIGINT stops the training after the current
+        step, once everything is saved; a second one at once.
         """
-        numbers = (signal.SIGTERM, signal.SIGINT)
-
-        def note(number, frame):
-            self._signal = number if self.obeys else None
-            for n in numbers:
-                signal.signal(n, before[n])
-
-        before = {number: signal.signal(number, note) for number in numbers}
-        try:
+        with self.watch.watching():
             yield
-        finally:
-            for number in numbers:
-                signal.signal(number, before[number])
-        if self._signal:  # it came after the last save
-            raise self._stopped()
+        if self.watch.received:  # it came after the last save
+            raise self._interrupted()
 
     def on_train_begin(self, logs=None):
         for name, state in self.states.items():
-            self.others[name].set_state(state)
+            self.others[name].set_state(state)  # pyright: ignore
         self._due = time.monotonic() + self.every
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._first = self.step
+        self._first_step = self.step
         if self.step:  # Keras has just reset the metrics
-            for variable, value in zip(
-                self.model.metrics_variables, self.metrics, strict=True
-            ):
+            pairs = zip(self.model.metrics_variables, self.metrics, strict=True)
+            for variable, value in pairs:
                 variable.assign(value)
 
-    def on_train_batch_begin(
-        self, batch, logs=None
-    ):  # not `_end`: on JAX that would make every step wait for its figures
-        due = self._signal or (self.every and time.monotonic() >= self._due)
-        if (
-            due and batch and math.isfinite(self.model.get_metrics_result()["loss"])
-        ):  # a broken state is not worth it
-            self.step = self._first + batch
+    def on_train_batch_begin(self, batch, logs=None):
+        # Not `on_train_batch_end`: on JAX that would make every step wait for its
+        # metrics.
+        timed = self.every and time.monotonic() >= self._due
+        if not batch or not (self.watch.received or timed):
+            return
+        # a broken state is not worth saving
+        if math.isfinite(self.model.get_metrics_result()["loss"]):
+            self.step = self._first_step + batch
             self._save()
 
-    def on_epoch_end(self, epoch, logs=None):
-        if not math.isfinite(logs["loss"]):
-            raise self._diverged(f"the loss of epoch {epoch + 1} is {logs['loss']}")
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        check_loss(epoch + 1, logs["loss"], self.folder.path)
         self.epoch, self.step = epoch + 1, 0
-        self.rows.append(
-            {
-                "epoch": epoch + 1,
-                **{name: float(value) for name, value in (logs or {}).items()},
-            }
-        )
+        self.rows.append(row_of(epoch, logs))
         self._save()
 
-    def _save(self):
-        self.states = {name: other.get_state() for name, other in self.others.items()}
-        progress = {
-            "epoch": self.epoch,
-            "step": self.step,
-            "rows": self.rows,
-            "callbacks": self.states,
+    def _save(self) -> None:
+        self.states = {
+            name: other.get_state()  # pyright: ignore
+            for name, other in self.others.items()
         }
-        state = {
+        arrays = {
             name: keras.ops.convert_to_numpy(variable)
             for name, variable in _variables(self.model).items()
         }
-        if not all(
-            np.isfinite(values).all()
-            for name, values in state.items()
-            if name.startswith("model") and values.dtype.kind == "f"
-        ):
-            raise self._diverged(
-                f"the weights of epoch {self.epoch + bool(self.step)} are not finite"
-            )
-        buffer = io.BytesIO()
-        np.savez(buffer, progress=json.dumps(progress), **state)
-        path = self.folder / CHECKPOINT_NAME.format(epoch=self.epoch, step=self.step)
-        files.write(path, buffer.getbuffer())
-        for old in sorted(self.folder.glob("epoch-*.npz"))[:-CHECKPOINTS_KEPT]:
-            old.unlink()
+        weights = {
+            name: values for name, values in arrays.items() if name.startswith("model")
+        }
+        check_weights(self.epoch + bool(self.step), weights, self.folder.path)
+        progress = Progress(self.epoch, self.step, self.rows, self.states)
+        self.folder.save(progress, arrays)
         if self.rows and not self.step:
-            files.write(self.stage.path / "history.csv", _csv(self.rows))
-        if self._signal:
-            raise self._stopped()
+            write_history(self.stage.path / "history.csv", self.rows)
+        if self.watch.received:
+            raise self._interrupted()
         self._due = time.monotonic() + self.every
 
-    def _diverged(self, what):
-        kept = (
-            f"{self.folder} keeps the last good checkpoint"
-            if any(self.folder.glob("epoch-*.npz"))
-            else "there is no checkpoint yet"
-        )
-        return DivergedError(
-            f"{what}; {kept}: start another run, with a smaller --learning-rate or a"
-            " larger --gamma-floor"
+    def _interrupted(self) -> Interrupted:
+        where = f"{self.epoch} epochs"
+        if self.step:
+            where += f" and {self.step} steps of the next"
+        assert self.watch.received is not None
+        return Interrupted(
+            f"stopped by {self.watch.name} after {where}; all is saved in"
+            f" {self.folder.path}",
+            self.watch.received,
+            f"`{self.stage.call(resume=True)}`",
         )
 
-    def _stopped(self):
-        where = f"{self.epoch} epochs" + (
-            f" and {self.step} steps of the next" if self.step else ""
-        )
-        text = (
-            f"stopped by {signal.Signals(self._signal).name} after {where}; all is"
-            f" saved in {self.folder}"
-        )
-        return Interrupted(text, self._signal, f"`{self.stage.command} --resume`")
 
-
-def _variables(model):
-    """All state of a training run, numbered: Keras's names depend on the process. Seeds
-    are among the model's variables.
+def _variables(model: keras.Model) -> dict[str, Any]:
+    """All state of a training, numbered: Keras's names depend on the process. Seeds are
+    among the model's variables.
     """
     return dict(
         [
@@ -232,18 +172,9 @@ def _variables(model):
     )
 
 
-def _numbered(kind, variables):
+def _numbered(kind: str, variables: Sequence[Any]) -> list[tuple[str, Any]]:
     return [(f"{kind}-{i:04d}", variable) for i, variable in enumerate(variables)]
 
 
-def _csv(rows):
-    names = list(rows[-1])
-    return (
-        "\n".join(
-            [
-                ",".join(names),
-                *(",".join(str(row.get(name, "")) for name in names) for row in rows),
-            ]
-        )
-        + "\n"
-    )
+def _shapes(arrays: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(array.shape) for name, array in arrays.items()}

@@ -1,35 +1,46 @@
-"""What a run tells while it trains."""
+"""What a training reports while it runs."""
 
+import logging
 import time
+from typing import Any
 
 import keras
 
+logger = logging.getLogger(__name__)
+
 
 class Pace(keras.callbacks.Callback):
-    """Logs `seconds_per_step` of the steps done since this process began the epoch, the
-    other callbacks' work at its end excluded: goes first in the list.
+    """Logs `seconds_per_step` of the steps done since this process began the epoch,
+    without the other callbacks' work at its end: goes first in the list.
     """
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def __init__(self):
+        super().__init__()
+        self.start = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.start = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None):
-        logs["seconds_per_step"] = (time.perf_counter() - self.start) / self.params[
-            "steps"
-        ]
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        seconds = time.perf_counter() - self.start
+        logs["seconds_per_step"] = seconds / self.params["steps"]
 
 
 class OneLine(keras.callbacks.Callback):
-    """One line an epoch, where the output is no terminal."""
+    """One line per epoch, where there is no terminal for a bar.
 
-    def __init__(self, epochs):
+    Args:
+        epochs: Length of the training.
+    """
+
+    def __init__(self, epochs: int):
         super().__init__()
         self.epochs = epochs
 
-    def on_epoch_end(self, epoch, logs=None):
-        shown = [
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        values = [
             f"{name} {value:.4g}"
             for name, value in logs.items()
             if name != "learning_rate" and value == value
         ]
-        print(f"epoch {epoch + 1}/{self.epochs}: {', '.join(shown)}", flush=True)
+        logger.info("epoch %d/%d: %s", epoch + 1, self.epochs, ", ".join(values))

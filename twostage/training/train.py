@@ -1,48 +1,93 @@
-"""The two training runs: data -> model -> callbacks -> fit -> save."""
+"""The two trainings, from arrays: data -> model -> callbacks -> fit -> save."""
 
 import dataclasses
+import logging
 import math
 import sys
-from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 import callbacks
-from twostage.data import loading, summary
+from twostage.config import Stage1Config, Stage2Config
 from twostage.data.batches import Batches, check_count, flip
-from twostage.errors import InputError
 from twostage.models import build
 from twostage.models.compilation import jit_compile
+from twostage.models.divergences import MaximumMeanDiscrepancy
 from twostage.models.latent_normalizer import LatentNormalizer
 from twostage.models.posterior import draw_latents, encode_dataset
+from twostage.models.vae import VAE
 from twostage.reporting import latent_plots, png
-from twostage.runs.data import training_images
-from twostage.runs.run import finished_stage1
-from twostage.runs.summary import latent_figures, stage_figures, write
+from twostage.runs import summary
+from twostage.runs.run import StageRun
 from twostage.sampling import generate
 from twostage.system.provenance import fingerprint
 from twostage.system.random_streams import Stream
 from twostage.training import distribution
 from twostage.training.adam import Adam
 from twostage.training.checkpoint import Checkpoint
-from twostage.training.default_callbacks import MAX_WATCHED, default_callbacks
+from twostage.training.default_callbacks import (
+    MAX_WATCHED,
+    Diagnostics,
+    default_callbacks,
+)
+from twostage.training.history import EpochRows, keras_history
+from twostage.training.settings import training_settings
 
-NORMALIZER_SAMPLES = 50_000  # latents that the normaliser's statistics come from
+logger = logging.getLogger(__name__)
+
+NORMALIZER_SAMPLES = 50_000  # latents that the normalizer's statistics come from
+Rows = list[dict[str, float]]
 
 
-def train_stage1_run(config, stage, *, dry_run=False):
-    """Trains stage 1 of a run and writes its SavedModel.
+@dataclasses.dataclass(frozen=True)
+class TrainedStage:
+    """A trained stage.
 
     Args:
-        config: A `Stage1Config`.
-        stage: The `Stage` to write to.
-        dry_run: Whether to stop after telling what would be done.
+        model: Its VAE.
+        history: What each epoch logged, from the first, resumed or not.
+        normalizer: Of stage 2: rescales its latents (N, k) before stage 1 decodes them.
     """
-    images, labels = loading.load_splits(config)["train"]
-    config = loading.lasting(config)
-    _prepare(config)
-    with distribution.spread(config):
+
+    model: VAE
+    history: keras.callbacks.History
+    normalizer: keras.Model | None = None
+
+
+def train_stage1(
+    images: np.ndarray,
+    config: Stage1Config,
+    run: str | Path | StageRun | None = None,
+    *,
+    resume: bool = True,
+    bar: bool | None = None,
+    dry_run: bool = False,
+) -> TrainedStage | None:
+    """Trains stage 1 on images.
+
+    Args:
+        images: uint8 (N, height, width, 1 or 3); may be memory-mapped.
+        config: Its settings; those of its data are not used here.
+        run: A run folder, which gets checkpoints, history and model; None: everything
+            stays in memory.
+        resume: Whether a run that has this stage is resumed; else it is refused.
+        bar: Whether Keras shows a progress bar; None: on a terminal. Without it a line
+            per epoch is logged.
+        dry_run: Whether to stop once the networks are built; None is returned then.
+
+    Raises:
+        InputError: images, settings and run do not fit one another.
+        DivergedError: the loss is not finite any more.
+
+    Example:
+        >>> config = presets.resolve(1, "mnist", epochs=20)
+        >>> vae = train_stage1(images, config).model
+    """
+    stage = _stage_run(run, 1, resume)
+    with training_settings(config), distribution.spread(config):
         vae = build.build_stage1(config, images.shape[1:])
         batches = Batches(
             images,
@@ -50,135 +95,115 @@ def train_stage1_run(config, stage, *, dry_run=False):
             config.seed,
             transform=flip if config.flip else None,
         )
-        _introduce(
-            config,
-            stage,
-            vae,
-            f"{config.data}\n" + "\n".join(summary.lines(images, labels)),
-            len(batches),
-        )
+        _introduce(config, stage, vae, f"{len(images):,} images", len(batches))
         if dry_run:
-            return False
-        stage.begin(config, fingerprint(images))
-        watched = callbacks.contract.random_subset(images, MAX_WATCHED, config.seed)
-        rows = _train(config, stage, vae, batches, watched, {"data": watched})
-        _save(config, stage, vae, rows, watched)
-    return True
+            return None
+        if stage is not None:
+            stage.begin(config, fingerprint(images))
+        examples = callbacks.contract.random_subset(images, MAX_WATCHED, config.seed)
+        rows = _fit(config, stage, vae, batches, Diagnostics(examples), bar)
+        if stage is not None:
+            _save_stage1(config, stage, vae, rows, examples)
+        return TrainedStage(vae, keras_history(rows))
 
 
-def train_stage2_run(config, stage, *, dry_run=False):
-    """Trains stage 2 on the latents of a finished stage 1, measures the normaliser, and
-    writes the SavedModel of both.
+def train_stage2(
+    stage1: VAE | StageRun,
+    images: np.ndarray,
+    config: Stage2Config,
+    run: str | Path | StageRun | None = None,
+    *,
+    resume: bool = True,
+    bar: bool | None = None,
+    dry_run: bool = False,
+) -> TrainedStage | None:
+    """Trains stage 2 on the latents of a trained stage 1, and measures the normalizer.
 
-    Arguments as for `stage1`, with a `Stage2Config`; the data are those of stage 1.
+    Args:
+        stage1: The trained stage 1, or the folder that has it.
+        images: Those that it was trained on.
+        config: Stage 2's settings.
+
+    The other arguments, and errors, are those of `train_stage1`.
     """
-    first = finished_stage1(stage.run)
-    first_config = first.saved_config()
-    images = training_images(first)
     check_count(len(images), config.batch_size)
-    _prepare(config)
-    with distribution.spread(config):
-        vae1 = first.load_model()
-        width = vae1.decoder.input_shape[-1]
+    stage = _stage_run(run, 2, resume)
+    with training_settings(config), distribution.spread(config):
+        first: VAE = stage1.load_model() if isinstance(stage1, StageRun) else stage1
+        width = first.decoder.input_shape[-1]
         vae = build.build_stage2(config, width)
-        _introduce(
-            config,
-            stage,
-            vae,
-            f"the latents of {len(images)} images, {width} each, drawn afresh every"
-            " epoch",
-            len(images) // config.batch_size,
-        )
+        data = f"{width} latents of {len(images):,} images, drawn afresh every epoch"
+        _introduce(config, stage, vae, data, len(images) // config.batch_size)
         if dry_run:
-            return False
-        stage.begin(config, fingerprint(images))
-        print(f"encoding {len(images)} images", flush=True)
-        mean, log_var = encode_dataset(vae1, images)
-        print("encoded: training begins", flush=True)
+            return None
+        if stage is not None:
+            stage.begin(config, fingerprint(images))
+        logger.info("encoding %d images", len(images))
+        mean, log_var = encode_dataset(first, images)
+        logger.info("encoded: training begins")
         moments = np.stack([mean, log_var], axis=1)  # (N, 2, k)
         batches = Batches(
             moments, config.batch_size, config.seed, transform=draw_latents
         )
-        watched = draw_latents(
+        examples = draw_latents(
             callbacks.contract.random_subset(moments, MAX_WATCHED, config.seed),
             np.random.default_rng((config.seed, Stream.WATCHED_LATENTS)),
         )
-        rows = _train(
-            config,
-            stage,
-            vae,
-            batches,
-            watched,
-            {
-                "latent_dim": width,
-                "decode": lambda model, u: vae1.decode(model.decode(u)),
-            },
+        diagnostics = Diagnostics(
+            examples, width, lambda model, u: first.decode(model.decode(u))
         )
+        rows = _fit(config, stage, vae, batches, diagnostics, bar)
         law = float(callbacks.statistics.variance_law(mean, log_var).mean())
-        tied = (
-            first_config.posterior != "none" or first_config.divergence == "mmd"
-        )  # to a prior of variance 1
-        normalizer = LatentNormalizer(
-            1.0 if config.normal_target == "one" and tied else law**0.5,
-            config.per_latent,
-        )
-        normalizer.adapt(
-            generate.many_latents(
-                vae, NORMALIZER_SAMPLES, (config.seed, Stream.NORMALIZER_PRIOR)
-            )
-        )
-        stage.save_model(
-            "normalizer.keras", keras.Sequential([keras.Input((width,)), normalizer])
-        )
-        _save(
-            config,
-            stage,
-            vae,
-            rows,
-            watched,
-            latents=latent_figures(
-                vae, normalizer, (config.seed, Stream.SUMMARY_PRIOR)
-            ),
-        )
-    return True
+        target = _normalizer_target(config, first, law)
+        normalizer = _measured_normalizer(config, vae, target)
+        if stage is not None:
+            _save_stage2(config, stage, vae, rows, examples, normalizer)
+        return TrainedStage(vae, keras_history(rows), normalizer)
 
 
-def _prepare(config):
-    if config.tensorboard and not (
-        find_spec("tensorboard") and find_spec("tensorflow")
-    ):
-        raise InputError(
-            "received --tensorboard, but TensorBoard or TensorFlow is not installed:"
-            " pip install tensorboard tensorflow"
-        )
-    keras.utils.set_random_seed(config.seed)
-    if (
-        config.deterministic and keras.backend.backend() == "tensorflow"
-    ):  # JAX on the CPU is so already
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
-    keras.config.set_dtype_policy(config.precision)
+def _stage_run(
+    run: str | Path | StageRun | None, number: int, resume: bool
+) -> StageRun | None:
+    if run is None or isinstance(run, StageRun):
+        return run
+    if resume and StageRun(run, number).exists:
+        return StageRun.open(run, number)
+    return StageRun.create(run, number)
 
 
-def _train(config, stage, vae, batches, watched, grid):
-    """Compiles, restores, fits. `grid`: what the pictures need. Returns the history,
-    one dict an epoch.
-    """
+def _fit(
+    config: Any,
+    stage: StageRun | None,
+    vae: VAE,
+    batches: Batches,
+    diagnostics: Diagnostics,
+    bar: bool | None,
+) -> Rows:
+    """Compiles, restores, fits. Returns the history, a dict per epoch."""
+    shown = sys.stdout.isatty() if bar is None else bar
     compile_vae(config, vae)
-    at_work = default_callbacks(config, stage, batches, watched, grid)
+    watching = default_callbacks(config, batches, diagnostics, stage=stage, bar=shown)
+    options = {"shuffle": False, "verbose": 1 if shown else 0}
+    if stage is None:
+        kept = EpochRows()
+        vae.fit(batches, epochs=config.epochs, callbacks=[*watching, kept], **options)
+        return kept.rows
     checkpoint = Checkpoint(
-        stage, at_work, config.checkpoint_every, distribution.is_first()
+        stage,
+        watching,
+        every=config.checkpoint_every,
+        obeys=distribution.is_first(),
     )
     checkpoint.restore(vae)
 
-    def fit(epochs):
-        begin = {
-            "initial_epoch": min(checkpoint.epoch, epochs),
-            "shuffle": False,
-            "verbose": 1 if sys.stdout.isatty() else 0,
-        }
-        vae.fit(batches, epochs=epochs, callbacks=[*at_work, checkpoint], **begin)
+    def fit(epochs: int) -> None:
+        vae.fit(
+            batches,
+            epochs=epochs,
+            initial_epoch=min(checkpoint.epoch, epochs),
+            callbacks=[*watching, checkpoint],
+            **options,
+        )
 
     with checkpoint.signals():
         if checkpoint.step:  # stopped within an epoch: its rest is a fit of its own
@@ -189,9 +214,9 @@ def _train(config, stage, vae, batches, watched, grid):
     return checkpoint.rows
 
 
-def compile_vae(config, vae):
-    """With Adam, and with XLA where it is the faster way: on a CPU it takes several
-    times as long as TensorFlow's own graph.
+def compile_vae(config: Any, vae: VAE) -> None:
+    """Compiles with Adam, and with XLA where it is the faster way: on a CPU it takes
+    several times as long as TensorFlow's own graph.
     """
     vae.compile(
         Adam(config.learning_rate, epsilon=1e-8),
@@ -200,67 +225,108 @@ def compile_vae(config, vae):
     )
 
 
-def _save(config, stage, vae, rows, watched, **figures):
+def _normalizer_target(config: Stage2Config, stage1: VAE, law: float) -> float:
+    """The standard deviation of normalized latents: 1, or that of stage 1's latents by
+    the variance law `law`, as where no prior of variance 1 shaped them.
+    """
+    has_prior = stage1.posterior_std != 0 or isinstance(
+        stage1.divergence, MaximumMeanDiscrepancy
+    )
+    return 1.0 if config.normal_target == "one" and has_prior else law**0.5
+
+
+def _measured_normalizer(
+    config: Stage2Config, stage2: VAE, target: float
+) -> keras.Model:
+    layer = LatentNormalizer(target, config.per_latent)
+    # not the stream of an evaluation's samples
+    layer.adapt(
+        generate.many_latents(
+            stage2, NORMALIZER_SAMPLES, (config.seed, Stream.NORMALIZER_PRIOR)
+        )
+    )
+    width = stage2.decoder.input_shape[-1]
+    return keras.Sequential([keras.Input((width,)), layer])
+
+
+def _save_stage1(
+    config: Stage1Config, stage: StageRun, vae: VAE, rows: Rows, examples: np.ndarray
+) -> None:
+    # Removes what describes an earlier training of this stage.
+    (stage.path / "recalibrated.keras").unlink(missing_ok=True)
+    outdated = {"batch_normalisation": None}
+    if not (stage.run / "stage2").exists():
+        outdated |= {"stage2": None, "latents": None}
+    _save(config, stage, vae, rows, examples, outdated)
+
+
+def _save_stage2(
+    config: Stage2Config,
+    stage: StageRun,
+    vae: VAE,
+    rows: Rows,
+    examples: np.ndarray,
+    normalizer: keras.Model,
+) -> None:
+    stage.save_model("normalizer.keras", normalizer)
+    layer = normalizer.layers[-1]
+    latents = summary.latent_figures(vae, layer, (config.seed, Stream.SUMMARY_PRIOR))
+    _save(config, stage, vae, rows, examples, {"latents": latents})
+
+
+def _save(
+    config: Any,
+    stage: StageRun,
+    vae: VAE,
+    rows: Rows,
+    examples: np.ndarray,
+    results: dict[str, Any],
+) -> None:
     """The model last: where it is, the stage is finished."""
-    mean, log_var = encode_dataset(vae, watched)
-    png.save_png(
-        stage.path / "images" / "latents.png",
-        latent_plots.latent_variances(mean, log_var),
-    )
-    if stage.number == 1:
-        (stage.path / "recalibrated.keras").unlink(
-            missing_ok=True
-        )  # of what was trained before, as these figures are
-        figures["batch_normalisation"] = None
-        if not (stage.run / "stage2").exists():
-            figures |= {"stage2": None, "latents": None}
-    write(
-        stage.run,
-        **figures,
-        **{f"stage{stage.number}": stage_figures(config, rows, log_var)},
-    )
+    mean, log_var = encode_dataset(vae, examples)
+    plot = latent_plots.latent_variances(mean, log_var)
+    png.save_png(stage.path / "images" / "latents.png", plot)
+    results[f"stage{stage.number}"] = summary.stage_figures(config, rows, log_var)
+    summary.write(stage.run, **results)
     stage.save_model("model.keras", vae)
 
 
-def _introduce(config, stage, vae, what, steps):
-    def count(model):
-        return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-
-    print(
-        f"stage {stage.number}, preset {stage.preset}, {keras.backend.backend()}"
-        f" backend, on {what}"
+def _introduce(
+    config: Any, stage: StageRun | None, vae: VAE, data: str, steps: int
+) -> None:
+    """Logs what is trained, on what, and for how long."""
+    preset = f", preset {stage.preset}" if stage is not None and stage.preset else ""
+    backend = keras.backend.backend()
+    logger.info("%s%s, %s backend, on %s", vae.name, preset, backend, data)
+    logger.info(
+        "%s trainable parameters, %s in the encoder and %s in the decoder",
+        *(f"{_parameters(model):,}" for model in (vae, vae.encoder, vae.decoder)),
     )
-    print(
-        f"{count(vae):,} trainable parameters, {count(vae.encoder):,} in the encoder"
-        f" and {count(vae.decoder):,} in the decoder"
+    logger.info(
+        "%s steps per epoch, %s in all", f"{steps:,}", f"{steps * config.epochs:,}"
     )
-    print(f"{steps:,} steps an epoch, {steps * config.epochs:,} in all")
-    if (
-        config.gamma == "learned"
-        and getattr(config, "likelihood", "gaussian") == "gaussian"
-    ):
-        print(
-            "gamma is learned, by about its learning rate a step: from"
-            f" {config.gamma_start:g} down to {_least_gamma(config, steps):.2g} at"
-            " most; a larger --gamma-multiplier speeds it up"
+    gaussian = getattr(config, "likelihood", "gaussian") == "gaussian"
+    if config.gamma == "learned" and gaussian:
+        logger.info(
+            "gamma is learned, by about its learning rate per step: from %g down to"
+            " %.2g at most; a larger `gamma_multiplier` speeds it up",
+            config.gamma_start,
+            _least_gamma(config, steps),
         )
-    print(
-        ", ".join(
-            f"{name} {value}" for name, value in dataclasses.asdict(config).items()
-        ),
-        flush=True,
-    )
+    settings = dataclasses.asdict(config).items()
+    logger.info(", ".join(f"{name} {value}" for name, value in settings))
 
 
-def _least_gamma(config, steps):
-    """Where a learned gamma comes to if each of Adam's steps lowers its logarithm by
-    the learning rate times its multiplier.
+def _parameters(model: keras.Model) -> int:
+    return sum(math.prod(weight.shape) for weight in model.trainable_weights)
+
+
+def _least_gamma(config: Any, steps: int) -> float:
+    """Where a learned gamma ends if each of Adam's steps lowers its logarithm by the
+    learning rate times its multiplier.
     """
-    rates = sum(
-        config.learning_rate * 0.5 ** (epoch // config.halve_every)
-        for epoch in range(config.epochs)
-    )
-    return max(
-        config.gamma_start * math.exp(-config.gamma_multiplier * steps * rates),
-        config.gamma_floor,
-    )
+    rates = 0.0
+    for epoch in range(config.epochs):
+        rates += config.learning_rate * 0.5 ** (epoch // config.halve_every)
+    shrinkage = math.exp(-config.gamma_multiplier * steps * rates)
+    return max(config.gamma_start * shrinkage, config.gamma_floor)

@@ -1,0 +1,76 @@
+"""Configs check themselves, and the command line shows their messages as flags."""
+
+import pytest
+
+from twostage import InputError
+from twostage.cli.errors import in_flags
+from twostage.config import Stage1Config, Stage2Config
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "words"),
+    [
+        (Stage1Config, {"epochs": -1}, "`epochs=-1`, expected more than 0"),
+        (Stage1Config, {"epochs": 1.5}, "`epochs=1.5`, expected a value of type int"),
+        (Stage1Config, {"epochs": True}, "`epochs=True`, expected a value of type int"),
+        (Stage1Config, {"data": 3}, "`data=3`, expected a value of type str"),
+        (Stage1Config, {"pad": -1}, "`pad=-1`, expected at least 0"),
+        (Stage1Config, {"kl_weight": float("nan")}, "expected a finite number"),
+        (Stage1Config, {"learning_rate": float("inf")}, "expected a finite number"),
+        (Stage1Config, {"network": "vgg"}, "`network='vgg'`, expected one of resnet"),
+        (Stage1Config, {"seed": 2**32}, "expected less than 2"),
+        (Stage1Config, {"gamma": "scheduled"}, "expected `gamma_from`"),
+        (Stage1Config, {"gamma_from": "run"}, "expected no `gamma_from`"),
+        (Stage1Config, {"gamma_start": 1e-4}, "below `gamma_floor=0.0011`"),
+        (Stage1Config, {"posterior": "none"}, "which is infinite there"),
+        (Stage1Config, {"spectral_norm": True}, "expected rae"),
+        (Stage2Config, {"sampling": "magic"}, "expected one of mean, noise, normal"),
+        (Stage2Config, {"width": 0}, "`width=0`, expected more than 0"),
+    ],
+)
+def test_a_config_made_by_hand_is_checked(kind, settings, words):
+    with pytest.raises(InputError, match=words):
+        kind(**settings)
+
+
+def test_settings_by_name():
+    config = Stage1Config.from_dict({"epochs": 3, "kl_weight": 2})
+    assert config.differences(Stage1Config(epochs=3, kl_weight=2.0)) == []
+    assert config.differences(Stage1Config(epochs=4, kl_weight=2)) == ["epochs 3 -> 4"]
+    with pytest.raises(InputError, match="unknown settings epoch, expected some of"):
+        Stage1Config.from_dict({"epoch": 3})
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("pad them with `pad=32`", "pad them with --pad 32"),
+        ("received `epochs=-1`", "received --epochs -1"),
+        ("drop `partial`, or `resume=True`", "drop --partial, or --resume"),
+        ("use `gamma='fixed'`", "use --gamma fixed"),
+        ("`mixtures=[1, 10]`", "--mixtures 1 10"),
+        ("call `model.build()` first", "call `model.build()` first"),
+        ("`x=3` is no setting", "`x=3` is no setting"),
+        ("a lone ` stays", "a lone ` stays"),
+        (
+            "`train_stage1(run='my runs/x', resume=True)` again",
+            "`python -m twostage train-stage1 --run 'my runs/x' --resume` again",
+        ),
+    ],
+)
+def test_python_in_messages_becomes_flags(text, shown, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/x/twostage/__main__.py"])
+    assert in_flags(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("program", "shown"),
+    [
+        ("/home/me/train_stage1.py", "`python train_stage1.py --run r --resume`"),
+        ("/usr/bin/twostage", "`twostage train-stage1 --run r --resume`"),
+        ("twostage.exe", "`twostage train-stage1 --run r --resume`"),
+    ],
+)
+def test_advice_names_the_program_as_it_was_called(program, shown, monkeypatch):
+    monkeypatch.setattr("sys.argv", [program])
+    assert in_flags("`train_stage1(run='r', resume=True)`") == shown

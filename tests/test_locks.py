@@ -1,0 +1,84 @@
+"""Locks: one process at a time, and nothing is left of one that was killed."""
+
+import logging
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from twostage.system.locks import acquire_now, held
+
+ROOT = Path(__file__).parents[1]
+HOLDER = (
+    "import sys; from twostage.system.locks import acquire_now\n"
+    "lock = acquire_now(sys.argv[1]); print('held', flush=True); input()"
+)
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A process that holds the lock of `tmp_path`."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / ".lock")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_lock_of_another_process_is_refused_and_vanishes_when_it_is_killed(
+    tmp_path, holder
+):
+    with pytest.raises(TimeoutError):
+        acquire_now(tmp_path / ".lock")
+    holder.kill()
+    holder.wait()
+    acquire_now(tmp_path / ".lock").release()
+
+
+def test_a_lock_of_this_process_is_refused_until_its_release(tmp_path):
+    lock = acquire_now(tmp_path / ".lock")
+    with pytest.raises(TimeoutError):
+        acquire_now(tmp_path / ".lock")
+    thread = threading.Thread(target=lock.release)
+    thread.start()
+    thread.join()
+    second = acquire_now(tmp_path / ".lock")
+    lock.release()  # has no part in it any more
+    with pytest.raises(TimeoutError):
+        acquire_now(tmp_path / ".lock")
+    second.release()
+    second.release()
+
+
+def test_held_waits_and_logs_that_it_waits(tmp_path, holder, caplog):
+    caplog.set_level(logging.INFO, "twostage")
+    order = []
+
+    def end():
+        order.append("released")
+        holder.communicate("\n")
+
+    timer = threading.Timer(0.5, end)
+    with held(tmp_path, "another"):  # has a lock of its own
+        assert not caplog.records
+    timer.start()
+    with held(tmp_path):
+        order.append("held")
+    timer.join()
+    assert order == ["released", "held"]
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage() == (
+        f"waiting for another process that works in {tmp_path}"
+    )
+    with pytest.raises(ValueError), held(tmp_path):
+        raise ValueError
+    acquire_now(tmp_path / ".lock").release()

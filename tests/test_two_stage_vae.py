@@ -1,0 +1,155 @@
+"""The two-stage model as one object, on both backends, with and without files."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+import twostage
+from twostage import InputError, TwoStageVAE
+from twostage.config import Stage1Config, Stage2Config
+from twostage.runs.run import StageRun
+from twostage.training.train import train_stage1, train_stage2
+
+SMALL = {
+    "stage1": {"base_dim": 4, "fc_dim": 16, "latent_dim": 4, "watch_every": 1},
+    "stage2": {"width": 16, "watch_every": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def images():
+    return (load_digits().images[:400, ..., None] * 255 / 16).astype("uint8")
+
+
+@pytest.fixture(scope="module")
+def trained(images):
+    keras.utils.set_random_seed(0)
+    model = TwoStageVAE.from_preset("digits", **SMALL)
+    return model, model.fit(images, epochs=(2, 2))
+
+
+def test_fit_returns_the_history_of_each_stage(trained):
+    for history in trained[1]:
+        assert history.epoch == [0, 1]
+        assert {"loss", "kl", "gamma", "variance_law"} <= set(history.history)
+        assert history.history["gamma"][1] <= history.history["gamma"][0]
+
+
+def test_samples_repeat_and_differ_by_method(trained):
+    model, _ = trained
+    samples = model.sample(300, seed=1)
+    assert samples.shape == (300, 8, 8, 1) and samples.dtype == np.float32
+    assert samples.min() >= 0 and samples.max() <= 1
+    np.testing.assert_array_equal(samples, model.sample(300, seed=1))
+    methods = ("normalised", "mean", "noise", "first stage")
+    draws = [model.sample_latents(2000, seed=1, method=name) for name in methods]
+    normalised, mean, noise, first = (draw.std(0).mean() for draw in draws)
+    assert normalised == pytest.approx(1, rel=0.05) == first
+    gamma = float(keras.ops.convert_to_numpy(model.stage2.gamma))
+    assert noise**2 == pytest.approx(mean**2 + gamma**2, rel=0.1)
+
+
+def test_encode_decode_and_reconstruct_agree(trained, images):
+    model, _ = trained
+    mean, log_var = model.encode(images[:300])
+    assert mean.shape == log_var.shape == (300, 4)
+    np.testing.assert_array_equal(model.decode(mean), model.reconstruct(images[:300]))
+    samples = model.sample(5)
+    rounded = np.round(samples * 255).astype("uint8")
+    np.testing.assert_array_equal(model.encode(samples)[0], model.encode(rounded)[0])
+
+
+def test_saved_and_loaded_it_is_the_same(trained, tmp_path):
+    model, _ = trained
+    model.save(tmp_path / "model")
+    again = twostage.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.sample(8, seed=3), model.sample(8, seed=3))
+    assert again.stage1_config == model.stage1_config
+
+
+def test_a_run_of_arrays_resumes_and_is_the_model_in_memory(trained, images, tmp_path):
+    model, history = trained
+    run = tmp_path / "run"
+    keras.utils.set_random_seed(0)
+    short = TwoStageVAE.from_preset("digits", **SMALL)
+    short.fit(images, epochs=(1, 2), run=run / "unused")
+    first = dataclasses.replace(model.stage1_config, epochs=1)
+    train_stage1(images, first, run)
+    keras.utils.clear_session()
+    kept = TwoStageVAE.from_preset("digits", **SMALL)
+    resumed = kept.fit(images, epochs=(2, 2), run=run)
+    for one, other in zip(resumed, history, strict=True):
+        np.testing.assert_allclose(one.history["loss"], other.history["loss"], 1e-4)
+    again = TwoStageVAE.from_run(run)
+    np.testing.assert_array_equal(again.sample(4), kept.sample(4))
+    with pytest.raises(InputError, match=r"other settings \(kl_weight 1.0 -> 2.0\)"):
+        changed = dataclasses.replace(first, kl_weight=2.0)
+        train_stage1(images, changed, run)
+    with pytest.raises(InputError, match="was started on other data"):
+        train_stage1(images[1:], dataclasses.replace(first, epochs=2), run)
+    with pytest.raises(InputError, match="exists: resume it by"):
+        train_stage1(images, first, run, resume=False)
+
+
+def test_stage2_in_memory_takes_a_run_as_its_first_stage(trained, images, tmp_path):
+    model, _ = trained
+    train_stage1(images, dataclasses.replace(model.stage1_config, epochs=1), tmp_path)
+    second = dataclasses.replace(model.stage2_config, epochs=1)
+    stage = train_stage2(StageRun.open(tmp_path, 1), images, second)
+    assert stage.normalizer is not None and len(stage.history.epoch) == 1
+    assert not (tmp_path / "stage2").exists()
+
+
+def test_training_restores_the_precision_of_before(images):
+    config = TwoStageVAE.from_preset("digits", **SMALL).stage1_config
+    train_stage1(
+        images, dataclasses.replace(config, epochs=1, precision="mixed_bfloat16")
+    )
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_gray_images_are_padded_and_get_a_channel():
+    model = TwoStageVAE.from_preset("mnist", image_shape=(32, 32, 1))
+    assert model._prepared(np.zeros((3, 28, 28), "uint8")).shape == (3, 32, 32, 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda model, x: model.sample(0), "received `n=0`, expected at least 1"),
+        (lambda model, x: model.encode(x / 255 * 2), r"expected images in \[0, 1\]"),
+        (lambda model, x: model.fit(x / 255), "type float64"),
+        (lambda model, x: model.encode(x[:, :4]), r"images of shape \(4, 8, 1\)"),
+        (lambda model, x: model.decode(np.zeros((2, 5))), r"expected \(n, 4\)"),
+        (lambda model, x: model.fit(x, epochs=3), "two numbers"),
+        (lambda model, x: TwoStageVAE.load("nowhere"), "holds no config.json"),
+        (lambda model, x: TwoStageVAE.from_preset("minst"), "received preset 'minst'"),
+        (
+            lambda model, x: TwoStageVAE(Stage1Config(), Stage2Config()).sample(),
+            "a model that is not trained",
+        ),
+    ],
+)
+def test_mistakes_say_how_to_mend_them(trained, images, call, words):
+    with pytest.raises(InputError, match=words):
+        call(trained[0], images)
+
+
+def test_an_evaluation_without_files(trained, images):
+    result = trained[0].evaluate(
+        images[:60], bound_images=20, importance_samples=2, mixtures=()
+    )
+    kinds = {"REC", "GEN-1", "GEN-2 mean", "GEN-2 noise", "GEN-2 normalised"}
+    assert set(result.frechet) == kinds and result.to_json()["manifest"]["seed"] == 0
+
+
+def test_the_exported_model_reconstructs_the_same(trained, images, tmp_path):
+    pytest.importorskip("tensorflow")
+    model, _ = trained
+    saved = twostage.export.load(model.export(tmp_path / "saved"))
+    ours = model.reconstruct(images[:20])
+    np.testing.assert_allclose(saved.reconstruct(images[:20]), ours, atol=2e-5)
+    assert saved.sample(3, 1).shape == (3, 8, 8, 1)

@@ -1,0 +1,265 @@
+"""Every kind of data set, behind the same two methods."""
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from twostage.data import archives, celeba, numpy_files, registry
+from twostage.data.cache import prepared
+from twostage.data.image_files import Folder, Zip
+from twostage.data.preprocessing import Preprocessing
+from twostage.data.splits import Source, limited, split_of, splits
+from twostage.errors import InputError, reading
+
+logger = logging.getLogger(__name__)
+
+SPLITS = ("train", "validation", "test")
+ARRAY_SPLITS = ("train", "test")
+SOURCE_KINDS = "folder or zip of images, or an .npz or .npy file"
+MAX_BROKEN_LISTED = 5
+
+Images = tuple[np.ndarray, np.ndarray | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How images are found and read; the arguments of `loading.load`."""
+
+    preprocessing: Preprocessing = dataclasses.field(default_factory=Preprocessing)
+    limit: int = 0
+    skip_broken: bool = False
+    partial: bool = False
+    data_dir: str | None = None
+    cache: str | None = None
+
+
+class Dataset(Protocol):
+    """Images in splits."""
+
+    def splits(self) -> tuple[str, ...]:
+        """The names of the splits, in order."""
+        ...
+
+    def read(self, split: str) -> Images:
+        """(images, labels): uint8 (N, height, width, 1 or 3), and integers (N,) or
+        None.
+
+        Raises:
+            InputError: there is no such split, or it cannot be read.
+        """
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class ArrayDataset:
+    """Images that come as arrays.
+
+    Args:
+        source: A name or path.
+        options: How they are read.
+        load: `load(split)` -> (images, labels).
+    """
+
+    source: str
+    options: Options
+    load: Callable[[str], Images]
+
+    def splits(self) -> tuple[str, ...]:
+        return ARRAY_SPLITS
+
+    def read(self, split: str) -> Images:
+        if split not in ARRAY_SPLITS:
+            raise InputError(
+                f"{self.source!r} has no {split} split: expected"
+                f" {' or '.join(ARRAY_SPLITS)}"
+            )
+        images, labels = self.load(split)
+        preprocessing = self.options.preprocessing
+        if preprocessing.crop != "none" or preprocessing.side:
+            raise InputError(
+                f"received `crop={preprocessing.crop!r}, side={preprocessing.side}` for"
+                f" {self.source!r}, but these apply to image files: use `crop='none',"
+                " side=0`"
+            )
+        limit = self.options.limit
+        if limit and limit < len(images):
+            rows = limited(len(images), limit)
+            images = images[rows]
+            labels = None if labels is None else labels[rows]
+        return preprocessing.apply_to_array(images), labels
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFileDataset:
+    """Images in files, which are preprocessed once and cached.
+
+    Args:
+        options: How they are read.
+        names: Of the splits.
+        source_of: `source_of(split)` -> its image files.
+    """
+
+    options: Options
+    names: tuple[str, ...]
+    source_of: Callable[[str], Source]
+
+    def splits(self) -> tuple[str, ...]:
+        return self.names
+
+    def read(self, split: str) -> Images:
+        source = self.source_of(split)
+        options = self.options
+        images, manifest = prepared(source, options.preprocessing, options.cache)
+        broken = manifest["broken"]
+        if broken:
+            self._report_broken(source, broken, is_empty=not len(images))
+        _log_summary(source, len(images), manifest)
+        whole = [name not in broken for name in source.names]
+        return images, None if source.labels is None else source.labels[whole]
+
+    def _report_broken(
+        self, source: Source, broken: dict[str, str], *, is_empty: bool
+    ) -> None:
+        first = list(broken.items())[:MAX_BROKEN_LISTED]
+        listed = [f"{name} ({reason})" for name, reason in first]
+        if len(broken) > MAX_BROKEN_LISTED:
+            listed.append("...")
+        text = (
+            f"{len(broken)} of {len(source.names)} images in {source.where} cannot be"
+            f" read: {'; '.join(listed)}"
+        )
+        if not self.options.skip_broken or is_empty:
+            raise InputError(
+                f"{text}: mend or remove them, or leave them out with"
+                " `skip_broken=True`"
+            )
+        logger.warning("%s: left out", text)
+
+
+def open_dataset(source: str, options: Options) -> Dataset:
+    """The data set of a name or path; nothing is read yet.
+
+    Raises:
+        InputError: there is none, or an option does not go with it.
+    """
+    if source not in registry.NAMES and not Path(source).expanduser().exists():
+        is_path = "/" in source or Path(source).suffix
+        names = f"expected {', '.join(registry.NAMES)}, a"
+        raise InputError(
+            f"received data {source!r}, {'which is no' if is_path else names}"
+            f" {SOURCE_KINDS}: check the path, from {Path.cwd()}"
+        )
+    if options.data_dir and not Path(options.data_dir).expanduser().is_dir():
+        raise InputError(
+            f"received `data_dir={options.data_dir!r}`, which is no folder, from"
+            f" {Path.cwd()}: check the path"
+        )
+    for open_kind in (_named, _image_files, _numpy_file, _archive):
+        dataset = open_kind(source, options)
+        if dataset is not None:
+            return dataset
+    raise _not_a_dataset(source)
+
+
+def image_files_at(source: str) -> Folder | Zip | None:
+    """The image files of a path; None where it is something else."""
+    path = Path(source).expanduser()
+    if path.is_dir():
+        with reading():
+            is_archive = archives.is_archive(path)
+        return None if is_archive else Folder(path)
+    if path.suffix.lower() == ".zip" and path.is_file():
+        return Zip(path)
+    return None
+
+
+def _named(source: str, options: Options) -> Dataset | None:
+    if source not in registry.NAMES:
+        return None
+    if source != "celeba":
+        load = functools.partial(registry.load, source, data_dir=options.data_dir)
+        return ArrayDataset(source, options, load)
+    files = registry.celeba_files(options.data_dir)
+    if files is not None:
+        return _dataset_of(files, options, official=not options.partial)
+    source_of = functools.partial(
+        registry.celeba_prepared, limit=options.limit, data_dir=options.data_dir
+    )
+    return ImageFileDataset(options, SPLITS, source_of)
+
+
+def _image_files(source: str, options: Options) -> Dataset | None:
+    files = image_files_at(source)
+    if files is None:
+        return None
+    official = not options.partial and _is_celeba(files, options)
+    return _dataset_of(files, options, official=official)
+
+
+def _numpy_file(source: str, options: Options) -> Dataset | None:
+    path = Path(source).expanduser()
+    if path.suffix not in (".npz", ".npy") or not path.is_file():
+        return None
+    return ArrayDataset(source, options, functools.partial(numpy_files.load, path))
+
+
+def _archive(source: str, options: Options) -> Dataset | None:
+    path = Path(source).expanduser()
+    if not archives.is_archive(path):
+        return None
+
+    def load(split: str) -> Images:
+        found = archives.load(path, split)
+        if found is None:
+            raise _not_a_dataset(source)
+        return found
+
+    return ArrayDataset(source, options, load)
+
+
+def _not_a_dataset(source: str) -> InputError:
+    return InputError(
+        f"received data {source!r}, which is no {SOURCE_KINDS}: check the path"
+    )
+
+
+def _dataset_of(
+    files: Folder | Zip, options: Options, *, official: bool
+) -> ImageFileDataset:
+    source_of = functools.partial(
+        split_of, files, official=official, limit=options.limit
+    )
+    names = tuple(splits(files, official=official))
+    return ImageFileDataset(options, names, source_of)
+
+
+def _is_celeba(files: Folder | Zip, options: Options) -> bool:
+    """Whether the images must be all of CelebA and split as its authors did: by their
+    name, their list of the splits, or a crop that is for its faces.
+    """
+    return (
+        files.name.lower() in ("celeba", celeba.FOLDER)
+        or options.preprocessing.crop in celeba.CROPS
+        or files.text(celeba.LISTING) is not None
+    )
+
+
+def _log_summary(source: Source, count: int, manifest: dict[str, Any]) -> None:
+    width, height, max_width, max_height = manifest["sizes"]
+    sizes = f"{width}x{height}"
+    if (width, height) != (max_width, max_height):
+        sizes += f" to {max_width}x{max_height}"
+    others = f"; left aside: {source.others}" if source.others else ""
+    logger.warning(
+        "%s: %d images of %s, split %s%s",
+        source.where,
+        count,
+        sizes,
+        source.rule,
+        others,
+    )

@@ -1,0 +1,35 @@
+"""Writes the result of an evaluation into a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from twostage.evaluation import html_report
+from twostage.evaluation.evaluation_result import EvaluationResult
+from twostage.evaluation.tables import markdown
+from twostage.reporting.png import save_png
+from twostage.system import files
+from twostage.system.locks import held
+
+
+def write(run: str | Path, result: EvaluationResult) -> Path:
+    """Writes RUN/evaluation/NAME.json, NAME.md, the figures NAME/*.png, and
+    RUN/report.html. Waits while another process writes there.
+
+    Args:
+        run: The run folder.
+        result: With its figures.
+
+    Returns:
+        The path of NAME.md.
+    """
+    folder = Path(run) / "evaluation"
+    folder.mkdir(exist_ok=True)
+    with held(folder):
+        (folder / result.name).mkdir(parents=True, exist_ok=True)
+        for name, image in result.figures.items():
+            save_png(folder / result.name / f"{name}.png", image)
+        files.write_json(folder / f"{result.name}.json", result.to_json())
+        files.write(folder / f"{result.name}.md", markdown(result))
+        html_report.write(run, result.name)
+    return folder / f"{result.name}.md"

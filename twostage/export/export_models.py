@@ -1,0 +1,80 @@
+"""Models of any backend to a SavedModel."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import keras
+
+from twostage.errors import InputError
+from twostage.export import saved_model
+from twostage.models.serialization import load_model, save_model
+from twostage.models.two_stage_models import TwoStageModels
+
+NAMES = ("stage1", "stage2", "normalizer")
+
+
+def export_models(
+    path: str | Path, models: TwoStageModels, method: str = "normalised"
+) -> Path:
+    """Writes a SavedModel, by a process on TensorFlow where this one is not, so that a
+    seed means the same images whatever trained.
+
+    Args:
+        path: Folder of the SavedModel, which is replaced.
+        models: The trained models.
+        method: How stage 2's latents are sampled.
+
+    Raises:
+        InputError: TensorFlow is not installed, or the export failed.
+    """
+    if keras.backend.backend() == "tensorflow":
+        return saved_model.save(path, models, method=method)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in NAMES:
+            model = getattr(models, name)
+            if model is not None:
+                save_model(Path(folder) / f"{name}.keras", model)
+        arguments = ["--models", folder, "--out", str(path), "--method", method]
+        run_on_tensorflow("export", *arguments)
+    return Path(path)
+
+
+def export_folder(folder: str | Path, path: str | Path, method: str) -> Path:
+    """Writes the SavedModel of a folder with stage1.keras and, where stage 2 is
+    trained, stage2.keras and normalizer.keras.
+    """
+    files = {name: Path(folder) / f"{name}.keras" for name in NAMES}
+    models = {
+        name: load_model(file, "save the model again")
+        for name, file in files.items()
+        if file.exists()
+    }
+    if "stage1" not in models:
+        raise InputError(f"{folder}", "a folder with stage1.keras")
+    return saved_model.save(path, TwoStageModels(**models), method=method)
+
+
+def run_on_tensorflow(*arguments: str) -> None:
+    """Runs a command of this package in a process on the TensorFlow backend.
+
+    Raises:
+        InputError: TensorFlow is not installed, or the command failed; it has printed
+            why.
+    """
+    if not find_spec("tensorflow"):
+        raise InputError(
+            "no TensorFlow, which a SavedModel needs: pip install tensorflow"
+        )
+    root = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-m", "twostage", *arguments],
+        env={**os.environ, "KERAS_BACKEND": "tensorflow", "PYTHONPATH": path},
+        stdout=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        raise InputError("the SavedModel was not written, see above")

@@ -1,0 +1,91 @@
+"""The files of a stage's checkpoints: whole or not at all, the newest ones kept."""
+
+import dataclasses
+import io
+import json
+import logging
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twostage.system import files
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINTS_KEPT = 2
+# Epochs done, and steps done of the next one: the order of names is that of time.
+CHECKPOINT_NAME = "epoch-{epoch:05d}-step-{step:06d}.npz"
+# What NumPy and zipfile raise for a file that is not whole.
+DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """Where a training stands: epochs done, steps done of the next, the history (a dict
+    per epoch), and the states of the callbacks by class name, in JSON's types.
+    """
+
+    epoch: int
+    step: int
+    rows: list[dict[str, float]]
+    callbacks: dict[str, Any]
+
+
+class CheckpointFolder:
+    """Args: path: The folder `checkpoints` of a stage."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def paths(self) -> list[Path]:
+        """The checkpoints, oldest first."""
+        return sorted(self.path.glob("epoch-*.npz"))
+
+    def save(self, progress: Progress, arrays: Mapping[str, np.ndarray]) -> None:
+        """Writes a checkpoint and removes all but the newest."""
+        name = CHECKPOINT_NAME.format(epoch=progress.epoch, step=progress.step)
+        buffer = io.BytesIO()
+        text = json.dumps(dataclasses.asdict(progress))
+        np.savez(buffer, progress=text, **arrays)  # pyright: ignore[reportArgumentType]
+        files.write(self.path / name, buffer.getbuffer())
+        for old in self.paths()[:-CHECKPOINTS_KEPT]:
+            old.unlink()
+
+    def newest(self) -> tuple[Path, Progress, dict[str, np.ndarray]] | None:
+        """(path, progress, arrays) of the newest whole checkpoint, or None. Damaged
+        ones are named and set aside.
+        """
+        damaged = 0
+        for path in reversed(self.paths()):
+            try:
+                return path, *_read(path)
+            except DAMAGE as error:
+                aside = path.rename(path.with_name(f"damaged-{path.name}"))
+                logger.warning(
+                    "%s is damaged (%s): kept as %s, the checkpoint before it is used",
+                    path,
+                    error,
+                    aside.name,
+                )
+                damaged += 1
+        if damaged:
+            logger.warning(
+                "no whole checkpoint is left: training starts from the beginning"
+            )
+        return None
+
+
+def _read(path: Path) -> tuple[Progress, dict[str, np.ndarray]]:
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = dict(_checked(archive))
+    progress = Progress(**json.loads(str(arrays.pop("progress"))))
+    return progress, arrays
+
+
+def _checked(archive) -> Iterator[tuple[str, np.ndarray]]:
+    """Reading an array checks its checksum."""
+    for name in archive.files:
+        yield name, archive[name]

@@ -1,0 +1,50 @@
+"""The history of a training: a dict per epoch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from twostage.system import files
+from twostage.training.divergence import check_loss
+
+
+class EpochRows(keras.callbacks.Callback):
+    """Keeps what each epoch logs, in memory, and stops a training that diverges. Goes
+    last in the list. `rows`: a dict per epoch.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.rows: list[dict[str, float]] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        check_loss(epoch + 1, logs["loss"])
+        self.rows.append(row_of(epoch, logs))
+
+
+def row_of(epoch: int, logs: Any) -> dict[str, float]:
+    """An epoch's logs as plain numbers, its number first, from 1."""
+    values = {name: float(value) for name, value in (logs or {}).items()}
+    return {"epoch": epoch + 1, **values}
+
+
+def write_history(path: Path, rows: Sequence[dict[str, float]]) -> None:
+    """Writes history.csv, whole or not at all; the columns are the last epoch's."""
+    names = list(rows[-1])
+    lines = [",".join(names)]
+    for row in rows:
+        lines.append(",".join(str(row.get(name, "")) for name in names))
+    files.write(path, "\n".join(lines) + "\n")
+
+
+def keras_history(rows: Sequence[dict[str, float]]) -> keras.callbacks.History:
+    """The `History` that one unbroken `fit` would have returned."""
+    history = keras.callbacks.History()
+    history.epoch = [int(row["epoch"]) - 1 for row in rows]
+    names = [name for name in (rows[-1] if rows else {}) if name != "epoch"]
+    history.history = {
+        name: [row.get(name, float("nan")) for row in rows] for name in names
+    }
+    return history
