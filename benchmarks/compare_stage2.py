@@ -61,13 +61,13 @@ def main(runs):
             "posterior against itself": energy_distance(z[:half][:N], z[half:][:N]),
             "N(0, I)": energy_distance(u, z[:N]),
         }
-        for how in SAMPLING_METHODS:
+        for method in SAMPLING_METHODS:
             drawn = keras.ops.convert_to_numpy(
                 generate.sample_latents(
-                    stage2, u, method=how, normalizer=normalizer, noise=noise
+                    stage2, u, method=method, normalizer=normalizer, noise=noise
                 )
             )
-            found[how] = energy_distance(drawn, z[:N])
+            found[method] = energy_distance(drawn, z[:N])
         results = json.loads((run / "results.json").read_text())
         rule = json.loads((run / "stage2" / "config.json").read_text())["config"][
             "gamma_rule"

@@ -29,7 +29,7 @@ def autoencoder(norm=False, **options):
         keras.Model(inputs, layers.Dense(3)(inputs)),
         decoder,
         twostage.GaussianLikelihood(0.5**0.5),
-        **{"deviation": 0.0, "seed": 0, **options},
+        **{"posterior_std": 0.0, "seed": 0, **options},
     )
 
 
@@ -62,7 +62,7 @@ def test_an_autoencoder_has_no_noise_and_raes_loss():
 
 
 def test_a_constant_posterior_draws_its_noise():
-    x, vae = np.repeat(data(1), 20_000, 0), autoencoder(deviation=0.7)
+    x, vae = np.repeat(data(1), 20_000, 0), autoencoder(posterior_std=0.7)
     mean, log_var = (numbers(part) for part in vae.posterior(x[:1]))
     np.testing.assert_allclose(log_var, 2 * math.log(0.7), rtol=1e-6)
     z = numbers(vae(x)["z"])
@@ -77,7 +77,7 @@ def test_a_constant_posterior_draws_its_noise():
 
 @pytest.mark.parametrize("norm", [False, True])
 def test_the_gradient_penalty_is_the_derivatives(norm):
-    """Against central differences; and the moving averages move once a step, not twice."""
+    """Against central differences; the moving averages move once per step."""
     x, vae = data(), autoencoder(norm=norm)
     z = numbers(vae.encoder(x)).astype("float32")
 
@@ -128,7 +128,7 @@ def test_the_gradient_penalty_trains_and_flattens_the_decoder(tmp_path):
         again.predict(x, verbose=0), vae.predict(x, verbose=0), atol=1e-6
     )
     assert (
-        again.deviation == 0
+        again.posterior_std == 0
         and again.decoder_penalty.weight == 1
         and again.divergence is squared_length
     )
@@ -273,7 +273,9 @@ def test_networks_are_chosen_by_name(network):
         posterior="constant",
     )
     vae = build.build_stage1(settings, (side, side, 1))
-    assert vae.decoder.output_shape == (None, side, side, 2) and vae.deviation == 0.7
+    assert (
+        vae.decoder.output_shape == (None, side, side, 2) and vae.posterior_std == 0.7
+    )
     assert vae.encoder.output_shape == (
         None,
         settings.latent_dim,
@@ -299,13 +301,14 @@ def test_settings_that_exclude_each_other_are_refused():
 
     with pytest.raises(
         twostage.InputError,
-        match="--posterior none with the KL divergence, which is infinite there",
+        match="`posterior='none'` with the KL divergence, which is infinite there",
     ):
         presets.resolve(1, "digits", posterior="none")
     assert (
         presets.resolve(1, "digits", posterior="none", kl_weight=0.0).divergence == "kl"
     )
     with pytest.raises(
-        twostage.InputError, match="--spectral-norm with --network resnet, expected rae"
+        twostage.InputError,
+        match="`spectral_norm` with `network='resnet'`, expected rae",
     ):
         presets.resolve(1, "digits", spectral_norm=True)

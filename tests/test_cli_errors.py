@@ -36,8 +36,7 @@ MISTAKES = [
     ("train-stage1 --data BAD/sizes", "unequal sizes"),
     (
         "train-stage1 --data BAD/x.npy",
-        "28x28, the ResNet takes squares of side 8, 16, 32, 64, 128: pad them with"
-        " --pad 32",
+        "28x28, expected squares of side 8, 16, 32, 64, 128: pad them with --pad 32",
     ),
     ("train-stage1 --data BAD/nowhere", "check the path"),
     ("train-stage1 --batch-size 5000", "at least one batch of 5000"),

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import twostage
+from twostage import config
+from twostage.models import build
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted(
@@ -157,6 +159,11 @@ def test_public_names_are_the_same_for_editors():
     assert homes == {**twostage._KERAS_NAMES, **twostage._OTHER_NAMES}
     assert sorted([*homes, "register_classes"]) == sorted(twostage.__all__)
     assert set(twostage.__all__) <= set(dir(twostage))
+
+
+def test_every_name_in_a_config_builds_something():
+    assert tuple(build.NETWORKS) == config.NETWORKS
+    assert tuple(build.LIKELIHOODS) == config.LIKELIHOODS
 
 
 def test_callbacks_folder_works_under_another_name(tmp_path):

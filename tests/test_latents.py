@@ -110,22 +110,22 @@ def test_sampling_chain():
     normalizer = twostage.LatentNormalizer()
     normalizer.adapt(mean)
     normalised = ops.convert_to_numpy(
-        generate.sample_latents(stage2, u, normalizer=normalizer)
+        generate.sample_latents(stage2, u, method="normalised", normalizer=normalizer)
     )
     assert normalised.std(0).mean() == pytest.approx(1, rel=1e-4)
     images = ops.convert_to_numpy(
-        generate.sample(stage1, stage2, u, normalizer=normalizer)
+        generate.sample(stage1, stage2, u, method="normalised", normalizer=normalizer)
     )
     np.testing.assert_allclose(
         images, normalised @ stage1.decoder.get_weights()[0], rtol=1e-4, atol=1e-4
     )
-    for how, words in (
+    for method, words in (
         ("means", "expected one of mean"),
         ("noise", "no noise"),
         ("normalised", "no normalizer"),
     ):
         with pytest.raises(ValueError, match=words):
-            generate.sample_latents(stage2, u, method=how)
+            generate.sample_latents(stage2, u, method=method)
 
 
 def test_picture_of_latents_draws_any_variance():

@@ -218,7 +218,7 @@ def test_densities_of_latents_are_densities(run):
     found = {
         sampler.name: sampler
         for sampler in latent_samplers.samplers(
-            models, train, (1,), importance_samples=200
+            models, train, mixtures=(1,), importance_samples=200
         )
     }
     z = np.stack(encode_dataset(models.stage1, train), 1)[:, 0]

@@ -2,6 +2,8 @@
 takes; convolutions, dense layers and Adam equal Keras's.
 """
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -85,9 +87,9 @@ def test_smallest_and_largest_side(side):
 @pytest.mark.parametrize(
     "shape, words",
     [
-        ((28, 28, 1), "28x28.*--pad 32"),
-        ((178, 218, 3), "--side"),
-        ((32, 30, 3), "--pad 32"),
+        ((28, 28, 1), "28x28.*`pad=32`"),
+        ((178, 218, 3), "`side`"),
+        ((32, 30, 3), "`pad=32`"),
         ((32, 32, 4), "4 channels"),
     ],
 )
@@ -124,6 +126,25 @@ def test_l2_enters_the_loss():
     assert penalised - plain == pytest.approx(0.5 * squares, rel=1e-4)
 
 
+def count_calls(name, monkeypatch):
+    """A list that gets an entry for each call of this filter gradient."""
+    calls = []
+
+    def counting(function):
+        def call(*arguments):
+            calls.append(1)
+            return function(*arguments)
+
+        return call if function.__name__ == name else function
+
+    rules = [
+        dataclasses.replace(rule, function=counting(rule.function))
+        for rule in convolution.FILTER_GRADIENTS
+    ]
+    monkeypatch.setattr(convolution, "FILTER_GRADIENTS", rules)
+    return calls
+
+
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="the operations are TensorFlow's"
 )
@@ -141,12 +162,7 @@ def test_l2_enters_the_loss():
 def test_the_convolutions_gradients_are_kerass(kind, side, strides, monkeypatch):
     import tensorflow as tf
 
-    products, product = [], convolution._by_product
-    monkeypatch.setattr(
-        convolution,
-        "_by_product",
-        lambda *arguments: products.append(1) or product(*arguments),
-    )
+    products = count_calls("filter_gradient_by_matmul", monkeypatch)
     x = tf.cast(
         np.random.default_rng(0).standard_normal((20, side, side, 5)), "bfloat16"
     )
@@ -202,12 +218,7 @@ def test_the_gradient_of_a_convolution_to_few_channels_is_kerass(
 ):
     import tensorflow as tf
 
-    mirrored, mirror = [], convolution._mirrored
-    monkeypatch.setattr(
-        convolution,
-        "_mirrored",
-        lambda *arguments: mirrored.append(1) or mirror(*arguments),
-    )
+    mirrored = count_calls("filter_gradient_by_transposed_convolution", monkeypatch)
     x = tf.constant(
         np.random.default_rng(0).standard_normal((4, 6, 9, 18), dtype="float32")
     )

@@ -112,12 +112,12 @@ def test_the_dense_residual_network_has_four_blocks_of_200():
     "make, words",
     [
         (lambda: beta_sigma.beta_sigma_encoder((32, 32, 3)), "28x28 or 64x64"),
-        (lambda: rae.rae_encoder((28, 28, 1)), "32x32 or 64x64.*--pad 32"),
+        (lambda: rae.rae_encoder((28, 28, 1)), "32x32 or 64x64.*`pad=32`"),
         (
             lambda: dai_wipf.infogan_encoder((30, 30, 1)),
-            "that 4 divides: pad them with --pad 32",
+            "that 4 divides: pad them with `pad=32`",
         ),
-        (lambda: dai_wipf.wae_encoder((32, 32, 3)), "takes 64x64"),
+        (lambda: dai_wipf.wae_encoder((32, 32, 3)), "expected 64x64"),
         (lambda: berger_sebag.convolutional_encoder((4, 4, 1)), "at least 8 pixels"),
     ],
 )

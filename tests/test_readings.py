@@ -75,7 +75,9 @@ def test_three_readings_are_gaussian_densities():
     each = ((x - mean) ** 2).sum(1)
     squared, found = (
         each.mean(),
-        conventions.constant_sigma_readings(each, np.full(40, 5.0), 30, beta=0.1),
+        conventions.constant_sigma_readings(
+            each, np.full(40, 5.0), dimensions=30, beta=0.1
+        ),
     )
     own = stats.norm(mean, np.sqrt(each / 30)[:, None]).logpdf(x).sum(1).mean() - 5
     assert (
@@ -110,7 +112,7 @@ def test_a_fixed_sigma_is_read_in_three_ways_from_one_set_of_weights():
         2
         * 0.09
         * (
-            bounds(vae, images, 5)["distortion"].mean()
+            bounds(vae, images, samples=5)["distortion"].mean()
             - 3 * math.log(2 * math.pi * 0.09)
         )
     )
@@ -121,7 +123,7 @@ def test_a_fixed_sigma_is_read_in_three_ways_from_one_set_of_weights():
     ):
         vae.likelihood.gamma_squared.assign(variance)
         assert found[name] == pytest.approx(
-            bounds(vae, images, 5)["evidence"].mean(), rel=1e-5
+            bounds(vae, images, samples=5)["evidence"].mean(), rel=1e-5
         )
     assert "readings" not in likelihood_metrics.likelihood_metrics(
         vae, images, importance_samples=5, seed=0

@@ -148,7 +148,8 @@ def test_saved_files_load_without_custom_objects_and_training_goes_on(tmp_path):
         " keras.saving.load_model(sys.argv[1] + '/vae.keras'); l ="
         " vae.likelihood\nprint(*(float(v) for v in (vae.gamma, l.batch_mse, l.decay,"
         " l.monotone,"
-        " vae.optimizer.iterations)))\nprint(float(np.abs(vae.predict(np.load(sys.argv[1]"
+        " vae.optimizer.iterations)))\n"
+        "print(float(np.abs(vae.predict(np.load(sys.argv[1]"
         " + '/images.npy'), verbose=0)).sum()))\nvae.fit(np.load(sys.argv[1] +"
         " '/images.npy'), batch_size=20, verbose=0, shuffle=False);"
         " print(float(vae.optimizer.iterations))\n"
@@ -217,7 +218,8 @@ def test_two_replicas_with_sgd_equal_one():
 import numpy as np, keras, tensorflow as tf, sys
 sys.path.insert(0, "tests")
 cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(cpu, two)
 from small_models import linear_vae
 import callbacks
 x = np.random.default_rng(0).normal(size=(80, 6)).astype("float32")
@@ -227,7 +229,14 @@ def train(strategy):
         vae = linear_vae(log_var=-60.0)
         vae.encoder.layers[1].kernel_regularizer = keras.regularizers.L2(0.1)
         vae.compile(keras.optimizers.SGD(0.01), jit_compile=False)
-    history = vae.fit(x, batch_size=20, epochs=3, shuffle=False, verbose=0, callbacks=[callbacks.ComputedGamma("ema")]).history
+    history = vae.fit(
+        x,
+        batch_size=20,
+        epochs=3,
+        shuffle=False,
+        verbose=0,
+        callbacks=[callbacks.ComputedGamma("ema")],
+    ).history
     return [*vae.get_weights(), history["loss"], history["mse"], history["gamma"]]
 one = train(tf.distribute.OneDeviceStrategy("/cpu:0"))
 two = train(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
@@ -238,11 +247,15 @@ def refused(words, batch_size=20, optimizer=lambda: "sgd", **options):
         vae = linear_vae()
         vae.compile(optimizer(), jit_compile=False, **options)
     try:
-        vae.fit(x, batch_size=batch_size, verbose=0, callbacks=[callbacks.ComputedGamma()])
+        watch = [callbacks.ComputedGamma()]
+        vae.fit(x, batch_size=batch_size, verbose=0, callbacks=watch)
     except ValueError as error:
         return words in str(error)
 assert refused("steps_per_execution=2 on 2 replicas, expected 1", steps_per_execution=2)
-assert refused("gradient_accumulation_steps=2 on 2 replicas, expected 1", optimizer=lambda: keras.optimizers.SGD(gradient_accumulation_steps=2))
+assert refused(
+    "gradient_accumulation_steps=2 on 2 replicas, expected 1",
+    optimizer=lambda: keras.optimizers.SGD(gradient_accumulation_steps=2),
+)
 assert refused("batches of 15, 5 examples on 2 replicas", batch_size=15)
 print("equal")
 """

@@ -39,14 +39,14 @@ def image_distances(
         `precision`, `recall`, `density`, `coverage`.
     """
     frechet, frechet_error, *_ = interval(
-        frechet_of, real, features, half_samples, seed, paired=paired
+        frechet_of, real, features, repeats=half_samples, seed=seed, paired=paired
     )
     kernel, kernel_error, *_ = interval(
         functools.partial(kernel_distance, paired=paired),
         real,
         features,
-        half_samples,
-        seed,
+        repeats=half_samples,
+        seed=seed,
         paired=paired,
     )
     infinite = None

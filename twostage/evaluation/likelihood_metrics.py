@@ -40,9 +40,11 @@ def likelihood_metrics(
         with its `_error`; `bits_per_dimension` or None; `mse`; `readings`.
     """
     mse = _mse(stage1, images)
-    if stage1.deviation == 0:
+    if stage1.posterior_std == 0:
         return {"mse": mse}
-    bounds = likelihood_bounds.bounds(stage1, images, importance_samples, seed)
+    bounds = likelihood_bounds.bounds(
+        stage1, images, samples=importance_samples, seed=seed
+    )
     means = {name: float(values.mean()) for name, values in bounds.items()}
     errors = {
         f"{name}_error": float(values.std(ddof=1) / len(values) ** 0.5)
@@ -75,7 +77,7 @@ def _readings(
     squared = 2 * variance * (bounds["distortion"] - constant)
     beta = conventions.beta_of_gamma(variance**0.5) * kappa
     found = conventions.constant_sigma_readings(
-        squared, bounds["rate"], dimensions, beta
+        squared, bounds["rate"], dimensions=dimensions, beta=beta
     )
     return {name: found[name] for name in ("half", "beta", "optimal")}
 
@@ -98,6 +100,8 @@ def _bits(
     if not likelihood.discrete:
         # a density is a bound for dequantized images only
         images = likelihood_bounds.dequantised(images, (seed, Stream.DEQUANTIZATION))
-        bounds = likelihood_bounds.bounds(stage1, images, importance_samples, seed)
+        bounds = likelihood_bounds.bounds(
+            stage1, images, samples=importance_samples, seed=seed
+        )
         importance = bounds["importance"]
     return likelihood_bounds.bits_per_dimension(likelihood, importance.mean(), images)

@@ -52,7 +52,7 @@ def recalibrate_if_better(
     Raises:
         InputError: an autoencoder, or too few images to decide.
     """
-    if vae.deviation == 0:
+    if vae.posterior_std == 0:
         raise InputError(
             "an autoencoder, which has no evidence bound",
             "a VAE to choose the batch normalization of",
@@ -60,9 +60,9 @@ def recalibrate_if_better(
         )
     split = _split(train, validation, seed)
     weights = [weight.copy() for weight in vae.get_weights()]
-    before = bounds(vae, split.held_out, 1, seed)["evidence"]
+    before = bounds(vae, split.held_out, samples=1, seed=seed)["evidence"]
     recalibrate(vae, split.train, seed=seed)
-    gains = bounds(vae, split.held_out, 1, seed)["evidence"] - before
+    gains = bounds(vae, split.held_out, samples=1, seed=seed)["evidence"] - before
     better = bool(gains.mean() > 0)
     if not better:
         vae.set_weights(weights)

@@ -95,7 +95,7 @@ def measure(
         errors, kl = image_runs.errors_and_rate(vae, images[split], seed=seed)
         dimensions = images[split][0].size
         readings[split] = constant_sigma_readings(
-            errors, kl, dimensions, config.kl_weight
+            errors, kl, dimensions=dimensions, beta=config.kl_weight
         )
         rates[split] = float(kl.mean())
     path = setting.path(row.name, seed, ".png")

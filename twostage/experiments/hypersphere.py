@@ -166,8 +166,8 @@ def _build_vae(dimensions: int, side: float, seed: int) -> Any:
     keras.utils.set_random_seed(seed)
     sigma = 1 / (side * math.sqrt(dimensions))
     likelihood = GaussianLikelihood(sigma, floor=1e-3)
-    encoder = residual_encoder(dimensions, dimensions, 100, 2)
-    decoder = residual_decoder(dimensions, dimensions, 100, 2)
+    encoder = residual_encoder(dimensions, dimensions, width=100, blocks=2)
+    decoder = residual_decoder(dimensions, dimensions, width=100, blocks=2)
     return VAE(encoder, decoder, likelihood, data_dtype="float32", seed=seed)
 
 

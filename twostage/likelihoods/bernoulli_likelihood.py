@@ -1,5 +1,7 @@
 """The Bernoulli decoder: cross-entropy."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -19,24 +21,25 @@ class BernoulliLikelihood(Likelihood):
     discrete = True
     normalised = False
 
-    def call(self, x, parameters, sample_weight=None, training=False):
+    def call(
+        self,
+        x: Any,
+        parameters: Any,
+        sample_weight: Any = None,
+        training: bool = False,
+    ) -> Any:
         logits = self.blocks(parameters)[0]
         return over_example(ops.softplus(logits) - x * logits)
 
-    def mean(self, parameters):
+    def mean(self, parameters: Any) -> Any:
         return ops.sigmoid(self.blocks(parameters)[0])
 
-    def sample(self, parameters, seed=None):
+    def sample(self, parameters: Any, seed: Any = None) -> Any:
         mean = self.mean(parameters)
-        return ops.cast(
-            keras.random.uniform(ops.shape(mean), dtype="float32", seed=seed) < mean,
-            "float32",
-        )
+        u = keras.random.uniform(ops.shape(mean), dtype="float32", seed=seed)
+        return ops.cast(u < mean, "float32")
 
-    def as_distribution(self, parameters):
-        return tfp().distributions.Independent(
-            tfp().distributions.Bernoulli(
-                logits=self.blocks(parameters)[0], dtype="float32"
-            ),
-            len(parameters.shape) - 1,
-        )
+    def as_distribution(self, parameters: Any) -> Any:
+        logits = self.blocks(parameters)[0]
+        bernoulli = tfp().distributions.Bernoulli(logits=logits, dtype="float32")
+        return tfp().distributions.Independent(bernoulli, len(parameters.shape) - 1)

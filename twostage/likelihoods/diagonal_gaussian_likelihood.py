@@ -3,6 +3,7 @@ the decoder predicts.
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -27,7 +28,7 @@ class DiagonalGaussianLikelihood(GaussianNoise):
 
     heads = ("sigmoid", "linear")
 
-    def __init__(self, floor=EIGHT_BIT_FLOOR, **kwargs):
+    def __init__(self, floor: float = EIGHT_BIT_FLOOR, **kwargs: Any):
         super().__init__(**kwargs)
         if floor < 0:
             raise ValueError(
@@ -35,23 +36,27 @@ class DiagonalGaussianLikelihood(GaussianNoise):
             )
         self.floor = float(floor)
 
-    def log_variance(self, parameters):
+    def log_variance(self, parameters: Any) -> Any:
         """log sigma^2 of every dimension, (batch, ...)."""
         log_variance = 2.0 * self.blocks(parameters)[1]
-        return (
-            ops.logaddexp(log_variance, 2.0 * math.log(self.floor))
-            if self.floor
-            else log_variance
-        )
+        if not self.floor:
+            return log_variance
+        return ops.logaddexp(log_variance, 2.0 * math.log(self.floor))
 
-    def deviation(self, parameters):
+    def deviation(self, parameters: Any) -> Any:
         """sigma of every dimension, (batch, ...)."""
         return ops.exp(0.5 * self.log_variance(parameters))
 
-    def call(self, x, parameters, sample_weight=None, training=False):
+    def call(
+        self,
+        x: Any,
+        parameters: Any,
+        sample_weight: Any = None,
+        training: bool = False,
+    ) -> Any:
         log_variance = self.log_variance(parameters)
         squared = ops.square(x - self.mean(parameters)) * ops.exp(-log_variance)
         return 0.5 * over_example(squared + log_variance + math.log(2 * math.pi))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "floor": self.floor}

@@ -2,6 +2,8 @@
 images.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -26,34 +28,37 @@ class DiscretisedLogisticLikelihood(Likelihood):
     heads = ("sigmoid", "linear")
     discrete = True
 
-    def __init__(self, floor=1e-4, **kwargs):
+    def __init__(self, floor: float = 1e-4, **kwargs: Any):
         super().__init__(**kwargs)
         if not floor > 0:
             raise ValueError(f"Received floor={floor}, expected a positive number.")
         self.floor = float(floor)
 
-    def scale(self, parameters):
+    def scale(self, parameters: Any) -> Any:
         """Scale of the logistic distribution of every dimension, (batch, ...)."""
         return self.floor + ops.exp(self.blocks(parameters)[1])
 
-    def call(self, x, parameters, sample_weight=None, training=False):
-        scale, centred = self.scale(parameters), x - self.blocks(parameters)[0]
-        above, below = (centred + STEP / 2) / scale, (centred - STEP / 2) / scale
+    def call(
+        self,
+        x: Any,
+        parameters: Any,
+        sample_weight: Any = None,
+        training: bool = False,
+    ) -> Any:
+        scale = self.scale(parameters)
+        centered = x - self.blocks(parameters)[0]
+        above = (centered + STEP / 2) / scale
+        below = (centered - STEP / 2) / scale
+        # log sigmoid(above), log sigmoid(-below): the tails' masses
+        darkest, brightest = -ops.softplus(-above), -ops.softplus(below)
         # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)), whose
         # logarithm loses nothing in the tails
-        within = (
-            -ops.softplus(-above)
-            - ops.softplus(below)
-            + ops.log(-ops.expm1(-STEP / scale))
-        )
-        log_mass = ops.where(
-            x < STEP / 2,
-            -ops.softplus(-above),
-            ops.where(x > 1 - STEP / 2, -ops.softplus(below), within),
-        )
+        within = darkest + brightest + ops.log(-ops.expm1(-STEP / scale))
+        log_mass = ops.where(x > 1 - STEP / 2, brightest, within)
+        log_mass = ops.where(x < STEP / 2, darkest, log_mass)
         return -over_example(log_mass)
 
-    def sample(self, parameters, seed=None):
+    def sample(self, parameters: Any, seed: Any = None) -> Any:
         """Levels in {0, 1/255, ..., 1}."""
         location = self.blocks(parameters)[0]
         u = keras.random.uniform(
@@ -62,16 +67,14 @@ class DiscretisedLogisticLikelihood(Likelihood):
         drawn = location + self.scale(parameters) * (ops.log(u) - ops.log1p(-u))
         return ops.round(ops.clip(drawn, 0.0, 1.0) / STEP) * STEP
 
-    def as_distribution(self, parameters):
+    def as_distribution(self, parameters: Any) -> Any:
         """Over whole levels, 0 to 255."""
         distributions = tfp().distributions
-        logistic = distributions.Logistic(
-            self.blocks(parameters)[0] / STEP - 0.5, self.scale(parameters) / STEP
-        )  # TFP's levels are the upper ends of their bins
-        return distributions.Independent(
-            distributions.QuantizedDistribution(logistic, low=0.0, high=255.0),
-            len(parameters.shape) - 1,
-        )
+        # TFP's levels are the upper ends of their bins
+        location = self.blocks(parameters)[0] / STEP - 0.5
+        logistic = distributions.Logistic(location, self.scale(parameters) / STEP)
+        levels = distributions.QuantizedDistribution(logistic, low=0.0, high=255.0)
+        return distributions.Independent(levels, len(parameters.shape) - 1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "floor": self.floor}

@@ -3,6 +3,7 @@ inside the training step.
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -11,6 +12,7 @@ from twostage.likelihoods.likelihood import (
     EIGHT_BIT_FLOOR,
     GaussianNoise,
     over_example,
+    scalar_weight,
     weighted_mean,
 )
 
@@ -21,13 +23,13 @@ class AtLeast(keras.constraints.Constraint):
     the gradient that leads back up.
     """
 
-    def __init__(self, minimum):
+    def __init__(self, minimum: float):
         self.minimum = minimum
 
-    def __call__(self, value):
+    def __call__(self, value: Any) -> Any:
         return ops.maximum(value, ops.cast(self.minimum, value.dtype))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"minimum": self.minimum}
 
 
@@ -40,14 +42,18 @@ class GaussianLikelihood(GaussianNoise):
     negative log likelihood of each example in nats, all constants kept (Asperti &
     Trentin, eq. 7, summed over dimensions; why the sum matters: docs/mathematics.md):
 
-        S / (2 gamma^2) + D log gamma + (D / 2) log 2 pi,    S = squared error of one example summed over its D dimensions.
+        S / (2 gamma^2) + D log gamma + (D / 2) log 2 pi,
+
+    with S the squared error of one example summed over its D dimensions.
 
     Gamma stays where it starts (fixed) unless `learned=True` makes it a trainable
     weight, or a `callbacks.ComputedGamma` arms the rule. The rule is part of the
     training step, so it is exact whatever runs the step: with g = gamma^2 and b the
     mean squared error of the minibatch before,
 
-        candidate = decay g + (1 - decay) b,    g <- min(g, candidate) if monotone, else candidate,    g >= floor^2.
+        candidate = decay g + (1 - decay) b,
+        g <- min(g, candidate) if monotone, else candidate,
+        g >= floor^2.
 
     Args:
         gamma: Starting value of the standard deviation, in the data's units (images:
@@ -59,13 +65,17 @@ class GaussianLikelihood(GaussianNoise):
             error of 8-bit images.
 
     Weights (scalars, float32): `gamma_squared` and `batch_mse` (squared units of the
-    data), `decay` in [0, 1] (1: the rule
-    rests), `monotone` (0 or 1), `floor_squared`; with `learned=True` also the trainable
-    `scaled_log_gamma`.
+    data), `decay` in [0, 1] (1: the rule is inactive), `monotone` (0 or 1),
+    `floor_squared`; with `learned=True` also the trainable `scaled_log_gamma`.
     """
 
     def __init__(
-        self, gamma=1.0, learned=False, multiplier=1.0, floor=EIGHT_BIT_FLOOR, **kwargs
+        self,
+        gamma: float = 1.0,
+        learned: bool = False,
+        multiplier: float = 1.0,
+        floor: float = EIGHT_BIT_FLOOR,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if not 0 < floor <= gamma:
@@ -78,20 +88,19 @@ class GaussianLikelihood(GaussianNoise):
                 f"Received multiplier={multiplier}, expected a positive number (1: the"
                 " networks' own learning rate)."
             )
-        self.initial_gamma, self.learned, self.multiplier, self.floor = (
-            float(gamma),
-            bool(learned),
-            float(multiplier),
-            float(floor),
-        )
-        self.gamma_squared = self.scalar("gamma_squared", gamma**2)
-        self.batch_mse = self.scalar("batch_mse", gamma**2)
-        self.decay = self.scalar("decay", 1.0)
-        self.monotone = self.scalar("monotone", 1.0)
-        self.floor_squared = self.scalar("floor_squared", floor**2)
+        self.initial_gamma = float(gamma)
+        self.learned = bool(learned)
+        self.multiplier = float(multiplier)
+        self.floor = float(floor)
+        self.gamma_squared = scalar_weight(self, "gamma_squared", gamma**2)
+        self.batch_mse = scalar_weight(self, "batch_mse", gamma**2)
+        self.decay = scalar_weight(self, "decay", 1.0)
+        self.monotone = scalar_weight(self, "monotone", 1.0)
+        self.floor_squared = scalar_weight(self, "floor_squared", floor**2)
         if learned:
             least = AtLeast(math.log(floor) / multiplier)
-            self.scaled_log_gamma = self.scalar(
+            self.scaled_log_gamma = scalar_weight(
+                self,
                 "scaled_log_gamma",
                 math.log(gamma) / multiplier,
                 trainable=True,
@@ -99,30 +108,31 @@ class GaussianLikelihood(GaussianNoise):
             )
 
     @property
-    def variance(self):
+    def variance(self) -> Any:
         """gamma^2, a scalar tensor."""
         if self.learned:
             return ops.exp(2.0 * self.multiplier * self.scaled_log_gamma)
         return ops.convert_to_tensor(self.gamma_squared)
 
     @property
-    def gamma(self):
+    def gamma(self) -> Any:
         """The standard deviation in force, a scalar tensor in the data's units."""
         return ops.sqrt(self.variance)
 
-    def apply_rule(self):
+    def apply_rule(self) -> None:
         """One step of the rule: moves `gamma_squared` by the pending `batch_mse`. Does
         nothing while decay is 1.
         """
         g = ops.convert_to_tensor(self.gamma_squared)
         candidate = self.decay * g + (1.0 - self.decay) * self.batch_mse
-        moved = ops.maximum(
-            ops.where(self.monotone > 0, ops.minimum(g, candidate), candidate),
-            self.floor_squared,
-        )
+        smaller = ops.minimum(g, candidate)
+        moved = ops.where(self.monotone > 0, smaller, candidate)
+        moved = ops.maximum(moved, self.floor_squared)
         self.gamma_squared.assign(ops.where(self.decay < 1.0, moved, g))
 
-    def call(self, x, mean, sample_weight=None, training=False):
+    def call(
+        self, x: Any, mean: Any, sample_weight: Any = None, training: bool = False
+    ) -> Any:
         dimensions = math.prod(x.shape[1:])
         squared_error = over_example(ops.square(x - mean))  # S, (batch,)
         if training and not self.learned:
@@ -132,12 +142,11 @@ class GaussianLikelihood(GaussianNoise):
             ops.log(variance) + math.log(2 * math.pi)
         )
         if training and not self.learned:
-            self.batch_mse.assign(
-                weighted_mean(squared_error, sample_weight) / dimensions
-            )
+            batch_error = weighted_mean(squared_error, sample_weight)
+            self.batch_mse.assign(batch_error / dimensions)
         return nats
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "gamma": self.initial_gamma,

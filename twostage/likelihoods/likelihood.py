@@ -1,13 +1,13 @@
 """What all observation models share."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
-EIGHT_BIT_FLOOR = 1 / (
-    255 * math.sqrt(12)
-)  # standard deviation of rounding to 8 bits, images in [0, 1]
+# standard deviation of rounding to 8 bits, images in [0, 1]
+EIGHT_BIT_FLOOR = 1 / (255 * math.sqrt(12))
 
 
 class Likelihood(keras.layers.Layer):
@@ -32,63 +32,48 @@ class Likelihood(keras.layers.Layer):
     discrete = False
     normalised = True
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         kwargs.setdefault("name", "likelihood")
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.built = True
 
-    def blocks(self, parameters):
+    def blocks(self, parameters: Any) -> list[Any]:
         """The decoder's output (batch, ..., channels x heads) as float32 blocks (batch,
-        ..., channels), one a head.
+        ..., channels), one per head.
         """
         return ops.split(ops.cast(parameters, "float32"), len(self.heads), axis=-1)
 
-    def mean(self, parameters):
+    def mean(self, parameters: Any) -> Any:
         """E[x | z], (batch, ...) float32."""
         return self.blocks(parameters)[0]
 
-    def bits_per_dimension(self, nats, dimensions):
-        """Bits of a level, 0 to 255, of a dimension, from nats -log p an example. Of a
-        density they bound the level's bits only where the data were `dequantised`, to
-        [0, 1).
+    def bits_per_dimension(self, nats: float, dimensions: int) -> float:
+        """Bits per dimension, of a level from 0 to 255, from nats -log p per example.
+        Of a density they bound the level's bits only where the data were `dequantised`,
+        to [0, 1).
         """
-        return (
-            nats / dimensions + (0.0 if self.discrete else math.log(256))
-        ) / math.log(2)
+        of_level = 0.0 if self.discrete else math.log(256)
+        return (nats / dimensions + of_level) / math.log(2)
 
-    def scalar(self, name, value, trainable=False, constraint=None):
-        """A float32 weight, the same on every replica."""
-        initializer = keras.initializers.Constant(float(value))
-        return self.add_weight(
-            name=name,
-            shape=(),
-            initializer=initializer,
-            trainable=trainable,
-            constraint=constraint,
-            dtype="float32",
-            autocast=False,
-            aggregation="mean",
-        )
-
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "trainable": self.trainable}
 
 
 class GaussianNoise(Likelihood):
     """A mean with Gaussian noise: what these models share once `deviation` is known."""
 
-    def deviation(self, parameters):
+    def deviation(self, parameters: Any) -> Any:
         """The standard deviation, one number or one of each dimension."""
         return self.gamma
 
-    def sample(self, parameters, seed=None):
+    def sample(self, parameters: Any, seed: Any = None) -> Any:
         """A draw from p(x | z): the mean plus noise. Not clipped to [0, 1]."""
         mean = self.mean(parameters)
         return mean + self.deviation(parameters) * keras.random.normal(
             ops.shape(mean), dtype="float32", seed=seed
         )
 
-    def as_distribution(self, parameters):
+    def as_distribution(self, parameters: Any) -> Any:
         """p(x | z), independent over dimensions."""
         normal = tfp().distributions.Normal(
             self.mean(parameters), self.deviation(parameters)
@@ -96,12 +81,33 @@ class GaussianNoise(Likelihood):
         return tfp().distributions.Independent(normal, len(parameters.shape) - 1)
 
 
-def over_example(values):
+def scalar_weight(
+    layer: keras.layers.Layer,
+    name: str,
+    value: float,
+    *,
+    trainable: bool = False,
+    constraint: keras.constraints.Constraint | None = None,
+) -> Any:
+    """Adds a float32 weight () to the layer, the same on every replica."""
+    return layer.add_weight(
+        name=name,
+        shape=(),
+        initializer=keras.initializers.Constant(float(value)),
+        trainable=trainable,
+        constraint=constraint,
+        dtype="float32",
+        autocast=False,
+        aggregation="mean",
+    )
+
+
+def over_example(values: Any) -> Any:
     """Sum over all dimensions but the first: (batch, ...) -> (batch,)."""
     return ops.sum(values, axis=tuple(range(1, len(values.shape))))
 
 
-def weighted_mean(values, weights):
+def weighted_mean(values: Any, weights: Any) -> Any:
     """Mean of (batch,), weighted by `weights` unless they are None."""
     if weights is None:
         return ops.mean(values)
@@ -109,7 +115,7 @@ def weighted_mean(values, weights):
     return ops.sum(weights * values) / ops.sum(weights)
 
 
-def tfp():
+def tfp() -> Any:
     """`tensorflow_probability`, or a clear error where it cannot serve."""
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(

@@ -1,13 +1,19 @@
-"""The Gaussian decoder whose standard deviation is the best one for the data it is
-looking at: an image's, or a batch's.
+"""The Gaussian decoder whose standard deviation is the optimum for the data that it
+models: an image, or a batch.
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
-from twostage.likelihoods.likelihood import GaussianNoise, over_example, weighted_mean
+from twostage.likelihoods.likelihood import (
+    GaussianNoise,
+    over_example,
+    scalar_weight,
+    weighted_mean,
+)
 
 MEMORY = 0.99  # of the running mean of the squared error, which samples are drawn with
 
@@ -22,7 +28,8 @@ class OptimalGaussianLikelihood(GaussianNoise):
       (D / 2) (log(2 pi m + floor) + 1).
     - `per="batch"` (optimal sigma-VAE, Rybkin et al. 2021): m the batch's mean squared
       error, log sigma = log(m) / 2 softly kept above `floor`:
-      log sigma <- floor + softplus(log sigma - floor); then S / (2 sigma^2) + D log sigma + (D / 2) log 2 pi.
+      log sigma <- floor + softplus(log sigma - floor); then
+      S / (2 sigma^2) + D log sigma + (D / 2) log 2 pi.
 
     As the variance is fitted to x, p is no density of x: its nats are not to be
     compared with those of a decoder that knows its variance beforehand.
@@ -39,52 +46,55 @@ class OptimalGaussianLikelihood(GaussianNoise):
 
     normalised = False
 
-    def __init__(self, per="image", floor=None, **kwargs):
+    def __init__(self, per: str = "image", floor: float | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         if per not in ("image", "batch"):
             raise ValueError(f"Received per={per!r}, expected 'image' or 'batch'.")
-        self.per, self.floor = (
-            per,
-            float({"image": 1e-5, "batch": -6.0}[per] if floor is None else floor),
-        )
+        default = {"image": 1e-5, "batch": -6.0}[per]
+        self.per = per
+        self.floor = float(default if floor is None else floor)
         if per == "image" and not self.floor > 0:
             raise ValueError(
                 f"Received floor={floor}, expected a positive number: it keeps the"
                 " logarithm of a perfect image finite."
             )
-        self.gamma_squared, self.steps = (
-            self.scalar("gamma_squared", 1.0),
-            self.scalar("steps", 0.0),
-        )
+        self.gamma_squared = scalar_weight(self, "gamma_squared", 1.0)
+        self.steps = scalar_weight(self, "steps", 0.0)
 
     @property
-    def gamma(self):
+    def gamma(self) -> Any:
         """Root of the running mean of the squared error, in the data's units."""
         return ops.sqrt(ops.convert_to_tensor(self.gamma_squared))
 
-    def call(self, x, parameters, sample_weight=None, training=False):
+    def call(
+        self,
+        x: Any,
+        parameters: Any,
+        sample_weight: Any = None,
+        training: bool = False,
+    ) -> Any:
         dimensions = math.prod(x.shape[1:])
-        squared_error = over_example(
-            ops.square(x - self.mean(parameters))
-        )  # S, (batch,)
+        error = ops.square(x - self.mean(parameters))
+        squared_error = over_example(error)  # S, (batch,)
         batch_error = weighted_mean(squared_error, sample_weight) / dimensions
         if training:
-            memory = ops.minimum(MEMORY, self.steps / (self.steps + 1.0))
-            self.gamma_squared.assign(
-                memory * self.gamma_squared
-                + (1.0 - memory) * ops.stop_gradient(batch_error)
-            )
-            self.steps.assign_add(1.0)
+            self._remember(batch_error)
         if self.per == "image":
-            return (
-                0.5
-                * dimensions
-                * (ops.log(2 * math.pi * squared_error / dimensions + self.floor) + 1.0)
-            )
+            variance = 2 * math.pi * squared_error / dimensions
+            return 0.5 * dimensions * (ops.log(variance + self.floor) + 1.0)
         log_sigma = self.floor + ops.softplus(0.5 * ops.log(batch_error) - self.floor)
         return squared_error / 2 * ops.exp(-2.0 * log_sigma) + dimensions * (
             log_sigma + 0.5 * math.log(2 * math.pi)
         )
 
-    def get_config(self):
+    def _remember(self, batch_error: Any) -> None:
+        """One step of the running mean."""
+        memory = ops.minimum(MEMORY, self.steps / (self.steps + 1.0))
+        self.gamma_squared.assign(
+            memory * self.gamma_squared
+            + (1.0 - memory) * ops.stop_gradient(batch_error)
+        )
+        self.steps.assign_add(1.0)
+
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "per": self.per, "floor": self.floor}

@@ -7,7 +7,7 @@ from twostage.errors import InputError
 from twostage.metrics.moments import Moments
 
 
-def frechet_distance(real, generated):
+def frechet_distance(real: Moments, generated: Moments) -> float:
     """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) of two `Moments`, in squared units of
     the features (Heusel et al. 2017, equation 6).
 
@@ -18,15 +18,16 @@ def frechet_distance(real, generated):
     """
     if real.mean.shape != generated.mean.shape:
         raise InputError(
-            f"received features of {len(real.mean)} and {len(generated.mean)} numbers,"
-            " expected the same extractor for both"
+            f"features of {len(real.mean)} and {len(generated.mean)} numbers",
+            "the same extractor for both",
         )
     if min(real.count, generated.count) < 2:
         raise InputError(
-            f"received {real.count} and {generated.count} rows of features, expected at"
-            " least 2 of both"
+            f"{real.count} and {generated.count} rows of features",
+            "at least 2 of both",
         )
-    (a, a_sound), (b, b_sound) = real.factor(), generated.factor()
+    a, a_sound = real.factor()
+    b, b_sound = generated.factor()
     if a_sound and b_sound:
         values = np.linalg.eigvalsh(a.T @ generated.covariance @ a)  # of its lower half
         root = np.sqrt(np.maximum(values, 0)).sum()
@@ -36,12 +37,20 @@ def frechet_distance(real, generated):
     return float(difference @ difference + (a**2).sum() + (b**2).sum() - 2 * root)
 
 
-def frechet_of(real, generated):
+def frechet_of(real: np.ndarray, generated: np.ndarray) -> float:
     """`frechet_distance` of two arrays of features, (N, d) and (M, d)."""
     return frechet_distance(Moments(real), Moments(generated))
 
 
-def extrapolated(real, generated, sizes=8, repeats=4, seed=0, paired=False):
+def extrapolated(
+    real: np.ndarray,
+    generated: np.ndarray,
+    *,
+    sizes: int = 8,
+    repeats: int = 4,
+    seed: int = 0,
+    paired: bool = False,
+) -> tuple[float, float]:
     """The distance as both sets grow without end: its line in 1/N, at 1/N = 0 (Chong &
     Forsyth 2020). Arrays (N, d), shuffled or not.
 
@@ -50,32 +59,29 @@ def extrapolated(real, generated, sizes=8, repeats=4, seed=0, paired=False):
     rows where the sets are `paired` row by row: the line of others would pass below the
     distance, by as much as pairing saves at all rows.
 
-    Returns (distance at infinity, slope in 1/N).
+    Returns:
+        (distance at infinity, slope in 1/N).
 
     Raises:
-        InputError: fewer rows than four times the features: the distance is no line in
-            1/N there.
+        InputError: fewer rows than four times the features: the distance is not linear
+            in 1/N there.
     """
-    generator, most, width = (
-        np.random.default_rng(seed),
-        min(len(real), len(generated)),
-        real.shape[1],
-    )
+    generator = np.random.default_rng(seed)
+    most, width = min(len(real), len(generated)), real.shape[1]
     if most < 4 * width:
         raise InputError(
-            f"received {most} rows of {width} features, expected at least {4 * width}"
-            " to extrapolate from"
+            f"{most} rows of {width} features",
+            f"at least {4 * width}",
+            "the distance cannot be extrapolated from fewer",
         )
-    inverse, found = [], []
+    inverse, distances = [], []
     for one in np.linspace(1 / most, 1 / max(most / 8, 2 * width), sizes):
+        size = round(1 / one)
         for _ in range(repeats):
-            rows = generator.choice(len(real), round(1 / one), replace=False)
-            others = (
-                rows
-                if paired
-                else generator.choice(len(generated), round(1 / one), replace=False)
-            )
+            rows = others = generator.choice(len(real), size, replace=False)
+            if not paired:
+                others = generator.choice(len(generated), size, replace=False)
             inverse.append(one)
-            found.append(frechet_of(real[rows], generated[others]))
-    slope, distance = np.polyfit(inverse, found, 1)
+            distances.append(frechet_of(real[rows], generated[others]))
+    slope, distance = np.polyfit(inverse, distances, 1)
     return float(distance), float(slope)

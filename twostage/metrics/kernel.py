@@ -5,7 +5,9 @@ import numpy as np
 BLOCK = 2_000  # rows of a kernel matrix that are in memory together
 
 
-def kernel_distance(real, generated, paired=False):
+def kernel_distance(
+    real: np.ndarray, generated: np.ndarray, *, paired: bool = False
+) -> float:
     """MMD^2 under the kernel (x . y / d + 1)^3, unbiased, of features (N, d) and (M, d)
     (Binkowski et al. 2018, equation 4).
 
@@ -15,26 +17,29 @@ def kernel_distance(real, generated, paired=False):
     lemma 6).
     """
     n, m = len(real), len(generated)
-    within = (_sum(real, real) - _own(real, real).sum()) / (n * (n - 1)) + (
-        _sum(generated, generated) - _own(generated, generated).sum()
-    ) / (m * (m - 1))
-    between = (
-        _sum(real, generated) / (n * m)
-        if not paired
-        else (_sum(real, generated) - _own(real, generated).sum()) / (n * (n - 1))
-    )
-    return float(within - 2 * between)
+    within_real = _within(real) / (n * (n - 1))
+    within_generated = _within(generated) / (m * (m - 1))
+    between = _sum(real, generated)
+    if paired:
+        between = (between - _own(real, generated).sum()) / (n * (n - 1))
+    else:
+        between = between / (n * m)
+    return float(within_real + within_generated - 2 * between)
 
 
-def _sum(x, y):
+def _within(x: np.ndarray) -> float:
+    """The sum of the kernel over all pairs of different rows."""
+    return _sum(x, x) - _own(x, x).sum()
+
+
+def _sum(x: np.ndarray, y: np.ndarray) -> float:
+    """The sum of the kernel over all pairs of rows."""
     x, y = np.asarray(x, "float64"), np.asarray(y, "float64")
-    return sum(
-        ((x[i : i + BLOCK] @ y.T / x.shape[1] + 1) ** 3).sum()
-        for i in range(0, len(x), BLOCK)
-    )
+    blocks = (x[start : start + BLOCK] for start in range(0, len(x), BLOCK))
+    return sum(((block @ y.T / x.shape[1] + 1) ** 3).sum() for block in blocks)
 
 
-def _own(x, y):
-    return (
-        (np.asarray(x, "float64") * np.asarray(y, "float64")).sum(1) / x.shape[1] + 1
-    ) ** 3
+def _own(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The kernel of each row of x with the same row of y."""
+    products = np.asarray(x, "float64") * np.asarray(y, "float64")
+    return (products.sum(1) / x.shape[1] + 1) ** 3

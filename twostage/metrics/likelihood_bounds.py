@@ -1,4 +1,6 @@
-"""Bounds on the likelihood of images under stage 1, in nats an image."""
+"""Bounds on the likelihood of images under stage 1, in nats per image."""
+
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -6,7 +8,14 @@ from keras import ops
 from twostage.errors import InputError
 
 
-def bounds(vae, data, samples=50, seed=0, batch_rows=500):
+def bounds(
+    vae: Any,
+    data: np.ndarray,
+    *,
+    samples: int = 50,
+    seed: int = 0,
+    batch_rows: int = 500,
+) -> dict[str, np.ndarray]:
     """The evidence bound with kappa 1 and the importance-weighted bound, of each row of
     the data.
 
@@ -21,56 +30,65 @@ def bounds(vae, data, samples=50, seed=0, batch_rows=500):
             255 in [0, 1]; or floats as they are, such as `dequantised` images.
         samples: Draws of z a row.
         seed: Of the draws.
-        batch_rows: Rows of z that go through the decoder together.
+        batch_rows: Rows of z that go through the decoder in one batch.
 
     Returns:
         dict of float64 arrays (N,), nats: `distortion` E[nll], `rate` KL, `evidence`
         -distortion - rate, `importance`.
     """
-    generator, found = (
-        np.random.default_rng(seed),
-        {"distortion": [], "rate": [], "importance": []},
-    )
+    generator = np.random.default_rng(seed)
     rows = max(1, batch_rows // samples)
-    for start in range(0, len(data), rows):
-        x = _numbers(data[start : start + rows])
-        mean, log_var = (
-            ops.convert_to_numpy(output).astype("float64")
-            for output in vae.heads(ops.convert_to_tensor(x))
-        )
-        noise = generator.standard_normal((samples, *mean.shape))
-        z = mean + np.exp(0.5 * log_var) * noise  # (samples, rows, k)
-        parameters = vae.decoder(
-            z.reshape(-1, z.shape[-1]).astype("float32"), training=False
-        )
-        many = np.broadcast_to(x, (samples, *x.shape)).reshape(-1, *x.shape[1:])
-        nll = (
-            ops.convert_to_numpy(
-                vae.likelihood(ops.convert_to_tensor(many), parameters)
-            )
-            .astype("float64")
-            .reshape(samples, -1)
-        )
-        log_ratio = 0.5 * (noise**2 + log_var - z**2).sum(
-            -1
-        )  # log p(z) - log q(z | x); both constants of 2 pi cancel
-        found["distortion"].append(nll.mean(0))
-        found["rate"].append(0.5 * (mean**2 + np.exp(log_var) - log_var - 1).sum(-1))
-        found["importance"].append(_log_mean_exp(log_ratio - nll))
-    result = {name: np.concatenate(parts) for name, parts in found.items()}
+    parts = [
+        _bounds_of_batch(vae, _numbers(data[start : start + rows]), samples, generator)
+        for start in range(0, len(data), rows)
+    ]
+    names = ("distortion", "rate", "importance")
+    result = {name: np.concatenate([part[name] for part in parts]) for name in names}
     return {**result, "evidence": -result["distortion"] - result["rate"]}
 
 
-def dequantised(images, seed=0):
+def _bounds_of_batch(
+    vae: Any, x: np.ndarray, samples: int, generator: np.random.Generator
+) -> dict[str, np.ndarray]:
+    mean, log_var = map(_float64, vae.heads(ops.convert_to_tensor(x)))
+    noise = generator.standard_normal((samples, *mean.shape))
+    z = mean + np.exp(0.5 * log_var) * noise  # (samples, rows, k)
+    nll = _negative_log_likelihoods(vae, x, z)
+    # log p(z) - log q(z | x); both constants of 2 pi cancel
+    log_ratio = 0.5 * (noise**2 + log_var - z**2).sum(-1)
+    return {
+        "distortion": nll.mean(0),
+        "rate": gaussian_kl(mean, log_var).sum(-1),
+        "importance": _log_mean_exp(log_ratio - nll),
+    }
+
+
+def _negative_log_likelihoods(vae: Any, x: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """-log p(x | z), nats (samples, rows), float64."""
+    samples = len(z)
+    flat = z.reshape(-1, z.shape[-1]).astype("float32")
+    parameters = vae.decoder(flat, training=False)
+    repeated = np.broadcast_to(x, (samples, *x.shape)).reshape(-1, *x.shape[1:])
+    nats = vae.likelihood(ops.convert_to_tensor(repeated), parameters)
+    return _float64(nats).reshape(samples, -1)
+
+
+def gaussian_kl(mean: np.ndarray, log_var: np.ndarray) -> np.ndarray:
+    """KL(N(mean, exp(log_var)) || N(0, 1)) in nats, elementwise (Kingma & Welling,
+    appendix B), in NumPy's float64. That of the loss is in models/divergences.py.
+    """
+    return 0.5 * (mean**2 + np.exp(log_var) - log_var - 1)
+
+
+def dequantised(images: np.ndarray, seed: int | tuple[int, ...] = 0) -> np.ndarray:
     """uint8 images -> (x + u) / 256 with u uniform in [0, 1), float32: what makes a
     density a bound on the probability of the integers (Theis et al. 2016, section 3.1).
     """
-    return ((images + np.random.default_rng(seed).random(images.shape)) / 256).astype(
-        "float32"
-    )
+    u = np.random.default_rng(seed).random(images.shape)
+    return ((images + u) / 256).astype("float32")
 
 
-def bits_per_dimension(likelihood, nats, data):
+def bits_per_dimension(likelihood: Any, nats: float, data: np.ndarray) -> float:
     """Bits of an integer pixel value, of a mean log p(x) in nats of images: a
     `discrete` likelihood's probability, or a density of `dequantised` images.
 
@@ -84,24 +102,26 @@ def bits_per_dimension(likelihood, nats, data):
     return float(likelihood.bits_per_dimension(-nats, data[0].size))
 
 
-def _check_dequantised(data):
-    some = np.asarray(data[:100], "float64")
-    whole_levels = np.isclose(some * 255, np.rint(some * 255), atol=1e-3).all()
-    if data.dtype == np.uint8 or whole_levels or some.min() < 0 or some.max() > 1:
+def _check_dequantised(data: np.ndarray) -> None:
+    first = np.asarray(data[:100], "float64")
+    whole_levels = np.isclose(first * 255, np.rint(first * 255), atol=1e-3).all()
+    if data.dtype == np.uint8 or whole_levels or first.min() < 0 or first.max() > 1:
         raise InputError(
             "received data that are not dequantised, for which bits per dimension mean"
             " nothing: pass them through `dequantised` first"
         )
 
 
-def _numbers(x):
-    return (
-        x.astype("float32") / np.float32(255)
-        if x.dtype == np.uint8
-        else np.asarray(x, "float32")
-    )
+def _numbers(x: np.ndarray) -> np.ndarray:
+    if x.dtype == np.uint8:
+        return x.astype("float32") / np.float32(255)
+    return np.asarray(x, "float32")
 
 
-def _log_mean_exp(values):
+def _float64(tensor: Any) -> np.ndarray:
+    return np.asarray(ops.convert_to_numpy(tensor)).astype("float64")
+
+
+def _log_mean_exp(values: np.ndarray) -> np.ndarray:
     top = values.max(0)
     return top + np.log(np.exp(values - top).mean(0))

@@ -1,5 +1,8 @@
 """Mean and covariance of features, batch by batch."""
 
+from pathlib import Path
+from typing import Self
+
 import numpy as np
 from scipy import linalg
 
@@ -19,50 +22,50 @@ class Moments:
         features: (N, d), the first of them, or None.
     """
 
-    def __init__(self, features=None):
-        self.count, self.mean, self._scatter, self._rows = 0, 0.0, 0.0, []
+    def __init__(self, features: np.ndarray | None = None):
+        self.count = 0
+        self.mean = np.zeros(())
+        self._scatter = np.zeros(())
+        self._rows: list[np.ndarray] = []
         if features is not None:
             self.update(features)
 
-    def update(self, features):
+    def update(self, features: np.ndarray) -> Self:
         """Takes in a batch (n, d). Chan, Golub & LeVeque (1979), equations 2.1."""
         features = np.asarray(features, "float64")
         if features.ndim != 2:
             raise InputError(
-                f"received features of shape {features.shape}, expected (N, d): flatten"
-                " them"
+                f"features of shape {features.shape}", "(N, d)", "flatten them"
             )
         if not np.isfinite(features).all():
             raise InputError(
-                "received features that are infinite or no numbers, expected finite"
-                " ones: look at the images and the extractor"
+                "features that are infinite or no numbers",
+                "finite ones",
+                "check the images and the extractor",
             )
         count, mean = len(features), features.mean(0)
         shift = mean - self.mean
-        centred = features - mean
-        self._scatter = (
-            self._scatter
-            + centred.T @ centred
-            + np.outer(shift, shift) * (self.count * count / (self.count + count))
-        )
-        self.mean = self.mean + shift * (count / (self.count + count))
-        self.count += count
+        centered = features - mean
+        total = self.count + count
+        between = np.outer(shift, shift) * (self.count * count / total)
+        self._scatter = self._scatter + centered.T @ centered + between
+        self.mean = self.mean + shift * (count / total)
+        self.count = total
         self._rows = [*self._rows, features] if self.count <= features.shape[1] else []
         return self
 
     @property
-    def covariance(self):
+    def covariance(self) -> np.ndarray:
         """(d, d)."""
         return self._scatter / (self.count - 1)
 
-    def factor(self):
+    def factor(self) -> tuple[np.ndarray, bool]:
         """(A, sound): A (d, r) with A A^T = covariance; sound where A is a Cholesky
         factor that is far from singular.
         """
         if self._rows:
-            return (np.concatenate(self._rows) - self.mean).T / np.sqrt(
-                self.count - 1
-            ), False
+            centered = np.concatenate(self._rows) - self.mean
+            return centered.T / np.sqrt(self.count - 1), False
         covariance = self.covariance
         try:
             factor = linalg.cholesky(covariance, lower=True)
@@ -71,37 +74,32 @@ class Moments:
         except linalg.LinAlgError:
             pass
         values, vectors = linalg.eigh(covariance)
-        kept = (
-            values > len(values) * EPS * values[-1]
-        )  # rounding alone gives the others
+        kept = values > len(values) * EPS * values[-1]  # the others are rounding
         return vectors[:, kept] * np.sqrt(values[kept]), False
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
         """Writes `mu` and `sigma` (.npz), as the tools that compute Frechet distances
         exchange them, and `count`.
         """
         np.savez(path, mu=self.mean, sigma=self.covariance, count=self.count)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | Path) -> Self:
         """From an `.npz` with `mu` and `sigma`; `count` is 2 where the file does not
         say it.
         """
         with np.load(path, allow_pickle=False) as found:
             if not {"mu", "sigma"} <= set(found.files):
                 raise InputError(
-                    f"received {path} with arrays {', '.join(found.files)}, expected mu"
-                    " and sigma"
+                    f"{path} with arrays {', '.join(found.files)}", "mu and sigma"
                 )
-            mu, sigma, count = (
-                found["mu"].astype("float64"),
-                found["sigma"].astype("float64"),
-                int(found["count"]) if "count" in found.files else 0,
-            )
+            mu = found["mu"].astype("float64")
+            sigma = found["sigma"].astype("float64")
+            count = int(found["count"]) if "count" in found.files else 0
         if sigma.shape != (len(mu), len(mu)):
             raise InputError(
-                f"received {path} with mu of shape {mu.shape} and sigma of shape"
-                f" {sigma.shape}, expected (d,) and (d, d)"
+                f"{path} with mu of shape {mu.shape} and sigma of shape {sigma.shape}",
+                "(d,) and (d, d)",
             )
         moments = cls()
         moments.mean, moments.count = mu, count or 2

@@ -4,10 +4,12 @@ import numpy as np
 from scipy import stats
 from scipy.spatial.distance import cdist
 
-BLOCK = 1_000
+BLOCK = 1_000  # rows of a distance matrix that are in memory together
 
 
-def normality(latents, seed=0, most=5_000):
+def normality(
+    latents: np.ndarray, *, seed: int = 0, most: int = 5_000
+) -> dict[str, float]:
     """Of latents (N, k), float64 throughout.
 
     Returns:
@@ -21,34 +23,38 @@ def normality(latents, seed=0, most=5_000):
         function and the normal one's, in [0, 1].
     """
     latents = np.asarray(latents, "float64")
-    deviations = latents.std(0)
-    correlations = (
-        np.corrcoef(latents, rowvar=False)[~np.eye(latents.shape[1], dtype=bool)]
-        if latents.shape[1] > 1
-        else np.zeros(1)
-    )
+    stds = latents.std(0)
     smirnov = [stats.kstest(column, "norm").statistic for column in latents.T]
-
-    def root(values):
-        return float(np.sqrt(np.mean(np.square(values))))
-
     generator = np.random.default_rng(seed)
-    some = latents[generator.permutation(len(latents))[:most]]
+    subset = latents[generator.permutation(len(latents))[:most]]
+    normal = generator.standard_normal(subset.shape)
     return {
         "mean_norm": float(np.linalg.norm(latents.mean(0))),
-        "deviation": float(deviations.mean()),
-        "least_deviation": float(deviations.min()),
-        "greatest_deviation": float(deviations.max()),
-        "off_diagonal": root(np.nan_to_num(correlations)),
-        "skewness": root(stats.skew(latents)),
-        "excess_kurtosis": root(stats.kurtosis(latents)),
-        "energy_distance": energy_distance(some, generator.standard_normal(some.shape)),
+        "deviation": float(stds.mean()),
+        "least_deviation": float(stds.min()),
+        "greatest_deviation": float(stds.max()),
+        "off_diagonal": _root_mean_square(np.nan_to_num(_correlations(latents))),
+        "skewness": _root_mean_square(stats.skew(latents)),
+        "excess_kurtosis": _root_mean_square(stats.kurtosis(latents)),
+        "energy_distance": energy_distance(subset, normal),
         "kolmogorov_smirnov": float(np.mean(smirnov)),
         "greatest_kolmogorov_smirnov": float(np.max(smirnov)),
     }
 
 
-def energy_distance(x, y):
+def _correlations(latents: np.ndarray) -> np.ndarray:
+    """Between different latents."""
+    width = latents.shape[1]
+    if width == 1:
+        return np.zeros(1)
+    return np.corrcoef(latents, rowvar=False)[~np.eye(width, dtype=bool)]
+
+
+def _root_mean_square(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def energy_distance(x: np.ndarray, y: np.ndarray) -> float:
     """2 E|X - Y| - E|X - X'| - E|Y - Y'| over all pairs of different rows of (N, k) and
     (M, k): unbiased, so it may be below zero.
     """
@@ -56,7 +62,7 @@ def energy_distance(x, y):
     return float(2 * _sum_of_distances(x, y) / (len(x) * len(y)) - within)
 
 
-def _sum_of_distances(x, y):
+def _sum_of_distances(x: np.ndarray, y: np.ndarray) -> float:
     return sum(
         cdist(x[start : start + BLOCK], y).sum() for start in range(0, len(x), BLOCK)
     )

@@ -1,11 +1,20 @@
-"""How far a measure would move with other images: from random halves of those there
-are.
-"""
+"""Standard errors of measures of two sets of images, from random halves of them."""
+
+from collections.abc import Callable
 
 import numpy as np
 
 
-def interval(measure, real, generated, repeats=20, seed=0, z=1.96, paired=False):
+def interval(
+    measure: Callable[[np.ndarray, np.ndarray], float],
+    real: np.ndarray,
+    generated: np.ndarray,
+    *,
+    repeats: int = 20,
+    seed: int = 0,
+    z: float = 1.96,
+    paired: bool = False,
+) -> tuple[float, float, float, float]:
     """(value, standard error, low, high) of `measure(real, generated)` over features
     (N, d), (M, d).
 
@@ -19,16 +28,11 @@ def interval(measure, real, generated, repeats=20, seed=0, z=1.96, paired=False)
     certain than it is.
     """
     generator = np.random.default_rng(seed)
-
-    def half():
-        rows = generator.permutation(len(real))[: len(real) // 2]
-        others = (
-            rows
-            if paired
-            else generator.permutation(len(generated))[: len(generated) // 2]
-        )
-        return measure(real[rows], generated[others])
-
-    found = [half() for _ in range(repeats)]
-    value, error = measure(real, generated), float(np.std(found, ddof=1))
+    halves = []
+    for _ in range(repeats):
+        rows = others = generator.permutation(len(real))[: len(real) // 2]
+        if not paired:
+            others = generator.permutation(len(generated))[: len(generated) // 2]
+        halves.append(measure(real[rows], generated[others]))
+    value, error = measure(real, generated), float(np.std(halves, ddof=1))
     return value, error, value - z * error, value + z * error

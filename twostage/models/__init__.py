@@ -1,1 +1,1 @@
-"""Networks as functions that return `keras.Model`, and the `VAE` that is made of them."""
+"""Networks as functions that return `keras.Model`, and the `VAE` made of them."""

@@ -1,13 +1,18 @@
 """The VAEs of the two stages, put together from their configs."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 
+from twostage.config import Stage1Config, Stage2Config
 from twostage.likelihoods.bernoulli_likelihood import BernoulliLikelihood
 from twostage.likelihoods.diagonal_gaussian_likelihood import DiagonalGaussianLikelihood
 from twostage.likelihoods.discretised_logistic_likelihood import (
     DiscretisedLogisticLikelihood,
 )
 from twostage.likelihoods.gaussian_likelihood import GaussianLikelihood
+from twostage.likelihoods.likelihood import Likelihood
 from twostage.likelihoods.optimal_gaussian_likelihood import OptimalGaussianLikelihood
 from twostage.models.divergences import (
     MaximumMeanDiscrepancy,
@@ -17,37 +22,27 @@ from twostage.models.divergences import (
 from twostage.models.gradient_penalty import GradientPenalty
 from twostage.models.layers.spectral_normalization import SpectralNormalization
 from twostage.models.networks import berger_sebag, beta_sigma, dai_wipf, rae
+from twostage.models.networks.image_shapes import ImageShape
 from twostage.models.networks.mlp import dense_decoder, dense_encoder
 from twostage.models.networks.resnet import resnet_decoder, resnet_encoder
 from twostage.models.vae import VAE
 
-CONSTANT = 0.7  # CV-VAE's deviation of the posterior
+Heads = tuple[str, ...]
+Networks = tuple[keras.Model, keras.Model]
+
+# standard deviation of the posterior; None: the encoder's; constant: CV-VAE's
+POSTERIOR_STD = {"gaussian": None, "constant": 0.7, "none": 0.0}
 
 
-def build_stage1(config, image_shape):
-    """The VAE, or autoencoder, of a `Stage1Config`."""
+def build_stage1(config: Stage1Config, image_shape: ImageShape) -> VAE:
+    """The VAE, or autoencoder, of a `Stage1Config` for images (height, width,
+    channels).
+    """
     likelihood = build_likelihood(config)
-    encoder, decoder = networks(config, image_shape, likelihood.heads)
+    encoder, decoder = build_networks(config, image_shape, likelihood.heads)
     if config.posterior != "gaussian":  # a head of log_var would have no gradient
         encoder = keras.Model(encoder.inputs, encoder.outputs[0], name="encoder")
-    divergence = {
-        "kl": gaussian_kl,
-        "l2": squared_length,
-        "mmd": MaximumMeanDiscrepancy(config.seed),
-    }[config.divergence]
-    if config.posterior == "none" and not config.kl_weight:
-        divergence = squared_length  # weighs nothing, and is finite
-    parts = {
-        "divergence": divergence,
-        "deviation": {"gaussian": None, "constant": CONSTANT, "none": 0.0}[
-            config.posterior
-        ],
-        "decoder_penalty": (
-            GradientPenalty(config.gradient_penalty)
-            if config.gradient_penalty
-            else None
-        ),
-    }
+    weight = config.gradient_penalty
     return VAE(
         encoder,
         decoder,
@@ -56,66 +51,17 @@ def build_stage1(config, image_shape):
         data_dtype="uint8",
         seed=config.seed,
         name="stage1",
-        **parts,
+        divergence=_divergence(config),
+        posterior_std=POSTERIOR_STD[config.posterior],
+        decoder_penalty=GradientPenalty(weight) if weight else None,
     )
 
 
-def networks(config, image_shape, heads):
-    """(encoder, decoder) of a `Stage1Config`; `heads` are the likelihood's."""
-    latents, linear = (
-        config.latent_dim,
-        ("linear", *heads[1:]),
-    )  # linear: the mean is not kept in [0, 1]
-    if config.network == "infogan":
-        return dai_wipf.infogan_encoder(image_shape, latents), dai_wipf.infogan_decoder(
-            image_shape, latents, heads
-        )
-    if config.network == "wae":
-        return dai_wipf.wae_encoder(image_shape, latents), dai_wipf.wae_decoder(
-            image_shape, latents, heads
-        )
-    if config.network == "rae":
-        wrap = {"wrap": SpectralNormalization} if config.spectral_norm else {}
-        return rae.rae_encoder(
-            image_shape, latents, config.posterior == "gaussian", **wrap
-        ), rae.rae_decoder(image_shape, latents, heads, l2=config.l2, **wrap)
-    if config.network == "beta_sigma":
-        return beta_sigma.beta_sigma_encoder(
-            image_shape, latents
-        ), beta_sigma.beta_sigma_decoder(image_shape, latents, linear)
-    if config.network == "convolutional":
-        return berger_sebag.convolutional_encoder(
-            image_shape, latents
-        ), berger_sebag.convolutional_decoder(image_shape, latents, heads=linear)
-    down, up, scales = (
-        share * config.l2
-        for share in {
-            "sampling": (1, 1, 0),
-            "encoder": (1, 0, 0),
-            "decoder": (0, 1, 1),
-        }[config.l2_of]
-    )
-    encoder = resnet_encoder(
-        image_shape,
-        latents,
-        config.num_scale,
-        config.block_per_scale,
-        config.base_dim,
-        config.fc_dim,
-        config.pooling,
-        down,
-    )
-    return encoder, resnet_decoder(
-        image_shape, latents, config.block_per_scale, config.base_dim, up, heads, scales
-    )
-
-
-def build_stage2(config, width):
+def build_stage2(config: Stage2Config, width: int) -> VAE:
     """The dense VAE of a `Stage2Config` on vectors of `width` latents."""
-    encoder, decoder = (
-        dense_encoder(width, config.width, config.depth),
-        dense_decoder(width, config.width, config.depth),
-    )
+    sizes = {"width": config.width, "depth": config.depth}
+    encoder = dense_encoder(width, **sizes)
+    decoder = dense_decoder(width, **sizes)
     return VAE(
         encoder,
         decoder,
@@ -127,22 +73,124 @@ def build_stage2(config, width):
     )
 
 
-def build_likelihood(config):
+def build_networks(
+    config: Stage1Config, image_shape: ImageShape, heads: Heads
+) -> Networks:
+    """(encoder, decoder) of a `Stage1Config`; `heads` are the likelihood's."""
+    return NETWORKS[config.network](config, image_shape, heads)
+
+
+def build_likelihood(config: Stage1Config) -> Likelihood:
     """The likelihood of a `Stage1Config`."""
-    return {
-        "gaussian": lambda: _gaussian(config),
-        "diagonal": lambda: DiagonalGaussianLikelihood(config.gamma_floor),
-        "optimal_image": OptimalGaussianLikelihood,
-        "optimal_batch": lambda: OptimalGaussianLikelihood("batch"),
-        "bernoulli": BernoulliLikelihood,
-        "logistic": DiscretisedLogisticLikelihood,
-    }[config.likelihood]()
+    return LIKELIHOODS[config.likelihood](config)
 
 
-def _gaussian(config):
+def _divergence(config: Stage1Config) -> Callable:
+    divergence = {
+        "kl": gaussian_kl,
+        "l2": squared_length,
+        "mmd": MaximumMeanDiscrepancy(config.seed),
+    }[config.divergence]
+    if config.posterior == "none" and not config.kl_weight:
+        return squared_length  # weighs nothing, and is finite
+    return divergence
+
+
+def _resnet(config: Stage1Config, shape: ImageShape, heads: Heads) -> Networks:
+    # which kernels the penalty covers: down- and upsampling, the decoder's blocks
+    down, up, blocks = {
+        "sampling": (1, 1, 0),
+        "encoder": (1, 0, 0),
+        "decoder": (0, 1, 1),
+    }[config.l2_of]
+    encoder = resnet_encoder(
+        shape,
+        config.latent_dim,
+        num_scale=config.num_scale,
+        block_per_scale=config.block_per_scale,
+        base_dim=config.base_dim,
+        fc_dim=config.fc_dim,
+        pooling=config.pooling,
+        l2=down * config.l2,
+    )
+    decoder = resnet_decoder(
+        shape,
+        config.latent_dim,
+        block_per_scale=config.block_per_scale,
+        base_dim=config.base_dim,
+        l2=up * config.l2,
+        heads=heads,
+        scale_l2=blocks * config.l2,
+    )
+    return encoder, decoder
+
+
+def _infogan(config: Stage1Config, shape: ImageShape, heads: Heads) -> Networks:
+    encoder = dai_wipf.infogan_encoder(shape, config.latent_dim)
+    return encoder, dai_wipf.infogan_decoder(shape, config.latent_dim, heads=heads)
+
+
+def _wae(config: Stage1Config, shape: ImageShape, heads: Heads) -> Networks:
+    encoder = dai_wipf.wae_encoder(shape, config.latent_dim)
+    return encoder, dai_wipf.wae_decoder(shape, config.latent_dim, heads=heads)
+
+
+def _rae(config: Stage1Config, shape: ImageShape, heads: Heads) -> Networks:
+    wrap: dict[str, Any] = {}
+    if config.spectral_norm:
+        wrap["wrap"] = SpectralNormalization
+    variational = config.posterior == "gaussian"
+    encoder = rae.rae_encoder(shape, config.latent_dim, variational=variational, **wrap)
+    decoder = rae.rae_decoder(
+        shape, config.latent_dim, heads=heads, l2=config.l2, **wrap
+    )
+    return encoder, decoder
+
+
+def _beta_sigma(config: Stage1Config, shape: ImageShape, heads: Heads) -> Networks:
+    encoder = beta_sigma.beta_sigma_encoder(shape, config.latent_dim)
+    decoder = beta_sigma.beta_sigma_decoder(
+        shape, config.latent_dim, heads=_linear(heads)
+    )
+    return encoder, decoder
+
+
+def _convolutional(config: Stage1Config, shape: ImageShape, heads: Heads) -> Networks:
+    encoder = berger_sebag.convolutional_encoder(shape, config.latent_dim)
+    decoder = berger_sebag.convolutional_decoder(
+        shape, config.latent_dim, heads=_linear(heads)
+    )
+    return encoder, decoder
+
+
+def _linear(heads: Heads) -> Heads:
+    """The heads with a linear one for the mean, which is then not kept in [0, 1]."""
+    return ("linear", *heads[1:])
+
+
+def _gaussian(config: Stage1Config | Stage2Config) -> GaussianLikelihood:
     return GaussianLikelihood(
         config.gamma_start,
         config.gamma == "learned",
         config.gamma_multiplier,
         config.gamma_floor,
     )
+
+
+# What the names in a config (twostage/config.py) stand for.
+NETWORKS: dict[str, Callable[[Stage1Config, ImageShape, Heads], Networks]] = {
+    "resnet": _resnet,
+    "infogan": _infogan,
+    "wae": _wae,
+    "rae": _rae,
+    "beta_sigma": _beta_sigma,
+    "convolutional": _convolutional,
+}
+LIKELIHOODS: dict[str, Callable[[Stage1Config], Likelihood]] = {
+    "gaussian": _gaussian,
+    "diagonal": lambda config: DiagonalGaussianLikelihood(config.gamma_floor),
+    "optimal_image": lambda config: OptimalGaussianLikelihood("image"),
+    "optimal_batch": lambda config: OptimalGaussianLikelihood("batch"),
+    "bernoulli": lambda config: BernoulliLikelihood(),
+    "logistic": lambda config: DiscretisedLogisticLikelihood(),
+}

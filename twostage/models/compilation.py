@@ -3,13 +3,10 @@
 import keras
 
 
-def jit_compile():
+def jit_compile() -> bool | str:
     """For `compile(jit_compile=...)`: on a CPU XLA takes several times as long as
     TensorFlow's own graph.
     """
-    return (
-        "auto"
-        if keras.backend.backend() != "tensorflow"
-        or keras.distribution.list_devices("gpu")
-        else False
-    )
+    if keras.backend.backend() != "tensorflow":
+        return "auto"
+    return "auto" if keras.distribution.list_devices("gpu") else False

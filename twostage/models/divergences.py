@@ -2,12 +2,14 @@
 (batch, k), to nats or penalties (batch, k or 1), which the loss sums over k.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
 
 @keras.saving.register_keras_serializable("twostage")
-def gaussian_kl(mean, log_var, z=None):
+def gaussian_kl(mean: Any, log_var: Any, z: Any = None) -> Any:
     """KL(N(mean, exp(log_var)) || N(0, 1)) of each latent in nats: (batch, k) (Kingma &
     Welling, appendix B).
     """
@@ -15,7 +17,7 @@ def gaussian_kl(mean, log_var, z=None):
 
 
 @keras.saving.register_keras_serializable("twostage")
-def squared_length(mean, log_var=None, z=None):
+def squared_length(mean: Any, log_var: Any = None, z: Any = None) -> Any:
     """mean^2 of each latent (batch, k): RAE's penalty, as in its code, without the half
     of its text (Ghosh et al. 2020, equation 10).
     """
@@ -37,34 +39,29 @@ class MaximumMeanDiscrepancy(keras.layers.Layer):
 
     SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
-    def __init__(self, seed=0, **kwargs):
+    def __init__(self, seed: int = 0, **kwargs: Any):
         super().__init__(**{**kwargs, "dtype": "float32"})
-        self.seed, self.seed_generator = seed, keras.random.SeedGenerator(seed)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
-    def call(self, mean, log_var, z):
+    def call(self, mean: Any, log_var: Any, z: Any) -> Any:
         count = ops.cast(ops.shape(z)[0], "float32")
         prior = keras.random.normal(
             ops.shape(z), dtype="float32", seed=self.seed_generator
         )
         pairs = count * (count - 1.0)
-        within = sum(
-            (ops.sum(self._kernel(x, x)) - count * len(self.SCALES)) / pairs
-            for x in (z, prior)
-        )  # a row with itself has kernel 1 a scale
+        own = count * len(self.SCALES)  # a row with itself has kernel 1 per scale
+        within = sum((ops.sum(self._kernel(x, x)) - own) / pairs for x in (z, prior))
         value = within - 2.0 * ops.sum(self._kernel(z, prior)) / count**2
         return ops.broadcast_to(ops.reshape(value, (1, 1)), (ops.shape(z)[0], 1))
 
-    def _kernel(self, x, y):
-        squared = ops.maximum(
-            ops.sum(x**2, 1)[:, None]
-            + ops.sum(y**2, 1)
-            - 2.0 * ops.matmul(x, ops.transpose(y)),
-            0.0,
-        )
-        return sum(
-            c / (c + squared) for c in (2.0 * x.shape[-1] * s for s in self.SCALES)
-        )
+    def _kernel(self, x: Any, y: Any) -> Any:
+        products = ops.matmul(x, ops.transpose(y))
+        squared = ops.sum(x**2, 1)[:, None] + ops.sum(y**2, 1) - 2.0 * products
+        squared = ops.maximum(squared, 0.0)
+        scales = [2.0 * x.shape[-1] * scale for scale in self.SCALES]
+        return sum(c / (c + squared) for c in scales)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"seed": self.seed, "name": self.name}

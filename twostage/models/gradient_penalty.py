@@ -1,5 +1,8 @@
 """RAE-GP's penalty on the decoder: how fast its output changes with z."""
 
+from collections.abc import Callable
+from typing import Any, Self
+
 import keras
 from keras import ops
 
@@ -17,30 +20,29 @@ class GradientPenalty:
             `rae_of_mean`.
     """
 
-    def __init__(self, weight):
+    def __init__(self, weight: float):
         if not weight > 0:
             raise ValueError(f"Received weight={weight}, expected a positive number.")
         self.weight = float(weight)
 
-    def __call__(self, decoder, z, training=False):
-        def total(z):
-            return ops.sum(
-                ops.square(ops.cast(decoder(z, training=training), "float32"))
-            )
+    def __call__(self, decoder: keras.Model, z: Any, training: bool = False) -> Any:
+        def total(z: Any) -> Any:
+            outputs = ops.cast(decoder(z, training=training), "float32")
+            return ops.sum(ops.square(outputs))
 
         return self.weight * ops.mean(ops.square(_gradient(total, z, decoder)))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"weight": self.weight}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)
 
 
-def _gradient(function, z, decoder):
-    """d function / dz. What the decoder's layers would note down, such as moving
-    averages, is dropped: the step has called them once already.
+def _gradient(function: Callable[[Any], Any], z: Any, decoder: keras.Model) -> Any:
+    """d function / dz. Updates of the decoder's variables, such as moving averages, are
+    dropped: the step has called it once already.
     """
     values = [
         (variable, ops.convert_to_tensor(variable.value))

@@ -1,5 +1,7 @@
 """Rescales stage 2's latents."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -19,49 +21,50 @@ class LatentNormalizer(keras.layers.Layer):
         target: Standard deviation after normalisation: 1, or the square root of the
             variance law.
         per_latent: One scale a latent instead of one for all. Latents that hardly vary
-            (deviation below 1e-3) keep their scale.
+            (standard deviation below 1e-3) keep their scale.
     """
 
-    LEAST = 10_000  # draws that the statistics need
+    MIN_DRAWS = 10_000  # that the statistics need
 
-    def __init__(self, target=1.0, per_latent=False, **kwargs):
+    def __init__(self, target: float = 1.0, per_latent: bool = False, **kwargs: Any):
         super().__init__(**{**kwargs, "dtype": "float32"})
-        self.target, self.per_latent = float(target), bool(per_latent)
+        self.target = float(target)
+        self.per_latent = bool(per_latent)
 
-    def build(self, input_shape):
-        scalar = {"trainable": False, "autocast": False}
-        self.deviation = self.add_weight(
-            name="deviation", shape=(input_shape[-1],), initializer="ones", **scalar
+    def build(self, input_shape: Any) -> None:
+        options = {"trainable": False, "autocast": False}
+        self.latent_std = self.add_weight(
+            name="deviation", shape=(input_shape[-1],), initializer="ones", **options
         )
         self.count = self.add_weight(
-            name="count", shape=(), initializer="zeros", **scalar
+            name="count", shape=(), initializer="zeros", **options
         )
 
-    def adapt(self, latents):
-        """Measures the deviations of latents (N, k), N at least 10,000, drawn from
-        stage 2.
+    def adapt(self, latents: np.ndarray) -> None:
+        """Measures the standard deviations of latents (N, k), N at least 10,000, drawn
+        from stage 2.
+
+        Raises:
+            ValueError: fewer latents, or some that are not finite.
         """
         latents = np.asarray(latents, "float64")
-        if (
-            latents.ndim != 2
-            or len(latents) < self.LEAST
-            or not np.isfinite(latents).all()
-        ):
+        enough = latents.ndim == 2 and len(latents) >= self.MIN_DRAWS
+        if not enough or not np.isfinite(latents).all():
             raise ValueError(
                 f"received latents of shape {latents.shape}, expected at least"
-                f" {self.LEAST} finite vectors: draw more"
+                f" {self.MIN_DRAWS} finite vectors: draw more"
             )
         if not self.built:
             self.build(latents.shape)
             self.built = True
-        self.deviation.assign(latents.std(axis=0).astype("float32"))
+        self.latent_std.assign(latents.std(axis=0).astype("float32"))
         self.count.assign(float(len(latents)))
 
-    def call(self, z):
-        deviation = ops.convert_to_tensor(self.deviation)
+    def call(self, z: Any) -> Any:
+        std = ops.convert_to_tensor(self.latent_std)
         if self.per_latent:
-            return z * self.target / ops.where(deviation < 1e-3, self.target, deviation)
-        return z * self.target / ops.mean(deviation)
+            return z * self.target / ops.where(std < 1e-3, self.target, std)
+        return z * self.target / ops.mean(std)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "target": self.target, "per_latent": self.per_latent}

@@ -3,11 +3,13 @@
 """
 
 import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 
 
-def scanned(model):
+def scanned(model: keras.Model) -> Callable | None:
     """What `fit` calls instead of Keras's train function: (state, iterator) -> (logs of
     the last step, state).
 
@@ -27,29 +29,31 @@ def scanned(model):
 
     tree = jax.tree_util.tree_map
 
-    def step(state, batch):
-        logs, after = model.train_step(state, batch)
-        return (
-            tree(lambda new, old: jax.numpy.asarray(new, old.dtype), after, state),
-            logs,
-        )  # a Python number's type would not be the array's
+    def as_before(new: Any, old: Any) -> Any:
+        # a Python number's type would not be the array's
+        return jax.numpy.asarray(new, old.dtype)
 
-    def many(state, batches):
+    def step(state: Any, batch: Any) -> tuple[Any, Any]:
+        logs, after = model.train_step(state, batch)
+        return tree(as_before, after, state), logs
+
+    def many(state: Any, batches: Any) -> tuple[Any, Any]:
         state, logs = jax.lax.scan(step, state, batches)
         return tree(lambda each: each[-1], logs), state
 
     compiled = jax.jit(many, donate_argnums=0)
 
-    def execute(state, iterator):
+    def shapes(batch: Any) -> str:
+        return str(tree(lambda each: each.shape, batch))
+
+    def execute(state: Any, iterator: Iterator) -> tuple[Any, Any]:
         batches = list(itertools.islice(iterator, model.steps_per_execution))
         if not batches:
             raise StopIteration
-        for _, alike in itertools.groupby(
-            batches, key=lambda batch: str(tree(lambda each: each.shape, batch))
-        ):
-            logs, state = compiled(
-                state, tree(lambda *each: jax.numpy.stack(each), *alike)
-            )
+        logs = None
+        for _, alike in itertools.groupby(batches, key=shapes):
+            stacked = tree(lambda *each: jax.numpy.stack(each), *alike)
+            logs, state = compiled(state, stacked)
         return logs, state
 
     return execute

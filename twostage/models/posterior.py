@@ -1,31 +1,38 @@
 """The posterior over a data set: encoding, drawing, sharing one pass."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from keras import ops
 
+if TYPE_CHECKING:
+    from twostage.models.vae import VAE
 
-def encode_dataset(vae, data, batch_size=250):
+
+def encode_dataset(
+    vae: "VAE", data: np.ndarray, *, batch_size: int = 250
+) -> tuple[np.ndarray, np.ndarray]:
     """(mean, log_var) of q(z | x) for every row of `data`, float32, each (N, k). The
     data may be memory-mapped.
     """
-    batches = [
-        vae.posterior(data[i : i + batch_size]) for i in range(0, len(data), batch_size)
-    ]
-    means, log_vars = zip(*batches, strict=True)
-    return tuple(
-        np.concatenate([ops.convert_to_numpy(part) for part in parts])
-        for parts in (means, log_vars)
-    )
+    from tqdm.auto import tqdm
+
+    starts = range(0, len(data), batch_size)
+    means, log_vars = [], []
+    for start in tqdm(starts, desc="encoding", unit="batch", disable=None):
+        mean, log_var = vae.posterior(data[start : start + batch_size])
+        means.append(ops.convert_to_numpy(mean))
+        log_vars.append(ops.convert_to_numpy(log_var))
+    return np.concatenate(means), np.concatenate(log_vars)
 
 
-def draw_latents(moments, generator):
-    """z drawn afresh from N(mean, exp(log_var)): moments (batch, 2, k), mean first ->
+def draw_latents(moments: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """New draws of z from N(mean, exp(log_var)): moments (batch, 2, k), mean first ->
     (batch, k). A transform for `Batches`.
     """
     mean, log_var = moments[:, 0], moments[:, 1]
-    return mean + np.exp(0.5 * log_var) * generator.standard_normal(
-        mean.shape, dtype=np.float32
-    )
+    noise = generator.standard_normal(mean.shape, dtype=np.float32)
+    return mean + np.exp(0.5 * log_var) * noise
 
 
 class SharedPosterior:
@@ -33,18 +40,17 @@ class SharedPosterior:
     are encoded once.
     """
 
-    def __init__(self):
-        self.step, self.seen = None, {}
+    def __init__(self) -> None:
+        self.step: int | None = None
+        self.seen: dict[bytes, list[np.ndarray]] = {}
 
-    def __call__(self, model, x):
-        step, key = (
-            int(
-                ops.convert_to_numpy(ops.convert_to_tensor(model.optimizer.iterations))
-            ),
-            x.tobytes(),
-        )
+    def __call__(self, model: Any, x: np.ndarray) -> list[np.ndarray]:
+        iterations = ops.convert_to_tensor(model.optimizer.iterations)
+        step = int(np.asarray(ops.convert_to_numpy(iterations)))
+        key = x.tobytes()
         if step != self.step:
-            self.step, self.seen = step, {}
+            self.step = step
+            self.seen = {}
         if key not in self.seen:
             self.seen[key] = [ops.convert_to_numpy(part) for part in model.posterior(x)]
         return self.seen[key]

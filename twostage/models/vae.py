@@ -1,10 +1,13 @@
 """The VAE, made of an encoder, a decoder and a likelihood."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
 
+from twostage.likelihoods.likelihood import scalar_weight
 from twostage.models.divergences import gaussian_kl
 from twostage.models.multi_step import scanned
 from twostage.models.replicas import check_replicas
@@ -23,7 +26,7 @@ class VAE(keras.Model):
 
     Args:
         encoder: `keras.Model`, data -> outputs that begin with (mean, log_var), each
-            (batch, k); with a `deviation`, mean alone will do.
+            (batch, k); with a `posterior_std`, mean alone will do.
         decoder: `keras.Model`, z (batch, k) -> parameters of the likelihood, channels
             last.
         likelihood: Layer, (x, parameters, sample_weight, training) -> nats per example;
@@ -37,9 +40,9 @@ class VAE(keras.Model):
         seed: Seed of the noise on z.
         divergence: (mean, log_var, z) -> (batch, k), what kappa weighs; see
             models/divergences.py. An autoencoder's may be `squared_length`.
-        deviation: The posterior's standard deviation, where it is no output of the
+        posterior_std: The posterior's standard deviation, where it is no output of the
             encoder: 0 for an autoencoder, whose z is the mean (then log_var is minus
-            infinity), or the constant of CV-VAE.
+            infinity), or the constant of CV-VAE. Configs call it `deviation`.
         decoder_penalty: (decoder, z, training) -> a number that is added to the loss,
             such as `GradientPenalty`.
 
@@ -51,67 +54,48 @@ class VAE(keras.Model):
 
     def __init__(
         self,
-        encoder,
-        decoder,
-        likelihood,
-        kl_weight=1.0,
-        data_dtype=None,
-        seed=None,
-        divergence=gaussian_kl,
-        deviation=None,
-        decoder_penalty=None,
-        **kwargs,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        likelihood: keras.layers.Layer,
+        kl_weight: float = 1.0,
+        data_dtype: str | None = None,
+        seed: int | None = None,
+        divergence: Callable[[Any, Any, Any], Any] = gaussian_kl,
+        posterior_std: float | None = None,
+        decoder_penalty: Callable[[Any, Any, bool], Any] | None = None,
+        **kwargs: Any,
     ):
-        super().__init__(
-            autocast=False, **kwargs
-        )  # the parts cast their inputs themselves; targets stay float32
-        self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
-        self.kl_weight = self._scalar("kl_weight", kl_weight)
-        self.free_bits = self._scalar("free_bits", 0.0)
+        # the parts cast their inputs themselves; targets stay float32
+        super().__init__(autocast=False, **kwargs)
+        self.encoder = encoder
+        self.decoder = decoder
+        self.likelihood: Any = likelihood
+        self.kl_weight = scalar_weight(self, "kl_weight", kl_weight)
+        self.free_bits = scalar_weight(self, "free_bits", 0.0)
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.divergence, self.deviation, self.decoder_penalty = (
-            divergence,
-            None if deviation is None else float(deviation),
-            decoder_penalty,
-        )
-        self._config = {
-            "kl_weight": float(kl_weight),
-            "seed": seed,
-            "deviation": self.deviation,
-        }
+        self.divergence = divergence
+        self.posterior_std = None if posterior_std is None else float(posterior_std)
+        self.decoder_penalty = decoder_penalty
+        self._config = {"kl_weight": float(kl_weight), "seed": seed}
         self.data_dtype = data_dtype
         self.batch_mean = _BatchMean(name="batch_mean")
         self.reconstruction = keras.metrics.Mean(name="reconstruction")
         self.kl = keras.metrics.Mean(name="kl")
         self.mse = keras.metrics.Mean(name="mse")
-        self.latest_gamma = (
-            _Latest(name="gamma") if hasattr(likelihood, "gamma") else None
-        )
-        self._predicting = False
+        has_gamma = hasattr(likelihood, "gamma")
+        self.latest_gamma = _Latest(name="gamma") if has_gamma else None
         # the parts are; under MirroredStrategy Keras would try a float32 stand-in for
         # the data first
         self.built = True
 
-    def _scalar(self, name, value):
-        initializer = keras.initializers.Constant(float(value))
-        return self.add_weight(
-            name=name,
-            shape=(),
-            initializer=initializer,
-            trainable=False,
-            dtype="float32",
-            autocast=False,
-            aggregation="mean",
-        )
-
     @property
-    def gamma(self):
+    def gamma(self) -> Any:
         """The decoder's standard deviation in force: a scalar tensor, in the data's
         units (images: of [0, 1]).
         """
         return self.likelihood.gamma
 
-    def scale(self, x):
+    def scale(self, x: Any) -> Any:
         """The one place where data become numbers for the networks: uint8 (..., 0 to
         255) -> float32 in [0, 1]; floats as they are.
 
@@ -123,55 +107,49 @@ class VAE(keras.Model):
         x = ops.cast(x, "float32")
         return x / 255.0 if kind == "uint8" else x
 
-    def _check_kind(self, x):
+    def _check_kind(self, x: Any) -> str:
         dtype = keras.backend.standardize_dtype(x.dtype)
         kind = "uint8" if dtype == "uint8" else "float32"
-        if kind != (self.data_dtype or kind) or not (
-            kind == "uint8" or "float" in dtype
-        ):
-            expected = self.data_dtype or "uint8 or float32"
-            mend = (
-                "give images as uint8, 0 to 255"
-                if "uint8" in expected
-                else "convert them to the training data's units"
-            )
-            raise ValueError(
-                f"received data of type {dtype}, this model takes {expected}: {mend}"
-            )
-        return kind
+        known = kind == "uint8" or "float" in dtype
+        if known and kind == (self.data_dtype or kind):
+            return kind
+        expected = self.data_dtype or "uint8 or float32"
+        mend = "convert them to the training data's units"
+        if "uint8" in expected:
+            mend = "give images as uint8, 0 to 255"
+        raise ValueError(
+            f"received data of type {dtype}, this model takes {expected}: {mend}"
+        )
 
-    def posterior(self, x):
+    def posterior(self, x: Any) -> tuple[Any, Any]:
         """(mean, log_var) of q(z | x), float32, each (batch, k), for data as `fit`
         takes them.
         """
         return self.heads(self.scale(x))
 
-    def heads(self, x, training=False):
+    def heads(self, x: Any, training: bool = False) -> tuple[Any, Any]:
         """(mean, log_var) of scaled data."""
         outputs = self.encoder(x, training=training)
-        if self.deviation is None:
-            return ops.cast(outputs[0], "float32"), ops.cast(outputs[1], "float32")
-        mean = ops.cast(
-            outputs[0] if isinstance(outputs, (list, tuple)) else outputs, "float32"
-        )
-        return mean, ops.full_like(
-            mean, 2.0 * math.log(self.deviation) if self.deviation else -math.inf
-        )
+        several = isinstance(outputs, (list, tuple))
+        mean = ops.cast(outputs[0] if several else outputs, "float32")
+        if self.posterior_std is None:
+            return mean, ops.cast(outputs[1], "float32")
+        std = self.posterior_std
+        return mean, ops.full_like(mean, 2.0 * math.log(std) if std else -math.inf)
 
-    def decode(self, z):
+    def decode(self, z: Any) -> Any:
         """The likelihood's mean at z (batch, k): (batch, ...) float32; images in [0,
         1], where the decoder ends in a sigmoid.
         """
         return self.likelihood.mean(self.decoder(z, training=False))
 
-    def call(self, x, training=False):
+    def call(self, x: Any, training: bool = False) -> dict[str, Any]:
         x = self.scale(x)
         mean, log_var = self.heads(x, training)
-        if self._predicting:
-            return self.decode(mean)
-        z = mean + ops.exp(0.5 * log_var) * keras.random.normal(
+        noise = keras.random.normal(
             ops.shape(mean), dtype="float32", seed=self.seed_generator
         )
+        z = mean + ops.exp(0.5 * log_var) * noise
         return {
             "x": x,
             "mean": mean,
@@ -181,98 +159,113 @@ class VAE(keras.Model):
         }
 
     def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        x, parameters = y_pred["x"], y_pred["parameters"]
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        x, z, parameters = y_pred["x"], y_pred["z"], y_pred["parameters"]
         nll = self.likelihood(
             x, parameters, sample_weight=sample_weight, training=training
         )
-        kl_of_latents = self.divergence(
-            y_pred["mean"], y_pred["log_var"], y_pred["z"]
-        )  # (batch, k)
-        kl = ops.sum(kl_of_latents, axis=-1)
-        error = ops.square(x - self.likelihood.mean(parameters))
-        self.reconstruction.update_state(nll, sample_weight)
-        self.kl.update_state(kl, sample_weight)
-        self.mse.update_state(
-            ops.mean(error, axis=tuple(range(1, len(x.shape)))), sample_weight
-        )
-        if self.latest_gamma is not None:
-            self.latest_gamma.update_state(self.gamma)
+        kl_of_latents = self.divergence(y_pred["mean"], y_pred["log_var"], z)
+        kl = ops.sum(kl_of_latents, axis=-1)  # (batch, k) -> (batch,)
+        self._update_metrics(nll, kl, x, parameters, sample_weight)
         nats = nll + self.kl_weight * kl
         loss = self.batch_mean(nats, nats, sample_weight)
         # max(KL, free_bits) of each latent is KL + relu(free_bits - KL), with KL
         # averaged over the minibatch: 0 unless a callback grants some
         lacking = ops.relu(self.free_bits - ops.mean(kl_of_latents, axis=0))
-        added = (
-            [self.decoder_penalty(self.decoder, y_pred["z"], training)]
-            if self.decoder_penalty
-            else []
-        )
-        for penalty in [self.kl_weight * ops.sum(lacking), *added, *self.losses]:
+        penalties = [self.kl_weight * ops.sum(lacking)]
+        if self.decoder_penalty:
+            penalties.append(self.decoder_penalty(self.decoder, z, training))
+        for penalty in [*penalties, *self.losses]:
             loss = loss + self.batch_mean(penalty, penalty)
         return loss
 
-    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+    def _update_metrics(
+        self, nll: Any, kl: Any, x: Any, parameters: Any, sample_weight: Any
+    ) -> None:
+        error = ops.square(x - self.likelihood.mean(parameters))
+        per_example = ops.mean(error, axis=tuple(range(1, len(x.shape))))
+        self.reconstruction.update_state(nll, sample_weight)
+        self.kl.update_state(kl, sample_weight)
+        self.mse.update_state(per_example, sample_weight)
+        if self.latest_gamma is not None:
+            self.latest_gamma.update_state(self.gamma)
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
         """As Keras's. Every batch must divide by the number of replicas; before and
-        after it no computed gamma and no free bits are at work. `Batches` are fed as
+        after it no computed gamma and no free bits are active. `Batches` are fed as
         they want to be.
         """
-        check_replicas(
-            getattr(self, "distribute_strategy", None),
-            x,
-            batch_size,
-            kwargs.get("validation_split", 0.0),
-        )
+        strategy = getattr(self, "distribute_strategy", None)
+        check_replicas(strategy, x, batch_size, kwargs.get("validation_split", 0.0))
         x = x.feed() if hasattr(x, "feed") else x
-        self._rest()  # weights of a checkpoint within a fit have what was at work then
+        self._deactivate()  # a checkpoint within a fit has what was active then
         try:
             return super().fit(self._checked(x), y, batch_size, *args, **kwargs)
         finally:
             # where no callback ended what it began, or one brought the best epoch's
             # weights back
-            self._rest()
+            self._deactivate()
 
-    def _rest(self):
+    def _deactivate(self) -> None:
+        """Ends free bits and the rule of a computed gamma."""
         self.free_bits.assign(0.0)
         if hasattr(self.likelihood, "decay"):
             self.likelihood.decay.assign(1.0)
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> None:
         known = self.train_function
         super().make_train_function(force)
         if self.train_function is not known:
             self.train_function = scanned(self) or self.train_function
 
-    def evaluate(self, x=None, *args, **kwargs):
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         return super().evaluate(self._checked(x), *args, **kwargs)
 
-    def predict(self, x, *args, **kwargs):
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         return super().predict(self._checked(x), *args, **kwargs)
 
-    def _checked(self, x):
-        if hasattr(
-            x,
-            "dtype",
-            # before Keras starts: on JAX an error inside its loops costs the model its
-            # weights
-        ):
+    def _checked(self, x: Any) -> Any:
+        """x, its type checked before Keras starts: on JAX an error inside Keras's loops
+        costs the model its weights.
+        """
+        if hasattr(x, "dtype"):
             self._check_kind(x)
         return x
 
-    def predict_step(
-        self,
-        *args,
-        # (data) on TensorFlow, (state, data) on JAX; covers predict and
-        # predict_on_batch
-    ):
-        self._predicting = True
-        try:
-            return super().predict_step(*args)
-        finally:
-            self._predicting = False
+    def predict_step(self, *args: Any) -> Any:
+        """The likelihood's mean at z = mean, of a batch of `predict`.
 
-    def get_config(self):
+        Args:
+            args: (data,) on TensorFlow, (state, data) on JAX, where the new state is
+                returned, too.
+        """
+        *state, data = args
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if not state:
+            return self.decode(self.posterior(x)[0])
+        trainable, non_trainable = state[0]
+        mapping = [
+            *zip(self.trainable_variables, trainable, strict=True),
+            *zip(self.non_trainable_variables, non_trainable, strict=True),
+        ]
+        with keras.StatelessScope(state_mapping=mapping):
+            mean = self.decode(self.posterior(x)[0])
+        return mean, non_trainable
+
+    def get_config(self) -> dict[str, Any]:
         parts = {
             name: keras.saving.serialize_keras_object(getattr(self, name))
             for name in _PARTS
@@ -280,12 +273,13 @@ class VAE(keras.Model):
         return {
             **parts,
             **self._config,
+            "deviation": self.posterior_std,  # the name in the files
             "data_dtype": self.data_dtype,
             "name": self.name,
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "VAE":
         parts = {
             name: keras.saving.deserialize_keras_object(
                 config[name], custom_objects=custom_objects
@@ -293,7 +287,10 @@ class VAE(keras.Model):
             for name in _PARTS
             if config.get(name) is not None
         }
-        return cls(**{**config, **parts})
+        options = {**config, **parts}
+        if "deviation" in options:
+            options["posterior_std"] = options.pop("deviation")
+        return cls(**options)
 
 
 class _BatchMean(keras.losses.Loss):
@@ -301,21 +298,21 @@ class _BatchMean(keras.losses.Loss):
     and scales by the number of replicas.
     """
 
-    def call(self, _, nats):
+    def call(self, _: Any, nats: Any) -> Any:
         return nats
 
 
 class _Latest(keras.metrics.Metric):
     """The last step's value, where `Mean` would give the mean since the epoch began."""
 
-    def __init__(self, name):
+    def __init__(self, name: str):
         super().__init__(name=name, dtype="float32")
         self.value = self.add_variable(
             (), "zeros", dtype="float32", aggregation="mean", name="value"
         )
 
-    def update_state(self, value):
+    def update_state(self, value: Any) -> None:
         self.value.assign(value)
 
-    def result(self):
+    def result(self) -> Any:
         return ops.convert_to_tensor(self.value)

@@ -234,7 +234,7 @@ def _normalizer_target(config: Stage2Config, stage1: VAE, moments: np.ndarray) -
     the variance law, as where no prior of variance 1 shaped them.
     """
     law = float(callbacks.statistics.variance_law(*moments.swapaxes(0, 1)).mean())
-    has_prior = stage1.deviation != 0 or isinstance(
+    has_prior = stage1.posterior_std != 0 or isinstance(
         stage1.divergence, MaximumMeanDiscrepancy
     )
     return 1.0 if config.normal_target == "one" and has_prior else law**0.5

@@ -1,5 +1,7 @@
 """Batch normalisation whose moving statistics are right from the first step."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -23,11 +25,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
     bfloat16).
     """
 
-    def __init__(self, momentum=0.999, epsilon=1e-5, **kwargs):
-        self.steps = None
+    def __init__(self, momentum: float = 0.999, epsilon: float = 1e-5, **kwargs: Any):
+        self.steps: Any = None
         super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         super().build(input_shape)
         self.steps = self.add_weight(
             name="steps",
@@ -40,52 +42,46 @@ class BatchNormalization(keras.layers.BatchNormalization):
         )
 
     @property
-    def momentum(self):  # the parent's call and get_config read self.momentum
+    def momentum(self) -> Any:
+        # the parent's call and get_config read it
         if self.steps is None:
             return self.largest_momentum
         return ops.minimum(self.largest_momentum, self.steps / (self.steps + 9.0))
 
     @momentum.setter
-    def momentum(self, value):
+    def momentum(self, value: float) -> None:
         self.largest_momentum = value
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         if not (training and self.trainable):
             return super().call(inputs, training=training, mask=mask)
-        images = (
-            len(inputs.shape) == 4
-            and self.axis in (-1, 3)
-            and self.scale
-            and self.center
-            and not self.synchronized
-            and mask is None
-        )
-        fused = (
-            images
-            and keras.backend.backend() == "tensorflow"
-            and self.compute_dtype != "float64"
-        )
-        outputs = (
-            self._fused(inputs)
-            if fused
-            else super().call(inputs, training=training, mask=mask)
-        )
+        if mask is None and self._is_fusible(inputs):
+            outputs = self._fused(inputs)
+        else:
+            outputs = super().call(inputs, training=training, mask=mask)
         self.steps.assign_add(1.0)
         return outputs
 
-    def _fused(self, inputs):
+    def _is_fusible(self, inputs: Any) -> bool:
+        """Whether TensorFlow's fused operation does what the options ask for."""
+        images = len(inputs.shape) == 4 and self.axis in (-1, 3)
+        plain = self.scale and self.center and not self.synchronized
+        backend = keras.backend.backend()
+        supported = backend == "tensorflow" and self.compute_dtype != "float64"
+        return images and plain and supported
+
+    def _fused(self, inputs: Any) -> Any:
         import tensorflow as tf
 
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
         )
         count = ops.cast(tf.size(inputs) / inputs.shape[-1], "float32")
-        variance = (
-            variance * (count - 1.0) / count
-        )  # the operation's is divided by count - 1
+        # the operation's is divided by count - 1
+        variance = variance * (count - 1.0) / count
         for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + now * (1.0 - self.momentum))
         return outputs
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "momentum": self.largest_momentum}

@@ -1,5 +1,7 @@
 """A dense layer whose gradient is the faster one."""
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -12,11 +14,10 @@ class Dense(layers.Dense):
     of its inputs, upstream W^T, then takes half the time, on a CPU in float32.
     """
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Any:
         if not training or keras.backend.backend() != "tensorflow":
             return super().call(inputs, training=training)
-        outputs = ops.squeeze(
-            ops.matmul(ops.expand_dims(inputs, 0), ops.expand_dims(self.kernel, 0)), 0
-        )
+        kernel = ops.expand_dims(self.kernel, 0)
+        outputs = ops.squeeze(ops.matmul(ops.expand_dims(inputs, 0), kernel), 0)
         outputs = ops.add(outputs, self.bias) if self.use_bias else outputs
         return outputs if self.activation is None else self.activation(outputs)

@@ -2,6 +2,8 @@
 works with kernel / sigma.
 """
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -19,13 +21,13 @@ class SpectralNormalization(keras.layers.Wrapper):
 
     Args:
         layer: A `Dense`, `Conv2D` or `Conv2DTranspose`, not shared.
-        iterations: Power iterations a training step.
+        iterations: Power iterations per training step.
 
     The weight `vector` (last axis,) is u of the power iteration, kept from step to
     step.
     """
 
-    def __init__(self, layer, iterations=1, **kwargs):
+    def __init__(self, layer: keras.layers.Layer, iterations: int = 1, **kwargs: Any):
         super().__init__(layer, **kwargs)
         if not isinstance(layer, (layers.Dense, layers.Conv2D, layers.Conv2DTranspose)):
             raise ValueError(
@@ -34,7 +36,7 @@ class SpectralNormalization(keras.layers.Wrapper):
             )
         self.iterations = int(iterations)
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         super().build(input_shape)
         width = self.layer.kernel.shape[-1]
         initializer = keras.initializers.RandomNormal(seed=0)
@@ -48,8 +50,21 @@ class SpectralNormalization(keras.layers.Wrapper):
             aggregation="mean",
         )
 
-    def call(self, inputs, training=False):
-        kernel, layer = ops.convert_to_tensor(self.layer.kernel), self.layer
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        layer: Any = self.layer
+        kernel = ops.convert_to_tensor(layer.kernel)
+        sigma = self._largest_singular_value(kernel, training)
+        kernel = ops.cast(kernel, self.compute_dtype) / ops.cast(
+            sigma, self.compute_dtype
+        )
+        x = ops.cast(inputs, layer.compute_dtype)
+        x = self._apply(x, ops.cast(kernel, layer.compute_dtype))
+        if layer.use_bias:
+            x = x + ops.cast(layer.bias, x.dtype)
+        return layer.activation(x)
+
+    def _largest_singular_value(self, kernel: Any, training: bool) -> Any:
+        """sigma = u^T W v; in training after power iterations, which are kept."""
         matrix = ops.reshape(ops.cast(kernel, "float32"), (-1, kernel.shape[-1]))
         fixed, v = ops.stop_gradient(matrix), ops.convert_to_tensor(self.vector)
         for _ in range(self.iterations if training else 0):
@@ -57,16 +72,15 @@ class SpectralNormalization(keras.layers.Wrapper):
         if training:
             self.vector.assign(v)
         u = _unit(ops.matmul(fixed, v))
-        sigma = ops.sum(u * ops.matmul(matrix, _unit(v)))
-        kernel = ops.cast(kernel, self.compute_dtype) / ops.cast(
-            sigma, self.compute_dtype
-        )
-        x = ops.cast(inputs, layer.compute_dtype)
-        kernel = ops.cast(kernel, layer.compute_dtype)
+        return ops.sum(u * ops.matmul(matrix, _unit(v)))
+
+    def _apply(self, x: Any, kernel: Any) -> Any:
+        """The layer's product or convolution with this kernel."""
+        layer: Any = self.layer
         if isinstance(layer, layers.Dense):
-            x = ops.matmul(x, kernel)
-        elif isinstance(layer, layers.Conv2DTranspose):
-            x = ops.conv_transpose(
+            return ops.matmul(x, kernel)
+        if isinstance(layer, layers.Conv2DTranspose):
+            return ops.conv_transpose(
                 x,
                 kernel,
                 layer.strides,
@@ -75,25 +89,21 @@ class SpectralNormalization(keras.layers.Wrapper):
                 layer.data_format,
                 layer.dilation_rate,
             )
-        else:
-            x = ops.conv(
-                x,
-                kernel,
-                layer.strides,
-                layer.padding,
-                layer.data_format,
-                layer.dilation_rate,
-            )
-        if layer.use_bias:
-            x = x + ops.cast(layer.bias, x.dtype)
-        return layer.activation(x)
+        return ops.conv(
+            x,
+            kernel,
+            layer.strides,
+            layer.padding,
+            layer.data_format,
+            layer.dilation_rate,
+        )
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return self.layer.compute_output_shape(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "iterations": self.iterations}
 
 
-def _unit(vector):
+def _unit(vector: Any) -> Any:
     return vector / (ops.norm(vector) + 1e-12)

@@ -7,14 +7,18 @@ ours (a sigmoid saturates at black within ten steps: there is no normalisation t
 would hold the first steps back).
 """
 
+from typing import Any
+
 import keras
 from keras import layers
 
-from twostage.errors import InputError
 from twostage.models.networks.heads import activated, gaussian_heads
+from twostage.models.networks.image_shapes import ImageShape, check_at_least
 
 
-def residual_encoder(input_dim=2, latent_dim=2, width=200, blocks=4):
+def residual_encoder(
+    input_dim: int = 2, latent_dim: int = 2, *, width: int = 200, blocks: int = 4
+) -> keras.Model:
     """Encoder: vectors (batch, input_dim) -> (mean, log_var), each (batch, latent_dim)
     (section 4.1: 4 blocks of 200 units).
     """
@@ -27,8 +31,13 @@ def residual_encoder(input_dim=2, latent_dim=2, width=200, blocks=4):
 
 
 def residual_decoder(
-    output_dim=2, latent_dim=2, width=200, blocks=4, heads=("linear",)
-):
+    output_dim: int = 2,
+    latent_dim: int = 2,
+    *,
+    width: int = 200,
+    blocks: int = 4,
+    heads: tuple[str, ...] = ("linear",),
+) -> keras.Model:
     """Decoder: z (batch, latent_dim) -> parameters (batch, output_dim x heads),
     float32. `("linear", "linear")` for a mean and a log sigma of each dimension.
     """
@@ -39,7 +48,13 @@ def residual_decoder(
     return keras.Model(inputs, activated(x, heads), name="decoder")
 
 
-def convolutional_encoder(image_shape, latent_dim=256, widths=(32, 64, 128), blocks=4):
+def convolutional_encoder(
+    image_shape: ImageShape,
+    latent_dim: int = 256,
+    *,
+    widths: tuple[int, ...] = (32, 64, 128),
+    blocks: int = 4,
+) -> keras.Model:
     """Encoder: images (batch, side, side, channels), float in [0, 1] -> (mean,
     log_var), each (batch, latent_dim).
 
@@ -49,7 +64,7 @@ def convolutional_encoder(image_shape, latent_dim=256, widths=(32, 64, 128), blo
     Raises:
         InputError: a side that is smaller than the strides together.
     """
-    _check(image_shape, widths)
+    check_at_least(image_shape, 2 ** len(widths))
     inputs = x = keras.Input(image_shape, name="images")
     for width in widths:
         x = layers.ReLU()(layers.Conv2D(width, 4, strides=2, padding="same")(x))
@@ -63,13 +78,18 @@ def convolutional_encoder(image_shape, latent_dim=256, widths=(32, 64, 128), blo
 
 
 def convolutional_decoder(
-    image_shape, latent_dim=256, widths=(32, 64, 128), blocks=4, heads=("linear",)
-):
+    image_shape: ImageShape,
+    latent_dim: int = 256,
+    *,
+    widths: tuple[int, ...] = (32, 64, 128),
+    blocks: int = 4,
+    heads: tuple[str, ...] = ("linear",),
+) -> keras.Model:
     """Decoder: z (batch, latent_dim) -> parameters (batch, side, side, channels x
     heads), float32, not kept in [0, 1]; the encoder's mirror, cropped where strides do
     not divide the side.
     """
-    _check(image_shape, widths)
+    check_at_least(image_shape, 2 ** len(widths))
     height, width, channels = image_shape
     factor = 2 ** len(widths)
     rows, columns = -(-height // factor), -(-width // factor)
@@ -87,7 +107,7 @@ def convolutional_decoder(
     return keras.Model(inputs, activated(x[:, :height, :width], heads), name="decoder")
 
 
-def _dense_blocks(inputs, width, blocks):
+def _dense_blocks(inputs: Any, width: int, blocks: int) -> Any:
     x = layers.Dense(width)(inputs)
     for _ in range(blocks):
         h = layers.Dense(width)(layers.ReLU()(x))
@@ -95,17 +115,8 @@ def _dense_blocks(inputs, width, blocks):
     return layers.ReLU()(x)
 
 
-def _convolutional_block(x):
+def _convolutional_block(x: Any) -> Any:
     h = x
     for _ in range(2):
         h = layers.Conv2D(x.shape[-1], 3, padding="same")(layers.ReLU()(h))
     return layers.Add()([x, h])
-
-
-def _check(image_shape, widths):
-    if min(image_shape[:2]) < 2 ** len(widths):
-        raise InputError(
-            f"received images of {image_shape[0]}x{image_shape[1]}, expected at least"
-            f" {2 ** len(widths)} pixels each way: pad them with --pad"
-            f" {2 ** len(widths)}"
-        )

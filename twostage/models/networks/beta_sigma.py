@@ -2,18 +2,20 @@
 and 64x64 (k 64).
 """
 
+from typing import Any
+
 import keras
 from keras import layers
 
-from twostage.errors import InputError
 from twostage.models.layers.batch_normalization import BatchNormalization
 from twostage.models.networks.heads import activated
+from twostage.models.networks.image_shapes import ImageShape, check_squares
 
 WIDTHS = {28: (32, 64, 128), 64: (32, 64, 128, 256)}  # a scale each; the code's
 ALPHA = 0.01  # of the leaky ReLU
 
 
-def beta_sigma_encoder(image_shape, latent_dim=64):
+def beta_sigma_encoder(image_shape: ImageShape, latent_dim: int = 64) -> keras.Model:
     """Encoder: images (batch, side, side, channels), float in [0, 1] -> (mean,
     log_var), each (batch, latent_dim).
 
@@ -32,7 +34,12 @@ def beta_sigma_encoder(image_shape, latent_dim=64):
     )
 
 
-def beta_sigma_decoder(image_shape, latent_dim=64, heads=("linear",)):
+def beta_sigma_decoder(
+    image_shape: ImageShape,
+    latent_dim: int = 64,
+    *,
+    heads: tuple[str, ...] = ("linear",),
+) -> keras.Model:
     """Decoder: z (batch, latent_dim) -> parameters (batch, side, side, channels x
     heads), float32. The authors' output is linear: not kept in [0, 1].
     """
@@ -52,17 +59,12 @@ def beta_sigma_decoder(image_shape, latent_dim=64, heads=("linear",)):
     return keras.Model(inputs, activated(x, heads), name="decoder")
 
 
-def _widths(image_shape):
-    height, width, _ = image_shape
-    if height != width or height not in WIDTHS:
-        raise InputError(
-            f"received images of {height}x{width}, these networks take 28x28 or 64x64:"
-            " resize pictures with --side 64, pad other images with --pad 64"
-        )
-    return WIDTHS[height]
+def _widths(image_shape: ImageShape) -> tuple[int, ...]:
+    check_squares(image_shape, WIDTHS, resize=64)
+    return WIDTHS[image_shape[0]]
 
 
-def _block(x, width, strides):
+def _block(x: Any, width: int, strides: int) -> Any:
     h = layers.Conv2D(width, 3, strides=strides, padding="same")(x)
     h = _norm()(
         layers.Conv2D(width, 3, padding="same")(layers.LeakyReLU(ALPHA)(_norm()(h)))
@@ -76,5 +78,6 @@ def _block(x, width, strides):
     return layers.LeakyReLU(ALPHA)(layers.Add()([h, x]))
 
 
-def _norm():
-    return BatchNormalization(momentum=0.9)  # PyTorch's, whose momentum is written 0.1
+def _norm() -> BatchNormalization:
+    """PyTorch's, whose momentum is written 0.1."""
+    return BatchNormalization(momentum=0.9)

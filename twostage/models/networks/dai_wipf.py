@@ -5,15 +5,19 @@ that 4 divides, and the Wasserstein autoencoder's, for 64x64.
 import keras
 from keras import layers
 
-from twostage.errors import InputError
 from twostage.models.layers.batch_normalization import BatchNormalization
 from twostage.models.layers.spectral_normalization import SpectralNormalization
-from twostage.models.networks.heads import activated
+from twostage.models.networks.heads import activated, gaussian_heads
+from twostage.models.networks.image_shapes import (
+    ImageShape,
+    check_divisible,
+    check_squares,
+)
 
 _WEIGHTS = {"kernel_initializer": keras.initializers.TruncatedNormal(stddev=0.02)}
 
 
-def infogan_encoder(image_shape, latent_dim=64):
+def infogan_encoder(image_shape: ImageShape, latent_dim: int = 64) -> keras.Model:
     """Encoder: images (batch, side, side, channels), float in [0, 1] -> (mean,
     log_var), each (batch, latent_dim). Its layers are spectrally normalised.
 
@@ -22,7 +26,7 @@ def infogan_encoder(image_shape, latent_dim=64):
     Raises:
         InputError: a side that 4 does not divide.
     """
-    _check(image_shape)
+    check_divisible(image_shape, 4)
     inputs = keras.Input(image_shape, name="images")
     x = layers.LeakyReLU(0.2)(
         SpectralNormalization(
@@ -45,11 +49,16 @@ def infogan_encoder(image_shape, latent_dim=64):
     return keras.Model(inputs, [heads[:, :latent_dim], log_var], name="encoder")
 
 
-def infogan_decoder(image_shape, latent_dim=64, heads=("sigmoid",)):
+def infogan_decoder(
+    image_shape: ImageShape,
+    latent_dim: int = 64,
+    *,
+    heads: tuple[str, ...] = ("sigmoid",),
+) -> keras.Model:
     """Decoder: z (batch, latent_dim) -> parameters (batch, side, side, channels x
     heads), float32.
     """
-    _check(image_shape)
+    check_divisible(image_shape, 4)
     height, width, channels = image_shape
     inputs = keras.Input((latent_dim,), name="z")
     x = layers.ReLU()(BatchNormalization()(layers.Dense(1024, **_WEIGHTS)(inputs)))
@@ -76,14 +85,14 @@ def infogan_decoder(image_shape, latent_dim=64, heads=("sigmoid",)):
     return keras.Model(inputs, activated(x, heads), name="decoder")
 
 
-def wae_encoder(image_shape, latent_dim=64):
+def wae_encoder(image_shape: ImageShape, latent_dim: int = 64) -> keras.Model:
     """Encoder: images (batch, 64, 64, channels), float in [0, 1] -> (mean, log_var),
     each (batch, latent_dim).
 
     Raises:
         InputError: another side.
     """
-    _check(image_shape, 64)
+    check_squares(image_shape, (64,), resize=64)
     inputs = x = keras.Input(image_shape, name="images")
     for width, strides in ((128, 1), (256, 2), (512, 2), (1024, 2)):
         x = layers.ReLU()(
@@ -92,22 +101,19 @@ def wae_encoder(image_shape, latent_dim=64):
             )
         )
     x = layers.Flatten()(x)
-    mean, log_sd = (
-        layers.Dense(latent_dim, dtype="float32", name=name)(x)
-        for name in ("mean", "log_sd")
-    )
-    return keras.Model(
-        inputs,
-        [mean, layers.Rescaling(2.0, dtype="float32", name="log_var")(log_sd)],
-        name="encoder",
-    )
+    return keras.Model(inputs, gaussian_heads(x, latent_dim), name="encoder")
 
 
-def wae_decoder(image_shape, latent_dim=64, heads=("sigmoid",)):
+def wae_decoder(
+    image_shape: ImageShape,
+    latent_dim: int = 64,
+    *,
+    heads: tuple[str, ...] = ("sigmoid",),
+) -> keras.Model:
     """Decoder: z (batch, latent_dim) -> parameters (batch, 64, 64, channels x heads),
     float32.
     """
-    _check(image_shape, 64)
+    check_squares(image_shape, (64,), resize=64)
     inputs = keras.Input((latent_dim,), name="z")
     x = layers.Reshape((8, 8, 1024))(
         layers.Dense(8 * 8 * 1024, activation="relu")(inputs)
@@ -122,17 +128,3 @@ def wae_decoder(image_shape, latent_dim=64, heads=("sigmoid",)):
         image_shape[-1] * len(heads), 5, padding="same", dtype="float32", name="image"
     )(x)
     return keras.Model(inputs, activated(x, heads), name="decoder")
-
-
-def _check(image_shape, side=None):
-    height, width, _ = image_shape
-    if side and (height, width) != (side, side):
-        raise InputError(
-            f"received images of {height}x{width}, this network takes {side}x{side}:"
-            f" resize pictures with --side {side}, pad other images with --pad {side}"
-        )
-    if height % 4 or width % 4:
-        raise InputError(
-            f"received images of {height}x{width}, this network takes sides that 4"
-            f" divides: pad them with --pad {-(-max(height, width) // 4) * 4}"
-        )

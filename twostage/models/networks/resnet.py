@@ -1,6 +1,7 @@
 """The ResNet encoder and decoder of stage 1 (Dai & Wipf; Asperti & Trentin's code)."""
 
 import math
+from typing import Any
 
 import keras
 from keras import layers, regularizers
@@ -9,47 +10,27 @@ from twostage.errors import InputError
 from twostage.models.layers.batch_normalization import BatchNormalization
 from twostage.models.layers.convolution import Conv2D, Conv2DTranspose
 from twostage.models.networks.heads import activated, gaussian_heads
+from twostage.models.networks.image_shapes import (
+    ImageShape,
+    check_channels,
+    check_squares,
+)
 
 SIDES = (8, 16, 32, 64, 128)
-
-
-WIDEST = 1024  # no decoder layer has more channels
-
-
-def check_image_shape(shape):
-    """Raises `InputError` unless `shape` = (height, width, channels) suits the ResNet;
-    the message names the padding that would.
-    """
-    height, width, channels = shape
-    if channels not in (1, 3):
-        raise InputError(
-            f"received images with {channels} channels, the ResNet takes 1 or 3:"
-            " convert them to grey or RGB"
-        )
-    if height == width and height in SIDES:
-        return
-    fitting = [side for side in SIDES if side >= max(height, width)]
-    mend = (
-        f"pad them with --pad {fitting[0]}"
-        if fitting
-        else f"make them at most {SIDES[-1]} pixels wide and high with --side"
-    )
-    raise InputError(
-        f"received images of {height}x{width}, the ResNet takes squares of side"
-        f" {', '.join(map(str, SIDES))}: {mend}"
-    )
+MAX_CHANNELS = 1024  # of a decoder's layer
 
 
 def resnet_encoder(
-    image_shape,
-    latent_dim=64,
-    num_scale=3,
-    block_per_scale=1,
-    base_dim=32,
-    fc_dim=512,
-    pooling="average",
-    l2=0.0,
-):
+    image_shape: ImageShape,
+    latent_dim: int = 64,
+    *,
+    num_scale: int = 3,
+    block_per_scale: int = 1,
+    base_dim: int = 32,
+    fc_dim: int = 512,
+    pooling: str = "average",
+    l2: float = 0.0,
+) -> keras.Model:
     """Encoder: images (batch, side, side, channels), float in [0, 1] -> (mean,
     log_var), each (batch, latent_dim).
 
@@ -71,53 +52,31 @@ def resnet_encoder(
         InputError: a shape, a number of scales or a pooling that the network cannot
             take.
     """
-    check_image_shape(image_shape)
-    if pooling not in ("average", "flatten"):
-        raise InputError(
-            f"received pooling {pooling!r}, expected 'average' or 'flatten'"
-        )
-    if image_shape[0] < 2 ** (num_scale - 1):
-        raise InputError(
-            f"received num_scale {num_scale} for side {image_shape[0]}: at most"
-            f" {int(math.log2(image_shape[0])) + 1} fit"
-        )
+    _check_encoder(image_shape, num_scale, pooling)
     inputs = keras.Input(image_shape, name="images")
     x = Conv2D(base_dim, 3, padding="same")(inputs)
     for scale in range(num_scale):
         width = base_dim * 2**scale
         x = _scale_block(x, width, block_per_scale)
-        if (
-            scale < num_scale - 1
-        ):  # the paper's figure also halves after the last scale; the code does not
-            x = Conv2D(
-                2 * width,
-                3,
-                strides=2,
-                padding="same",
-                kernel_regularizer=_l2(l2),
-                name=f"down_{scale}",
-            )(x)
-    x = (
-        layers.GlobalAveragePooling2D()(x)
-        if pooling == "average"
-        else layers.Flatten()(x)
-    )
-    h = x
-    for _ in range(2):
-        h = layers.Dense(fc_dim)(layers.ReLU()(h))
-    x = layers.Add()([h, layers.Dense(fc_dim)(x)])
+        # the paper's figure also halves after the last scale; the code does not
+        if scale < num_scale - 1:
+            x = _halved(x, 2 * width, l2, scale)
+    average = pooling == "average"
+    x = (layers.GlobalAveragePooling2D() if average else layers.Flatten())(x)
+    x = _fully_connected_block(x, fc_dim)
     return keras.Model(inputs, gaussian_heads(x, latent_dim), name="encoder")
 
 
 def resnet_decoder(
-    image_shape,
-    latent_dim=64,
-    block_per_scale=1,
-    base_dim=32,
-    l2=0.0,
-    heads=("sigmoid",),
-    scale_l2=0.0,
-):
+    image_shape: ImageShape,
+    latent_dim: int = 64,
+    *,
+    block_per_scale: int = 1,
+    base_dim: int = 32,
+    l2: float = 0.0,
+    heads: tuple[str, ...] = ("sigmoid",),
+    scale_l2: float = 0.0,
+) -> keras.Model:
     """Decoder: z (batch, latent_dim) -> parameters of the likelihood (batch, side,
     side, channels x heads), float32; the mean images, in [0, 1], with one sigmoid head.
 
@@ -126,41 +85,84 @@ def resnet_decoder(
     transposed convolutions, `scale_l2` those of the residual blocks; `heads` are the
     likelihood's. Other arguments and errors as for `resnet_encoder`.
     """
-    check_image_shape(image_shape)
+    _check_images(image_shape)
     doublings = int(math.log2(image_shape[0])) - 1
-    widths = [min(base_dim * 2**i, WIDEST) for i in range(doublings, -1, -1)]
+    widths = [min(base_dim * 2**i, MAX_CHANNELS) for i in range(doublings, -1, -1)]
     inputs = keras.Input((latent_dim,), name="z")
     x = layers.Dense(2 * 2 * widths[0])(inputs)
     x = layers.Reshape((2, 2, widths[0]))(x)  # (batch, 2, 2, widths[0])
     for i, width in enumerate(widths[1:]):
-        x = Conv2DTranspose(
-            width,
-            3,
-            strides=2,
-            padding="same",
-            kernel_regularizer=_l2(l2),
-            name=f"up_{i}",
-        )(x)
+        x = _doubled(x, width, l2, i)
         x = _scale_block(x, width, block_per_scale, scale_l2)
-    x = Conv2D(
-        image_shape[-1] * len(heads), 3, padding="same", dtype="float32", name="image"
-    )(x)
+    channels = image_shape[-1] * len(heads)
+    x = Conv2D(channels, 3, padding="same", dtype="float32", name="image")(x)
     return keras.Model(inputs, activated(x, heads), name="decoder")
 
 
-def _scale_block(x, width, blocks, l2=0.0):
-    def convolution():
+def _check_images(shape: ImageShape) -> None:
+    check_channels(shape)
+    check_squares(shape, SIDES)
+
+
+def _check_encoder(image_shape: ImageShape, num_scale: int, pooling: str) -> None:
+    _check_images(image_shape)
+    if pooling not in ("average", "flatten"):
+        raise InputError(
+            f"`pooling={pooling!r}`", "'average' or 'flatten'", "choose one of them"
+        )
+    most = int(math.log2(image_shape[0])) + 1
+    if num_scale > most:
+        raise InputError(
+            f"`num_scale={num_scale}` for side {image_shape[0]}",
+            f"at most {most}",
+            "choose fewer",
+        )
+
+
+def _halved(x: Any, width: int, l2: float, scale: int) -> Any:
+    """The map at half the side, `width` channels."""
+    return Conv2D(
+        width,
+        3,
+        strides=2,
+        padding="same",
+        kernel_regularizer=_l2(l2),
+        name=f"down_{scale}",
+    )(x)
+
+
+def _doubled(x: Any, width: int, l2: float, scale: int) -> Any:
+    """The map at twice the side, `width` channels."""
+    return Conv2DTranspose(
+        width,
+        3,
+        strides=2,
+        padding="same",
+        kernel_regularizer=_l2(l2),
+        name=f"up_{scale}",
+    )(x)
+
+
+def _fully_connected_block(x: Any, width: int) -> Any:
+    h = x
+    for _ in range(2):
+        h = layers.Dense(width)(layers.ReLU()(h))
+    return layers.Add()([h, layers.Dense(width)(x)])
+
+
+def _scale_block(x: Any, width: int, blocks: int, l2: float = 0.0) -> Any:
+    """Residual blocks, whose shortcuts are 3x3 convolutions, always."""
+
+    def convolution() -> Conv2D:
         return Conv2D(width, 3, padding="same", kernel_regularizer=_l2(l2))
 
     for _ in range(blocks):
         h = x
         for _ in range(2):
             h = convolution()(layers.ReLU()(BatchNormalization()(h)))
-        x = layers.Add()(
-            [h, convolution()(x)]
-        )  # the shortcut is a 3x3 convolution, always
+        x = layers.Add()([h, convolution()(x)])
     return x
 
 
-def _l2(weight):
+def _l2(weight: float) -> Any:
     return regularizers.L2(weight) if weight else None
