@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _parser() -> Parser:
     from twostage.evaluation.protocol import QUIRKS, SPLITS
+    from twostage.features.inception import RESIZES
 
     parser = Parser(prog=command("evaluate"), description=main.__doc__)
     parser.add_argument("--run", help="run folder")
@@ -37,6 +38,12 @@ def _parser() -> Parser:
         ),
     )
     add_extractor_flags(parser)
+    parser.add_argument(
+        "--inception-resize",
+        choices=RESIZES,
+        default="tf1",
+        help="to 299x299, of inception2015 (default: tf1, as the papers)",
+    )
     parser.add_argument(
         "--protocol",
         choices=tuple(SPLITS),
@@ -76,9 +83,8 @@ def _parser() -> Parser:
 
 
 def add_extractor_flags(parser: Parser) -> None:
-    """Adds --extractor, --weights and --inception-resize."""
+    """Adds --extractor and --weights."""
     from twostage.features import EXTRACTORS
-    from twostage.features.inception import RESIZES
 
     parser.add_argument(
         "--extractor",
@@ -91,12 +97,6 @@ def add_extractor_flags(parser: Parser) -> None:
             "classify_image_graph_def.pb for inception2015, the .h5 without top for"
             " keras"
         ),
-    )
-    parser.add_argument(
-        "--inception-resize",
-        choices=RESIZES,
-        default="tf1",
-        help="to 299x299, of inception2015 (default: tf1, as the papers)",
     )
 
 

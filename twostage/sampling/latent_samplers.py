@@ -131,8 +131,9 @@ def _stage2_log_density(
     stage2: VAE, samples: int, seed: int
 ) -> Callable[[np.ndarray], np.ndarray]:
     def log_density(latents: np.ndarray) -> np.ndarray:
-        return bounds(stage2, latents, samples, seed, batch_rows=BOUND_BATCH)[
-            "importance"
-        ]
+        values = bounds(
+            stage2, latents, samples=samples, seed=seed, batch_rows=BOUND_BATCH
+        )
+        return values["importance"]
 
     return log_density
