@@ -5,20 +5,21 @@ What a callback asks of a model. Nothing is guessed: what is missing is a ValueE
 when training begins, with the fix.
 
 - Setting gamma (`ComputedGamma`, `GammaSchedule`): a variable `model.gamma`, the
-  decoder's standard deviation. `ComputedGamma` also
-  needs a variable `model.batch_mse` that the training step assigns (exact), or a `keras.metrics.Mean` named "mse", fed the mean squared
-  error of each minibatch. A `twostage.VAE` holds the rule in its likelihood; there the callback only arms it.
+  decoder's standard deviation. `ComputedGamma` also needs a variable `model.batch_mse`
+  that the training step assigns (exact), or a `keras.metrics.Mean` named "mse", fed the
+  mean squared error of each minibatch. A `twostage.VAE` holds the rule in its
+  likelihood; there the callback only arms it.
 - Setting the KL's terms: a variable `model.kl_weight` (`KLWarmup`) or `model.free_bits`
   (`FreeBits`) that the loss reads.
-- Looking at the posterior (`VarianceLaw`, `ActiveLatents`, `KLPerLatent`,
-  `LatentMoments`, `CollapseAlarm`): `model.posterior(x)` ->
-  (mean, log_var), or `model.encoder`, whose outputs begin with mean and log_var, each (batch, k); or the argument
+- Encoding data (`VarianceLaw`, `ActiveLatents`, `KLPerLatent`, `LatentMoments`,
+  `CollapseAlarm`): `model.posterior(x)` -> (mean, log_var), or `model.encoder`, whose
+  outputs begin with mean and log_var, each (batch, k); or the argument
   `posterior=lambda model, x: (mean, log_var)`.
 - Drawing images (`ImageGrid`): the same, and `model.decode(z)` or `model.decoder`, z ->
   images; or `decode=lambda model, z: images`.
 
-Whoever looks at the posterior or draws does so once, on two examples, when training
-begins: what is wrong with shapes is told then.
+Callbacks that encode or draw do so once, on two examples, when training begins, and
+report wrong shapes then.
 
 Figures go into `logs` under the same keys in every epoch (NaN where `freq` skips one,
 never the first), so that History, CSVLogger, TensorBoard and EarlyStopping see them.

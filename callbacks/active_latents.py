@@ -1,6 +1,10 @@
 """The number of latents in use, epoch by epoch."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
+import numpy as np
 
 from .posterior_watcher import PosteriorWatcher
 from .statistics import count_active
@@ -38,7 +42,14 @@ class ActiveLatents(PosteriorWatcher):
 
     keys = ("active_latents", "active_latents_mu", "active_latents_kl")
 
-    def __init__(self, data, posterior=None, max_samples=10_000, freq=1, threshold=0.8):
+    def __init__(
+        self,
+        data: Any,
+        posterior: Callable | None = None,
+        max_samples: int = 10_000,
+        freq: int = 1,
+        threshold: float = 0.8,
+    ):
         super().__init__(data, posterior, max_samples, freq)
         if not 0 < threshold <= 1:
             raise ValueError(
@@ -46,7 +57,7 @@ class ActiveLatents(PosteriorWatcher):
             )
         self.threshold = threshold
 
-    def figures(self, mean, log_var):
+    def figures(self, mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
         return dict(
             zip(
                 self.keys,
@@ -55,5 +66,5 @@ class ActiveLatents(PosteriorWatcher):
             )
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "threshold": self.threshold}

@@ -1,6 +1,8 @@
 """Tells when latents die or blow up."""
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -56,7 +58,13 @@ class CollapseAlarm(PosteriorWatcher):
     keys = ("latents_died", "latents_blown_up")
 
     def __init__(
-        self, data, posterior=None, max_samples=10_000, freq=1, threshold=0.8, limit=4.0
+        self,
+        data: Any,
+        posterior: Callable | None = None,
+        max_samples: int = 10_000,
+        freq: int = 1,
+        threshold: float = 0.8,
+        limit: float = 4.0,
     ):
         super().__init__(data, posterior, max_samples, freq)
         if not (0 < threshold <= 1 < limit):
@@ -67,14 +75,14 @@ class CollapseAlarm(PosteriorWatcher):
         self.threshold, self.limit = threshold, limit
         self._start()
 
-    def _start(self):
+    def _start(self) -> None:
         self._were_active, self._told = set(), {"died": set(), "blew up": set()}
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         super().on_train_begin(logs)
         self._start()
 
-    def figures(self, mean, log_var):
+    def figures(self, mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
         variance = mean_variance(log_var)
         self._were_active |= set(np.flatnonzero(variance < self.threshold).tolist())
         blown_up = set(
@@ -102,19 +110,19 @@ class CollapseAlarm(PosteriorWatcher):
             )
         )
 
-    def get_state(self):
+    def get_state(self) -> dict[str, Any]:
         """What a later look has to know of the earlier ones, in JSON's types."""
         return {
             "were_active": sorted(self._were_active),
             "told": {what: sorted(latents) for what, latents in self._told.items()},
         }
 
-    def set_state(self, state):
+    def set_state(self, state: dict[str, Any]) -> None:
         """Goes on from `get_state()`; after `on_train_begin`, which starts afresh."""
         self._were_active = set(state["were_active"])
         self._told = {what: set(latents) for what, latents in state["told"].items()}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "threshold": self.threshold,

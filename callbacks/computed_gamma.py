@@ -2,6 +2,7 @@
 
 import logging
 import math
+from typing import Any, Self
 
 import keras
 
@@ -61,7 +62,8 @@ class ComputedGamma(keras.callbacks.Callback):
     vae.fit(images, callbacks=[ComputedGamma(rule="minimum")])
     ```
 
-    Requires: see the package's docstring. Adds `logs["gamma"]`, the value in force after the epoch, not a mean.
+    Requires: see the package's docstring. Adds `logs["gamma"]`, the value in force
+    after the epoch, not a mean.
 
     Raises:
         ValueError: an unknown rule or a bad decay or floor; when training begins, a
@@ -69,7 +71,12 @@ class ComputedGamma(keras.callbacks.Callback):
             without the rule inside, or what Keras cannot do on several replicas.
     """
 
-    def __init__(self, rule="minimum", decay=None, floor=None):
+    def __init__(
+        self,
+        rule: str = "minimum",
+        decay: float | None = None,
+        floor: float | None = None,
+    ):
         super().__init__()
         if rule not in RULES:
             raise ValueError(
@@ -88,11 +95,11 @@ class ComputedGamma(keras.callbacks.Callback):
         self.rule, self.decay, self.floor = rule, decay, floor
         self._start()
 
-    def _start(self):
+    def _start(self) -> None:
         self._total = self._count = 0.0
         self._floor_seen, self._set = False, None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self._start()
         self._step_rule = None  # set where the rule runs here and not in the step
         likelihood, (decay, monotone) = find_rule(self.model), RULES[self.rule]
@@ -124,7 +131,9 @@ class ComputedGamma(keras.callbacks.Callback):
         likelihood.decay.assign(decay)
         likelihood.monotone.assign(float(monotone))
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, float] | None = None
+    ) -> None:
         if self._step_rule is None:
             # before any look at the model: on JAX that would bring all its weights
             # back, at every step
@@ -161,7 +170,7 @@ class ComputedGamma(keras.callbacks.Callback):
         )
         set_gamma(model, self._set)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         likelihood = find_rule(self.model)
         if likelihood is not None:
             # The last batch of the epoch waits for a next step that may not come: use
@@ -182,12 +191,12 @@ class ComputedGamma(keras.callbacks.Callback):
         if logs is not None:
             logs["gamma"] = gamma
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         likelihood = find_rule(self.model)
         if likelihood is not None:
             likelihood.decay.assign(1.0)
 
-    def get_state(self):
+    def get_state(self) -> dict[str, Any]:
         """What a fit in its midst has to remember beside the model's weights, in JSON's
         types.
         """
@@ -197,7 +206,7 @@ class ComputedGamma(keras.callbacks.Callback):
             "count": self._count,
         }
 
-    def set_state(self, state):
+    def set_state(self, state: dict[str, Any]) -> None:
         """Goes on from `get_state()`; after `on_train_begin`, which starts afresh."""
         self._floor_seen, self._total, self._count = (
             state["floor_seen"],
@@ -205,9 +214,9 @@ class ComputedGamma(keras.callbacks.Callback):
             state["count"],
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"rule": self.rule, "decay": self.decay, "floor": self.floor}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)

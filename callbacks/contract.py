@@ -1,5 +1,8 @@
 """The one place that looks at a model's attributes, and says what is missing."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,7 +10,7 @@ from keras import ops
 BATCH = 250  # examples that go through the encoder at once
 
 
-def find_rule(model):
+def find_rule(model: Any) -> Any:
     """The likelihood that holds the computed-gamma rule inside the training step, or
     None in a model that knows nothing of it.
     """
@@ -27,12 +30,12 @@ def find_rule(model):
     return None
 
 
-def number(variable):
-    """A scalar variable's or tensor's value, on every backend and under every strategy."""
+def number(variable: Any) -> float:
+    """A scalar variable's or tensor's value, on any backend, under any strategy."""
     return float(ops.convert_to_numpy(ops.convert_to_tensor(variable)))
 
 
-def check_variable(model, name, purpose, value="ones"):
+def check_variable(model: Any, name: str, purpose: str, value: str = "ones") -> None:
     """Raises ValueError unless `model.name` is a variable of shape ()."""
     if not hasattr(getattr(model, name, None), "assign"):
         raise ValueError(
@@ -49,7 +52,7 @@ def check_variable(model, name, purpose, value="ones"):
         )
 
 
-def check_counted(model):
+def check_counted(model: Any) -> None:
     """Raises ValueError where an epoch was trained and `model.optimizer` has counted no
     step.
     """
@@ -64,7 +67,7 @@ def check_counted(model):
         )
 
 
-def check_gamma(model):
+def check_gamma(model: Any) -> None:
     """Raises ValueError unless gamma can be set: a variable `model.gamma`, or a
     likelihood that holds the rule and does not learn.
     """
@@ -83,7 +86,7 @@ def check_gamma(model):
         )
 
 
-def check_modes(model):
+def check_modes(model: Any) -> None:
     """Raises ValueError where a step on several replicas (tf.distribute) is asked for
     what Keras cannot do there.
     """
@@ -102,7 +105,7 @@ def check_modes(model):
             )
 
 
-def set_gamma(model, gamma):
+def set_gamma(model: Any, gamma: float) -> None:
     """Sets the decoder's standard deviation."""
     likelihood = find_rule(model)
     if likelihood is None:
@@ -112,7 +115,7 @@ def set_gamma(model, gamma):
         likelihood.batch_mse.assign(gamma**2)  # nothing pending
 
 
-def find_mse(model, trained=False):
+def find_mse(model: Any, trained: bool = False) -> keras.metrics.Mean | None:
     """The Mean metric named "mse", one of the model's own or a compiled one. None where
     compiled ones are yet to be built: Keras may do that in the first step, so not once
     a step was `trained`.
@@ -144,7 +147,7 @@ def find_mse(model, trained=False):
     return found
 
 
-def check_posterior(model, posterior, data):
+def check_posterior(model: Any, posterior: Callable | None, data: Any) -> np.ndarray:
     """Raises ValueError unless there is a way from data to (mean, log_var); the float32
     means (2, k) of the first two rows.
     """
@@ -166,7 +169,9 @@ def check_posterior(model, posterior, data):
     return find_posterior(model, data[:2], posterior)[0].astype("float32")
 
 
-def find_posterior(model, data, posterior=None):
+def find_posterior(
+    model: Any, data: Any, posterior: Callable | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """(mean, log_var) of q(z | x) for all rows of `data`: two float64 arrays (N, k)."""
     if posterior is None:
         posterior = _own_posterior
@@ -190,7 +195,7 @@ def find_posterior(model, data, posterior=None):
     return mean, log_var
 
 
-def _own_posterior(model, x):
+def _own_posterior(model: Any, x: Any) -> tuple[Any, Any]:
     if callable(getattr(model, "posterior", None)):
         return model.posterior(x)
     outputs = _without_training(model.encoder, x)
@@ -202,13 +207,13 @@ def _own_posterior(model, x):
     return outputs[0], outputs[1]
 
 
-def _without_training(part, x):
+def _without_training(part: Any, x: Any) -> Any:
     return (
         part(x, training=False) if isinstance(part, keras.Layer) else part(x)
     )  # a method may not know the word
 
 
-def check_decoder(model, decode):
+def check_decoder(model: Any, decode: Callable | None) -> None:
     """Raises ValueError unless there is a way from latents to images."""
     if (
         decode is None
@@ -222,7 +227,12 @@ def check_decoder(model, decode):
         )
 
 
-def check_images(model, z, decode=None, shape=None):
+def check_images(
+    model: Any,
+    z: Any,
+    decode: Callable | None = None,
+    shape: tuple[int, ...] | None = None,
+) -> None:
     """Raises ValueError unless latents z (n, k) give images, of the `shape` (height,
     width, channels) where there is one.
     """
@@ -234,8 +244,8 @@ def check_images(model, z, decode=None, shape=None):
         )
 
 
-def find_images(model, z, decode=None):
-    """Images in [0, 1] at latents z (n, k): a float array (n, height, width, channels)."""
+def find_images(model: Any, z: Any, decode: Callable | None = None) -> np.ndarray:
+    """Images in [0, 1] at latents z (n, k): floats (n, height, width, channels)."""
     if decode is None:
         decode = (
             (lambda m, z: m.decode(z))
@@ -251,7 +261,7 @@ def find_images(model, z, decode=None):
     return images
 
 
-def random_subset(data, max_samples, seed=0):
+def random_subset(data: Any, max_samples: int, seed: int = 0) -> np.ndarray:
     """At most `max_samples` rows, always the same ones, never simply the first: data
     are often sorted by class.
     """
@@ -282,7 +292,7 @@ def random_subset(data, max_samples, seed=0):
     return data
 
 
-def restore_config(config):
+def restore_config(config: dict[str, Any]) -> dict[str, Any]:
     """A callback's config with its arrays and functions back in their own form, after
     Keras has serialised them.
     """
@@ -296,7 +306,7 @@ def restore_config(config):
     }
 
 
-def _kind(thing):
+def _kind(thing: Any) -> str:
     return (
         "missing"
         if thing is None

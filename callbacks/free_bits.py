@@ -1,6 +1,7 @@
 """Free bits: no pressure on latents whose KL is small already."""
 
 import math
+from typing import Any, Self
 
 import keras
 
@@ -26,20 +27,21 @@ class FreeBits(keras.callbacks.Callback):
     vae.fit(images, callbacks=[FreeBits(0.1)])
     ```
 
-    Requires: a variable `model.free_bits` in nats a latent, 0 at rest. It is set within the epochs alone, so that weights which another callback keeps at an epoch's end
-    (put it after this one) are at rest. Adds `logs["free_bits"]`.
+    Requires: a variable `model.free_bits` in nats per latent, 0 while inactive. It is
+    set within the epochs alone, so that weights which another callback keeps at an
+    epoch's end (put it after this one) have 0. Adds `logs["free_bits"]`.
 
     Raises:
         ValueError: bad arguments; when training begins, a model without that variable.
     """
 
-    def __init__(self, nats):
+    def __init__(self, nats: float):
         super().__init__()
         if not 0 < nats < math.inf:
             raise ValueError(f"received nats={nats}, expected a number of more than 0")
         self.nats = nats
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         check_variable(
             self.model,
             "free_bits",
@@ -48,22 +50,22 @@ class FreeBits(keras.callbacks.Callback):
             value="zeros",
         )
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.model.free_bits.assign(self.nats)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if logs is not None:
             logs["free_bits"] = number(self.model.free_bits)
         self.model.free_bits.assign(0.0)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self.model.free_bits.assign(
             0.0
         )  # weights of an epoch's midst may have been brought back
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"nats": self.nats}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**restore_config(config))

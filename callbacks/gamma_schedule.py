@@ -1,6 +1,8 @@
 """Gamma as a given function of the step: replays a recorded curve."""
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -30,11 +32,14 @@ class GammaSchedule(keras.callbacks.Callback):
     Example:
 
     ```python
-    recorded = numpy.genfromtxt("history.csv", delimiter=",", names=True)["gamma"]  # LS-VAE's, one a epoch
-    vae.fit(images, epochs=len(recorded), callbacks=[GammaSchedule(recorded, unit="epoch")])
+    history = numpy.genfromtxt("history.csv", delimiter=",", names=True)
+    recorded = history["gamma"]  # LS-VAE's, one per epoch
+    schedule = GammaSchedule(recorded, unit="epoch")
+    vae.fit(images, epochs=len(recorded), callbacks=[schedule])
     ```
 
-    Requires: a variable `model.gamma`, or a `twostage.VAE`. Adds `logs["gamma"]`, the value of the epoch's last step.
+    Requires: a variable `model.gamma`, or a `twostage.VAE`. Adds `logs["gamma"]`, the
+    value of the epoch's last step.
 
     Raises:
         ValueError: bad arguments; when training begins, a model without gamma to set,
@@ -42,7 +47,9 @@ class GammaSchedule(keras.callbacks.Callback):
             no positive number.
     """
 
-    def __init__(self, curve, unit="step"):
+    def __init__(
+        self, curve: Callable[[int], float] | Sequence[float], unit: str = "step"
+    ):
         super().__init__()
         if unit not in ("step", "epoch"):
             raise ValueError(f"received unit {unit!r}, expected 'step' or 'epoch'")
@@ -53,7 +60,7 @@ class GammaSchedule(keras.callbacks.Callback):
             )
         self.curve, self.unit = curve, unit
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         model = self.model
         check_gamma(model)
         if self.unit == "step" and model.steps_per_execution > 1:
@@ -63,21 +70,23 @@ class GammaSchedule(keras.callbacks.Callback):
                 " value an epoch (unit='epoch')"
             )
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self.unit == "epoch":
             self._set(epoch)
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(
+        self, batch: int, logs: dict[str, float] | None = None
+    ) -> None:
         if self.unit == "step":
             self._set(int(number(self.model.optimizer.iterations)))
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self.unit == "step":
             check_counted(self.model)
         if logs is not None:
             logs["gamma"] = number(self.model.gamma)
 
-    def _set(self, position):
+    def _set(self, position: int) -> None:
         likelihood = find_rule(self.model)
         if likelihood is not None and number(likelihood.decay) < 1:
             raise ValueError(
@@ -99,7 +108,7 @@ class GammaSchedule(keras.callbacks.Callback):
             )
         set_gamma(self.model, float(gamma))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "curve": (
                 self.curve if callable(self.curve) else [float(v) for v in self.curve]
@@ -108,11 +117,11 @@ class GammaSchedule(keras.callbacks.Callback):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**restore_config(config))
 
 
-def _is_sequence(curve):
+def _is_sequence(curve: Callable[[int], float] | Sequence[float]) -> bool:
     try:
         return (
             np.ndim(curve) == 1

@@ -2,7 +2,9 @@
 
 import os
 import pathlib
+from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -55,15 +57,15 @@ class ImageGrid(keras.callbacks.Callback):
 
     def __init__(
         self,
-        folder,
-        data=None,
-        latent_dim=None,
-        posterior=None,
-        decode=None,
-        rows=8,
-        seed=0,
-        freq=1,
-        tensorboard=None,
+        folder: str | os.PathLike,
+        data: Any = None,
+        latent_dim: int | None = None,
+        posterior: Callable | None = None,
+        decode: Callable | None = None,
+        rows: int = 8,
+        seed: int = 0,
+        freq: int = 1,
+        tensorboard: str | os.PathLike | None = None,
     ):
         super().__init__()
         if rows < 2 or freq < 1:
@@ -91,7 +93,7 @@ class ImageGrid(keras.callbacks.Callback):
             None if data is None else random_subset(data, rows * (rows // 2), seed)
         )
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         if find_spec("PIL") is None:
             raise ValueError(
                 "received no Pillow, which writes the pictures: pip install pillow"
@@ -110,7 +112,7 @@ class ImageGrid(keras.callbacks.Callback):
             )
         pathlib.Path(self.folder).mkdir(parents=True, exist_ok=True)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if (epoch + 1) % self.freq:
             return
         width = self.latent_dim
@@ -134,7 +136,7 @@ class ImageGrid(keras.callbacks.Callback):
             "samples", epoch, find_images(self.model, z, self.decode), self.rows
         )
 
-    def _write(self, name, epoch, images, columns):
+    def _write(self, name: str, epoch: int, images: np.ndarray, columns: int) -> None:
         grid = tile(images, columns)
         save_png(pathlib.Path(self.folder) / f"{name}_{epoch + 1:04d}.png", grid)
         if self.tensorboard:
@@ -143,7 +145,7 @@ class ImageGrid(keras.callbacks.Callback):
             with tf.summary.create_file_writer(self.tensorboard).as_default():
                 tf.summary.image(name, grid[None], step=epoch)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = (
             "folder",
             "data",
@@ -158,11 +160,11 @@ class ImageGrid(keras.callbacks.Callback):
         return {name: getattr(self, name) for name in names}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**restore_config(config))
 
 
-def tile(images, columns, gap=1):
+def tile(images: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
     """Images (n, height, width, channels), float in [0, 1] -> one uint8 picture (rows
     height, columns width, channels), white between.
     """
@@ -177,7 +179,7 @@ def tile(images, columns, gap=1):
     )
 
 
-def save_png(path, picture):
+def save_png(path: str | os.PathLike, picture: np.ndarray) -> None:
     """Writes a uint8 picture (height, width, 1 or 3) so that the file is whole or
     absent. Small pictures are enlarged.
     """

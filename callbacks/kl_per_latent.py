@@ -39,7 +39,7 @@ class KLPerLatent(PosteriorWatcher):
 
     keys = ("kl_latent_min", "kl_latent_median", "kl_latent_max")
 
-    def figures(self, mean, log_var):
+    def figures(self, mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
         self.values = kl_per_latent(mean, log_var)
         return dict(
             zip(

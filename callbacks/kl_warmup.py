@@ -1,6 +1,7 @@
 """The KL weight, raised step by step."""
 
 import math
+from typing import Any, Self
 
 import keras
 
@@ -26,7 +27,8 @@ class KLWarmup(keras.callbacks.Callback):
     vae.fit(images, epochs=20, callbacks=[KLWarmup(steps=5000)])
     ```
 
-    Requires: a variable `model.kl_weight` that the loss multiplies the KL with. Adds `logs["kl_weight"]`, of the epoch's last step.
+    Requires: a variable `model.kl_weight` that the loss multiplies the KL with. Adds
+    `logs["kl_weight"]`, of the epoch's last step.
 
     Raises:
         ValueError: bad arguments; when training begins, a model without that variable,
@@ -34,7 +36,7 @@ class KLWarmup(keras.callbacks.Callback):
             counted no step.
     """
 
-    def __init__(self, steps, start=0.0, end=1.0):
+    def __init__(self, steps: int, start: float = 0.0, end: float = 1.0):
         super().__init__()
         if not (
             1 <= steps < math.inf and 0 <= start < math.inf and 0 <= end < math.inf
@@ -45,7 +47,7 @@ class KLWarmup(keras.callbacks.Callback):
             )
         self.steps, self.start, self.end = steps, start, end
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         check_variable(self.model, "kl_weight", "the loss multiplies the KL with")
         if self.model.steps_per_execution > 1:
             raise ValueError(
@@ -53,19 +55,21 @@ class KLWarmup(keras.callbacks.Callback):
                 " expected 1, so that every step has its weight"
             )
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(
+        self, batch: int, logs: dict[str, float] | None = None
+    ) -> None:
         model = self.model
         done = min(number(model.optimizer.iterations) / self.steps, 1.0)
         model.kl_weight.assign(self.start + done * (self.end - self.start))
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         check_counted(self.model)
         if logs is not None:
             logs["kl_weight"] = number(self.model.kl_weight)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"steps": self.steps, "start": self.start, "end": self.end}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**restore_config(config))

@@ -2,6 +2,8 @@
 
 import io
 import os
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -53,7 +55,13 @@ class LatentMoments(PosteriorWatcher):
     )
 
     def __init__(
-        self, data, posterior=None, max_samples=10_000, freq=1, every_steps=0, path=None
+        self,
+        data: Any,
+        posterior: Callable | None = None,
+        max_samples: int = 10_000,
+        freq: int = 1,
+        every_steps: int = 0,
+        path: str | os.PathLike | None = None,
     ):
         super().__init__(data, posterior, max_samples, freq)
         if every_steps < 0 or every_steps != int(every_steps):
@@ -67,16 +75,18 @@ class LatentMoments(PosteriorWatcher):
         )
         self.records = {}
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         super().on_train_begin(logs)
         self.records = {}
         if self.path:
             os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._steps = 0  # done in this epoch
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, float] | None = None
+    ) -> None:
         before, self._steps = (
             self._steps,
             batch + 1,
@@ -87,11 +97,11 @@ class LatentMoments(PosteriorWatcher):
         ):
             self.figures(*find_posterior(self.model, self.data, self.posterior))
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         check_counted(self.model)
         super().on_epoch_end(epoch, logs)
 
-    def figures(self, mean, log_var):
+    def figures(self, mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
         variance = mean_variance(log_var)
         row = {
             "step": number(self.model.optimizer.iterations),
@@ -124,15 +134,15 @@ class LatentMoments(PosteriorWatcher):
             )
         )
 
-    def get_state(self):
+    def get_state(self) -> dict[str, Any]:
         """The records, in JSON's types."""
         return {key: values.tolist() for key, values in self.records.items()}
 
-    def set_state(self, state):
+    def set_state(self, state: dict[str, Any]) -> None:
         """Goes on from `get_state()`."""
         self.records = {key: np.array(values) for key, values in state.items()}
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "every_steps": self.every_steps,

@@ -5,6 +5,7 @@ it all but was none.
 import logging
 import math
 import os
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -43,14 +44,15 @@ class NaNDiagnosis(keras.callbacks.Callback):
     vae.fit(images, callbacks=[NaNDiagnosis("last_good.weights.h5", images)])
     ```
 
-    Adds nothing to `logs`. The attribute `diagnosis` holds the text, None while all is well; it is logged as an error. With
-    `steps_per_execution` above 1 the step is known to within that many.
+    Adds nothing to `logs`. The attribute `diagnosis` holds the text, None while all is
+    well; it is logged as an error. With `steps_per_execution` above 1 the step is known
+    to within that many.
 
     Raises:
         ValueError: a path of another kind.
     """
 
-    def __init__(self, path=None, data=None):
+    def __init__(self, path: str | os.PathLike | None = None, data: Any = None):
         super().__init__()
         if path is not None and not (
             isinstance(path, (str, os.PathLike)) and str(path).endswith(".weights.h5")
@@ -64,18 +66,20 @@ class NaNDiagnosis(keras.callbacks.Callback):
     # out of order
     async_safe = True
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self.diagnosis, self._trained, self._kept = None, self.model, False
         if self.path:
             os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         optimizer, self._bad, self._last = self.model.optimizer, {}, 0
         self._before = int(number(optimizer.iterations)) * (
             optimizer.gradient_accumulation_steps or 1
         )
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, float] | None = None
+    ) -> None:
         self._last = max(self._last, batch)
         bad = [
             name
@@ -86,7 +90,7 @@ class NaNDiagnosis(keras.callbacks.Callback):
             self._bad[batch] = bad
             self._trained.stop_training = True
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         broken = [w.path for w in self.model.weights if not _finite(w)]
         if self._bad or broken:
             step = min(self._bad, default=self._last)
@@ -117,7 +121,7 @@ class NaNDiagnosis(keras.callbacks.Callback):
             os.replace(aside, self.path)
             self._kept = True
 
-    def _diagnose(self, step, bad, broken):
+    def _diagnose(self, step: int, bad: list[str] | None, broken: list[str]) -> str:
         lines = [
             (
                 f"step {step}: not finite: {', '.join(sorted(bad))}"
@@ -144,15 +148,15 @@ class NaNDiagnosis(keras.callbacks.Callback):
             lines.append(f"the last good weights are in {self.path}")
         return "; ".join(lines)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"path": self.path, "data": self.data}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**restore_config(config))
 
 
-def _finite(weight):
+def _finite(weight: Any) -> bool:
     values = ops.convert_to_numpy(weight)
     return bool(
         np.isfinite(

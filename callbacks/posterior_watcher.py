@@ -1,5 +1,8 @@
 """What the callbacks that look at the posterior have in common."""
 
+from collections.abc import Callable
+from typing import Any, Self
+
 import keras
 
 from .contract import check_posterior, find_posterior, random_subset, restore_config
@@ -23,7 +26,13 @@ class PosteriorWatcher(keras.callbacks.Callback):
 
     keys = ()
 
-    def __init__(self, data, posterior=None, max_samples=10_000, freq=1):
+    def __init__(
+        self,
+        data: Any,
+        posterior: Callable | None = None,
+        max_samples: int = 10_000,
+        freq: int = 1,
+    ):
         super().__init__()
         if max_samples < 2 or freq < 1:
             raise ValueError(
@@ -37,10 +46,10 @@ class PosteriorWatcher(keras.callbacks.Callback):
             freq,
         )
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         check_posterior(self.model, self.posterior, self.data)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         found = dict.fromkeys(self.keys, float("nan"))
         if (
             epoch == 0 or (epoch + 1) % self.freq == 0
@@ -49,7 +58,7 @@ class PosteriorWatcher(keras.callbacks.Callback):
         if logs is not None:
             logs.update(found)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "data": self.data,
             "posterior": self.posterior,
@@ -58,5 +67,5 @@ class PosteriorWatcher(keras.callbacks.Callback):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**restore_config(config))

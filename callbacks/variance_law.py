@@ -1,6 +1,7 @@
 """The variance law of the latents, epoch by epoch."""
 
 import keras
+import numpy as np
 
 from .posterior_watcher import PosteriorWatcher
 from .statistics import variance_law, variance_law_sd
@@ -25,7 +26,8 @@ class VarianceLaw(PosteriorWatcher):
     Example:
 
     ```python
-    vae.fit(images, callbacks=[VarianceLaw(images), keras.callbacks.CSVLogger("history.csv")])
+    csv = keras.callbacks.CSVLogger("history.csv")
+    vae.fit(images, callbacks=[VarianceLaw(images), csv])
     ```
 
     Raises:
@@ -35,7 +37,7 @@ class VarianceLaw(PosteriorWatcher):
 
     keys = ("variance_law", "variance_law_sd")
 
-    def figures(self, mean, log_var):
+    def figures(self, mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
         return dict(
             zip(
                 self.keys,
