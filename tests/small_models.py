@@ -1,4 +1,4 @@
-"""Shared parts of the tests: small models whose every number can be computed by hand."""
+"""Small models, shared by the tests, whose every number can be computed by hand."""
 
 import keras
 import numpy as np

@@ -211,7 +211,7 @@ def _likelihood_figure() -> Figure:
     best = [best_radius(R, 2) * R for R in sharpness]
     drawn = heat_map(
         "root of p(x), D 2, over R / sigma and r / sigma",
-        density,
+        np.array(density),
         (0, 4),
         (0, 4),
         "R / sigma",

@@ -77,7 +77,7 @@ def _add_samplers(
     density = None if mixture is None else mixture.as_distribution()
 
     def normal(n, seed, stream):
-        return tf.random.stateless_normal((n, width), [seed, stream], alg="philox")
+        return tf.random.stateless_normal((n, width), (seed, stream), alg="philox")
 
     def sample_first_stage(n, seed):
         return in_chunks(decode, normal(n, seed, SavedModelStream.PRIOR))
