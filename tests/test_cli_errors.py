@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_run import ROOT
-from test_folders import write_images
+from test_data_image_files import write_images
 
 from twostage.cli.main import COMMANDS
 

@@ -210,7 +210,7 @@ def test_a_small_set_is_measured_by_the_random_network():
         Mixture(np.zeros((9, 2)), 10)
 
 
-def test_results_of_other_extractors_and_data_may_not_be_compared(tmp_path):
+def test_results_of_other_extractors_or_data_are_not_compared(tmp_path):
     manifest = {
         "extractor": (
             Extractor("Inception 2015", None, "aa", "FID", {"resize": "tf1"}).manifest()

@@ -79,7 +79,7 @@ def test_the_diagonal_gaussian_is_scipys():
     )
 
 
-def test_the_bound_of_the_diagonal_gaussian_is_reached_and_not_passed():
+def test_the_diagonal_gaussians_bound_is_reached_not_passed():
     """-log p >= (D/2) log(2 pi floor^2), with equality for a perfect mean and s to
     minus infinity.
     """

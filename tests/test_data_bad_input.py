@@ -12,8 +12,8 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
-from test_folders import write_images
-from test_originals import COUNT, write_cifar, write_idx
+from test_data_archives import COUNT, write_cifar, write_idx
+from test_data_image_files import write_images
 
 from twostage import InputError
 from twostage.data import archives as originals

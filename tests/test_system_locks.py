@@ -33,9 +33,7 @@ def holder(tmp_path):
     process.communicate()
 
 
-def test_a_lock_of_another_process_is_refused_and_vanishes_when_it_is_killed(
-    tmp_path, holder
-):
+def test_a_lock_is_exclusive_and_vanishes_with_its_process(tmp_path, holder):
     with pytest.raises(TimeoutError):
         acquire_now(tmp_path / ".lock")
     holder.kill()

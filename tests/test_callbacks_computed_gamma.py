@@ -117,7 +117,7 @@ def test_bad_input_is_told_when_it_is_given():
             callbacks.ComputedGamma(**options)
 
 
-def test_models_that_lack_something_are_told_when_training_begins():
+def test_what_a_model_lacks_is_reported_when_training_begins():
     x = data()
     no_gamma, no_mse, many_steps = (
         StrangersVAE(),

@@ -72,7 +72,7 @@ def test_each_step_uses_the_curves_gamma(make, constant, curve):
     np.testing.assert_allclose(history["gamma"], [0.4, 0.3], rtol=1e-6)
 
 
-def test_a_recorded_history_is_replayed_epoch_by_epoch_at_any_steps_per_execution():
+def test_a_recorded_history_is_replayed_epoch_by_epoch():
     vae = linear_vae()
     vae.compile(keras.optimizers.SGD(0.0), steps_per_execution=3)
     history = vae.fit(
@@ -160,7 +160,7 @@ class Exploding(StrangersVAE):
         return loss * ops.where(self.steps > 6, float("nan"), 1.0)
 
 
-def test_nan_is_told_with_step_term_inputs_and_the_last_good_weights(tmp_path, caplog):
+def test_a_nan_is_reported_with_step_term_and_inputs(tmp_path, caplog):
     x, model = data(40), Exploding()
     model.compile(keras.optimizers.SGD(0.01))
     watch = callbacks.NaNDiagnosis(str(tmp_path / "good.weights.h5"), x)

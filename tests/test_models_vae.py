@@ -40,7 +40,7 @@ def test_evaluate_of_a_linear_vae_is_the_closed_form_bound():
     assert found["mse"] == pytest.approx(error.mean() / 6, rel=0.02)
 
 
-def test_the_bound_is_the_log_density_where_the_posterior_is_exact():
+def test_the_bound_is_exact_where_the_posterior_is():
     """For x = W z + noise and the true posterior, the bound equals log N(x; 0, W W^T +
     gamma^2 I).
     """
@@ -125,7 +125,7 @@ def test_sample_weights_and_kl_weight_enter_the_loss():
     assert found["kl"] == pytest.approx(np.average(kl, weights=weights), rel=1e-5)
 
 
-def test_saved_files_load_without_custom_objects_and_training_goes_on(tmp_path):
+def test_saved_files_load_and_training_resumes(tmp_path):
     """In a new process, with gamma, the rule's state and the optimiser; the next step
     equals that of the model that stayed.
     """

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from test_resume import SMALL
+from test_training_resume import SMALL
 
 from twostage.cli.main import COMMANDS
 

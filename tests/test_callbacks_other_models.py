@@ -67,7 +67,7 @@ def test_free_bits_are_at_rest_whoever_brings_weights_back(first):
     )
 
 
-def test_free_bits_are_at_rest_in_saved_weights_and_after_an_interrupted_fit(tmp_path):
+def test_free_bits_are_off_in_saved_weights_and_after_a_stop(tmp_path):
     model = Full()
     fitted(
         model,
@@ -122,7 +122,7 @@ def test_weights_that_are_not_finite_are_no_good_weights(tmp_path):
     assert "last good" not in watch.diagnosis  # the file is of an earlier fit
 
 
-def test_a_checkpoint_of_weights_that_are_not_finite_is_not_written(tmp_path):
+def test_no_checkpoint_of_weights_that_are_not_finite(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     checkpoint = Checkpoint(
         SimpleNamespace(path=tmp_path, command="python train_stage1.py")
@@ -244,7 +244,7 @@ class OneHead(StrangersVAE):
         ),
     ],
 )
-def test_what_is_wrong_is_told_before_the_first_step_or_at_its_end(make, watch, words):
+def test_faults_are_reported_at_the_first_step(make, watch, words):
     steps = []
     count = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: steps.append(batch)
@@ -288,7 +288,7 @@ def test_pictures_of_another_shape_than_the_data_are_told(tmp_path):
         lambda: callbacks.LatentMoments(data()),
     ],
 )
-def test_an_optimizer_that_counts_nothing_is_told_after_an_epoch(watch):
+def test_an_optimizer_without_a_count_is_reported(watch):
     class Resetting(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             self.model.optimizer.iterations.assign(

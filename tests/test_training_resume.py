@@ -77,7 +77,7 @@ def last_state(folder):
 BOTH = """
 import sys
 from pathlib import Path
-from test_resume import SMALL, COMMANDS, last_state, signal, stop_within
+from test_training_resume import SMALL, COMMANDS, last_state, signal, stop_within
 folder = Path(sys.argv[1])
 SECOND = ["--width", "16", "--watch-every", "1", "--deterministic"]
 STOPS = [(1, signal.SIGTERM), (2, signal.SIGINT), (3, signal.SIGTERM), (0, None)]
@@ -106,7 +106,7 @@ print("equal")
 """
 
 
-def test_stopped_by_signals_and_resumed_a_run_is_the_unbroken_one_bit_for_bit(tmp_path):
+def test_a_run_resumed_after_signals_is_bit_exact(tmp_path):
     """Three stops in each stage: weights, optimiser, seeds, metrics, history and
     callbacks' state of both.
     """
@@ -171,7 +171,7 @@ def test_checkpoints_within_an_epoch_and_the_two_newest_stay(run):
     ]  # of 16 steps; the last is the epoch's end
 
 
-def test_damaged_checkpoints_are_named_and_kept_and_the_one_before_is_used(run, capsys):
+def test_damaged_checkpoints_are_set_aside(run, capsys):
     newest, _before = (
         (run / "stage1" / "checkpoints" / name) for name in reversed(checkpoints(run))
     )
@@ -211,7 +211,7 @@ def test_full_disk_is_told_and_the_checkpoint_before_it_goes_on(run, capsys):
     assert "epoch 3/3" in capsys.readouterr().out
 
 
-def test_a_stage_1_that_is_trained_on_is_unfinished_until_its_end(run, capsys):
+def test_a_stage_1_trained_further_is_unfinished_meanwhile(run, capsys):
     aside = run / "stage1" / "checkpoints" / "part.npz"
     aside.symlink_to("/dev/full")
     refused(capsys, "--run", run, "--resume", "--epochs", "3")
@@ -259,9 +259,7 @@ def test_folder_that_cannot_be_written_is_told(capsys, tmp_path):
     )
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_checkpoint(
-    run, capsys, caplog
-):
+def test_a_nan_loss_stops_and_keeps_the_last_good_checkpoint(run, capsys, caplog):
     changed = json.loads((run / "stage1" / "config.json").read_text())
     changed["config"]["learning_rate"] = 1e30
     (run / "stage1" / "config.json").write_text(json.dumps(changed))

@@ -159,7 +159,7 @@ def test_what_has_no_distance_is_told():
         Moments(np.zeros((2, 5, 1)))
 
 
-def test_more_images_lower_the_distance_and_the_extrapolation_takes_that_away():
+def test_extrapolation_removes_the_bias_of_few_images():
     x, y = np.random.default_rng(0).standard_normal((2, 4_000, 20))
     biased = frechet_of(x, y)
     unbiased, slope = extrapolated(x, y)
@@ -298,7 +298,7 @@ def test_neighbours_are_those_of_plain_loops(monkeypatch):
     assert neighbour_measures(x, y) == pytest.approx(expected)
 
 
-def test_perfect_useless_and_duplicated_generators_rank_as_they_must():
+def test_perfect_useless_and_duplicated_generators_rank():
     real, perfect = (
         features(600, 8, 0),
         features(600, 8, 0)[::-1] + 1e-3 * features(600, 8, 5),

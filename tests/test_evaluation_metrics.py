@@ -35,7 +35,7 @@ def linear_gaussian(gamma=0.6, exact=False):
     return vae, stats.multivariate_normal(np.zeros(3), covariance).logpdf
 
 
-def test_the_importance_weighted_bound_of_a_linear_gaussian_is_its_likelihood():
+def test_the_importance_bound_of_a_linear_gaussian_is_exact():
     vae, log_density = linear_gaussian()
     x = np.random.default_rng(0).normal(size=(400, 3)).astype("float32")
     found, truth = bounds(vae, x, samples=2_000, batch_rows=20_000), log_density(x)
@@ -255,7 +255,7 @@ def test_the_random_network_is_the_same_everywhere():
     assert ops.shape(extractor(np.repeat(image, 7, 0), batch_size=3)) == (7, 32)
 
 
-def test_latents_are_counted_by_the_papers_definition_and_by_the_codes():
+def test_latents_are_counted_by_paper_and_by_code():
     """Sigmas of .7, .85 and .95: variances of .49, .72 and .90, so the middle one is
     active by E[sigma^2] < .8 and not by E[sigma] < .8.
     """
@@ -268,7 +268,7 @@ def test_latents_are_counted_by_the_papers_definition_and_by_the_codes():
     ] == pytest.approx((0.49 + 0.7225 + 0.9025) / 3)
 
 
-def test_tone_is_the_pixels_mean_and_deviation_beside_the_references():
+def test_tone_compares_mean_and_standard_deviation_of_pixels():
     generator = np.random.default_rng(0)
     reference = generator.integers(100, 160, (600, 4, 4, 3)).astype("uint8")
     paler = np.rint((reference - 130.0) * 0.5 + [135, 140, 145]).astype("uint8")

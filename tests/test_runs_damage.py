@@ -132,9 +132,7 @@ def test_a_damaged_savedmodel_is_told_and_written_again(finished, tmp_path, caps
     assert out.exists()
 
 
-def test_a_run_that_may_not_be_written_to_is_told_before_it_is_measured(
-    finished, tmp_path, capsys
-):
+def test_a_read_only_run_is_refused_before_it_is_evaluated(finished, tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     (run / "evaluation").write_text("no folder")

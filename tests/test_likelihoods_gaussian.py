@@ -73,7 +73,7 @@ def test_samples_have_the_mean_and_gamma():
 
 
 @pytest.mark.parametrize("multiplier", [1.0, 5.0])
-def test_learned_gamma_finds_the_error_and_its_multiplier_is_a_learning_rate(
+def test_learned_gamma_converges_and_its_multiplier_scales(
     multiplier,
 ):
     """Adam's first step moves a weight by the learning rate, so log gamma by multiplier

@@ -213,7 +213,7 @@ def test_the_convolutions_gradients_are_kerass(kind, side, strides, monkeypatch)
     "filters, kernel, mirrors",
     [(3, 3, True), (1, (5, 3), True), (3, 4, False), (16, 3, False)],
 )
-def test_the_gradient_of_a_convolution_to_few_channels_is_kerass(
+def test_gradients_of_convolutions_to_few_channels_are_kerass(
     filters, kernel, mirrors, monkeypatch
 ):
     import tensorflow as tf

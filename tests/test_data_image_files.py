@@ -217,7 +217,7 @@ def test_what_may_not_be_read_is_told_as_input(tmp_path, capsys, monkeypatch):
         Folder.read(item)
 
 
-def test_broken_pictures_are_listed_with_their_reasons_or_left_out(tmp_path, caplog):
+def test_broken_images_are_listed_with_reasons_or_left_out(tmp_path, caplog):
     write_images(tmp_path / "train", 12)
     write_images(tmp_path / "test", 2)
     whole = (tmp_path / "train" / "0000.png").read_bytes()
@@ -269,7 +269,7 @@ def _bomb():
     )
 
 
-def test_a_folder_a_class_gives_labels_and_hidden_files_and_outward_links_do_not_count(
+def test_class_folders_give_labels_without_hidden_files(
     tmp_path,
 ):
     for split, count in (("train", 5), ("test", 2)):
@@ -315,9 +315,7 @@ def test_grey_pictures_among_coloured_ones_become_coloured(tmp_path):
         np.testing.assert_array_equal(images[row], np.repeat(grey[..., None], 3, 2))
 
 
-def test_celebas_partition_is_the_official_one_and_a_part_is_refused(
-    tmp_path, monkeypatch
-):
+def test_celeba_has_the_official_partition_or_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(celeba, "COUNTS", {"train": 7, "validation": 2, "test": 3})
     folder = tmp_path / "img_align_celeba"
     write_images(folder, 11, celeba.SIZE)

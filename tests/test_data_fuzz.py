@@ -3,7 +3,7 @@
 import fuzz_pictures
 
 
-def test_mutated_pictures_are_refused_or_read_as_pillow_reads_them():
+def test_mutated_images_are_refused_or_read_as_by_pillow():
     found = [case for _, _, case in fuzz_pictures.run(600)]
     read, refused = (
         [case for case in found if "difference" in case],

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
-from test_folders import write_images
+from test_data_image_files import write_images
 
 from twostage import InputError
 from twostage.data import cache, cache_writer, celeba, loading

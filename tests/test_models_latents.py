@@ -21,7 +21,7 @@ def test_encode_is_the_posterior_row_by_row():
     np.testing.assert_allclose(log_var, -0.5)
 
 
-def test_redrawn_latents_follow_the_posterior_and_change_every_epoch():
+def test_drawn_latents_follow_the_posterior_in_every_epoch():
     moments = np.stack(
         [np.full((50_000, 2), 3.0), np.full((50_000, 2), np.log(0.25))], axis=1
     ).astype("float32")

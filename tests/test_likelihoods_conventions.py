@@ -99,7 +99,7 @@ def test_three_readings_are_gaussian_densities():
     ) and found["optimal"] == max(found.values())
 
 
-def test_a_fixed_sigma_is_read_in_three_ways_from_one_set_of_weights():
+def test_a_fixed_sigma_has_three_readings_of_one_model():
     """Each reading is the evidence bound of the same networks under another sigma; that
     of beta / 2 has kappa within it.
     """

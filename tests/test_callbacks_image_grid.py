@@ -21,7 +21,7 @@ def images_vae(images):
     return model
 
 
-def test_image_grid_shows_originals_beside_reconstructions_and_the_same_z(tmp_path):
+def test_the_grid_shows_originals_reconstructions_and_fixed_z(tmp_path):
     images = np.random.default_rng(0).random((50, 4, 4, 3)).astype("float32")
     model = images_vae(images)
     grid = callbacks.ImageGrid(tmp_path, images, rows=4, freq=2)

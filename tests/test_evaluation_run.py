@@ -72,7 +72,7 @@ def evaluated(run, *flags):
 
 
 @pytest.mark.skipif(not TENSORFLOW, reason="a SavedModel is TensorFlow's")
-def test_a_mixture_is_sampled_inside_the_savedmodel_by_tensorflow_alone(run, tmp_path):
+def test_a_mixture_is_sampled_inside_the_savedmodel(run, tmp_path):
     """Ten Gaussians; moments of the decoded draws are those of the mixture's own, drawn
     by NumPy.
     """
@@ -256,9 +256,7 @@ def spoiled(vae):
     return vae
 
 
-def test_the_better_batch_normalisation_is_chosen_and_the_worse_put_back(
-    run, monkeypatch
-):
+def test_the_better_batch_norm_statistics_are_chosen(run, monkeypatch):
     models, config = load_models(run)
     train = loading.load_for(config)[0]
     choice = recalibration.recalibrate_if_better(spoiled(models.stage1), train)

@@ -137,7 +137,7 @@ LAYERS = {
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-def test_spectral_normalisation_divides_by_the_largest_singular_value(kind, tmp_path):
+def test_spectral_norm_divides_by_the_largest_singular_value(kind, tmp_path):
     make, shape = LAYERS[kind]
     inputs = keras.Input(shape)
     model = keras.Model(inputs, SpectralNormalization(make(), iterations=50)(inputs))

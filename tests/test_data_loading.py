@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 from small_models import linear_vae
-from test_folders import write_images
+from test_data_image_files import write_images
 
 from twostage import InputError
 from twostage.cli.main import COMMANDS
@@ -294,7 +294,7 @@ def test_limit_is_a_fixed_choice_and_jpeg_is_pillows(tmp_path):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data")
-def test_on_tensorflow_batches_are_fed_without_the_tuning_that_makes_keras_stand_still(
+def test_tensorflow_gets_batches_without_autotuning(
     monkeypatch,
 ):
     """As a `VAE` gives them to Keras: the rest of an epoch here, in its order."""

@@ -212,7 +212,7 @@ def test_a_chart_places_its_points():
     )  # equal factors, equal steps
 
 
-def test_titles_and_legends_are_whole_and_charts_are_the_same_every_time():
+def test_charts_are_whole_and_deterministic():
     title = "distortion over rate, nats, of every model and every seed of this table"
     labels = [f"a curve whose label is rather long, number {i}" for i in range(5)]
     series = [(label, [0, 1], [0, i]) for i, label in enumerate(labels)]

@@ -11,7 +11,7 @@ import tarfile
 
 import numpy as np
 import pytest
-from test_cache import faces, plain_loop
+from test_data_cache import faces, plain_loop
 
 from twostage import InputError
 from twostage.data import archives, loading, registry
@@ -253,7 +253,7 @@ def test_celeba_by_name_from_a_folder(tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted(registry.FETCHED))
-def test_without_a_network_it_says_where_the_files_are_and_what_to_type(
+def test_without_a_network_the_error_says_where_the_files_are(
     name, tmp_path, monkeypatch
 ):
     pytest.importorskip("tensorflow_datasets")
