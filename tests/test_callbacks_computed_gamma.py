@@ -74,6 +74,7 @@ def test_rule_rests_without_the_callback_and_after_it():
     assert moved < 1 and float(vae.gamma) == moved
 
 
+@pytest.mark.slow
 def test_linear_vae_reaches_probabilistic_pca():
     """`ema`: gamma^2 within 3 % of the mean of the discarded eigenvalues, active
     latents exactly; `minimum` ends below.

@@ -46,6 +46,7 @@ def test_rule_in_a_strangers_vae_is_the_numpy_loop(mode):
     assert deviation(**STRANGERS_MODES[mode]) <= STRANGERS_TOLERANCE
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="MirroredStrategy is TensorFlow's")
 def test_rule_on_two_replicas_is_the_numpy_loop():
     out, errors = start("replicas").communicate()

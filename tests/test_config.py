@@ -19,7 +19,11 @@ from twostage.config import Stage1Config, Stage2Config
         (Stage1Config, {"learning_rate": float("inf")}, "expected a finite number"),
         (Stage1Config, {"network": "vgg"}, "`network='vgg'`, expected one of resnet"),
         (Stage1Config, {"seed": 2**32}, "expected less than 2"),
-        (Stage1Config, {"gamma": "scheduled"}, "expected `gamma_from`"),
+        (
+            Stage1Config,
+            {"gamma": "scheduled"},
+            "expected `gamma_from='RUN'` to take the curve from",
+        ),
         (Stage1Config, {"gamma_from": "run"}, "expected no `gamma_from`"),
         (Stage1Config, {"gamma_start": 1e-4}, "below `gamma_floor=0.0011`"),
         (Stage1Config, {"posterior": "none"}, "which is infinite there"),

@@ -71,6 +71,7 @@ def evaluated(run, *flags):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TENSORFLOW, reason="a SavedModel is TensorFlow's")
 def test_a_mixture_is_sampled_inside_the_savedmodel(run, tmp_path):
     """Ten Gaussians; moments of the decoded draws are those of the mixture's own, drawn
@@ -212,6 +213,7 @@ def check_odd_name(run, found, name, folder):
     assert "<h1>a&lt;b&gt;&amp;c</h1>" in text and Page(text).open == []
 
 
+@pytest.mark.slow
 def test_densities_of_latents_are_densities(run):
     models, config = load_models(run)
     train = loading.load_for(config)[0]
@@ -256,6 +258,7 @@ def spoiled(vae):
     return vae
 
 
+@pytest.mark.slow
 def test_the_better_batch_norm_statistics_are_chosen(run, monkeypatch):
     models, config = load_models(run)
     train = loading.load_for(config)[0]
@@ -279,6 +282,7 @@ def test_the_better_batch_norm_statistics_are_chosen(run, monkeypatch):
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TENSORFLOW, reason="a SavedModel is TensorFlow's")
 def test_the_better_batch_normalisation_is_exported(run, tmp_path, capsys):
     import shutil
@@ -313,7 +317,7 @@ def test_the_better_batch_normalisation_is_exported(run, tmp_path, capsys):
         == recalibration.RECALIBRATED
     )
     assert (
-        "The SavedModel has the batch normalisation recalibrated on training images"
+        "The SavedModel has the batch normalization recalibrated on training images"
         in (folder / "report.md").read_text()
     )
 

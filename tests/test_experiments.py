@@ -138,6 +138,7 @@ def test_the_elbo_is_the_papers():
     )
 
 
+@pytest.mark.slow
 def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
     names = ("LS-VAE", "F*-VAE", "LV-VAE", "scheduled F-VAE")
     rows = [row for row in berger_sebag.ROWS if row.name in names]
@@ -231,6 +232,7 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
     )
 
 
+@pytest.mark.slow
 def test_vaes_on_a_circle_lie_on_their_side_of_the_threshold(tmp_path):
     rows = {
         row.settings["side"]: row

@@ -104,6 +104,7 @@ def test_images_rows_train_measure_and_draw(tmp_path, made, monkeypatch):
     assert page.count("data:image/png") == 2 and "225.8" in page and "Model B" in page
 
 
+@pytest.mark.slow
 def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypatch):
     """Lengths of 10 and 20 epochs at a tenth: the longer row's history begins with the
     shorter one's; what is finished is not trained again.
@@ -171,6 +172,7 @@ def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypa
     assert not list(tmp_path.rglob("saved_model.pb"))
 
 
+@pytest.mark.slow
 def test_every_rule_of_gamma_is_a_row_with_one_second_stage(
     tmp_path, made, monkeypatch, capsys
 ):

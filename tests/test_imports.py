@@ -135,6 +135,7 @@ def test_keras_loads_a_model_after_import_twostage(small_model, order):
     assert run(f"import {order}{LOAD}", small_model).splitlines() == ["VAE", "[]"]
 
 
+@pytest.mark.slow
 def test_register_classes_where_ours_imported_keras_first(small_model):
     """Then a module of ours is incomplete when Keras is there."""
     script = "import twostage.models.divergences, keras, twostage\n"

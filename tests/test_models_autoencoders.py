@@ -172,6 +172,7 @@ def test_the_discrepancy_is_unbiased_and_sees_a_shift():
     ).all()
 
 
+@pytest.mark.slow
 def test_an_autoencoder_goes_through_the_commands(tmp_path, monkeypatch):
     """Both stages and every density on an autoencoder of the commands; no bound is
     claimed for it.

@@ -48,6 +48,7 @@ def told(command, *flags):
     assert ended.value.code == 2
 
 
+@pytest.mark.slow
 def test_each_damaged_file_is_told_and_written_again(finished, tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(finished, run)

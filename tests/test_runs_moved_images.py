@@ -8,6 +8,7 @@ from test_training_resume import SMALL
 from twostage.cli.main import COMMANDS
 
 
+@pytest.mark.slow
 def test_images_may_move_and_not_change(tmp_path, capsys, monkeypatch):
     """A relative path is found from elsewhere; a new place is told by --resume --data;
     other images are refused by all that looks at them.

@@ -131,6 +131,7 @@ def agree(ours, theirs, stage, x, tolerance):
     np.testing.assert_allclose(*outputs, rtol=0, atol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="MirroredStrategy is TensorFlow's")
 def test_two_devices_train_nearly_as_one(tmp_path, monkeypatch):
     """Two logical CPUs. Batch normalisation and noise are each replica's own, so the

@@ -106,6 +106,7 @@ print("equal")
 """
 
 
+@pytest.mark.slow
 def test_a_run_resumed_after_signals_is_bit_exact(tmp_path):
     """Three stops in each stage: weights, optimiser, seeds, metrics, history and
     callbacks' state of both.

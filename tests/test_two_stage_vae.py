@@ -138,6 +138,7 @@ def test_mistakes_say_how_to_mend_them(trained, images, call, words):
         call(trained[0], images)
 
 
+@pytest.mark.slow
 def test_an_evaluation_without_files(trained, images):
     result = trained[0].evaluate(
         images[:60], bound_images=20, importance_samples=2, mixtures=()

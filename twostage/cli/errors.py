@@ -1,13 +1,14 @@
 """What a user can mend ends a command with one line, in the command line's terms."""
 
 import ast
+import contextlib
 import dataclasses
 import errno
 import logging
 import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from twostage.cli.invocation import command
 from twostage.config import Stage1Config, Stage2Config
@@ -71,9 +72,9 @@ def guarded(function: Callable, *arguments: object, again: str = AGAIN) -> None:
     Args:
         again: How one resumes, for the message.
     """
-    log_to_terminal()
     try:
-        function(*arguments)
+        with log_to_terminal():
+            function(*arguments)
     except InputError as error:
         _exit(f"error: {in_flags(str(error))}")
     except OSError as error:
@@ -111,12 +112,18 @@ class Terminal(logging.Handler):
         print(in_flags(self.format(record)), file=stream, flush=True)
 
 
-def log_to_terminal() -> None:
-    """Shows what the library logs, once however often it is called."""
-    logger = logging.getLogger("twostage")
+@contextlib.contextmanager
+def log_to_terminal() -> Iterator[None]:
+    """Within, what the library logs is printed."""
+    logger, terminal = logging.getLogger("twostage"), Terminal()
+    level = logger.level
     logger.setLevel(logging.INFO)
-    if not any(isinstance(handler, Terminal) for handler in logger.handlers):
-        logger.addHandler(Terminal())
+    logger.addHandler(terminal)
+    try:
+        yield
+    finally:
+        logger.removeHandler(terminal)
+        logger.setLevel(level)
 
 
 def in_flags(text: str) -> str:
