@@ -322,6 +322,7 @@ def test_the_better_batch_normalisation_is_exported(run, tmp_path, capsys):
     )
 
 
+@pytest.mark.slow
 def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
     first = evaluated(
         run, "--extractor", "random", "--recalibrate", "--mixtures", "1", "3"

@@ -119,6 +119,7 @@ def test_points_lie_near_the_curve_with_their_thirds_noise():
     )
 
 
+@pytest.mark.slow
 def test_the_elbo_is_the_papers():
     """A hardly trained F-VAE of sigma 1: the bound of the loss itself, without its
     constant log 2 pi.
@@ -400,6 +401,7 @@ def test_every_row_of_two_stages_is_a_setting_of_the_commands():
     ) and rae.stage1("VAE", "mnist")["gamma_start"] ** 2 == pytest.approx(0.156)
 
 
+@pytest.mark.slow
 def test_the_ill_posed_likelihood_grows_and_its_bound_holds(tmp_path):
     from twostage.experiments import ill_posed
 

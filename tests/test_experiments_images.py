@@ -62,6 +62,7 @@ def made(tmp_path, monkeypatch):
     return str(tmp_path / "made.npz")
 
 
+@pytest.mark.slow
 def test_images_rows_train_measure_and_draw(tmp_path, made, monkeypatch):
     """Both families, an epoch each."""
     rows = [row for row in beta_sigma.ROWS if row.name.endswith(" 1")]

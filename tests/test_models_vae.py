@@ -125,6 +125,7 @@ def test_sample_weights_and_kl_weight_enter_the_loss():
     assert found["kl"] == pytest.approx(np.average(kl, weights=weights), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_saved_files_load_and_training_resumes(tmp_path):
     """In a new process, with gamma, the rule's state and the optimiser; the next step
     equals that of the model that stayed.

@@ -87,6 +87,7 @@ def test_each_damaged_file_is_told_and_written_again(finished, tmp_path, capsys)
     assert "stage2 was trained on this stage 1 as it is" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_damaged_config_and_recalibrated_model_are_told(finished, tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
@@ -106,6 +107,7 @@ def test_a_damaged_config_and_recalibrated_model_are_told(finished, tmp_path, ca
         assert f"received {path}, which is damaged" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_damaged_savedmodel_is_told_and_written_again(finished, tmp_path, capsys):
     run, out = tmp_path / "run", tmp_path / "samples.png"
     shutil.copytree(finished, run)
@@ -145,6 +147,7 @@ def test_a_read_only_run_is_refused_before_it_is_evaluated(finished, tmp_path, c
     )
 
 
+@pytest.mark.slow
 def test_too_little_memory_is_told(tmp_path, capsys):
     """More than any machine has, for the images and for the weights."""
     folder = tmp_path / "run"

@@ -172,6 +172,7 @@ def test_checkpoints_within_an_epoch_and_the_two_newest_stay(run):
     ]  # of 16 steps; the last is the epoch's end
 
 
+@pytest.mark.slow
 def test_damaged_checkpoints_are_set_aside(run, capsys):
     newest, _before = (
         (run / "stage1" / "checkpoints" / name) for name in reversed(checkpoints(run))
@@ -198,6 +199,7 @@ def test_damaged_checkpoints_are_set_aside(run, capsys):
     )
 
 
+@pytest.mark.slow
 def test_full_disk_is_told_and_the_checkpoint_before_it_goes_on(run, capsys):
     was, aside = checkpoints(run), run / "stage1" / "checkpoints" / "part.npz"
     aside.symlink_to("/dev/full")  # every write to it: no space left on device
@@ -212,6 +214,7 @@ def test_full_disk_is_told_and_the_checkpoint_before_it_goes_on(run, capsys):
     assert "epoch 3/3" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_stage_1_trained_further_is_unfinished_meanwhile(run, capsys):
     aside = run / "stage1" / "checkpoints" / "part.npz"
     aside.symlink_to("/dev/full")
