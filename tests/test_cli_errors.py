@@ -86,7 +86,8 @@ MISTAKES = [
     (f"train-stage1 --run BAD/{'x' * 300}", "File name too long: choose a folder"),
     (
         "train-stage1 --data BAD/x.npy --network beta_sigma --pad 32",
-        "expected 28x28 or 64x64: pad them with --pad 64, or resize them with --side 64",
+        "expected 28x28 or 64x64: pad them with --pad 64, or resize them with --side"
+        " 64",
     ),
     (
         "train-stage1 --gamma fixed --gamma-start .1 --gamma-from RUN",

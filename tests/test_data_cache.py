@@ -186,7 +186,8 @@ def test_a_killed_preparation_resumes_and_gives_the_same_bytes(tmp_path, monkeyp
     script = (
         "import os, signal, sys\nsignal.signal(signal.SIGINT,"
         " signal.default_int_handler)  # a shell's background jobs ignore it\nfrom"
-        " test_data_cache import prepare, cache_writer, Preprocessing\nfrom pathlib import"
+        " test_data_cache import prepare, cache_writer, Preprocessing\nfrom pathlib"
+        " import"
         " Path\ncache_writer.IMAGES_PER_CHUNK = 8\ncache_writer.SECONDS_BETWEEN_SAVES"
         " = 0\ncall, calls = Preprocessing.__call__, []\nPreprocessing.__call__ ="
         " lambda *arguments: len(calls) == 20 and"
