@@ -31,7 +31,7 @@ class NaNDiagnosis(keras.callbacks.Callback):
         path: A `.weights.h5` file for the last good weights; its folder is made.
             `None`: none are kept, nor of a model that Keras has not built (without
             `call`).
-        data: Array of examples whose range is told; `None`: inputs are not described,
+        data: Array of examples whose range is reported; `None`: none is described,
             for a callback does not see the batch.
 
     An epoch whose `logs["kl"]` is above 1e6 nats is warned about: it had a step with an
@@ -103,7 +103,7 @@ class NaNDiagnosis(keras.callbacks.Callback):
         if (logs or {}).get("kl", 0) > EXPLODED:
             text = (
                 "epoch %d: kl %.3g nats on average: a step exploded, and Adam will"
-                " hardly move the encoder for many epochs; start anew with a smaller"
+                " hardly move the encoder for many epochs; start again with a smaller"
                 " learning rate"
             )
             logging.getLogger(__name__).warning(text, epoch + 1, logs["kl"])

@@ -26,7 +26,7 @@ from twostage.system.locks import held
 logger = logging.getLogger(__name__)
 
 BATCH = 128
-FORMAT_VERSION = 1  # of the network and its training; another number trains anew
+FORMAT_VERSION = 1  # of the network and its training; another number trains a new one
 MAX_LEARNING_RATE = 3e-3
 USE_ANOTHER = "use `extractor='random'`, or an Inception from a file"
 
