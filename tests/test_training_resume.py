@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from twostage import presets
+from twostage.cli.errors import in_flags
 from twostage.cli.main import COMMANDS
 from twostage.data.batches import Batches
 from twostage.errors import InputError, Interrupted
 from twostage.export import saved_model
 from twostage.runs import summary
-from twostage.runs.run import finished_stage1
+from twostage.runs.run import StageRun, finished_stage1
 from twostage.system import files
 
 ROOT = Path(__file__).parents[1]
@@ -281,7 +283,6 @@ def test_a_nan_loss_stops_and_keeps_the_last_good_checkpoint(run, capsys, caplog
 
 
 def test_a_signal_after_the_last_save_is_obeyed_too(tmp_path):
-    from twostage.runs.run import StageRun
     from twostage.training.checkpoint import Checkpoint
 
     checkpoint = Checkpoint(StageRun(tmp_path / "run", 1))
@@ -295,7 +296,6 @@ def test_a_signal_after_the_last_save_is_obeyed_too(tmp_path):
 
 def test_processes_but_the_first_pass_over_a_signal(tmp_path):
     """They must go on, for the first to complete the step that it saves."""
-    from twostage.runs.run import StageRun
     from twostage.training.checkpoint import Checkpoint
 
     with Checkpoint(StageRun(tmp_path / "run", 1), obeys=False).signals():
@@ -359,3 +359,10 @@ def test_second_process_on_one_run_is_refused(run, capsys):
         )
     finally:
         holder.communicate("\n")
+
+
+def test_the_advice_to_resume_keeps_distribute(tmp_path):
+    stage = StageRun(tmp_path / "run", 1)
+    stage.begin(presets.resolve(1, "digits", distribute=True), {})
+    stage.end()
+    assert in_flags(f"`{stage.call(resume=True)}`").endswith("--resume --distribute`")

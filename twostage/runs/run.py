@@ -56,6 +56,7 @@ class StageRun:
         self.preset, self.resume = preset, resume
         self.path = self.run / f"stage{number}"
         self._lock: FileLock | None = None
+        self._distribute = False
 
     @classmethod
     def create(
@@ -111,6 +112,8 @@ class StageRun:
 
     def call(self, **options: Any) -> str:
         """The call that trains this stage, for messages."""
+        if self._distribute:  # which a resumed stage does not take from its config
+            options["distribute"] = True
         return _call(self.number, {"run": str(self.run), **options})
 
     def begin(self, config: Config, data: dict) -> None:
@@ -121,6 +124,7 @@ class StageRun:
             config: Its settings. Those of `FREE` may differ from those saved.
             data: The images' fingerprint.
         """
+        self._distribute = config.distribute
         self.run.mkdir(parents=True, exist_ok=True)
         self.lock()
         self.path.mkdir(exist_ok=True)
