@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from twostage.evaluation import protocol
+
 README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
 
@@ -78,6 +80,7 @@ def test_the_two_stage_model_in_python(tmp_path, monkeypatch):
     code = next(block for block in BLOCKS if "TwoStageVAE" in block)
     assert code.count("epochs=(100, 200)") == 1
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(protocol, "SPLITS", {"fid10k_test": ("test", 100)})
     digits = load_digits().images[:500].repeat(3, 1).repeat(3, 2)
     images = np.pad((digits * 255 / 16).astype("uint8"), ((0, 0), (2, 2), (2, 2)))
     names = {"images": images[:400], "test_images": images[400:]}

@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 import twostage
 from twostage import InputError, TwoStageVAE
 from twostage.config import Stage1Config, Stage2Config
+from twostage.evaluation import protocol
 from twostage.runs.run import StageRun
 from twostage.training.train import train_stage1, train_stage2
 
@@ -138,8 +139,8 @@ def test_mistakes_say_how_to_mend_them(trained, images, call, words):
         call(trained[0], images)
 
 
-@pytest.mark.slow
-def test_an_evaluation_without_files(trained, images):
+def test_an_evaluation_without_files(trained, images, monkeypatch):
+    monkeypatch.setattr(protocol, "SPLITS", {"fid10k_test": ("test", 60)})
     result = trained[0].evaluate(
         images[:60], bound_images=20, importance_samples=2, mixtures=()
     )
