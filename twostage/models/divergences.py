@@ -51,15 +51,21 @@ class MaximumMeanDiscrepancy(keras.layers.Layer):
             ops.shape(z), dtype="float32", seed=self.seed_generator
         )
         pairs = count * (count - 1.0)
-        own = count * len(self.SCALES)  # a row with itself has kernel 1 per scale
-        within = sum((ops.sum(self._kernel(x, x)) - own) / pairs for x in (z, prior))
+        # a row with itself has kernel 1 per scale
+        within = sum(
+            (ops.sum(self._kernel(x, x)) - count * len(self.SCALES)) / pairs
+            for x in (z, prior)
+        )
         value = within - 2.0 * ops.sum(self._kernel(z, prior)) / count**2
         return ops.broadcast_to(ops.reshape(value, (1, 1)), (ops.shape(z)[0], 1))
 
     def _kernel(self, x: Any, y: Any) -> Any:
-        products = ops.matmul(x, ops.transpose(y))
-        squared = ops.sum(x**2, 1)[:, None] + ops.sum(y**2, 1) - 2.0 * products
-        squared = ops.maximum(squared, 0.0)
+        squared = ops.maximum(
+            ops.sum(x**2, 1)[:, None]
+            + ops.sum(y**2, 1)
+            - 2.0 * ops.matmul(x, ops.transpose(y)),
+            0.0,
+        )
         scales = [2.0 * x.shape[-1] * scale for scale in self.SCALES]
         return sum(c / (c + squared) for c in scales)
 
