@@ -1,10 +1,10 @@
 """What the default callbacks cost: `python benchmarks/callback_cost.py --preset cifar10
 --data cifar10.npz`.
 
-Stage 1 trains in one process, by turns bare, with ComputedGamma alone, and with all
-that `train_stage1.py` has at work, checkpoints included. Printed: seconds a step of
-each, the differences with their standard errors, the time of the hooks at an epoch's
-end, and what both come to in one epoch of the whole data set.
+Stage 1 trains in one process in three ways, interleaved: without callbacks, with
+ComputedGamma alone, and with all callbacks of `train_stage1.py`, checkpoints included.
+It prints the seconds per step of each, the differences with their standard errors, the
+time of the hooks at an epoch's end, and the total for one epoch of the whole data set.
 """
 
 import argparse
@@ -87,7 +87,7 @@ def main(preset, source, steps, rounds):
                     ends[name].append(last.ended - first.ended)
     print(
         f"{preset}, {keras.backend.backend()}: {rounds} rounds of {steps} steps each,"
-        f" by turns; an epoch has {epoch} steps"
+        f" interleaved; an epoch has {epoch} steps"
     )
     bare = np.median(seconds["bare"])
     for name in variants:

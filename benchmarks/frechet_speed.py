@@ -1,8 +1,8 @@
 """The Frechet distance of 10,000 + 10,000 rows of 2,048 features against SciPy's matrix
 square root, in one run: `python benchmarks/frechet_speed.py [--width 2048]`.
 
-The distance alone, from the moments: by turns ours and `scipy.linalg.sqrtm`. Printed:
-seconds of both, their ratio, and how far the two distances are apart.
+Times the distance alone, from the moments: ours and `scipy.linalg.sqrtm`, interleaved.
+It prints the seconds of both, their ratio, and the difference of the two distances.
 """
 
 import argparse

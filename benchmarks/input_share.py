@@ -1,10 +1,10 @@
 """How much of a training step is spent on input: `python benchmarks/input_share.py
 --preset cifar10 --data cifar10.npz`.
 
-The same model trains in one process by turns on the real pipeline (`Batches`: shuffled,
-mirrored, uint8) and on one batch that lies ready as the backend's tensor.
-Printed: seconds a step of each round, the share of the difference, and the time that
-`Batches` takes for a batch, alone, against the step.
+The same model trains in one process on two inputs, interleaved: the real pipeline
+(`Batches`: shuffled, mirrored, uint8), and one batch that is a tensor of the backend
+already. It prints the seconds per step of each round, the share of the difference, and
+the time of `Batches` alone for one batch against the step.
 """
 
 import argparse
