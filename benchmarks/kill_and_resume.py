@@ -1,17 +1,16 @@
-"""Kills both stages at random moments, resumes, and asks whether the end is that of a
-run which nobody touched, bit for bit.
+"""Kills both stages at random moments, resumes them, and compares the result with that
+of an uninterrupted run, bit for bit.
 
     python benchmarks/kill_and_resume.py --random 45 --aimed 5 --out kills
     KERAS_BACKEND=jax python benchmarks/kill_and_resume.py --out kills_jax
 
-Each trial starts the job anew in a folder of its own, ends it by one SIGKILL, resumes
-it by the commands of the README and compares: weights, optimiser, seeds, metrics,
-history (without times) and callbacks' state of both stages' last checkpoints, and 64
-samples of the SavedModel. `--random` kills come at times uniform over the unbroken job.
-`--aimed` kills each come inside one of the narrow places: a checkpoint being written
-(twice as many, in either stage), latents being encoded, the start of stage 2, the
-SavedModel being written. What a kill hit is read from what it left, not from what was
-aimed at. Ends with status 1 if one resume differs or is lost.
+Each trial runs the job in a new folder, sends it one SIGKILL, resumes it by the
+commands of the README, and compares both stages' last checkpoints (weights, optimizer,
+seeds, metrics, history without times, callbacks' state) and 64 samples of the
+SavedModel. `--random N`: N kills at uniformly random times. `--aimed N`: N kills in
+each critical section: a checkpoint being written (2 N, in either stage), latents being
+encoded, the start of stage 2, the SavedModel being written. What a kill hit is read
+from the files that it left. Exits with status 1 if a resumed run differs or is lost.
 """
 
 import argparse
@@ -137,7 +136,7 @@ def where(job):
 
 
 def exporting(job):
-    """Whether the stage at work has written everything but its SavedModel."""
+    """Whether the running stage has written everything but its SavedModel."""
     try:
         figures = json.loads((job.folder / "results.json").read_text())
     except FileNotFoundError:

@@ -46,10 +46,10 @@ def main(preset, steps, small):
         flush=True,
     )
     epochs = -(-steps // len(batches))
-    told = max(1, epochs // 10)
+    interval = max(1, epochs // 10)
     say = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: (
-            (epoch + 1) % told
+            (epoch + 1) % interval
             or print(
                 f"after {(epoch + 1) * len(batches)} steps {resident():.0f} MiB",
                 flush=True,

@@ -1,9 +1,9 @@
-"""Images a second from the SavedModel against `decoder.predict` and PyTorch, by turns,
-at batch 1 and 256: `python benchmarks/sampling_speed.py [--torch-python PYTHON]`.
+"""Images per second of the SavedModel, `decoder.predict` and PyTorch, interleaved, at
+batch sizes 1 and 256: `python benchmarks/sampling_speed.py [--torch-python PYTHON]`.
 
-CIFAR-10's networks with random weights. `decode`: latents to images. `sample`: both
-stages and their noise, which `predict` has no word for. Then the time from a process's
-start to its first sample.
+The networks are CIFAR-10's, with random weights. `decode` maps latents to images.
+`sample` draws noise and runs both stages; `predict` has no such call. Last comes the
+time from a process's start to its first sample.
 """
 
 import argparse
@@ -106,7 +106,7 @@ KINDS = {
 
 
 def work(options):
-    """A side: reads "decode 256 SECONDS", answers with images a second."""
+    """A side: reads "decode 256 SECONDS", answers with images per second."""
     calls = KINDS[options.side](options.run)
     print(json.dumps(sorted(calls)), flush=True)
     for line in sys.stdin:
@@ -167,12 +167,12 @@ def main(options):
                 best = max(
                     medians[side] for side in medians if side != "tensorflow SavedModel"
                 )
-                told = ", ".join(
+                rates = ", ".join(
                     f"{side.removeprefix('tensorflow ')} {each:.1f}"
                     for side, each in medians.items()
                 )
                 print(
-                    f"{name}, batch {batch}, images a second: {told}; SavedModel"
+                    f"{name}, batch {batch}, images per second: {rates}; SavedModel"
                     f" {medians['tensorflow SavedModel'] / best:.2f} of the best other",
                     flush=True,
                 )

@@ -1,10 +1,10 @@
 """What `fit` costs beside the arithmetic in stage 2, whose steps are small:
 `KERAS_BACKEND=jax python benchmarks/stage2_overhead.py [--width 2048]`.
 
-By turns: an epoch as `train_stage2.py` does it (fresh latents, computed gamma,
-checkpoint at its end), and as many calls of the bare compiled training step on one
-batch. Printed: milliseconds a step of both and their ratio, each round and as the
-median.
+Two sides, interleaved: an epoch as `train_stage2.py` runs it (new draws of the latents,
+computed gamma, a checkpoint at its end), and as many calls of the bare compiled
+training step on one batch. It prints the milliseconds per step of both and their ratio,
+for each round and as the median.
 """
 
 import argparse
@@ -125,7 +125,7 @@ def main(width, latents, rows, rounds, steps_per_execution):
                 flush=True,
             )
     print(
-        f"stage 2 of width {width}, {keras.backend.backend()}, {steps} steps an epoch:"
+        f"stage 2 of width {width}, {keras.backend.backend()}, {steps} steps per epoch:"
         f" ratio {statistics.median(ratios):.3f} (median of {rounds})"
     )
 

@@ -1,10 +1,10 @@
-"""Seconds of a training step, ours on TensorFlow and JAX against the same in PyTorch,
-by turns: `python benchmarks/training_step.py --configuration cifar10 [--precision
+"""Seconds per training step, ours on TensorFlow and JAX and the same in PyTorch,
+interleaved: `python benchmarks/training_step.py --configuration cifar10 [--precision
 bfloat16]`.
 
-Each side is a process of its own, which trains so many steps when its turn comes and
-sleeps otherwise. PyTorch may live in another environment: --torch-python
-/path/to/python. Printed: each round, the medians, ours over the best PyTorch's, and
+Each side is a process of its own, which trains so many steps per round and sleeps
+meanwhile. PyTorch may live in another environment: --torch-python
+/path/to/python. It prints each round, the medians, ours over the best PyTorch's, and
 what share that is of the machine's peak, the faster of a large convolution and a large
 matrix product in either framework.
 """
@@ -151,7 +151,7 @@ def torchs(configuration, precision, variant):
         optimizer.zero_grad()
         value, mse = forward(
             batch, 1.0 if variant == "compile" else state["gamma"]
-        )  # a new constant would be compiled anew
+        )  # a new constant would be compiled again
         value.backward()
         optimizer.step()
         state["gamma"] = (
