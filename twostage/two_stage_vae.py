@@ -1,6 +1,7 @@
 """The two-stage model as one object: fit, sample, encode, evaluate, save, export."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,11 +18,13 @@ from twostage.evaluation.evaluation_result import EvaluationResult
 from twostage.evaluation.protocol import Protocol
 from twostage.export.export_models import export_models
 from twostage.features.choose import chosen_extractor
-from twostage.models.serialization import load_model, save_model
+from twostage.models.posterior import encode_dataset
+from twostage.models.tensors import apply_in_batches
 from twostage.models.two_stage_models import TwoStageModels
 from twostage.models.vae import VAE
 from twostage.presets import resolve
-from twostage.runs.run import KINDS, finished_stage1, finished_stage2
+from twostage.runs.models import load_models
+from twostage.runs.run import KINDS, finished_stage2
 from twostage.sampling import generate
 from twostage.sampling.latent_samplers import draw_prior, draw_stage2
 from twostage.system import files
@@ -105,14 +108,10 @@ class TwoStageVAE:
         Raises:
             InputError: stage 1 is not finished, or a file is damaged.
         """
-        first, second = finished_stage1(run), finished_stage2(run)
-        config = first.saved_config()
-        second_config = second.saved_config() if second else Stage2Config()
-        model = cls(config, second_config)
-        model._set_stage1(first.load_model())
-        if second:
-            model.stage2 = second.load_model()
-            model.normalizer = second.load_model("normalizer.keras")
+        models, config = load_models(run)
+        second = finished_stage2(run)
+        model = cls(config, second.saved_config() if second else Stage2Config())
+        model._set_models(models)
         return model
 
     def fit(
@@ -143,7 +142,7 @@ class TwoStageVAE:
         first, second = self._configs(epochs)
         stage1 = train_stage1(images, first, run, bar=bar)
         assert stage1 is not None  # only a dry run gives none
-        self._set_stage1(stage1.model)
+        self._set_models(TwoStageModels(stage1.model))
         stage2 = train_stage2(stage1.model, images, second, run, bar=bar)
         assert stage2 is not None
         self.stage2, self.normalizer = stage2.model, stage2.normalizer
@@ -205,9 +204,7 @@ class TwoStageVAE:
                 to 8 bits.
         """
         stage1, images = self._need_stage1(), self._prepared(images, floats=True)
-        parts = [stage1.posterior(part) for part in _batches(images)]
-        means, log_vars = zip(*parts, strict=True)
-        return _joined(means), _joined(log_vars)
+        return encode_dataset(stage1, images, batch_size=BATCH)
 
     def decode(self, z: np.ndarray) -> np.ndarray:
         """Stage 1's mean at latents (n, k): float32 (n, height, width, channels)."""
@@ -215,7 +212,8 @@ class TwoStageVAE:
         width = stage1.decoder.input_shape[-1]
         if z.ndim != 2 or z.shape[1] != width:
             raise InputError(f"latents of shape {z.shape}", f"(n, {width})")
-        return _joined([generate.decode(stage1, part) for part in _batches(z)])
+        decode = functools.partial(generate.decode, stage1)
+        return apply_in_batches(decode, z, batch_size=BATCH)
 
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
         """Stage 1's mean at the posterior's mean: float32 images in [0, 1]."""
@@ -256,15 +254,8 @@ class TwoStageVAE:
 
     def save(self, folder: str | Path) -> None:
         """Writes the models (`.keras`) and config.json into a folder."""
-        folder, models = Path(folder), self.models
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ("stage1", "stage2", "normalizer"):
-            path = folder / f"{name}.keras"
-            model = getattr(models, name)
-            if model is None:
-                path.unlink(missing_ok=True)
-            else:
-                save_model(path, model)
+        folder = Path(folder)
+        self.models.save(folder)
         content = {
             "stage1": dataclasses.asdict(self.stage1_config),
             "stage2": dataclasses.asdict(self.stage2_config),
@@ -288,10 +279,7 @@ class TwoStageVAE:
         content = files.read_config(folder / "config.json")
         configs = [KINDS[i].from_dict(content[f"stage{i}"]) for i in (1, 2)]
         model = cls(*configs)  # pyright: ignore[reportArgumentType]
-        model._set_stage1(_read(folder / "stage1.keras"))
-        if (folder / "stage2.keras").exists():
-            model.stage2 = _read(folder / "stage2.keras")
-            model.normalizer = _read(folder / "normalizer.keras")
+        model._set_models(TwoStageModels.load(folder))
         return model
 
     def export(self, path: str | Path) -> Path:
@@ -310,10 +298,10 @@ class TwoStageVAE:
             raise InputError("a model that is not trained", "a call of `fit` before")
         return self.stage1
 
-    def _set_stage1(self, stage1: VAE) -> None:
-        self.stage1 = stage1
-        self.image_shape = tuple(stage1.encoder.input_shape[1:])
-        self.stage2, self.normalizer = None, None  # of another stage 1
+    def _set_models(self, models: TwoStageModels) -> None:
+        self.stage1, self.stage2 = models.stage1, models.stage2
+        self.normalizer = models.normalizer
+        self.image_shape = tuple(models.stage1.encoder.input_shape[1:])
 
     def _prepared(self, images: np.ndarray, floats: bool = False) -> np.ndarray:
         """uint8 images of this model's shape; padded where the config says so."""
@@ -347,10 +335,6 @@ def load(run: str | Path) -> TwoStageVAE:
     return TwoStageVAE.load(run) if saved else TwoStageVAE.from_run(run)
 
 
-def _read(path: Path) -> Any:
-    return load_model(path, "save the model again")
-
-
 def _rounded(images: np.ndarray) -> np.ndarray:
     if not (images.min(initial=0) >= 0 and images.max(initial=0) <= 1):
         raise InputError(
@@ -359,11 +343,3 @@ def _rounded(images: np.ndarray) -> np.ndarray:
             "scale them, or give uint8",
         )
     return np.round(images * 255).astype("uint8")
-
-
-def _batches(rows: np.ndarray) -> list[np.ndarray]:
-    return [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
-
-
-def _joined(parts: Sequence[Any]) -> np.ndarray:
-    return np.concatenate([keras.ops.convert_to_numpy(part) for part in parts])

@@ -1,19 +1,17 @@
 """Images of a stage 1 as NumPy arrays."""
 
-from typing import cast
-
 import numpy as np
-from keras import ops
 
+from twostage.models.tensors import to_numpy
 from twostage.models.vae import VAE
 from twostage.sampling import generate
 
 
 def decoded(stage1: VAE, z: np.ndarray) -> np.ndarray:
     """The images of latents (n, k): float32 (n, height, width, channels) in [0, 1]."""
-    return cast(np.ndarray, ops.convert_to_numpy(generate.decode(stage1, z)))
+    return to_numpy(generate.decode(stage1, z))
 
 
 def reconstructed(stage1: VAE, images: np.ndarray) -> np.ndarray:
     """The reconstructions of uint8 images: float32 of their shape, in [0, 1]."""
-    return cast(np.ndarray, ops.convert_to_numpy(generate.reconstruct(stage1, images)))
+    return to_numpy(generate.reconstruct(stage1, images))

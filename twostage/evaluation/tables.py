@@ -54,6 +54,11 @@ class Table:
     rows: list[list[str]]
 
 
+def _plain_columns(style: str, *keys: str) -> list[Column]:
+    """A column for each key, whose title is the key in words."""
+    return [Column(key.replace("_", " "), key, style) for key in keys]
+
+
 DISTANCES = [
     Column("at infinity", "frechet_infinite", ".3f"),
     Column("kernel x 1000", "kernel", ".3f", "kernel_error", scale=1000),
@@ -65,27 +70,29 @@ DISTANCES = [
     Column("contrast", "contrast", ".3f"),
     Column("nats of test latents", "latent_nats", ".1f"),
 ]
-LATENTS = [
-    Column("latents", "latents", ".4g"),
-    Column("variance law", "variance_law", ".4g"),
-    Column("variance law sd", "variance_law_sd", ".4g"),
-    Column("active", "active", ".4g"),
-    Column("active sd", "active_sd", ".4g"),
-    Column("active mu", "active_mu", ".4g"),
-    Column("active kl", "active_kl", ".4g"),
-]
-NORMALITY = [
-    Column("mean norm", "mean_norm", ".3f"),
-    Column("deviation", "deviation", ".3f"),
-    Column("least deviation", "least_deviation", ".3f"),
-    Column("greatest deviation", "greatest_deviation", ".3f"),
-    Column("off diagonal", "off_diagonal", ".3f"),
-    Column("skewness", "skewness", ".3f"),
-    Column("excess kurtosis", "excess_kurtosis", ".3f"),
-    Column("energy distance", "energy_distance", ".3f"),
-    Column("kolmogorov smirnov", "kolmogorov_smirnov", ".3f"),
-    Column("greatest kolmogorov smirnov", "greatest_kolmogorov_smirnov", ".3f"),
-]
+LATENTS = _plain_columns(
+    ".4g",
+    "latents",
+    "variance_law",
+    "variance_law_sd",
+    "active",
+    "active_sd",
+    "active_mu",
+    "active_kl",
+)
+NORMALITY = _plain_columns(
+    ".3f",
+    "mean_norm",
+    "deviation",
+    "least_deviation",
+    "greatest_deviation",
+    "off_diagonal",
+    "skewness",
+    "excess_kurtosis",
+    "energy_distance",
+    "kolmogorov_smirnov",
+    "greatest_kolmogorov_smirnov",
+)
 
 
 def markdown(result: EvaluationResult) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from twostage.config import Stage1Config
 from twostage.data import loading
@@ -20,11 +19,13 @@ from twostage.features import choose
 from twostage.metrics.frechet import frechet_of
 from twostage.models.divergences import gaussian_kl
 from twostage.models.posterior import draw_latents, encode_dataset
+from twostage.models.tensors import to_numpy
 from twostage.models.vae import VAE
 from twostage.reporting import png
 from twostage.runs.models import load_models
 from twostage.runs.run import open_stage
 from twostage.sampling import generate
+from twostage.sampling.latent_samplers import standard_normal
 from twostage.system.random_streams import Stream
 from twostage.training.train_run import train_stage1_run, train_stage2_run
 
@@ -112,7 +113,7 @@ def errors_and_rate(
     errors = [
         _squared_errors(vae, z[part], images[part]) for part in _batches(len(images))
     ]
-    kl = _to_numpy(gaussian_kl(mean, log_var, z))
+    kl = to_numpy(gaussian_kl(mean, log_var, z))
     return np.concatenate(errors), kl.astype("float64").sum(1)
 
 
@@ -125,10 +126,10 @@ def distance(
     protocol = Protocol("fid10k_test")
     data = choose.load_labeled(config)
     extractor = choose.chosen_extractor(data, setting.extractor, setting.weights)
-    z = _prior_latents(vae, protocol.count, (seed, Stream.EXPERIMENT_PRIOR))
+    z = standard_normal(vae, protocol.count, (seed, Stream.EXPERIMENT_PRIOR))
     features = []
     for part in _batches(len(z), "samples"):
-        images = _to_numpy(generate.decode(vae, z[part]))
+        images = to_numpy(generate.decode(vae, z[part]))
         features.append(extractor(protocol.preprocess(images), BATCH))
     reference = protocol.reference(split_images(config, "test"))
     real = extractor(reference, BATCH)
@@ -150,30 +151,20 @@ def draw(
     """
     images = images[:IMAGES_IN_LINE]
     lines = [images / np.float32(255)]
-    z = _prior_latents(vae, IMAGES_IN_LINE, (seed, Stream.FIGURE_PRIOR))
+    z = standard_normal(vae, IMAGES_IN_LINE, (seed, Stream.FIGURE_PRIOR))
     for latents in (vae.posterior(images)[0], z):
         parameters = vae.decoder(latents, training=False)
         lines.append(vae.likelihood.mean(parameters))
         if noisy:
             lines.append(vae.likelihood.sample(parameters, seed=seed))
-    tiles = np.concatenate([_to_numpy(line) for line in lines])
+    tiles = np.concatenate([to_numpy(line) for line in lines])
     png.save_png(path, png.tile(tiles, columns=IMAGES_IN_LINE))
 
 
-def _to_numpy(tensor: Any) -> np.ndarray:
-    return np.asarray(ops.convert_to_numpy(tensor))
-
-
 def _squared_errors(vae: VAE, z: np.ndarray, images: np.ndarray) -> np.ndarray:
-    decoded = _to_numpy(vae.decode(z)).astype("float64")
+    decoded = to_numpy(vae.decode(z)).astype("float64")
     squared = (decoded - images / np.float32(255)) ** 2
     return squared.reshape(len(images), -1).sum(1)
-
-
-def _prior_latents(vae: VAE, count: int, seed: tuple[int, int]) -> np.ndarray:
-    """(count, k) float32 from N(0, I)."""
-    shape = (count, vae.decoder.input_shape[-1])
-    return np.random.default_rng(seed).standard_normal(shape, dtype="float32")
 
 
 def _batches(count: int, label: str = "images") -> Iterator[slice]:

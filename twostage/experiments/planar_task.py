@@ -23,6 +23,7 @@ from twostage.likelihoods.gaussian_likelihood import GaussianLikelihood
 from twostage.metrics.likelihood_bounds import bounds
 from twostage.models.compilation import jit_compile
 from twostage.models.networks.berger_sebag import residual_decoder, residual_encoder
+from twostage.models.tensors import to_numpy
 from twostage.models.vae import VAE
 from twostage.system.random_streams import Stream
 
@@ -191,13 +192,9 @@ def kl_per_latent(vae: VAE, seed: int) -> list[float]:
     smallest.
     """
     heads = vae.heads(keras.ops.convert_to_tensor(_test_points(seed)))
-    mean, log_var = (_to_numpy(head) for head in heads)
+    mean, log_var = (to_numpy(head) for head in heads)
     kl = statistics.kl_per_latent(mean, log_var)
     return sorted(kl.tolist(), reverse=True)
-
-
-def _to_numpy(tensor: Any) -> np.ndarray:
-    return np.asarray(keras.ops.convert_to_numpy(tensor))
 
 
 def _likelihood(sigma: Sigma) -> Any:
@@ -223,13 +220,13 @@ def _points_of_figures(
         "generated": vae.decode(z),
         "sampled": vae.likelihood.sample(vae.decoder(z), seed=seed),
     }
-    arrays = {kind: _to_numpy(xy) for kind, xy in drawn.items()}
+    arrays = {kind: to_numpy(xy) for kind, xy in drawn.items()}
     return {"data": data, **arrays}
 
 
 def _final_sigma(vae: VAE, z: np.ndarray) -> float:
     if hasattr(vae.likelihood, "gamma"):
-        return float(_to_numpy(vae.gamma))
+        return float(to_numpy(vae.gamma))
     log_variance = vae.likelihood.log_variance(vae.decoder(z))
-    variance = np.exp(_to_numpy(log_variance))
+    variance = np.exp(to_numpy(log_variance))
     return float(variance.mean() ** 0.5)

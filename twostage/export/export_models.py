@@ -11,10 +11,7 @@ import keras
 
 from twostage.errors import InputError
 from twostage.export import saved_model
-from twostage.models.serialization import load_model, save_model
 from twostage.models.two_stage_models import TwoStageModels
-
-NAMES = ("stage1", "stage2", "normalizer")
 
 
 def export_models(
@@ -34,28 +31,15 @@ def export_models(
     if keras.backend.backend() == "tensorflow":
         return saved_model.save(path, models, method=method)
     with tempfile.TemporaryDirectory() as folder:
-        for name in NAMES:
-            model = getattr(models, name)
-            if model is not None:
-                save_model(Path(folder) / f"{name}.keras", model)
+        models.save(folder)
         arguments = ["--models", folder, "--out", str(path), "--method", method]
         run_on_tensorflow("export", *arguments)
     return Path(path)
 
 
 def export_folder(folder: str | Path, path: str | Path, method: str) -> Path:
-    """Writes the SavedModel of a folder with stage1.keras and, where stage 2 is
-    trained, stage2.keras and normalizer.keras.
-    """
-    files = {name: Path(folder) / f"{name}.keras" for name in NAMES}
-    models = {
-        name: load_model(file, "save the model again")
-        for name, file in files.items()
-        if file.exists()
-    }
-    if "stage1" not in models:
-        raise InputError(f"{folder}", "a folder with stage1.keras")
-    return saved_model.save(path, TwoStageModels(**models), method=method)
+    """Writes the SavedModel of a folder that `TwoStageModels.save` wrote."""
+    return saved_model.save(path, TwoStageModels.load(folder), method=method)
 
 
 def run_on_tensorflow(*arguments: str) -> None:

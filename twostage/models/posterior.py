@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import ops
 
+from twostage.models.tensors import to_numpy
+
 if TYPE_CHECKING:
     from twostage.models.vae import VAE
 
@@ -21,8 +23,8 @@ def encode_dataset(
     means, log_vars = [], []
     for start in tqdm(starts, desc="encoding", unit="batch", disable=None):
         mean, log_var = vae.posterior(data[start : start + batch_size])
-        means.append(ops.convert_to_numpy(mean))
-        log_vars.append(ops.convert_to_numpy(log_var))
+        means.append(to_numpy(mean))
+        log_vars.append(to_numpy(log_var))
     return np.concatenate(means), np.concatenate(log_vars)
 
 
@@ -46,11 +48,11 @@ class SharedPosterior:
 
     def __call__(self, model: Any, x: np.ndarray) -> list[np.ndarray]:
         iterations = ops.convert_to_tensor(model.optimizer.iterations)
-        step = int(np.asarray(ops.convert_to_numpy(iterations)))
+        step = int(to_numpy(iterations))
         key = x.tobytes()
         if step != self.step:
             self.step = step
             self.seen = {}
         if key not in self.seen:
-            self.seen[key] = [ops.convert_to_numpy(part) for part in model.posterior(x)]
+            self.seen[key] = [to_numpy(part) for part in model.posterior(x)]
         return self.seen[key]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import keras
 import numpy as np
 
+from twostage.errors import InputError
 from twostage.models.latent_normalizer import LatentNormalizer
+from twostage.models.serialization import load_model, save_model
 from twostage.models.vae import VAE
 
 
@@ -34,3 +37,36 @@ class TwoStageModels:
             if model is not None
             for weight in model.get_weights()
         ]
+
+    def save(self, folder: str | Path) -> None:
+        """Writes stage1.keras and, where stage 2 is trained, stage2.keras and
+        normalizer.keras.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, model in vars(self).items():
+            path = folder / f"{name}.keras"
+            if model is None:
+                path.unlink(missing_ok=True)
+            else:
+                save_model(path, model)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> TwoStageModels:
+        """Reads what `save` wrote.
+
+        Raises:
+            InputError: there is no stage 1, or a file is damaged.
+        """
+        paths = {
+            field.name: Path(folder) / f"{field.name}.keras"
+            for field in dataclasses.fields(cls)
+        }
+        if not paths["stage1"].exists():
+            raise InputError(str(folder), "a folder with stage1.keras")
+        models = {
+            name: load_model(path, "save the model again")
+            for name, path in paths.items()
+            if path.exists()
+        }
+        return cls(**models)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
+from twostage.models.tensors import to_numpy
 from twostage.models.vae import VAE
 from twostage.sampling import generate
 from twostage.system import files
@@ -51,7 +51,7 @@ def latent_figures(stage2: VAE, normalizer: Any, seed: Any) -> dict[str, Any]:
         seed: Not that of the normalizer's statistics.
     """
     before = generate.many_latents(stage2, 10_000, seed)
-    after = keras.ops.convert_to_numpy(normalizer(before))
+    after = to_numpy(normalizer(before))
     return {
         "target": normalizer.target,
         "deviation_before": _range(before.std(0)),

@@ -2,6 +2,7 @@
 tensors of any backend.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from twostage.config import SAMPLING_METHODS
+from twostage.models.tensors import apply_in_batches
 from twostage.models.vae import VAE
 
 Normalizer = Callable[[Any], Any]  # latents (n, k) -> latents (n, k)
@@ -99,8 +101,5 @@ def many_latents(
     width = stage2.decoder.input_shape[-1]
     generator = np.random.default_rng(seed)
     u = generator.standard_normal((count, width), dtype="float32")
-    parts = []
-    for i in range(0, count, batch_size):
-        z = sample_latents(stage2, u[i : i + batch_size], method="mean")
-        parts.append(ops.convert_to_numpy(z))
-    return np.concatenate(parts)
+    means = functools.partial(sample_latents, stage2, method="mean")
+    return apply_in_batches(means, u, batch_size=batch_size)

@@ -7,11 +7,11 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from keras import ops
 
 from twostage.config import SAMPLING_METHODS
 from twostage.metrics.likelihood_bounds import bounds
 from twostage.models.posterior import draw_latents, encode_dataset
+from twostage.models.tensors import apply_in_batches
 from twostage.models.two_stage_models import TwoStageModels
 from twostage.models.vae import VAE
 from twostage.sampling import generate
@@ -75,7 +75,7 @@ def samplers(
 
 def draw_prior(model: VAE, count: int, seed: int) -> np.ndarray:
     """z ~ N(0, I), float32 (count, k); u of stage 2 are the same numbers."""
-    return _normal(model, count, seed, Stream.PRIOR)
+    return standard_normal(model, count, (seed, Stream.PRIOR))
 
 
 def draw_stage2(
@@ -91,18 +91,25 @@ def draw_stage2(
     """
     assert models.stage2 is not None
     u = draw_prior(models.stage2, count, seed)
-    noise = _normal(models.stage2, count, seed, Stream.DECODER_NOISE)
-    parts = []
-    for i in range(0, count, BATCH):
-        z = generate.sample_latents(
-            models.stage2,
-            u[i : i + BATCH],
-            method=method,
-            normalizer=models.normalizer,
-            noise=noise[i : i + BATCH],
-        )
-        parts.append(ops.convert_to_numpy(z))
-    return np.concatenate(parts)
+    noise = standard_normal(models.stage2, count, (seed, Stream.DECODER_NOISE))
+    latents = functools.partial(
+        generate.sample_latents,
+        models.stage2,
+        method=method,
+        normalizer=models.normalizer,
+    )
+    return apply_in_batches(
+        lambda u, noise: latents(u, noise=noise), u, noise, batch_size=BATCH
+    )
+
+
+def standard_normal(model: VAE, count: int, seed: tuple[int, int]) -> np.ndarray:
+    """Float32 (count, k) from N(0, I), k the width of a model's latents; `seed` is
+    (seed, `Stream`).
+    """
+    width = model.decoder.input_shape[-1]
+    generator = np.random.default_rng(seed)
+    return generator.standard_normal((count, width), dtype="float32")
 
 
 def drawn_latents(stage1: VAE, train: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -119,12 +126,6 @@ def standard_normal_log_density(latents: np.ndarray) -> np.ndarray:
     """log N(z; 0, I) of each row (N, k), nats."""
     latents = np.asarray(latents, "float64")
     return -0.5 * (latents**2 + np.log(2 * np.pi)).sum(1)
-
-
-def _normal(model: VAE, count: int, seed: int, stream: Stream) -> np.ndarray:
-    width = model.decoder.input_shape[-1]
-    generator = np.random.default_rng((seed, stream))
-    return generator.standard_normal((count, width), dtype="float32")
 
 
 def _stage2_log_density(

@@ -60,7 +60,7 @@ def resnet_encoder(
         x = _scale_block(x, width, block_per_scale)
         # the paper's figure also halves after the last scale; the code does not
         if scale < num_scale - 1:
-            x = _halved(x, 2 * width, l2, scale)
+            x = _resampled(Conv2D, x, 2 * width, l2, f"down_{scale}")
     average = pooling == "average"
     x = (layers.GlobalAveragePooling2D() if average else layers.Flatten())(x)
     x = _fully_connected_block(x, fc_dim)
@@ -92,7 +92,7 @@ def resnet_decoder(
     x = layers.Dense(2 * 2 * widths[0])(inputs)
     x = layers.Reshape((2, 2, widths[0]))(x)  # (batch, 2, 2, widths[0])
     for i, width in enumerate(widths[1:]):
-        x = _doubled(x, width, l2, i)
+        x = _resampled(Conv2DTranspose, x, width, l2, f"up_{i}")
         x = _scale_block(x, width, block_per_scale, scale_l2)
     channels = image_shape[-1] * len(heads)
     x = Conv2D(channels, 3, padding="same", dtype="float32", name="image")(x)
@@ -119,28 +119,19 @@ def _check_encoder(image_shape: ImageShape, num_scale: int, pooling: str) -> Non
         )
 
 
-def _halved(x: Any, width: int, l2: float, scale: int) -> Any:
-    """The map at half the side, `width` channels."""
-    return Conv2D(
+def _resampled(kind: Any, x: Any, width: int, l2: float, name: str) -> Any:
+    """The map with `width` channels, at half the side where `kind` is `Conv2D`, at
+    twice the side where it is `Conv2DTranspose`.
+    """
+    layer = kind(
         width,
         3,
         strides=2,
         padding="same",
         kernel_regularizer=_l2(l2),
-        name=f"down_{scale}",
-    )(x)
-
-
-def _doubled(x: Any, width: int, l2: float, scale: int) -> Any:
-    """The map at twice the side, `width` channels."""
-    return Conv2DTranspose(
-        width,
-        3,
-        strides=2,
-        padding="same",
-        kernel_regularizer=_l2(l2),
-        name=f"up_{scale}",
-    )(x)
+        name=name,
+    )
+    return layer(x)
 
 
 def _fully_connected_block(x: Any, width: int) -> Any:
