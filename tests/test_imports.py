@@ -1,6 +1,7 @@
 """The direction of imports, and what may not be imported at a module's top."""
 
 import ast
+import configparser
 import os
 import subprocess
 import sys
@@ -174,3 +175,19 @@ def test_callbacks_folder_works_under_another_name(tmp_path):
     script = "import borrowed; print(borrowed.ComputedGamma().get_config()['rule'])"
     out = run(script, cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert out.strip() == "minimum"
+
+
+@pytest.mark.parametrize("package", ["twostage", "callbacks"])
+def test_every_file_of_a_package_is_installed(package):
+    """The tests import the tree, and would not miss what a wheel lacks."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    patterns = setup["options.package_data"][package].split(",")
+    folder = ROOT / package
+    data = {path for pattern in patterns for path in folder.glob(pattern.strip())}
+    others = {
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
+    }
+    assert others and others == data
