@@ -50,7 +50,7 @@ def main(preset, source, steps, rounds):
     keras.utils.set_random_seed(settings.seed)
     vae = build.build_stage1(settings, images.shape[1:])
     train.compile_vae(settings, vae)
-    watched = callbacks.contract.random_subset(images, MAX_WATCHED, settings.seed)
+    watched = callbacks.examples.random_subset(images, MAX_WATCHED, settings.seed)
     batches = Batches(
         images[: steps * settings.batch_size], settings.batch_size, settings.seed
     )

@@ -1,35 +1,37 @@
-"""Callbacks for any Keras VAE. They import keras and numpy only; the folder can be
-copied into another project as it is.
+"""Callbacks for any Keras 3 VAE, on TensorFlow, JAX and PyTorch. They import keras and
+numpy only; the folder can be copied into another project as it is.
 
 What a callback asks of a model. Nothing is guessed: what is missing is a ValueError
 when training begins, with the fix.
 
 - Setting gamma (`ComputedGamma`, `GammaSchedule`): a variable `model.gamma`, the
-  decoder's standard deviation. `ComputedGamma` also needs a variable `model.batch_mse`
-  that the training step assigns (exact), or a `keras.metrics.Mean` named "mse", fed the
-  mean squared error of each minibatch. A `twostage.VAE` holds the rule in its
-  likelihood; there the callback only arms it.
+  decoder's standard deviation. `ComputedGamma` also needs each minibatch's mean squared
+  error: a variable `model.batch_mse` that the step assigns (exact), or a
+  `keras.metrics.Mean` named "mse", such as that of `compile(metrics=["mse"])`. A
+  `twostage.VAE` holds the rule in its likelihood; there the callback only arms it.
 - Setting the KL's terms: a variable `model.kl_weight` (`KLWarmup`) or `model.free_bits`
-  (`FreeBits`) that the loss reads.
+  (`FreeBits`) that the loss reads. Variables of other names: `attribute=`.
 - Encoding data (`VarianceLaw`, `ActiveLatents`, `KLPerLatent`, `LatentMoments`,
   `CollapseAlarm`): `model.posterior(x)` -> (mean, log_var), or `model.encoder`, whose
-  outputs begin with mean and log_var, each (batch, k); or the argument
-  `posterior=lambda model, x: (mean, log_var)`.
+  outputs begin with mean and log_var, each (batch, ...); or the argument
+  `posterior=lambda model, x: (mean, log_var)`. A dict whose names say what is what, or
+  a diagonal Gaussian distribution, will do as well.
 - Drawing images (`ImageGrid`): the same, and `model.decode(z)` or `model.decoder`, z ->
   images; or `decode=lambda model, z: images`.
 
-Callbacks that encode or draw do so once, on two examples, when training begins, and
-report wrong shapes then.
+Callbacks that encode or draw do so on two examples when training begins, and report
+wrong shapes, drawn means and standard deviations then. Data are given as `fit` takes
+them; of several inputs as a list or dict of arrays.
 
-Figures go into `logs` under the same keys in every epoch (NaN where `freq` skips one,
-never the first), so that History, CSVLogger, TensorBoard and EarlyStopping see them.
-Put these callbacks before the ones that read `logs` or keep weights.
+Metrics go into `logs` in the first epoch of a fit and in every one that `freq` divides,
+so that History, CSVLogger, TensorBoard and EarlyStopping see them; other epochs do not
+get the keys. Put these callbacks before the ones that read `logs` or keep weights.
 
 What a callback must remember beside the model's weights it gives by `get_state()`, in
 JSON's types, and takes by `set_state(state)`.
 """
 
-from . import contract as contract
+from . import examples as examples
 from . import statistics as statistics
 from .active_latents import ActiveLatents
 from .collapse_alarm import CollapseAlarm

@@ -1,4 +1,4 @@
-"""The number of latents in use, epoch by epoch."""
+"""The number of active latents, epoch by epoch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,16 +18,18 @@ class ActiveLatents(PosteriorWatcher):
     others inactive); `logs["active_latents_mu"]`: Var[mu] > 0.01;
     `logs["active_latents_kl"]`: KL > 0.01 nats. Where gamma^2 is below the true error
     (rules `minimum`, `ratchet`), a latent that carries nothing settles at E[sigma^2] of
-    about 0.8, the usual threshold: look at the histogram beside the count.
+    about 0.8, the usual threshold: read the histogram beside the count. To monitor:
+    `mode="max"`.
 
     Args:
-        data: Array of examples (N, ...), as the model is fitted on.
+        data: Examples as the model is fitted on; see `PosteriorWatcher`.
         posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`:
             the model's own, see the package's docstring.
-        max_samples: Rows looked at, a fixed random subset.
-        freq: Looks after the first epoch and after every one that `freq` divides; the
-            keys hold NaN between.
-        threshold: On E[sigma^2], between 0 and 1.
+        max_samples: Most examples that are encoded, a fixed random subset.
+        freq: Measures after the first epoch of a fit and after every one that `freq`
+            divides.
+        threshold: On E[sigma^2], in (0, 1].
+        prefix: Put before the keys, such as "val_" for held-out data.
 
     Example:
 
@@ -36,8 +38,8 @@ class ActiveLatents(PosteriorWatcher):
     ```
 
     Raises:
-        ValueError: bad arguments; when training begins, a model without a posterior to
-            look at.
+        ValueError: bad arguments; when training begins, a model without a usable
+            posterior.
     """
 
     keys = ("active_latents", "active_latents_mu", "active_latents_kl")
@@ -49,22 +51,18 @@ class ActiveLatents(PosteriorWatcher):
         max_samples: int = 10_000,
         freq: int = 1,
         threshold: float = 0.8,
+        prefix: str = "",
     ):
-        super().__init__(data, posterior, max_samples, freq)
+        super().__init__(data, posterior, max_samples, freq, prefix)
         if not 0 < threshold <= 1:
             raise ValueError(
                 f"received threshold={threshold}, expected a number in (0, 1]"
             )
         self.threshold = threshold
 
-    def figures(self, mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
-        return dict(
-            zip(
-                self.keys,
-                map(float, count_active(mean, log_var, self.threshold)),
-                strict=True,
-            )
-        )
+    def measure(self, mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
+        counts = count_active(mean, log_var, self.threshold)
+        return dict(zip(self.keys, map(float, counts), strict=True))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "threshold": self.threshold}

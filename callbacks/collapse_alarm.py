@@ -1,6 +1,8 @@
-"""Tells when latents die or blow up."""
+"""Warns when latents die or blow up."""
 
+import json
 import logging
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -24,25 +26,29 @@ ADVICE = {
 
 @keras.saving.register_keras_serializable("callbacks")
 class CollapseAlarm(PosteriorWatcher):
-    """Warns, by name, of latents that died or blew up since the last look, and says
-    what usually helps.
+    """Warns, by number, of latents that died or blew up since the last measured epoch,
+    and says what usually helps.
 
-    A latent has died where E[sigma^2] has come to `threshold` or above and was below it
-    at an earlier look of this fit; latents that never carried anything are no news. It
-    has blown up where Var[mu] + E[sigma^2] is above `limit`, or no number.
+    A latent has died where E[sigma^2] has risen to `threshold` or above and was below
+    it in an earlier epoch of this training; latents that never carried anything are
+    not reported. It has blown up where Var[mu] + E[sigma^2] is above `limit`, or NaN.
 
-    Adds `logs["latents_died"]` and `logs["latents_blown_up"]`: how many are so at this
-    look.
+    Adds `logs["latents_died"]` and `logs["latents_blown_up"]`: how many are so now. To
+    monitor: `mode="min"`.
 
     Args:
-        data: Array of examples (N, ...), as the model is fitted on.
+        data: Examples as the model is fitted on; see `PosteriorWatcher`.
         posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`:
             the model's own, see the package's docstring.
-        max_samples: Rows looked at, a fixed random subset.
-        freq: Looks after the first epoch and after every one that `freq` divides; the
-            keys hold NaN between.
-        threshold: On E[sigma^2], between 0 and 1.
+        max_samples: Most examples that are encoded, a fixed random subset.
+        freq: Measures after the first epoch of a fit and after every one that `freq`
+            divides.
+        threshold: On E[sigma^2], in (0, 1].
         limit: On the variance law, above 1.
+        prefix: Put before the keys, such as "val_" for held-out data.
+        path: A `.json` file that keeps which latents were active, for a training that
+            another process resumes (`BackupAndRestore`). Without it such a training
+            counts those as active that are so when it resumes.
 
     Example:
 
@@ -51,8 +57,8 @@ class CollapseAlarm(PosteriorWatcher):
     ```
 
     Raises:
-        ValueError: bad arguments; when training begins, a model without a posterior to
-            look at.
+        ValueError: bad arguments; when training begins, a model without a usable
+            posterior.
     """
 
     keys = ("latents_died", "latents_blown_up")
@@ -65,66 +71,79 @@ class CollapseAlarm(PosteriorWatcher):
         freq: int = 1,
         threshold: float = 0.8,
         limit: float = 4.0,
+        prefix: str = "",
+        path: str | os.PathLike | None = None,
     ):
-        super().__init__(data, posterior, max_samples, freq)
+        super().__init__(data, posterior, max_samples, freq, prefix)
         if not (0 < threshold <= 1 < limit):
             raise ValueError(
                 f"received threshold={threshold} and limit={limit}, expected a"
                 " threshold in (0, 1] and a limit above 1"
             )
         self.threshold, self.limit = threshold, limit
-        self._start()
+        self.path = None if path is None else os.fspath(path)
+        self.reset()
 
-    def _start(self) -> None:
-        self._were_active, self._told = set(), {"died": set(), "blew up": set()}
+    def reset(self) -> None:
+        self._were_active: set[int] = set()
+        self._reported: dict[str, set[int]] = {what: set() for what in ADVICE}
 
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        super().on_train_begin(logs)
-        self._start()
+    def recall(self) -> None:
+        if self.path and os.path.exists(self.path):
+            with open(self.path) as file:
+                self._remember(json.load(file))
+        else:
+            self._were_active = self._active(mean_variance(self.moments()[1]))
 
-    def figures(self, mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
+    def measure(self, mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
         variance = mean_variance(log_var)
-        self._were_active |= set(np.flatnonzero(variance < self.threshold).tolist())
-        blown_up = set(
-            np.flatnonzero(~(variance_law(mean, log_var) <= self.limit)).tolist()
-        )  # NaN is no death
-        now = {
-            "died": (
-                {i for i in self._were_active if variance[i] >= self.threshold}
-                - blown_up
-            ),
-            "blew up": blown_up,
-        }
+        self._were_active |= self._active(variance)
+        law = variance_law(mean, log_var)
+        blown_up = set(np.flatnonzero(~(law <= self.limit)).tolist())  # NaN, too
+        inactive = set(np.flatnonzero(variance >= self.threshold).tolist())
+        died = (self._were_active & inactive) - blown_up
+        now = {"died": died, "blew up": blown_up}
         for what, latents in now.items():
-            news = sorted(latents - self._told[what])
-            if news:
-                logging.getLogger(__name__).warning(
-                    "latents %s %s: %s", ", ".join(map(str, news)), what, ADVICE[what]
-                )
-        self._told = now
-        return dict(
-            zip(
-                self.keys,
-                (float(len(now["died"])), float(len(now["blew up"]))),
-                strict=True,
-            )
-        )
+            self._report(what, sorted(latents - self._reported[what]))
+        self._reported = now
+        if self.path:
+            self._save()
+        return {
+            "latents_died": float(len(died)),
+            "latents_blown_up": len(blown_up) * 1.0,
+        }
 
     def get_state(self) -> dict[str, Any]:
-        """What a later look has to know of the earlier ones, in JSON's types."""
-        return {
-            "were_active": sorted(self._were_active),
-            "told": {what: sorted(latents) for what, latents in self._told.items()},
-        }
+        return {**super().get_state(), **self._memory()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on from `get_state()`; after `on_train_begin`, which starts afresh."""
-        self._were_active = set(state["were_active"])
-        self._told = {what: set(latents) for what, latents in state["told"].items()}
+        super().set_state(state)
+        self._remember(state)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "threshold": self.threshold,
-            "limit": self.limit,
-        }
+        names = ("threshold", "limit", "path")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+    def _active(self, variance: np.ndarray) -> set[int]:
+        return set(np.flatnonzero(variance < self.threshold).tolist())
+
+    def _report(self, what: str, latents: list[int]) -> None:
+        if latents:
+            numbers = ", ".join(map(str, latents))
+            logging.getLogger(__name__).warning(
+                "%slatents %s %s: %s", self.prefix, numbers, what, ADVICE[what]
+            )
+
+    def _memory(self) -> dict[str, Any]:
+        reported = {what: sorted(latents) for what, latents in self._reported.items()}
+        return {"were_active": sorted(self._were_active), "reported": reported}
+
+    def _remember(self, memory: dict[str, Any]) -> None:
+        self._were_active = set(memory["were_active"])
+        self._reported = {what: set(memory["reported"][what]) for what in ADVICE}
+
+    def _save(self) -> None:
+        os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
+        with open(f"{self.path}.part", "w") as file:
+            json.dump(self._memory(), file)
+        os.replace(f"{self.path}.part", self.path)

@@ -9,12 +9,16 @@ import keras
 from .contract import (
     check_gamma,
     check_modes,
+    check_single_steps,
+    check_start,
     check_variable,
     find_mse,
     find_rule,
+    get_gamma,
     number,
     set_gamma,
 )
+from .variable_use import VariableUse
 
 RULES = {
     "minimum": (0.0, True),
@@ -22,6 +26,7 @@ RULES = {
     "ema": (0.99, False),
     "batch": (0.0, False),
 }  # decay, monotone
+EIGHT_BIT_FLOOR = 0.0011  # the standard deviation of rounding to 8 bits, in [0, 1]
 
 
 @keras.saving.register_keras_serializable("callbacks")
@@ -45,9 +50,9 @@ class ComputedGamma(keras.callbacks.Callback):
     In a `twostage.VAE` the rule is part of the compiled step; the callback arms it when
     training begins, disarms it at the end and is exact in every mode. In any other
     model it reads the minibatch's error at each batch's end: from a variable
-    `model.batch_mse` that the step assigns (exact), else from the Mean metric "mse"
-    (within 2e-7 times the steps of the epoch, where no minibatch's squared error is far
-    below the others').
+    `model.batch_mse` that the step assigns (exact), else from the Mean metric "mse",
+    such as that of `compile(metrics=["mse"])` (within 2e-7 times the steps of the
+    epoch, where no minibatch's squared error is far below the others').
 
     Args:
         rule: One of the above.
@@ -55,6 +60,7 @@ class ComputedGamma(keras.callbacks.Callback):
         floor: Least gamma. `None`: the model's own floor where its likelihood states
             one, else 0.0011, the rounding of 8-bit images in [0, 1]. The first epoch in
             which it binds is logged as a warning.
+        attribute: The model's variable that holds gamma.
 
     Example:
 
@@ -63,12 +69,16 @@ class ComputedGamma(keras.callbacks.Callback):
     ```
 
     Requires: see the package's docstring. Adds `logs["gamma"]`, the value in force
-    after the epoch, not a mean.
+    after the epoch, not a mean. To monitor: `mode="min"`. Warns once where the loss
+    does not read the variable.
 
     Raises:
         ValueError: an unknown rule or a bad decay or floor; when training begins, a
-            model that lacks what is needed, or `steps_per_execution` above 1 in a model
-            without the rule inside, or what Keras cannot do on several replicas.
+            model that lacks what is needed, a gamma that is no standard deviation,
+            `steps_per_execution` above 1 in a model without the rule inside, or what
+            Keras cannot do on several replicas; within it, another callback that sets
+            gamma, or that evaluates the model before this one has read the step's
+            error.
     """
 
     def __init__(
@@ -76,6 +86,7 @@ class ComputedGamma(keras.callbacks.Callback):
         rule: str = "minimum",
         decay: float | None = None,
         floor: float | None = None,
+        attribute: str = "gamma",
     ):
         super().__init__()
         if rule not in RULES:
@@ -93,85 +104,73 @@ class ComputedGamma(keras.callbacks.Callback):
                 " None"
             )
         self.rule, self.decay, self.floor = rule, decay, floor
-        self._start()
-
-    def _start(self) -> None:
-        self._total = self._count = 0.0
-        self._floor_seen, self._set = False, None
+        self.attribute = attribute
+        self.use = VariableUse(attribute, "gamma")
+        self._floor_seen = False
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        self._start()
-        self._step_rule = None  # set where the rule runs here and not in the step
-        likelihood, (decay, monotone) = find_rule(self.model), RULES[self.rule]
+        model = self.model
+        check_gamma(model, self.attribute)
+        check_modes(model)
+        self._floor_seen = False
+        self._in_step = find_rule(model) is not None
+        decay, monotone = RULES[self.rule]
         decay = decay if self.decay is None else self.decay
-        check_gamma(self.model)
-        check_modes(self.model)
-        if likelihood is None:
-            if hasattr(self.model, "batch_mse"):
-                check_variable(
-                    self.model,
-                    "batch_mse",
-                    "the training step assigns: each minibatch's mean squared error",
-                )
-            else:
-                find_mse(self.model)
-            if self.model.steps_per_execution > 1:
-                raise ValueError(
-                    f"received steps_per_execution={self.model.steps_per_execution},"
-                    " expected 1: this model's batches are seen at their end only, and"
-                    " Keras calls a callback once for them all. Compile with"
-                    " steps_per_execution=1"
-                )
-            self._step_rule, self._least = (
-                (decay, monotone),
-                (self.floor or 0.0011) ** 2,
-            )
+        if self._in_step:
+            likelihood = find_rule(model)
+            likelihood.floor_squared.assign((self.floor or likelihood.floor) ** 2)
+            likelihood.decay.assign(decay)
+            likelihood.monotone.assign(float(monotone))
             return
-        likelihood.floor_squared.assign((self.floor or likelihood.floor) ** 2)
-        likelihood.decay.assign(decay)
-        likelihood.monotone.assign(float(monotone))
+        check_single_steps(model, "the error of each batch is read at its end")
+        if hasattr(model, "batch_mse"):
+            check_variable(model, "batch_mse", "batch_mse")
+        else:
+            find_mse(model)
+        self._decay, self._monotone = decay, monotone
+        self._least = (self.floor or EIGHT_BIT_FLOOR) ** 2
+        self._set: float | None = None
+
+    def on_train_batch_begin(
+        self, batch: int, logs: dict[str, float] | None = None
+    ) -> None:
+        if self._in_step:
+            # before `self.model`: on JAX that brings all weights back, at every step
+            return
+        model = self.model
+        self.use.begin(model)
+        self._sums = (0.0, 0.0) if hasattr(model, "batch_mse") else _mse_sums(model)
+        model.stop_evaluating = None  # `evaluate` sets it to False
 
     def on_train_batch_end(
         self, batch: int, logs: dict[str, float] | None = None
     ) -> None:
-        if self._step_rule is None:
-            # before any look at the model: on JAX that would bring all its weights
-            # back, at every step
+        if self._in_step:
             return
         model = self.model
-        if hasattr(model, "batch_mse"):
-            error = number(model.batch_mse)
-        # batch-end logs are means since the epoch began; the metric's sums give the
-        # batch's own value
-        else:
-            metric = find_mse(model, trained=True)
-            total, count = number(metric.total), number(metric.count)
-            if count <= self._count:  # reset by a new epoch
-                self._total = self._count = 0.0
-            if not count > self._count:
-                raise ValueError(
-                    "the metric 'mse' got nothing in this step, expected the"
-                    " minibatch's error: call self.mse.update_state(mse) in it"
-                )
-            error = (total - self._total) / (count - self._count)
-            self._total, self._count = total, count
-        decay, monotone = self._step_rule
-        gamma = number(model.gamma)
-        if self._set is not None and not math.isclose(gamma, self._set, rel_tol=1e-5):
+        self.use.end(model)
+        if model.stop_evaluating is not None:
+            raise ValueError(
+                "a callback has evaluated the model between the training step and"
+                " ComputedGamma, so the step's error is lost, expected the opposite"
+                " order: put ComputedGamma before that callback"
+            )
+        error = self._batch_error(model)
+        gamma = get_gamma(model, self.attribute)
+        if self._set is None:
+            check_start(model, self.attribute, gamma, error)
+        elif not math.isclose(gamma, self._set, rel_tol=1e-5):
             raise ValueError(
                 f"gamma is {gamma:.6g} and was set to {self._set:.6g} a step ago,"
                 " expected nothing else to move it: drop the other callback that"
                 " sets it"
             )
-        g = gamma**2
-        candidate = decay * g + (1 - decay) * error
-        self._set = (
-            max(min(g, candidate) if monotone else candidate, self._least) ** 0.5
-        )
-        set_gamma(model, self._set)
+        self._set = self._next(gamma**2, error)
+        set_gamma(model, self._set, self.attribute)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        likelihood = find_rule(self.model)
+        model = self.model
+        likelihood = find_rule(model)
         if likelihood is not None:
             # The last batch of the epoch waits for a next step that may not come: use
             # it now, and mark it as used.
@@ -180,9 +179,7 @@ class ComputedGamma(keras.callbacks.Callback):
                 number(likelihood.gamma_squared)
             )  # a copied number: on JAX two weights may not share a buffer
             self._least = number(likelihood.floor_squared)
-        else:
-            self._total = self._count = 0.0
-        gamma = number(self.model.gamma)
+        gamma = get_gamma(model, self.attribute)
         if gamma <= self._least**0.5 * (1 + 1e-6) and not self._floor_seen:
             self._floor_seen = True
             logging.getLogger(__name__).warning(
@@ -197,26 +194,47 @@ class ComputedGamma(keras.callbacks.Callback):
             likelihood.decay.assign(1.0)
 
     def get_state(self) -> dict[str, Any]:
-        """What a fit in its midst has to remember beside the model's weights, in JSON's
-        types.
-        """
-        return {
-            "floor_seen": self._floor_seen,
-            "total": self._total,
-            "count": self._count,
-        }
+        """What a resumed training must know beside the weights, in JSON's types."""
+        return {"floor_seen": self._floor_seen}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on from `get_state()`; after `on_train_begin`, which starts afresh."""
-        self._floor_seen, self._total, self._count = (
-            state["floor_seen"],
-            state["total"],
-            state["count"],
-        )
+        """Resumes from `get_state()`. Call it after `on_train_begin`."""
+        self._floor_seen = state["floor_seen"]
 
     def get_config(self) -> dict[str, Any]:
-        return {"rule": self.rule, "decay": self.decay, "floor": self.floor}
+        names = ("rule", "decay", "floor", "attribute")
+        return {name: getattr(self, name) for name in names}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**config)
+
+    def _batch_error(self, model: Any) -> float:
+        """The minibatch's mean squared error: batch-end logs hold the mean since the
+        epoch began, the metric's sums give the batch's own.
+        """
+        if hasattr(model, "batch_mse"):
+            return number(model.batch_mse)
+        total, count = _mse_sums(model, trained=True)
+        earlier_total, earlier_count = self._sums
+        if not count > earlier_count:
+            raise ValueError(
+                "the metric 'mse' got nothing in this step, expected the minibatch's"
+                " error: call self.mse.update_state(mse) in train_step, or"
+                " compile(metrics=['mse'])"
+            )
+        return (total - earlier_total) / (count - earlier_count)
+
+    def _next(self, g: float, error: float) -> float:
+        """Gamma after a minibatch of mean squared error `error`, from g = gamma^2."""
+        candidate = self._decay * g + (1 - self._decay) * error
+        chosen = min(g, candidate) if self._monotone else candidate
+        return max(chosen, self._least) ** 0.5
+
+
+def _mse_sums(model: Any, trained: bool = False) -> tuple[float, float]:
+    """The sums of the metric "mse" since the epoch began: total and count."""
+    metric = find_mse(model, trained)
+    if metric is None:
+        return 0.0, 0.0
+    return number(metric.total), number(metric.count)

@@ -5,7 +5,9 @@ from typing import Any, Self
 
 import keras
 
-from .contract import check_variable, number, restore_config
+from .contract import check_variable, number
+from .restoring import restore_config
+from .variable_use import VariableUse
 
 
 @keras.saving.register_keras_serializable("callbacks")
@@ -14,12 +16,12 @@ class FreeBits(keras.callbacks.Callback):
     before it has found a use.
 
     The KL of latent i, averaged over the minibatch, enters the loss as max(KL_i, nats)
-    (Kingma et al. 2016, IAF, equation 15). A callback
-    cannot do that from outside: the model's loss must read a variable
-    `model.free_bits`. A `twostage.VAE` does.
+    (Kingma et al. 2016, IAF, equation 15). A callback cannot do that from outside: the
+    model's loss must read a variable `model.free_bits`. A `twostage.VAE` does.
 
     Args:
         nats: Per latent, more than 0.
+        attribute: The model's variable that the loss reads.
 
     Example:
 
@@ -27,45 +29,56 @@ class FreeBits(keras.callbacks.Callback):
     vae.fit(images, callbacks=[FreeBits(0.1)])
     ```
 
-    Requires: a variable `model.free_bits` in nats per latent, 0 while inactive. It is
-    set within the epochs alone, so that weights which another callback keeps at an
-    epoch's end (put it after this one) have 0. Adds `logs["free_bits"]`.
+    Requires: a variable `model.free_bits` in nats per latent, 0 while inactive; warns
+    once where the loss does not read it. It is set within the epochs alone, so that
+    weights which another callback saves at an epoch's end (put it after this one) have
+    0. Adds `logs["free_bits"]`.
 
     Raises:
         ValueError: bad arguments; when training begins, a model without that variable.
     """
 
-    def __init__(self, nats: float):
+    def __init__(self, nats: float, attribute: str = "free_bits"):
         super().__init__()
         if not 0 < nats < math.inf:
             raise ValueError(f"received nats={nats}, expected a number of more than 0")
-        self.nats = nats
+        self.nats, self.attribute = nats, attribute
+        self.use = VariableUse(attribute, "free_bits")
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        check_variable(
-            self.model,
-            "free_bits",
-            "the loss reads: max(KL of a latent, averaged over the minibatch,"
-            " free_bits)",
-            value="zeros",
-        )
+        check_variable(self.model, self.attribute, "free_bits")
+        self._first = True
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self.model.free_bits.assign(self.nats)
+        self._assign(self.nats)
+
+    def on_train_batch_begin(
+        self, batch: int, logs: dict[str, float] | None = None
+    ) -> None:
+        if self._first:  # `self.model` costs time on JAX
+            self.use.begin(self.model)
+
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, float] | None = None
+    ) -> None:
+        if self._first:
+            self.use.end(self.model)
+            self._first = False
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if logs is not None:
-            logs["free_bits"] = number(self.model.free_bits)
-        self.model.free_bits.assign(0.0)
+            logs["free_bits"] = number(getattr(self.model, self.attribute))
+        self._assign(0.0)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        self.model.free_bits.assign(
-            0.0
-        )  # weights of an epoch's midst may have been brought back
+        self._assign(0.0)  # another callback may have restored an epoch's weights
 
     def get_config(self) -> dict[str, Any]:
-        return {"nats": self.nats}
+        return {"nats": self.nats, "attribute": self.attribute}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**restore_config(config))
+
+    def _assign(self, nats: float) -> None:
+        getattr(self.model, self.attribute).assign(nats)

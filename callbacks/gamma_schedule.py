@@ -8,13 +8,16 @@ import keras
 import numpy as np
 
 from .contract import (
-    check_counted,
     check_gamma,
+    check_single_steps,
     find_rule,
+    get_gamma,
     number,
-    restore_config,
     set_gamma,
 )
+from .restoring import restore_config
+from .training_progress import TrainingProgress
+from .variable_use import VariableUse
 
 
 @keras.saving.register_keras_serializable("callbacks")
@@ -22,12 +25,14 @@ class GammaSchedule(keras.callbacks.Callback):
     """Sets the decoder's standard deviation gamma to a given curve (the scheduled F-VAE
     of Berger & Sebag, appendix A.2).
 
-    The step counted is the optimiser's, so a resumed fit goes on where the curve was.
+    Counted are the optimizer's steps, so a resumed fit continues the curve; or, where
+    `model.optimizer` counts none, the batches. Epochs are counted over all fits.
 
     Args:
         curve: `curve(position)` -> gamma > 0, or a sequence of gammas, of which the
             last one stays.
         unit: What a position is: `"step"` (0 for the first training step) or `"epoch"`.
+        attribute: The model's variable that holds gamma.
 
     Example:
 
@@ -38,8 +43,9 @@ class GammaSchedule(keras.callbacks.Callback):
     vae.fit(images, epochs=len(recorded), callbacks=[schedule])
     ```
 
-    Requires: a variable `model.gamma`, or a `twostage.VAE`. Adds `logs["gamma"]`, the
-    value of the epoch's last step.
+    Requires: a variable `model.gamma`, or a `twostage.VAE`; warns once where the loss
+    does not read the variable. Adds `logs["gamma"]`, the value of the epoch's last
+    step.
 
     Raises:
         ValueError: bad arguments; when training begins, a model without gamma to set,
@@ -48,7 +54,10 @@ class GammaSchedule(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, curve: Callable[[int], float] | Sequence[float], unit: str = "step"
+        self,
+        curve: Callable[[int], float] | Sequence[float],
+        unit: str = "step",
+        attribute: str = "gamma",
     ):
         super().__init__()
         if unit not in ("step", "epoch"):
@@ -58,33 +67,50 @@ class GammaSchedule(keras.callbacks.Callback):
                 f"received {curve!r:.80} as curve, expected a function or a sequence of"
                 " standard deviations"
             )
-        self.curve, self.unit = curve, unit
+        self.curve, self.unit, self.attribute = curve, unit, attribute
+        self.progress = TrainingProgress()
+        self.use = VariableUse(attribute, "gamma")
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         model = self.model
-        check_gamma(model)
-        if self.unit == "step" and model.steps_per_execution > 1:
-            raise ValueError(
-                f"received steps_per_execution={model.steps_per_execution}, expected 1"
-                " for a value a step: compile with steps_per_execution=1, or give one"
-                " value an epoch (unit='epoch')"
-            )
+        check_gamma(model, self.attribute)
+        if self.unit == "step":
+            check_single_steps(model, "every step has a gamma (or unit='epoch')")
+        self.progress.begin(model)
+        self._watch_use = find_rule(model) is None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        number_of_epoch = self.progress.epoch(epoch)
         if self.unit == "epoch":
-            self._set(epoch)
+            self._set(number_of_epoch)
 
     def on_train_batch_begin(
         self, batch: int, logs: dict[str, float] | None = None
     ) -> None:
         if self.unit == "step":
-            self._set(int(number(self.model.optimizer.iterations)))
+            self._set(self.progress.steps(self.model))
+        if self._watch_use:
+            self.use.begin(self.model)
+
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, float] | None = None
+    ) -> None:
+        if self._watch_use:
+            self.use.end(self.model)
+            self._watch_use = False
+        self.progress.count()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        if self.unit == "step":
-            check_counted(self.model)
         if logs is not None:
-            logs["gamma"] = number(self.model.gamma)
+            logs["gamma"] = get_gamma(self.model, self.attribute)
+
+    def get_config(self) -> dict[str, Any]:
+        curve = self.curve if callable(self.curve) else [float(v) for v in self.curve]
+        return {"curve": curve, "unit": self.unit, "attribute": self.attribute}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        return cls(**restore_config(config))
 
     def _set(self, position: int) -> None:
         likelihood = find_rule(self.model)
@@ -92,41 +118,22 @@ class GammaSchedule(keras.callbacks.Callback):
             raise ValueError(
                 "both ComputedGamma and GammaSchedule set gamma: use one of them"
             )
-        gamma = (
-            self.curve(position)
-            if callable(self.curve)
-            else self.curve[min(position, len(self.curve) - 1)]
-        )
-        if not (
-            np.ndim(gamma) == 0
-            and np.asarray(gamma).dtype.kind in "fiu"
-            and 0 < gamma < math.inf
-        ):
+        if callable(self.curve):
+            gamma = self.curve(position)
+        else:
+            gamma = self.curve[min(position, len(self.curve) - 1)]
+        is_number = np.ndim(gamma) == 0 and np.asarray(gamma).dtype.kind in "fiu"
+        if not (is_number and 0 < gamma < math.inf):
             raise ValueError(
                 f"the curve gave {gamma} at {self.unit} {position}, expected a positive"
                 " standard deviation"
             )
-        set_gamma(self.model, float(gamma))
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "curve": (
-                self.curve if callable(self.curve) else [float(v) for v in self.curve]
-            ),
-            "unit": self.unit,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        return cls(**restore_config(config))
+        set_gamma(self.model, float(gamma), self.attribute)
 
 
 def _is_sequence(curve: Callable[[int], float] | Sequence[float]) -> bool:
     try:
-        return (
-            np.ndim(curve) == 1
-            and np.size(curve) > 0
-            and np.asarray(curve).dtype.kind in "fiu"
-        )
-    except ValueError:  # lines of several lengths
+        values = np.asarray(curve)
+    except ValueError:  # rows of different length
         return False
+    return values.ndim == 1 and values.size > 0 and values.dtype.kind in "fiu"

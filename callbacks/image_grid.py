@@ -1,5 +1,6 @@
-"""Pictures of what a VAE does, drawn while it trains."""
+"""Images of what a VAE does, drawn while it trains."""
 
+import logging
 import os
 import pathlib
 from collections.abc import Callable
@@ -9,15 +10,18 @@ from typing import Any, Self
 import keras
 import numpy as np
 
-from .contract import (
+from .contract import check_keras
+from .decoder import (
     check_decoder,
     check_images,
-    check_posterior,
     find_images,
-    find_posterior,
-    random_subset,
-    restore_config,
+    pictures_of,
+    repeated,
 )
+from .examples import random_subset
+from .posterior import check_posterior, find_posterior
+from .restoring import restore_config
+from .training_progress import TrainingProgress
 
 
 @keras.saving.register_keras_serializable("callbacks")
@@ -30,29 +34,35 @@ class ImageGrid(keras.callbacks.Callback):
 
     Args:
         folder: Where the PNG files go; made if it is not there.
-        data: Images (N, height, width, channels), uint8 or float in [0, 1], of which a
-            fixed random few are reconstructed. `None`: samples only.
-        latent_dim: Width of z; needed only where there are no data to tell.
+        data: Images (N, height, width, channels), of which a fixed random few are
+            reconstructed: uint8, or floats in `value_range`; 1, 3 or 4 channels. A
+            list or dict of arrays, one of which holds the images, where the model has
+            several inputs. `None`: samples only.
+        latent_dim: Width of z; needed only without data.
         posterior: `posterior(model, x)` -> (mean, log_var). `None`: the model's own,
             see the package's docstring.
-        decode: `decode(model, z)` -> images in [0, 1]. `None`: `model.decode(z)`, else
+        decode: `decode(model, z)` -> images in `value_range`, or `decode(model, z, x)`,
+            which also gets the rows of `data` whose latents z are, or under whose
+            labels the samples are drawn. `None`: `model.decode(z)`, else
             `model.decoder(z)`.
         rows: The grids hold rows x rows images; of reconstructions, where that is odd,
             a column less.
         seed: Of the fixed z.
-        freq: Epochs from one picture to the next.
-        tensorboard: Folder of TensorBoard logs to write the pictures to as well (needs
+        freq: Epochs between grids.
+        tensorboard: Folder of TensorBoard logs to write the grids to as well (needs
             TensorFlow).
+        value_range: Black and white of the decoder's images, and of float data, such
+            as (-1, 1) or (0, 255).
 
     Example:
 
     ```python
-    vae.fit(images, callbacks=[ImageGrid("pictures", images, freq=5)])
+    vae.fit(images, callbacks=[ImageGrid("images", images, freq=5)])
     ```
 
     Raises:
-        ValueError: bad arguments; when training begins, a model without encoder or
-            decoder to draw with, or no Pillow.
+        ValueError: bad arguments, or data outside `value_range`; when training begins,
+            a model without usable encoder or decoder, or no Pillow.
     """
 
     def __init__(
@@ -66,6 +76,7 @@ class ImageGrid(keras.callbacks.Callback):
         seed: int = 0,
         freq: int = 1,
         tensorboard: str | os.PathLike | None = None,
+        value_range: tuple[float, float] = (0.0, 1.0),
     ):
         super().__init__()
         if rows < 2 or freq < 1:
@@ -77,73 +88,60 @@ class ImageGrid(keras.callbacks.Callback):
                 "received neither data nor latent_dim: give images to reconstruct, or"
                 " the width of z"
             )
-        self.folder, self.latent_dim, self.posterior, self.decode = (
-            str(folder),
-            latent_dim,
-            posterior,
-            decode,
-        )
-        self.rows, self.seed, self.freq, self.tensorboard = (
-            rows,
-            seed,
-            freq,
-            None if tensorboard is None else str(tensorboard),
-        )
-        self.data = (
-            None if data is None else random_subset(data, rows * (rows // 2), seed)
-        )
+        low, high = value_range
+        if not low < high:
+            raise ValueError(
+                f"received value_range={value_range}, expected (black, white), such as"
+                " (-1, 1)"
+            )
+        self.folder = str(folder)
+        self.latent_dim, self.posterior, self.decode = latent_dim, posterior, decode
+        self.rows, self.seed, self.freq = rows, seed, freq
+        self.tensorboard = None if tensorboard is None else str(tensorboard)
+        self.value_range = (float(low), float(high))
+        self.progress = TrainingProgress()
+        self._warned = False
+        self.data = None
+        if data is not None:
+            self.data = random_subset(data, rows * (rows // 2), seed)
+            _check_range(pictures_of(self.data), self.value_range)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         if find_spec("PIL") is None:
             raise ValueError(
-                "received no Pillow, which writes the pictures: pip install pillow"
+                "received no Pillow, which writes the images: pip install pillow"
             )
-        check_decoder(self.model, self.decode)
-        if self.data is None:
-            check_images(
-                self.model, np.zeros((2, self.latent_dim), "float32"), self.decode
-            )
-        else:
-            check_images(
-                self.model,
-                check_posterior(self.model, self.posterior, self.data),
-                self.decode,
-                self.data.shape[1:],
-            )
+        model = self.model
+        check_keras(model)
+        check_decoder(model, self.decode)
+        self.progress.begin(model)
+        shape = None
+        z = np.zeros((2, self.latent_dim or 0), "float32")
+        examples = None
+        if self.data is not None:
+            z = check_posterior(model, self.posterior, self.data)
+            examples = repeated(self.data, len(z))
+            shape = pictures_of(self.data).shape[1:]
+        check_images(find_images(model, z, self.decode, examples), shape)
         pathlib.Path(self.folder).mkdir(parents=True, exist_ok=True)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        epoch = self.progress.epoch(epoch)
         if (epoch + 1) % self.freq:
             return
-        width = self.latent_dim
+        model = self.model
+        shape: tuple[int, ...] = (self.latent_dim or 0,)
+        examples = None
+        count = self.rows**2
         if self.data is not None:
-            mean, _ = find_posterior(self.model, self.data, self.posterior)
-            width = mean.shape[1]
-            again = find_images(self.model, mean.astype("float32"), self.decode)
-            originals = (
-                self.data / np.float32(255)
-                if self.data.dtype == np.uint8
-                else self.data
-            )
-            pairs = np.stack([originals, again], axis=1).reshape(
-                -1, *again.shape[1:]
-            )  # (2n, height, width, channels)
-            self._write("reconstructions", epoch, pairs, self.rows - self.rows % 2)
-        z = np.random.default_rng(self.seed).standard_normal(
-            (self.rows**2, width), dtype="float32"
-        )
-        self._write(
-            "samples", epoch, find_images(self.model, z, self.decode), self.rows
-        )
-
-    def _write(self, name: str, epoch: int, images: np.ndarray, columns: int) -> None:
-        grid = tile(images, columns)
-        save_png(pathlib.Path(self.folder) / f"{name}_{epoch + 1:04d}.png", grid)
-        if self.tensorboard:
-            import tensorflow as tf
-
-            with tf.summary.create_file_writer(self.tensorboard).as_default():
-                tf.summary.image(name, grid[None], step=epoch)
+            mean, _ = find_posterior(model, self.data, self.posterior)
+            shape = mean.shape[1:]
+            self._write_reconstructions(epoch, mean.astype("float32"))
+            examples = repeated(self.data, count)
+        generator = np.random.default_rng(self.seed)
+        z = generator.standard_normal((count, *shape), dtype="float32")
+        samples = self._scaled(find_images(model, z, self.decode, examples))
+        self._write("samples", epoch, samples, self.rows)
 
     def get_config(self) -> dict[str, Any]:
         names = (
@@ -156,6 +154,7 @@ class ImageGrid(keras.callbacks.Callback):
             "seed",
             "freq",
             "tensorboard",
+            "value_range",
         )
         return {name: getattr(self, name) for name in names}
 
@@ -163,9 +162,60 @@ class ImageGrid(keras.callbacks.Callback):
     def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**restore_config(config))
 
+    def _write_reconstructions(self, epoch: int, mean: np.ndarray) -> None:
+        decoded = find_images(self.model, mean, self.decode, self.data)
+        originals = pictures_of(self.data)
+        if originals.dtype == np.uint8:
+            originals = originals / np.float32(255)
+        else:
+            originals = self._scaled(originals, warn=False)
+        pairs = np.stack([originals, self._scaled(decoded)], axis=1)
+        pairs = pairs.reshape(-1, *decoded.shape[1:])  # (2n, height, width, channels)
+        self._write("reconstructions", epoch, pairs, self.rows - self.rows % 2)
+
+    def _scaled(self, images: np.ndarray, warn: bool = True) -> np.ndarray:
+        """From `value_range` to [0, 1]; what lies outside is clipped later."""
+        low, high = self.value_range
+        scaled = (images - np.float32(low)) / np.float32(high - low)
+        median = float(np.median(scaled))
+        if warn and not -0.5 <= median <= 1.5 and not self._warned:
+            self._warned = True
+            logging.getLogger(__name__).warning(
+                "half of the decoder's values are beyond %.3g, expected images in"
+                " [%g, %g]: give ImageGrid their value_range",
+                low + median * (high - low),
+                low,
+                high,
+            )
+        return scaled
+
+    def _write(self, name: str, epoch: int, images: np.ndarray, columns: int) -> None:
+        grid = tile(images, columns)
+        save_png(pathlib.Path(self.folder) / f"{name}_{epoch + 1:04d}.png", grid)
+        if self.tensorboard:
+            import tensorflow as tf
+
+            with tf.summary.create_file_writer(self.tensorboard).as_default():
+                tf.summary.image(name, grid[None], step=epoch)
+
+
+def _check_range(images: np.ndarray, value_range: tuple[float, float]) -> None:
+    """Raises ValueError where images have values outside the range."""
+    if images.dtype.kind in "ub":
+        return
+    (low, high), (least, greatest) = value_range, (images.min(), images.max())
+    slack = 0.01 * (high - low)
+    if low - slack <= least and greatest <= high + slack:
+        return
+    guess = (-1, 1) if least < 0 and greatest <= 1.01 else (0, 255)
+    raise ValueError(
+        f"received images from {least:.4g} to {greatest:.4g}, expected [{low:g},"
+        f" {high:g}]. Give their black and white, such as value_range={guess}"
+    )
+
 
 def tile(images: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
-    """Images (n, height, width, channels), float in [0, 1] -> one uint8 picture (rows
+    """Images (n, height, width, channels), float in [0, 1] -> one uint8 image (rows
     height, columns width, channels), white between.
     """
     count, height, width, channels = images.shape
@@ -179,13 +229,13 @@ def tile(images: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
     )
 
 
-def save_png(path: str | os.PathLike, picture: np.ndarray) -> None:
-    """Writes a uint8 picture (height, width, 1 or 3) so that the file is whole or
-    absent. Small pictures are enlarged.
+def save_png(path: str | os.PathLike, pixels: np.ndarray) -> None:
+    """Writes a uint8 image (height, width, 1, 3 or 4) so that the file is whole or
+    absent. Small images are enlarged.
     """
     from PIL import Image
 
-    image = Image.fromarray(picture[:, :, 0] if picture.shape[-1] == 1 else picture)
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[-1] == 1 else pixels)
     factor = max(1, 512 // max(image.size))
     image = image.resize(
         (image.width * factor, image.height * factor), Image.Resampling.NEAREST

@@ -13,16 +13,17 @@ class KLPerLatent(PosteriorWatcher):
     nats, averaged over the data.
 
     Adds `logs["kl_latent_min"]`, `logs["kl_latent_median"]` and
-    `logs["kl_latent_max"]`. The attribute `values` holds all latents of the last look,
-    (k,), in their own order.
+    `logs["kl_latent_max"]`. The attribute `values` holds the KL of each latent after
+    the last measured epoch, (k,).
 
     Args:
-        data: Array of examples (N, ...), as the model is fitted on.
+        data: Examples as the model is fitted on; see `PosteriorWatcher`.
         posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`:
             the model's own, see the package's docstring.
-        max_samples: Rows looked at, a fixed random subset.
-        freq: Looks after the first epoch and after every one that `freq` divides; the
-            keys hold NaN between.
+        max_samples: Most examples that are encoded, a fixed random subset.
+        freq: Measures after the first epoch of a fit and after every one that `freq`
+            divides.
+        prefix: Put before the keys, such as "val_" for held-out data.
 
     Example:
 
@@ -33,18 +34,14 @@ class KLPerLatent(PosteriorWatcher):
     ```
 
     Raises:
-        ValueError: bad arguments; when training begins, a model without a posterior to
-            look at.
+        ValueError: bad arguments; when training begins, a model without a usable
+            posterior.
     """
 
     keys = ("kl_latent_min", "kl_latent_median", "kl_latent_max")
 
-    def figures(self, mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
+    def measure(self, mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
         self.values = kl_per_latent(mean, log_var)
-        return dict(
-            zip(
-                self.keys,
-                (float(f(self.values)) for f in (np.min, np.median, np.max)),
-                strict=True,
-            )
-        )
+        chosen = (np.min, np.median, np.max)
+        figures = (float(choose(self.values)) for choose in chosen)
+        return dict(zip(self.keys, figures, strict=True))

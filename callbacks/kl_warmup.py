@@ -5,7 +5,10 @@ from typing import Any, Self
 
 import keras
 
-from .contract import check_counted, check_variable, number, restore_config
+from .contract import check_single_steps, check_variable, number
+from .restoring import restore_config
+from .training_progress import TrainingProgress
+from .variable_use import VariableUse
 
 
 @keras.saving.register_keras_serializable("callbacks")
@@ -13,13 +16,15 @@ class KLWarmup(keras.callbacks.Callback):
     """Raises the weight of the KL divergence linearly from `start` to `end` over the
     first `steps` training steps, then holds it.
 
-    The step counted is the optimiser's, so a resumed fit goes on where the ramp was.
-    With gamma computed or learned the warm-up changes rate against a calibrated
-    distortion; the loss is no bound on the evidence until the weight is 1.
+    Counted are the optimizer's steps, so a resumed fit continues the ramp; or, where
+    `model.optimizer` counts none, the batches. With gamma computed or learned the
+    warm-up changes rate against a calibrated distortion; the loss is no bound on the
+    evidence until the weight is 1.
 
     Args:
         steps: Steps of the ramp, at least 1.
         start, end: Weights before and after it, at least 0.
+        attribute: The model's variable that holds the weight.
 
     Example:
 
@@ -27,16 +32,22 @@ class KLWarmup(keras.callbacks.Callback):
     vae.fit(images, epochs=20, callbacks=[KLWarmup(steps=5000)])
     ```
 
-    Requires: a variable `model.kl_weight` that the loss multiplies the KL with. Adds
-    `logs["kl_weight"]`, of the epoch's last step.
+    Requires: a variable `model.kl_weight` that the loss multiplies the KL with; warns
+    once where the loss does not read it. Adds `logs["kl_weight"]`, of the epoch's last
+    step.
 
     Raises:
         ValueError: bad arguments; when training begins, a model without that variable,
-            or `steps_per_execution` above 1; at an epoch's end, an optimiser that has
-            counted no step.
+            or `steps_per_execution` above 1.
     """
 
-    def __init__(self, steps: int, start: float = 0.0, end: float = 1.0):
+    def __init__(
+        self,
+        steps: int,
+        start: float = 0.0,
+        end: float = 1.0,
+        attribute: str = "kl_weight",
+    ):
         super().__init__()
         if not (
             1 <= steps < math.inf and 0 <= start < math.inf and 0 <= end < math.inf
@@ -46,29 +57,38 @@ class KLWarmup(keras.callbacks.Callback):
                 " at least 1, 0 and 0"
             )
         self.steps, self.start, self.end = steps, start, end
+        self.attribute = attribute
+        self.progress = TrainingProgress()
+        self.use = VariableUse(attribute, "kl_weight")
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        check_variable(self.model, "kl_weight", "the loss multiplies the KL with")
-        if self.model.steps_per_execution > 1:
-            raise ValueError(
-                f"received steps_per_execution={self.model.steps_per_execution},"
-                " expected 1, so that every step has its weight"
-            )
+        model = self.model
+        check_variable(model, self.attribute, "kl_weight")
+        check_single_steps(model, "every step has a weight of its own")
+        self.progress.begin(model)
 
     def on_train_batch_begin(
         self, batch: int, logs: dict[str, float] | None = None
     ) -> None:
         model = self.model
-        done = min(number(model.optimizer.iterations) / self.steps, 1.0)
-        model.kl_weight.assign(self.start + done * (self.end - self.start))
+        done = min(self.progress.steps(model) / self.steps, 1.0)
+        weight = self.start + done * (self.end - self.start)
+        getattr(model, self.attribute).assign(weight)
+        self.use.begin(model)
+
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, float] | None = None
+    ) -> None:
+        self.use.end(self._model)
+        self.progress.count()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        check_counted(self.model)
         if logs is not None:
-            logs["kl_weight"] = number(self.model.kl_weight)
+            logs["kl_weight"] = number(getattr(self.model, self.attribute))
 
     def get_config(self) -> dict[str, Any]:
-        return {"steps": self.steps, "start": self.start, "end": self.end}
+        names = ("steps", "start", "end", "attribute")
+        return {name: getattr(self, name) for name in names}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

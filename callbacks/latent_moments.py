@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from .contract import check_counted, find_posterior, number
 from .posterior_watcher import PosteriorWatcher
 from .statistics import mean_variance
 
@@ -18,22 +17,26 @@ class LatentMoments(PosteriorWatcher):
     """Records for each latent E[mu], Var[mu] and E[sigma^2] through training (Asperti &
     Trentin, Figures 5 to 7).
 
-    The attribute `records` holds one row a look: `step` (T,), the optimiser's steps
+    The attribute `records` holds a row per measurement: `step` (T,), the training steps
     done, and `mean`, `variance_of_mean`, `mean_variance`, each (T, k). Adds
     `logs["posterior_variance_min"]`, `logs["posterior_variance_mean"]` and
     `logs["posterior_variance_max"]`: of E[sigma^2] over the latents.
 
+    A further `fit` of the same model adds to the records. So does a training that
+    another process resumes, if `path` is the same.
+
     Args:
-        data: Array of examples (N, ...), as the model is fitted on.
+        data: Examples as the model is fitted on; see `PosteriorWatcher`.
         posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`:
             the model's own, see the package's docstring.
-        max_samples: Rows looked at, a fixed random subset.
-        freq: Looks after the first epoch and after every one that `freq` divides; the
-            keys hold NaN between.
-        every_steps: Also looks within the epochs, after every so many steps (with
+        max_samples: Most examples that are encoded, a fixed random subset.
+        freq: Measures after the first epoch of a fit and after every one that `freq`
+            divides.
+        every_steps: Also measures within the epochs, after every so many steps (with
             `steps_per_execution`, at the end of the execution that holds the step). 0:
             at their ends only.
         path: An `.npz` file that gets the records whenever there are new ones.
+        prefix: Put before the keys, such as "val_" for held-out data.
 
     Example:
 
@@ -44,8 +47,8 @@ class LatentMoments(PosteriorWatcher):
     ```
 
     Raises:
-        ValueError: bad arguments; when training begins, a model without a posterior to
-            look at.
+        ValueError: bad arguments; when training begins, a model without a usable
+            posterior.
     """
 
     keys = (
@@ -62,89 +65,80 @@ class LatentMoments(PosteriorWatcher):
         freq: int = 1,
         every_steps: int = 0,
         path: str | os.PathLike | None = None,
+        prefix: str = "",
     ):
-        super().__init__(data, posterior, max_samples, freq)
+        super().__init__(data, posterior, max_samples, freq, prefix)
         if every_steps < 0 or every_steps != int(every_steps):
             raise ValueError(
                 f"received every_steps={every_steps}, expected 0 (epochs' ends only) or"
                 " a whole number of more"
             )
-        self.every_steps, self.path = (
-            int(every_steps),
-            None if path is None else os.fspath(path),
-        )
+        self.every_steps = int(every_steps)
+        self.path = None if path is None else os.fspath(path)
+        self.records: dict[str, np.ndarray] = {}
+
+    def reset(self) -> None:
         self.records = {}
 
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        super().on_train_begin(logs)
-        self.records = {}
-        if self.path:
-            os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
+    def recall(self) -> None:
+        if self.path and os.path.exists(self.path):
+            with np.load(self.path) as file:
+                known = file["step"] <= (self.progress.steps(self.model) or np.inf)
+                self.records = {name: file[name][known] for name in file.files}
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._steps = 0  # done in this epoch
+        super().on_epoch_begin(epoch, logs)
+        self._done = 0  # batches of this epoch
 
     def on_train_batch_end(
         self, batch: int, logs: dict[str, float] | None = None
     ) -> None:
-        before, self._steps = (
-            self._steps,
-            batch + 1,
-        )  # several at once with steps_per_execution
-        if (
-            self.every_steps
-            and self._steps // self.every_steps > before // self.every_steps
-        ):
-            self.figures(*find_posterior(self.model, self.data, self.posterior))
+        before, self._done = self._done, batch + 1
+        self.progress.count(self._done - before)  # several in one execution
+        every = self.every_steps
+        if every and self._done // every > before // every:
+            self.measure(*self.moments())
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        check_counted(self.model)
-        super().on_epoch_end(epoch, logs)
-
-    def figures(self, mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
+    def measure(self, mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
         variance = mean_variance(log_var)
-        row = {
-            "step": number(self.model.optimizer.iterations),
-            "mean": mean.mean(0),
-            "variance_of_mean": mean.var(0),
-            "mean_variance": variance,
-        }
-        if (
-            len(self.records.get("step", ()))
-            and self.records["step"][-1] == row["step"]
-        ):  # the epoch ends with a step that was looked at
-            self.records = {key: values[:-1] for key, values in self.records.items()}
-        self.records = {
-            key: np.append(
-                self.records.get(key, np.empty((0, *np.shape(v)))), [v], axis=0
-            )
-            for key, v in row.items()
-        }
-        if self.path:
-            buffer = io.BytesIO()
-            np.savez(buffer, **self.records)
-            with open(f"{self.path}.part", "wb") as file:
-                file.write(buffer.getbuffer())
-            os.replace(f"{self.path}.part", self.path)
-        return dict(
-            zip(
-                self.keys,
-                (float(f(variance)) for f in (np.min, np.mean, np.max)),
-                strict=True,
-            )
+        self._append(
+            {
+                "step": float(self.progress.steps(self.model)),
+                "mean": mean.mean(0),
+                "variance_of_mean": mean.var(0),
+                "mean_variance": variance,
+            }
         )
+        figures = (float(choose(variance)) for choose in (np.min, np.mean, np.max))
+        return dict(zip(self.keys, figures, strict=True))
 
     def get_state(self) -> dict[str, Any]:
-        """The records, in JSON's types."""
-        return {key: values.tolist() for key, values in self.records.items()}
+        records = {key: values.tolist() for key, values in self.records.items()}
+        return {**super().get_state(), "records": records}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Goes on from `get_state()`."""
-        self.records = {key: np.array(values) for key, values in state.items()}
+        super().set_state(state)
+        records = state["records"].items()
+        self.records = {key: np.array(values) for key, values in records}
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "every_steps": self.every_steps,
-            "path": self.path,
-        }
+        own = {"every_steps": self.every_steps, "path": self.path}
+        return {**super().get_config(), **own}
+
+    def _append(self, row: dict[str, Any]) -> None:
+        """Adds a row; one of the same step, at an epoch's end, replaces it."""
+        steps = self.records.get("step", np.empty(0))
+        kept = len(steps) - bool(len(steps) and steps[-1] == row["step"])
+        for key, value in row.items():
+            earlier = self.records.get(key, np.empty((0, *np.shape(value))))[:kept]
+            self.records[key] = np.append(earlier, [value], axis=0)
+        if self.path:
+            self._save()
+
+    def _save(self) -> None:
+        os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
+        buffer = io.BytesIO()
+        np.savez(buffer, **self.records)
+        with open(f"{self.path}.part", "wb") as file:
+            file.write(buffer.getbuffer())
+        os.replace(f"{self.path}.part", self.path)

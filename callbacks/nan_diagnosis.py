@@ -1,6 +1,4 @@
-"""Stops when the loss is no number any more, and says where it came from; warns where
-it all but was none.
-"""
+"""Stops on a loss that is not finite and reports why; warns of an exploding KL."""
 
 import logging
 import math
@@ -11,8 +9,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from .contract import number, restore_config
+from .contract import check_keras
+from .examples import random_subset
+from .restoring import restore_config
+from .training_progress import optimizer_steps
 
+MAX_DESCRIBED = 10_000  # examples whose range is reported
 EXPLODED = 1e6  # nats of KL an example, on average over an epoch: no code is that long
 
 
@@ -29,10 +31,10 @@ class NaNDiagnosis(keras.callbacks.Callback):
 
     Args:
         path: A `.weights.h5` file for the last good weights; its folder is made.
-            `None`: none are kept, nor of a model that Keras has not built (without
-            `call`).
-        data: Array of examples whose range is reported; `None`: none is described,
-            for a callback does not see the batch.
+            `None`: none are kept, nor of a model that Keras has not built.
+        data: Examples whose range is reported, of which a fixed random part is kept;
+            see `examples.random_subset`. They may hold NaN. `None`: none are
+            described, for a callback does not see the batch.
 
     An epoch whose `logs["kl"]` is above 1e6 nats is warned about: it had a step with an
     enormous gradient, and Adam, whose second moments remember it for some 50,000 steps,
@@ -60,22 +62,26 @@ class NaNDiagnosis(keras.callbacks.Callback):
             raise ValueError(
                 f"received path {path!r:.80}, expected a name that ends in .weights.h5"
             )
-        self.path, self.data = None if path is None else str(path), data
+        self.path = None if path is None else str(path)
+        self.data = None
+        if data is not None:
+            self.data = random_subset(data, MAX_DESCRIBED, finite=False)
 
     # Keras need not wait for each step's figures; they may come late, from threads and
     # out of order
     async_safe = True
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        check_keras(self.model)
         self.diagnosis, self._trained, self._kept = None, self.model, False
+        self._warned = False
         if self.path:
             os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        optimizer, self._bad, self._last = self.model.optimizer, {}, 0
-        self._before = int(number(optimizer.iterations)) * (
-            optimizer.gradient_accumulation_steps or 1
-        )
+        model, self._bad, self._last = self.model, {}, 0
+        batches = getattr(model.optimizer, "gradient_accumulation_steps", None) or 1
+        self._before = (optimizer_steps(model) or 0) * batches
 
     def on_train_batch_end(
         self, batch: int, logs: dict[str, float] | None = None
@@ -107,19 +113,26 @@ class NaNDiagnosis(keras.callbacks.Callback):
                 " learning rate"
             )
             logging.getLogger(__name__).warning(text, epoch + 1, logs["kl"])
-        if self.path and not self.model.built:
-            if not epoch:
-                logging.getLogger(__name__).warning(
-                    "%s has no weights in Keras's eyes, so %s is not written: give the"
-                    " model a call(), or build it",
-                    type(self.model).__name__,
-                    self.path,
-                )
-        elif self.path:
+        if self.path:
+            self._keep_weights()
+
+    def _keep_weights(self) -> None:
+        """Writes the weights, whole or not at all."""
+        model = self.model
+        if model.built:
             aside = self.path.replace(".weights.h5", ".part.weights.h5")
-            self.model.save_weights(aside)
+            # not the model's method, which may be its own
+            keras.saving.save_weights(model, aside)
             os.replace(aside, self.path)
             self._kept = True
+        elif not self._warned:
+            self._warned = True
+            logging.getLogger(__name__).warning(
+                "Keras has not built %s, so %s is not written: %s",
+                type(model).__name__,
+                self.path,
+                _how_to_build(model),
+            )
 
     def _diagnose(self, step: int, bad: list[str] | None, broken: list[str]) -> str:
         lines = [
@@ -139,11 +152,7 @@ class NaNDiagnosis(keras.callbacks.Callback):
             else "all weights are finite"
         )
         if self.data is not None:
-            sample = np.asarray(self.data[: min(len(self.data), 10_000)], "float64")
-            lines.append(
-                f"inputs: {np.asarray(self.data).dtype}, from {np.nanmin(sample):.4g}"
-                f" to {np.nanmax(sample):.4g}, {np.isnan(sample).sum()} NaN"
-            )
+            lines.extend(map(_describe, keras.tree.flatten(self.data)))
         if self.path and self._kept:
             lines.append(f"the last good weights are in {self.path}")
         return "; ".join(lines)
@@ -163,3 +172,22 @@ def _finite(weight: Any) -> bool:
             values.astype("float64") if values.dtype.kind not in "fiub" else values
         ).all()
     )  # numpy knows no bfloat16
+
+
+def _describe(array: np.ndarray) -> str:
+    """Type, range and bad values of some inputs."""
+    values = array.astype("float64")
+    finite = values[np.isfinite(values)]
+    span = "no finite value"
+    if finite.size:
+        span = f"from {finite.min():.4g} to {finite.max():.4g}"
+    bad = f"{np.isnan(values).sum()} NaN"
+    if np.isinf(values).any():
+        bad += f", {np.isinf(values).sum()} infinite"
+    return f"inputs: {array.dtype}, {span}, {bad}"
+
+
+def _how_to_build(model: keras.Model) -> str:
+    if type(model).call is keras.Model.call:
+        return "give the model a call()"
+    return "call it once on a batch before fit"

@@ -1,30 +1,40 @@
-"""What the callbacks that look at the posterior have in common."""
+"""What the callbacks that measure the posterior have in common."""
 
+import logging
 from collections.abc import Callable
 from typing import Any, Self
 
 import keras
+import numpy as np
 
-from .contract import check_posterior, find_posterior, random_subset, restore_config
+from .contract import check_keras
+from .examples import random_subset
+from .posterior import check_posterior, find_posterior
+from .restoring import restore_config
+from .training_progress import TrainingProgress
 
 
 class PosteriorWatcher(keras.callbacks.Callback):
     """Abstract: at an epoch's end encodes a fixed random subset of the data, and puts
-    `figures` of its posterior into `logs`.
+    metrics of its posterior into `logs`.
 
-    A subclass names its `keys`, and computes `figures(mean, log_var)` -> {key: float}
-    from two float64 arrays (N, k).
+    A subclass names its `keys`, and computes `measure(mean, log_var)` -> {key: float}
+    from two float64 arrays (N, k). What it remembers of earlier epochs it drops in
+    `reset()`, and gives and takes in `get_state()` and `set_state()`.
 
     Args:
-        data: Array of examples (N, ...), as the model is fitted on.
+        data: Examples as the model is fitted on: an array (N, ...), a list or dict of
+            arrays, a DataFrame, or batches that can be counted; see
+            `examples.random_subset`.
         posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`:
             the model's own, see the package's docstring.
-        max_samples: Rows looked at, a fixed random subset.
-        freq: Looks after the first epoch and after every one that `freq` divides; the
-            keys hold NaN between.
+        max_samples: Most examples that are encoded, a fixed random subset.
+        freq: Measures after the first epoch of a fit and after every one that `freq`
+            divides. Other epochs do not get the keys.
+        prefix: Put before the keys, such as "val_" for held-out data.
     """
 
-    keys = ()
+    keys: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -32,6 +42,7 @@ class PosteriorWatcher(keras.callbacks.Callback):
         posterior: Callable | None = None,
         max_samples: int = 10_000,
         freq: int = 1,
+        prefix: str = "",
     ):
         super().__init__()
         if max_samples < 2 or freq < 1:
@@ -39,33 +50,80 @@ class PosteriorWatcher(keras.callbacks.Callback):
                 f"received max_samples={max_samples} and freq={freq}, expected at least"
                 " 2 and 1"
             )
-        self.data, self.posterior, self.max_samples, self.freq = (
-            random_subset(data, max_samples),
-            posterior,
-            max_samples,
-            freq,
-        )
+        self.data = random_subset(data, max_samples)
+        self.posterior = posterior
+        self.max_samples = max_samples
+        self.freq = freq
+        self.prefix = prefix
+        self.progress = TrainingProgress()
+        self._measured = False  # in this fit
+        self._warned = False
+
+    def measure(self, mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
+        """The metrics of a posterior, by key."""
+        raise NotImplementedError
+
+    def reset(self) -> None:
+        """Forgets earlier epochs: another training begins."""
+
+    def recall(self) -> None:
+        """Takes up what another process has kept: this training is resumed."""
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        check_posterior(self.model, self.posterior, self.data)
+        model = self.model
+        check_keras(model)
+        check_posterior(model, self.posterior, self.data)
+        self._measured = False
+        self._new = not self.progress.begin(model)
+        if self._new:
+            self.reset()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        # not in on_train_begin: BackupAndRestore may come later in the list
+        if self._new and (epoch > 0 or self.progress.steps(self.model) > 0):
+            self.recall()
+        self._new = False
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        found = dict.fromkeys(self.keys, float("nan"))
-        if (
-            epoch == 0 or (epoch + 1) % self.freq == 0
-        ):  # a first NaN would stay the best of all that compares with it
-            found = self.figures(*find_posterior(self.model, self.data, self.posterior))
+        due = (self.progress.epoch(epoch) + 1) % self.freq == 0
+        # The first epoch has the keys, for CSVLogger takes its columns from there.
+        if self._measured and not due:
+            return
+        self._measured = True
+        found = self.measure(*self.moments())
         if logs is not None:
-            logs.update(found)
+            self._check_keys(logs)
+            logs.update({self.prefix + key: value for key, value in found.items()})
+
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """(mean, log_var) of the examples at present, float64, each (N, k)."""
+        mean, log_var = find_posterior(self.model, self.data, self.posterior)
+        return mean.reshape(len(mean), -1), log_var.reshape(len(mean), -1)
+
+    def get_state(self) -> dict[str, Any]:
+        """What a resumed training must know beside the weights, in JSON's types."""
+        return {"measured": self._measured}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Resumes from `get_state()`. Call it after `on_train_begin`."""
+        self._measured, self._new = state["measured"], False
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            "data": self.data,
-            "posterior": self.posterior,
-            "max_samples": self.max_samples,
-            "freq": self.freq,
-        }
+        names = ("data", "posterior", "max_samples", "freq", "prefix")
+        return {name: getattr(self, name) for name in names}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**restore_config(config))
+
+    def _check_keys(self, logs: dict[str, float]) -> None:
+        """Warns once where another callback has written the same keys."""
+        taken = [self.prefix + key for key in self.keys if self.prefix + key in logs]
+        if taken and not self._warned:
+            self._warned = True
+            logging.getLogger(__name__).warning(
+                "logs[%r] is written twice: give one of the %s callbacks a prefix, such"
+                " as prefix='val_'",
+                taken[0],
+                type(self).__name__,
+            )

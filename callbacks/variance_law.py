@@ -12,16 +12,19 @@ class VarianceLaw(PosteriorWatcher):
     """Logs the mean over latents of Var[mu] + E[sigma^2], which is 1 where the
     aggregate posterior matches the prior.
 
-    Adds `logs["variance_law"]`, and `logs["variance_law_sd"]`: the version with
-    E[sigma] that the papers' released code printed.
+    Adds `logs["variance_law"]`; `logs["variance_law_error"]`, the mean over latents of
+    |Var[mu] + E[sigma^2] - 1|, to monitor with `mode="min"`; and
+    `logs["variance_law_sd"]`: the version with E[sigma] that the papers' released code
+    printed.
 
     Args:
-        data: Array of examples (N, ...), as the model is fitted on.
+        data: Examples as the model is fitted on; see `PosteriorWatcher`.
         posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`:
             the model's own, see the package's docstring.
-        max_samples: Rows looked at, a fixed random subset.
-        freq: Looks after the first epoch and after every one that `freq` divides; the
-            keys hold NaN between.
+        max_samples: Most examples that are encoded, a fixed random subset.
+        freq: Measures after the first epoch of a fit and after every one that `freq`
+            divides.
+        prefix: Put before the keys, such as "val_" for held-out data.
 
     Example:
 
@@ -31,20 +34,16 @@ class VarianceLaw(PosteriorWatcher):
     ```
 
     Raises:
-        ValueError: bad arguments; when training begins, a model without a posterior to
-            look at.
+        ValueError: bad arguments; when training begins, a model without a usable
+            posterior.
     """
 
-    keys = ("variance_law", "variance_law_sd")
+    keys = ("variance_law", "variance_law_sd", "variance_law_error")
 
-    def figures(self, mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
-        return dict(
-            zip(
-                self.keys,
-                (
-                    float(variance_law(mean, log_var).mean()),
-                    float(variance_law_sd(mean, log_var).mean()),
-                ),
-                strict=True,
-            )
-        )
+    def measure(self, mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
+        law = variance_law(mean, log_var)
+        return {
+            "variance_law": float(law.mean()),
+            "variance_law_sd": float(variance_law_sd(mean, log_var).mean()),
+            "variance_law_error": float(np.abs(law - 1).mean()),
+        }

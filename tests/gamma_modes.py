@@ -14,6 +14,7 @@ import numpy as np
 from small_models import StrangersVAE, batch_errors, linear_vae, numpy_rule
 
 import callbacks
+from callbacks import contract
 from twostage.data.batches import Batches
 
 BATCH, ROWS, EPOCHS = (
@@ -90,7 +91,7 @@ def deviation(
     start = float(np.median(errors))
     fed = x if share is None else share(x)
     for rule in RULES:
-        callbacks.contract.set_gamma(vae, start**0.5)
+        contract.set_gamma(vae, start**0.5)
         expected = [
             numpy_rule(rule, start, errors * (epoch + 1)) ** 0.5
             for epoch in range(EPOCHS + 1)

@@ -189,5 +189,6 @@ def test_config_round_trip():
             "rule": "ratchet",
             "decay": 0.5,
             "floor": 0.1,
+            "attribute": "gamma",
         }
     )

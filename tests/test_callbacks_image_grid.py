@@ -41,7 +41,7 @@ def test_the_grid_shows_originals_reconstructions_and_fixed_z(tmp_path):
         picture[:4, :4], picture[:4, 5:9]
     )  # an original and, right of it, its reconstruction
     np.testing.assert_array_equal(
-        picture[:4, :4], np.rint(callbacks.contract.random_subset(images, 8)[0] * 255)
+        picture[:4, :4], np.rint(callbacks.examples.random_subset(images, 8)[0] * 255)
     )
     assert (tmp_path / "samples_0002.png").read_bytes() == (
         tmp_path / "samples_0004.png"

@@ -159,7 +159,7 @@ def test_a_model_that_keras_has_not_built_loses_no_epoch(tmp_path, caplog):
             )
             == 2
         )
-    assert caplog.text.count("give the model a call()") == 1
+    assert caplog.text.count("call it once on a batch before fit") == 1
 
 
 class TrainableGamma(StrangersVAE):
@@ -239,7 +239,7 @@ class OneHead(StrangersVAE):
         ),
         (
             StrangersVAE,
-            lambda: [callbacks.ImageGrid("never-made", data())],
+            lambda: [callbacks.ImageGrid("never-made", data(), value_range=(-5, 5))],
             r"the decoder gave shape \(2, 6\)",
         ),
     ],
@@ -281,25 +281,6 @@ def test_pictures_of_another_shape_than_the_data_are_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "watch",
-    [
-        lambda: callbacks.KLWarmup(5),
-        lambda: callbacks.GammaSchedule([0.9, 0.8]),
-        lambda: callbacks.LatentMoments(data()),
-    ],
-)
-def test_an_optimizer_without_a_count_is_reported(watch):
-    class Resetting(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            self.model.optimizer.iterations.assign(
-                0
-            )  # as where the training step applies others
-
-    with pytest.raises(ValueError, match="has counted no step in this epoch"):
-        fitted(Full(), [Resetting(), watch()])
-
-
-@pytest.mark.parametrize(
     "make",
     [
         lambda: callbacks.GammaSchedule(0.5),
@@ -328,12 +309,11 @@ def test_tensors_are_data_too():
 
 
 def test_a_posterior_of_nan_is_no_death(caplog):
-    seen = iter(
-        [np.zeros((2, 2)), np.log([[0.1, 0.1]] * 40), [[np.nan, np.log(0.1)]] * 40]
-    )
+    seen = iter([np.log([[0.1, 0.1]] * 40), [[np.nan, np.log(0.1)]] * 40])
 
     def posterior(model, x):
-        log_var = np.array(next(seen))
+        # two examples when training begins
+        log_var = np.zeros((2, 2)) if len(x) == 2 else np.array(next(seen))
         return np.zeros_like(log_var), log_var
 
     history = fitted(StrangersVAE(), [callbacks.CollapseAlarm(data(), posterior)])

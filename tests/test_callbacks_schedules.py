@@ -207,14 +207,14 @@ def test_missing_parts_and_bad_arguments_are_told():
         (
             callbacks.KLWarmup(10),
             (
-                r"kl_weight is missing, expected a variable that the loss"
-                r" multiplies.*self\.add_weight"
+                r"kl_weight is missing, expected a variable.*self\.add_weight"
+                r".*loss = reconstruction \+ self\.kl_weight \* kl"
             ),
             {},
         ),
         (
             callbacks.FreeBits(0.1),
-            r"free_bits is missing, expected a variable that the loss reads",
+            r"free_bits is missing, expected a variable.*self\.free_bits",
             {},
         ),
         (

@@ -241,7 +241,7 @@ def _evaluate(
 
 def _subset(images: np.ndarray, count: int, seed: int) -> np.ndarray:
     """At most `count` random images; the same for the same images."""
-    subset = callbacks.contract.random_subset(images, count, seed=seed)
+    subset = callbacks.examples.random_subset(images, count, seed=seed)
     return cast(np.ndarray, subset)
 
 

@@ -108,12 +108,16 @@ def gamma_rule(
             curve = recorded_gammas(config.gamma_from, number)
         else:
             curve = stage.gamma_curve(config)
-        return [callbacks.GammaSchedule(curve, unit="epoch")]
+        return [_async(callbacks.GammaSchedule(curve, unit="epoch"))]
     gaussian = getattr(config, "likelihood", "gaussian") == "gaussian"
     if config.gamma != "computed" or not gaussian:
         return []
-    rule = callbacks.ComputedGamma(config.gamma_rule)
-    # In our VAE it does nothing at a batch's end, so that Keras need not wait for it on
-    # JAX.
-    rule.async_safe = True
-    return [rule]
+    return [_async(callbacks.ComputedGamma(config.gamma_rule))]
+
+
+def _async(callback: Any) -> Any:
+    """For callbacks that do nothing at a batch's end in our VAE: on JAX Keras then need
+    not wait for them.
+    """
+    callback.async_safe = True
+    return callback

@@ -100,7 +100,7 @@ def train_stage1(
             return None
         if stage is not None:
             stage.begin(config, fingerprint(images))
-        examples = callbacks.contract.random_subset(images, MAX_WATCHED, config.seed)
+        examples = callbacks.examples.random_subset(images, MAX_WATCHED, config.seed)
         rows = _fit(config, stage, vae, batches, Diagnostics(examples), bar)
         if stage is not None:
             _save_stage1(config, stage, vae, rows, examples)
@@ -143,7 +143,7 @@ def train_stage2(
             moments, config.batch_size, config.seed, transform=draw_latents
         )
         examples = draw_latents(
-            callbacks.contract.random_subset(moments, MAX_WATCHED, config.seed),
+            callbacks.examples.random_subset(moments, MAX_WATCHED, config.seed),
             np.random.default_rng((config.seed, Stream.WATCHED_LATENTS)),
         )
         diagnostics = Diagnostics(

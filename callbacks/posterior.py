@@ -1,0 +1,266 @@
+"""A model's posterior q(z | x): how it is found, read and checked."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+
+from .examples import count_rows, rows
+
+BATCH = 250  # examples that go through the encoder at once
+MAX_CHECKED = 2_000  # examples whose draws tell a log variance from other scales
+SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "log variance": lambda value: value,
+    "log standard deviation": lambda value: 2 * value,
+    "standard deviation": lambda value: 2 * np.log(value),
+    "variance": np.log,
+}  # what an encoder may return beside the mean -> log variance
+REMEDIES = {
+    "log standard deviation": "2 * log_std",
+    "standard deviation": "2 * keras.ops.log(std)",
+    "variance": "keras.ops.log(variance)",
+}
+Moments = tuple[np.ndarray, np.ndarray]
+
+
+def find_posterior(model: Any, data: Any, posterior: Callable | None = None) -> Moments:
+    """(mean, log_var) of q(z | x) for all rows of `data`: two float64 arrays (N, ...).
+
+    Args:
+        model: With `posterior(x)`, or an `encoder`.
+        data: Examples, see `examples.random_subset`.
+        posterior: `posterior(model, x)`, in the place of the model's own.
+
+    Raises:
+        ValueError: outputs that are no mean and log variance.
+    """
+    parts = [_read(part) for part in _outputs(model, data, posterior)]
+    mean, log_var = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    if mean.ndim < 2 or mean.shape != log_var.shape:
+        raise ValueError(
+            f"the posterior gave shapes {mean.shape} and {log_var.shape}, expected mean"
+            " and log_var, each (batch, k)"
+        )
+    return mean, log_var
+
+
+def check_posterior(model: Any, posterior: Callable | None, data: Any) -> np.ndarray:
+    """The float32 means (2, k) of the first two rows.
+
+    Raises:
+        ValueError: there is no way from data to (mean, log_var); the encoder fails on
+            the data; the mean is drawn; the second output is no log variance.
+    """
+    _check_source(model, posterior)
+    first = rows(data, slice(0, 2))
+    turned = rows(first, np.arange(count_rows(first))[::-1])
+    try:
+        mean, log_var = find_posterior(model, first, posterior)
+        backwards = find_posterior(model, turned, posterior)
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError(_failure(error, first)) from error
+    for value, again in zip((mean, log_var), backwards, strict=True):
+        # rows in the other order: noise of a fixed seed depends on the place in a batch
+        tolerance = 1e-4 * (1 + np.abs(value).max(initial=0.0))
+        if not np.allclose(value, again[::-1], atol=tolerance, equal_nan=True):
+            raise ValueError(_drawn(model, posterior))
+    if posterior is None and not callable(getattr(model, "posterior", None)):
+        _check_scale(model, data)
+    return mean.astype("float32")
+
+
+@contextmanager
+def no_gradients() -> Iterator[None]:
+    """Within, PyTorch keeps no activations; other backends keep none anyway."""
+    if keras.backend.backend() != "torch":
+        yield
+        return
+    import torch
+
+    with torch.no_grad():
+        yield
+
+
+def to_numpy(value: Any) -> np.ndarray:
+    """A float64 array of a tensor of any backend."""
+    return np.asarray(keras.ops.convert_to_numpy(value), "float64")
+
+
+def call_without_training(part: Any, x: Any) -> Any:
+    """Calls a layer with `training=False`; a plain method may not know the word."""
+    return part(x, training=False) if isinstance(part, keras.Layer) else part(x)
+
+
+def describe(thing: Any) -> str:
+    """A thing's type, with its article."""
+    if thing is None:
+        return "missing"
+    name = type(thing).__name__
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+
+
+def _outputs(model: Any, data: Any, posterior: Callable | None) -> Iterator[Any]:
+    """What the posterior returns, batch by batch."""
+    for start in range(0, count_rows(data), BATCH):
+        batch = rows(data, slice(start, start + BATCH))
+        with no_gradients():
+            if posterior is not None:
+                yield posterior(model, batch)
+            elif callable(getattr(model, "posterior", None)):
+                yield model.posterior(batch)
+            else:
+                yield call_without_training(model.encoder, batch)
+
+
+def _read(outputs: Any) -> Moments:
+    """(mean, log_var) of one batch, from any of the forms that say which is which."""
+    if isinstance(outputs, dict):
+        return _read_dict(outputs)
+    if hasattr(outputs, "log_prob") and hasattr(outputs, "mean"):
+        return _read_distribution(outputs)
+    if isinstance(outputs, (list, tuple)) and len(outputs) >= 2:
+        return to_numpy(outputs[0]), to_numpy(outputs[1])
+    raise ValueError(
+        f"the posterior gave {describe(outputs)}, expected mean and log_var, each"
+        " (batch, k). If one output holds both halves, give the callback"
+        " posterior=lambda model, x: keras.ops.split(model.encoder(x), 2, axis=-1)"
+    )
+
+
+def _read_dict(outputs: dict[str, Any]) -> Moments:
+    means = [value for name, value in outputs.items() if _is_mean(name)]
+    scales = [(scale_of(name), value) for name, value in outputs.items()]
+    scales = [(scale, value) for scale, value in scales if scale]
+    if len(means) != 1 or len(scales) != 1:
+        raise ValueError(
+            f"the posterior gave a dict of {', '.join(map(repr, outputs))}, expected"
+            " 'mean' and 'log_var'. Give the callback posterior=lambda model, x:"
+            " (mean, log_var)"
+        )
+    scale, value = scales[0]
+    return to_numpy(means[0]), SCALES[scale](to_numpy(value))
+
+
+def _read_distribution(distribution: Any) -> Moments:
+    """Of a diagonal Gaussian of TensorFlow Probability, PyTorch or their like."""
+    inner = distribution
+    while type(inner).__name__ == "Independent":
+        inner = getattr(inner, "base_dist", None) or inner.distribution
+    kinds = {kind.__name__ for kind in type(inner).__mro__}
+    if not kinds & {"Normal", "MultivariateNormalDiag"}:
+        raise ValueError(
+            f"the posterior gave {describe(inner)}, expected a Gaussian with a diagonal"
+            " covariance (Normal, MultivariateNormalDiag), or mean and log_var"
+        )
+    mean, variance = (
+        value() if callable(value) else value for value in (inner.mean, inner.variance)
+    )
+    return to_numpy(mean), np.log(to_numpy(variance))
+
+
+def _plain_name(name: str) -> str:
+    return re.sub(r"(^|_)(z|latents?|q|posterior|encoder)_|_\d+$", "", name.lower())
+
+
+def _is_mean(name: str) -> bool:
+    return bool(re.fullmatch(r"z?(means?|mu|loc)", _plain_name(name)))
+
+
+def scale_of(name: str) -> str | None:
+    """The key of `SCALES` that a name stands for, such as "log_sigma"."""
+    plain = _plain_name(name).replace("_", "").removeprefix("z")
+    variance = r"(var|vars|variance|sigma2|sigmasq|sigmasquared)"
+    std = r"(std|stds|sd|stddev|sigma|scale|standarddeviation)"
+    for pattern, scale in (
+        (f"log{variance}", "log variance"),
+        (f"log{std}", "log standard deviation"),
+        (std, "standard deviation"),
+        (variance, "variance"),
+    ):
+        if re.fullmatch(pattern, plain):
+            return scale
+    return None
+
+
+def _check_source(model: Any, posterior: Callable | None) -> None:
+    if posterior is not None and not callable(posterior):
+        raise ValueError(
+            f"received posterior={posterior!r:.80}, expected a function of (model, x)"
+            " that gives mean and log_var"
+        )
+    own = [getattr(model, name, None) for name in ("posterior", "encoder")]
+    if posterior is None and not any(map(callable, own)):
+        raise ValueError(
+            f"{type(model).__name__} has no encoder that could be called. Set"
+            " self.encoder to a model whose outputs begin with mean and log_var, or"
+            " give the callback posterior=lambda model, x: (mean, log_var)"
+        )
+
+
+def _check_scale(model: Any, data: Any) -> None:
+    """Raises ValueError where an encoder's second output is no log variance, as far as
+    its draws of z, or else the output's name, can tell.
+    """
+    checked = rows(data, slice(0, MAX_CHECKED))
+    parts = list(_outputs(model, checked, None))
+    if not isinstance(parts[0], (list, tuple)):
+        return
+    columns = [
+        np.concatenate([to_numpy(part[i]) for part in parts])
+        for i in range(min(len(parts[0]), 3))
+    ]
+    names = getattr(model.encoder, "output_names", [])
+    scale = scale_of(names[1]) if len(names) > 1 else None
+    if len(columns) == 3 and columns[2].shape == columns[0].shape:
+        scale = drawn_scale(*columns) or scale
+    if scale not in (None, "log variance"):
+        raise ValueError(
+            f"{type(model).__name__}.encoder's second output looks like the {scale},"
+            " expected the log variance. Give the callback posterior=lambda model, x:"
+            f" (mean, {REMEDIES[scale]})"
+        )
+
+
+def drawn_scale(mean: np.ndarray, value: np.ndarray, z: np.ndarray) -> str | None:
+    """What `value` must be, given draws z of N(mean, sigma^2): the key of `SCALES`
+    whose likelihood is the largest, up to a constant factor of sigma (some encoders
+    draw less noise). None where the draws do not decide, or are no draws.
+    """
+    square = (z - mean) ** 2
+    if not np.isfinite(square).all() or not (square > 0).any():
+        return None
+    found = {}
+    for scale, to_log_var in SCALES.items():
+        if scale in ("standard deviation", "variance") and not (value > 0).all():
+            continue
+        log_var = to_log_var(value)
+        factor = np.mean(square * np.exp(-log_var))
+        found[scale] = -0.5 * square.size * np.log(factor) - 0.5 * log_var.sum()
+    best, other = sorted(found, key=lambda scale: found[scale], reverse=True)[:2]
+    return best if found[best] > found[other] + 10 else None
+
+
+def _failure(error: Exception, examples: Any) -> str:
+    shapes = ", ".join(
+        f"{array.dtype} {array.shape}" for array in keras.tree.flatten(examples)
+    )
+    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return (
+        f"the posterior of examples {shapes} failed: {reason}. Give the callback data"
+        " as the encoder takes them, a list or dict of arrays for several inputs, or"
+        " posterior=lambda model, x: (mean, log_var)"
+    )
+
+
+def _drawn(model: Any, posterior: Callable | None) -> str:
+    who = "posterior=" if posterior else f"{type(model).__name__}'s posterior"
+    return (
+        f"{who} gave other values for the same rows, expected a mean and a log variance"
+        " without noise. If the encoder returns [z, mean, log_var], give the callback"
+        " posterior=lambda model, x: model.encoder(x)[1:3]"
+    )

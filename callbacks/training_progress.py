@@ -1,0 +1,62 @@
+"""How far a model's training has come, over several calls of `fit`."""
+
+import weakref
+from typing import Any
+
+import keras
+
+
+class TrainingProgress:
+    """Counts the epochs and steps of one model's training.
+
+    Keras counts epochs from 0 in every `fit`, so that a loop of `fit(epochs=1)` has
+    epoch 0 alone; and `model.optimizer` counts the steps that it applies itself, which
+    is none where the training step has optimizers of its own. Both are counted here. A
+    model whose optimizer is back at 0 starts again.
+    """
+
+    def __init__(self) -> None:
+        self._model = None
+        self._epoch, self._start, self._batches, self._counted = -1, 0, 0, 0
+
+    def begin(self, model: Any) -> bool:
+        """Call when training begins. Whether it continues a training counted before."""
+        counted = optimizer_steps(model)
+        same = self._model is not None and self._model() is model
+        continues = same and (counted or 0) >= self._counted
+        self._start = self.steps(model) if continues else counted or 0
+        if not continues:
+            self._epoch = -1
+        self._model = weakref.ref(model)
+        self._batches, self._counted = 0, counted or 0
+        return continues
+
+    def epoch(self, epoch: int) -> int:
+        """An epoch's number over all fits, from Keras's own. Call it once per epoch."""
+        self._epoch = epoch if epoch > self._epoch else self._epoch + 1
+        return self._epoch
+
+    def count(self, batches: int = 1) -> None:
+        """Call when so many more batches are trained on."""
+        self._batches += batches
+
+    def steps(self, model: Any) -> int:
+        """Steps done: the optimizer's, where it counts them, else the batches."""
+        counted = optimizer_steps(model)
+        if counted is None or (counted == self._counted and not _accumulates(model)):
+            return self._start + self._batches
+        return counted
+
+
+def optimizer_steps(model: Any) -> int | None:
+    """The steps that `model.optimizer` has applied; None if the model has none."""
+    iterations = getattr(getattr(model, "optimizer", None), "iterations", None)
+    if iterations is None:
+        return None
+    return int(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(iterations)))
+
+
+def _accumulates(model: Any) -> bool:
+    """Whether a step of the optimizer takes several batches."""
+    optimizer = getattr(model, "optimizer", None)
+    return bool(getattr(optimizer, "gradient_accumulation_steps", None))
