@@ -2,7 +2,7 @@
 
 import logging
 import math
-from typing import Any, Self
+from typing import Any
 
 import keras
 
@@ -18,6 +18,7 @@ from .contract import (
     number,
     set_gamma,
 )
+from .model_callback import ModelCallback
 from .variable_use import VariableUse
 
 RULES = {
@@ -30,7 +31,7 @@ EIGHT_BIT_FLOOR = 0.0011  # the standard deviation of rounding to 8 bits, in [0,
 
 
 @keras.saving.register_keras_serializable("callbacks")
-class ComputedGamma(keras.callbacks.Callback):
+class ComputedGamma(ModelCallback):
     """Sets the decoder's standard deviation gamma from the minibatches' mean squared
     error.
 
@@ -204,10 +205,6 @@ class ComputedGamma(keras.callbacks.Callback):
     def get_config(self) -> dict[str, Any]:
         names = ("rule", "decay", "floor", "attribute")
         return {name: getattr(self, name) for name in names}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        return cls(**config)
 
     def _batch_error(self, model: Any) -> float:
         """The minibatch's mean squared error: batch-end logs hold the mean since the

@@ -37,22 +37,12 @@ def number(variable: Any) -> float:
     return float(ops.convert_to_numpy(ops.convert_to_tensor(variable)))
 
 
-def check_keras(model: Any) -> None:
-    """Raises ValueError for a model of Keras 2, which tf_keras is."""
-    if any(kind.__module__.startswith("tf_keras") for kind in type(model).__mro__):
-        raise ValueError(
-            f"received {type(model).__name__}, a model of tf_keras (Keras 2), expected"
-            " one of Keras 3: build it with `import keras`"
-        )
-
-
 def check_variable(model: Any, attribute: str, role: str) -> None:
     """Raises ValueError unless `model.attribute` is a variable of shape ().
 
     Args:
         role: What it is for: a key of `variable_use.LOSSES`, or "batch_mse".
     """
-    check_keras(model)
     variable = getattr(model, attribute, None)
     if not hasattr(variable, "assign"):
         raise ValueError(
@@ -170,8 +160,9 @@ def find_mse(model: Any, trained: bool = False) -> keras.metrics.Mean | None:
     has = "no metric" if found is None else f"{describe(found)} as metric"
     raise ValueError(
         f"{type(model).__name__} has {has} 'mse', expected a keras.metrics.Mean of the"
-        " minibatches' mean squared error. Either compile(metrics=['mse']), where the model returns the"
-        " reconstruction and fit gets (x, x); or assign it to a variable:"
+        " minibatches' mean squared error. Either compile(metrics=['mse']), where the"
+        " model returns the reconstruction and fit gets (x, x); or assign it to a"
+        " variable:"
         f" {_add_variable(model, 'batch_mse', 'batch_mse')}"
     )
 

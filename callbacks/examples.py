@@ -61,7 +61,8 @@ def count_rows(examples: Any) -> int:
     """
     arrays = keras.tree.flatten(examples)
     counts = {len(array) if array.shape else 0 for array in arrays}
-    if len(counts) > 1:
+    # more inputs than examples: rather a list of examples
+    if len(counts) > 1 or len(arrays) > max(counts, default=0) > 0:
         raise ValueError(
             f"received {len(arrays)} arrays with {_listed(counts)} rows, expected the"
             " same number in each: a list or dict holds one array per input of the"

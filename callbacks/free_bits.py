@@ -1,17 +1,17 @@
 """Free bits: no pressure on latents whose KL is small already."""
 
 import math
-from typing import Any, Self
+from typing import Any
 
 import keras
 
 from .contract import check_variable, number
-from .restoring import restore_config
+from .model_callback import ModelCallback
 from .variable_use import VariableUse
 
 
 @keras.saving.register_keras_serializable("callbacks")
-class FreeBits(keras.callbacks.Callback):
+class FreeBits(ModelCallback):
     """Grants each latent `nats` of KL for free while it trains, so that none is pruned
     before it has found a use.
 
@@ -75,10 +75,6 @@ class FreeBits(keras.callbacks.Callback):
 
     def get_config(self) -> dict[str, Any]:
         return {"nats": self.nats, "attribute": self.attribute}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        return cls(**restore_config(config))
 
     def _assign(self, nats: float) -> None:
         getattr(self.model, self.attribute).assign(nats)

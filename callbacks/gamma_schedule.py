@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,13 +15,13 @@ from .contract import (
     number,
     set_gamma,
 )
-from .restoring import restore_config
+from .model_callback import ModelCallback
 from .training_progress import TrainingProgress
 from .variable_use import VariableUse
 
 
 @keras.saving.register_keras_serializable("callbacks")
-class GammaSchedule(keras.callbacks.Callback):
+class GammaSchedule(ModelCallback):
     """Sets the decoder's standard deviation gamma to a given curve (the scheduled F-VAE
     of Berger & Sebag, appendix A.2).
 
@@ -107,10 +107,6 @@ class GammaSchedule(keras.callbacks.Callback):
     def get_config(self) -> dict[str, Any]:
         curve = self.curve if callable(self.curve) else [float(v) for v in self.curve]
         return {"curve": curve, "unit": self.unit, "attribute": self.attribute}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        return cls(**restore_config(config))
 
     def _set(self, position: int) -> None:
         likelihood = find_rule(self.model)

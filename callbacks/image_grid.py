@@ -5,12 +5,11 @@ import os
 import pathlib
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Any, Self
+from typing import Any
 
 import keras
 import numpy as np
 
-from .contract import check_keras
 from .decoder import (
     check_decoder,
     check_images,
@@ -19,13 +18,13 @@ from .decoder import (
     repeated,
 )
 from .examples import random_subset
+from .model_callback import ModelCallback
 from .posterior import check_posterior, find_posterior
-from .restoring import restore_config
 from .training_progress import TrainingProgress
 
 
 @keras.saving.register_keras_serializable("callbacks")
-class ImageGrid(keras.callbacks.Callback):
+class ImageGrid(ModelCallback):
     """Writes `reconstructions_0001.png` (originals left, reconstructions right of them)
     and `samples_0001.png` after epoch 1, and so on.
 
@@ -112,7 +111,6 @@ class ImageGrid(keras.callbacks.Callback):
                 "received no Pillow, which writes the images: pip install pillow"
             )
         model = self.model
-        check_keras(model)
         check_decoder(model, self.decode)
         self.progress.begin(model)
         shape = None
@@ -157,10 +155,6 @@ class ImageGrid(keras.callbacks.Callback):
             "value_range",
         )
         return {name: getattr(self, name) for name in names}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        return cls(**restore_config(config))
 
     def _write_reconstructions(self, epoch: int, mean: np.ndarray) -> None:
         decoded = find_images(self.model, mean, self.decode, self.data)

@@ -1,18 +1,18 @@
 """The KL weight, raised step by step."""
 
 import math
-from typing import Any, Self
+from typing import Any
 
 import keras
 
 from .contract import check_single_steps, check_variable, number
-from .restoring import restore_config
+from .model_callback import ModelCallback
 from .training_progress import TrainingProgress
 from .variable_use import VariableUse
 
 
 @keras.saving.register_keras_serializable("callbacks")
-class KLWarmup(keras.callbacks.Callback):
+class KLWarmup(ModelCallback):
     """Raises the weight of the KL divergence linearly from `start` to `end` over the
     first `steps` training steps, then holds it.
 
@@ -89,7 +89,3 @@ class KLWarmup(keras.callbacks.Callback):
     def get_config(self) -> dict[str, Any]:
         names = ("steps", "start", "end", "attribute")
         return {name: getattr(self, name) for name in names}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        return cls(**restore_config(config))

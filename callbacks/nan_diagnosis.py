@@ -3,15 +3,14 @@
 import logging
 import math
 import os
-from typing import Any, Self
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from .contract import check_keras
 from .examples import random_subset
-from .restoring import restore_config
+from .model_callback import ModelCallback
 from .training_progress import optimizer_steps
 
 MAX_DESCRIBED = 10_000  # examples whose range is reported
@@ -19,7 +18,7 @@ EXPLODED = 1e6  # nats of KL an example, on average over an epoch: no code is th
 
 
 @keras.saving.register_keras_serializable("callbacks")
-class NaNDiagnosis(keras.callbacks.Callback):
+class NaNDiagnosis(ModelCallback):
     """Stops training where a step's loss is NaN or infinite, and says which terms,
     which step, and what the inputs look like.
 
@@ -72,7 +71,6 @@ class NaNDiagnosis(keras.callbacks.Callback):
     async_safe = True
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        check_keras(self.model)
         self.diagnosis, self._trained, self._kept = None, self.model, False
         self._warned = False
         if self.path:
@@ -159,10 +157,6 @@ class NaNDiagnosis(keras.callbacks.Callback):
 
     def get_config(self) -> dict[str, Any]:
         return {"path": self.path, "data": self.data}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        return cls(**restore_config(config))
 
 
 def _finite(weight: Any) -> bool:

@@ -57,13 +57,8 @@ def check_posterior(model: Any, posterior: Callable | None, data: Any) -> np.nda
     _check_source(model, posterior)
     first = rows(data, slice(0, 2))
     turned = rows(first, np.arange(count_rows(first))[::-1])
-    try:
-        mean, log_var = find_posterior(model, first, posterior)
-        backwards = find_posterior(model, turned, posterior)
-    except ValueError:
-        raise
-    except Exception as error:
-        raise ValueError(_failure(error, first)) from error
+    mean, log_var = find_posterior(model, first, posterior)
+    backwards = find_posterior(model, turned, posterior)
     for value, again in zip((mean, log_var), backwards, strict=True):
         # rows in the other order: noise of a fixed seed depends on the place in a batch
         tolerance = 1e-4 * (1 + np.abs(value).max(initial=0.0))
@@ -108,13 +103,20 @@ def _outputs(model: Any, data: Any, posterior: Callable | None) -> Iterator[Any]
     """What the posterior returns, batch by batch."""
     for start in range(0, count_rows(data), BATCH):
         batch = rows(data, slice(start, start + BATCH))
-        with no_gradients():
-            if posterior is not None:
-                yield posterior(model, batch)
-            elif callable(getattr(model, "posterior", None)):
-                yield model.posterior(batch)
-            else:
-                yield call_without_training(model.encoder, batch)
+        try:
+            with no_gradients():
+                outputs = _call(model, batch, posterior)
+        except Exception as error:
+            raise ValueError(_failure(error, batch)) from error
+        yield outputs
+
+
+def _call(model: Any, batch: Any, posterior: Callable | None) -> Any:
+    if posterior is not None:
+        return posterior(model, batch)
+    if callable(getattr(model, "posterior", None)):
+        return model.posterior(batch)
+    return call_without_training(model.encoder, batch)
 
 
 def _read(outputs: Any) -> Moments:
@@ -246,9 +248,10 @@ def drawn_scale(mean: np.ndarray, value: np.ndarray, z: np.ndarray) -> str | Non
 
 
 def _failure(error: Exception, examples: Any) -> str:
-    shapes = ", ".join(
-        f"{array.dtype} {array.shape}" for array in keras.tree.flatten(examples)
-    )
+    arrays = keras.tree.flatten(examples)
+    shapes = ", ".join(f"{array.dtype} {array.shape}" for array in arrays[:3])
+    if len(arrays) > 3:
+        shapes += f" and {len(arrays) - 3} more"
     reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
     return (
         f"the posterior of examples {shapes} failed: {reason}. Give the callback data"

@@ -2,19 +2,17 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
-import keras
 import numpy as np
 
-from .contract import check_keras
 from .examples import random_subset
+from .model_callback import ModelCallback
 from .posterior import check_posterior, find_posterior
-from .restoring import restore_config
 from .training_progress import TrainingProgress
 
 
-class PosteriorWatcher(keras.callbacks.Callback):
+class PosteriorWatcher(ModelCallback):
     """Abstract: at an epoch's end encodes a fixed random subset of the data, and puts
     metrics of its posterior into `logs`.
 
@@ -71,7 +69,6 @@ class PosteriorWatcher(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         model = self.model
-        check_keras(model)
         check_posterior(model, self.posterior, self.data)
         self._measured = False
         self._new = not self.progress.begin(model)
@@ -111,10 +108,6 @@ class PosteriorWatcher(keras.callbacks.Callback):
     def get_config(self) -> dict[str, Any]:
         names = ("data", "posterior", "max_samples", "freq", "prefix")
         return {name: getattr(self, name) for name in names}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        return cls(**restore_config(config))
 
     def _check_keys(self, logs: dict[str, float]) -> None:
         """Warns once where another callback has written the same keys."""

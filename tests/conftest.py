@@ -20,7 +20,8 @@ os.environ |= {
 import keras  # noqa: E402
 from small_run import train  # noqa: E402
 
-keras.distribution.list_devices()  # loads the backend
+if keras.backend.backend() != "torch":
+    keras.distribution.list_devices()  # loads the backend
 # each `clear_session` collects garbage, which takes a third of a second among the
 # frameworks' own objects
 gc.freeze()

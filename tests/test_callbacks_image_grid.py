@@ -70,3 +70,91 @@ def test_image_grid_config_round_trip():
         keras.saving.serialize_keras_object(callback)
     )
     assert again.get_config() == callback.get_config()
+
+
+def drawn(folder, model, data, **options):
+    """The grid of reconstructions, uint8, without its enlargement."""
+    grid = callbacks.ImageGrid(folder, data, rows=2, **options)
+    grid.set_model(model)
+    grid.on_train_begin()
+    grid.on_epoch_end(0, {})
+    with Image.open(folder / "reconstructions_0001.png") as file:
+        factor = file.width // 10
+        return np.asarray(file)[::factor, ::factor]
+
+
+@pytest.mark.parametrize("value_range", [(-1, 1), (0, 255), (0, 1)])
+def test_floats_of_other_ranges_are_drawn_alike(value_range, tmp_path):
+    low, high = value_range
+    images = np.linspace(0, 1, 32).reshape(2, 4, 4, 1).astype("float32")
+    data = (low + images * (high - low)).astype("float32")
+    found = drawn(tmp_path, images_vae(images), data, value_range=value_range)
+    expected = np.rint(images[0, :, :, 0] * 255)
+    np.testing.assert_allclose(found[:4, :4], expected, atol=1)
+    np.testing.assert_allclose(found[:4, 5:9], expected, atol=1)
+
+
+@pytest.mark.parametrize(
+    "low, high, advice", [(0, 255, "(0, 255)"), (-1, 1, "(-1, 1)"), (0, 2, "(0, 255)")]
+)
+def test_images_of_another_range_are_refused(low, high, advice):
+    images = np.linspace(low, high, 32).reshape(2, 4, 4, 1)
+    with pytest.raises(ValueError) as caught:
+        callbacks.ImageGrid("never-made", images)
+    assert (
+        f"expected [0, 1]. Give their black and white, such as value_range={advice}"
+        in (str(caught.value))
+    )
+    with pytest.raises(ValueError, match="received value_range"):
+        callbacks.ImageGrid("never-made", images, value_range=(1, 0))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_gray_color_and_transparency_are_drawn(channels, tmp_path):
+    images = np.random.default_rng(0).random((9, 4, 4, channels)).astype("float32")
+    found = drawn(tmp_path, images_vae(images), images)
+    assert found.shape == ((10, 10, channels) if channels > 1 else (10, 10))
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda images: images[..., :2], "gave 2 channels, expected 1, 3 or 4"),
+        (lambda images: np.tile(images, 5)[..., :5], "gave 5 channels, expected 1, 3"),
+        (lambda images: (images, images), "gave a tuple, expected images"),
+        (lambda images: {"mean": images}, "gave a dict, expected images"),
+        (lambda images: images[:, 0], r"gave shape \(2, 4, 3\), expected images"),
+    ],
+)
+def test_what_is_no_image_is_refused_when_training_begins(change, words, tmp_path):
+    images = np.random.default_rng(0).random((9, 4, 4, 3)).astype("float32")
+    model = images_vae(images)
+    grid = callbacks.ImageGrid(
+        tmp_path / "never-made",
+        latent_dim=48,
+        decode=lambda model, z: change(np.reshape(z, (-1, 4, 4, 3))),
+    )
+    grid.set_model(model)
+    with pytest.raises(ValueError, match=words):
+        grid.on_train_begin()
+    assert not (tmp_path / "never-made").exists()
+
+
+def test_a_decoder_of_another_range_is_warned_about_once(tmp_path, caplog):
+    images = np.random.default_rng(0).integers(0, 256, (9, 4, 4, 3)).astype("uint8")
+    grid = callbacks.ImageGrid(tmp_path, images, rows=2)
+    grid.set_model(images_vae(images.astype("float32")))
+    grid.on_train_begin()
+    for epoch in range(2):
+        grid.on_epoch_end(epoch, {})
+    assert caplog.text.count("give ImageGrid their value_range") == 1
+
+
+def test_latents_in_maps_are_drawn(tmp_path):
+    images = np.random.default_rng(0).random((9, 4, 4, 3)).astype("float32")
+    model = images_vae(images)
+    inputs = keras.Input((4, 4, 3))
+    model.encoder = keras.Model(inputs, [inputs, keras.layers.Rescaling(0.0)(inputs)])
+    model.decoder = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Identity()])
+    found = drawn(tmp_path, model, images)
+    np.testing.assert_array_equal(found[:4, :4], found[:4, 5:9])

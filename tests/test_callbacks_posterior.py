@@ -1,0 +1,246 @@
+"""What an encoder may return: read rightly, or refused when training begins."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+import callbacks
+from callbacks import posterior as posteriors
+
+BACKEND = keras.backend.backend()
+
+
+def data(rows=300):
+    return np.random.default_rng(0).normal(size=(rows, 6)).astype("float32")
+
+
+class Draw(layers.Layer):
+    """z of N(mean, sigma^2), where sigma is a function of the second input."""
+
+    def __init__(self, sigma, seed=None, **options):
+        super().__init__(**options)
+        self.sigma = sigma
+        self.seed = seed or keras.random.SeedGenerator(0)
+
+    def call(self, inputs):
+        mean, scale = inputs
+        noise = keras.random.normal(ops.shape(mean), seed=self.seed)
+        return mean + self.sigma(scale) * noise
+
+
+def heads(name="log_var", activation=None):
+    inputs = keras.Input((6,))
+    scale = layers.Dense(
+        3, activation, name=name, bias_initializer=keras.initializers.Constant(-1.0)
+    )(inputs)
+    return inputs, layers.Dense(3, name="mean")(inputs), scale
+
+
+def logged(model, posterior=None, x=None):
+    """What VarianceLaw adds to the logs, without a fit."""
+    watch = callbacks.VarianceLaw(data() if x is None else x, posterior)
+    watch.set_model(model)
+    watch.on_train_begin()
+    watch.on_epoch_begin(0)
+    logs = {}
+    watch.on_epoch_end(0, logs)
+    return logs
+
+
+def law(encoder, to_variance=np.exp):
+    """The variance law by NumPy, from the outputs named mean and the second one."""
+    x = data()
+    mean, scale = (ops.convert_to_numpy(part) for part in encoder(x)[:2])
+    return (mean.var(0) + to_variance(scale).mean(0)).mean()
+
+
+def stranger(encoder):
+    return type("Stranger", (), {"encoder": staticmethod(encoder)})()
+
+
+@pytest.mark.parametrize("seed", [None, 1337])
+def test_an_encoder_whose_first_output_is_drawn_is_refused(seed):
+    """A fixed seed gives the same noise in every call, by the place in the batch."""
+    inputs, mean, log_var = heads()
+    z = Draw(lambda v: ops.exp(v / 2), seed)([mean, log_var])
+    model = stranger(keras.Model(inputs, [z, mean, log_var]))
+    with pytest.raises(ValueError, match=r"without noise.*model.encoder\(x\)\[1:3\]"):
+        logged(model)
+    ordered = keras.Model(inputs, [mean, log_var, z])
+    found = logged(model, lambda model, x: model.encoder(x)[1:3])
+    assert found["variance_law"] == pytest.approx(law(ordered), rel=1e-5)
+    assert found == logged(stranger(ordered))
+
+
+def test_a_dict_is_read_by_its_names():
+    inputs, mean, log_var = heads()
+    pair = keras.Model(inputs, [mean, log_var])
+    for mean_name in ("mean", "z_mean", "mu"):
+        for name, convert in (
+            ("z_log_var", lambda v: v),
+            ("logvar", lambda v: v),
+            ("log_std", lambda v: v / 2),
+            ("sigma", lambda v: ops.exp(v / 2)),
+            ("variance", ops.exp),
+        ):
+
+            def encoder(x, mean_name=mean_name, name=name, convert=convert):
+                mean, log_var = pair(x)
+                return {"z": mean, mean_name: mean, name: convert(log_var)}
+
+            found = logged(stranger(encoder))["variance_law"]
+            assert found == pytest.approx(law(pair), rel=1e-5), (mean_name, name)
+    with pytest.raises(ValueError, match="a dict of 'a', 'b', expected 'mean' and"):
+        logged(stranger(lambda x: dict(zip("ab", pair(x), strict=True))))
+
+
+def distributions():
+    """Diagonal Gaussians of the frameworks that this backend has."""
+    if BACKEND == "torch":
+        import torch.distributions as d
+
+        yield lambda mean, std: d.Normal(mean, std)
+        yield lambda mean, std: d.Independent(d.Normal(mean, std), 1)
+    elif BACKEND == "tensorflow":
+        import tensorflow_probability as tfp
+
+        d = tfp.distributions
+        yield lambda mean, std: d.Normal(mean, std)
+        yield lambda mean, std: d.MultivariateNormalDiag(mean, std)
+        yield lambda mean, std: d.Independent(d.Normal(mean, std), 1)
+
+
+def test_a_diagonal_gaussian_is_read():
+    inputs, mean, log_var = heads()
+    pair = keras.Model(inputs, [mean, log_var])
+    for make in distributions():
+
+        def encoder(x, make=make):
+            mean, log_var = pair(x)
+            return make(mean, ops.exp(log_var / 2))
+
+        found = logged(stranger(encoder))["variance_law"]
+        assert found == pytest.approx(law(pair), rel=1e-5)
+
+
+def test_other_distributions_are_refused():
+    class Laplace:
+        mean = variance = np.zeros((2, 3))
+
+        def log_prob(self, z):
+            return z
+
+    with pytest.raises(ValueError, match="gave a Laplace, expected a Gaussian with a"):
+        logged(stranger(lambda x: Laplace()))
+
+
+def test_one_output_of_both_halves_is_refused_with_the_line_that_splits_it():
+    inputs, mean, log_var = heads()
+    both = keras.Model(inputs, layers.Concatenate()([mean, log_var]))
+    with pytest.raises(ValueError, match=r"ops.split\(model.encoder\(x\), 2, axis=-1"):
+        logged(stranger(both))
+    found = logged(
+        stranger(both), lambda model, x: ops.split(model.encoder(x), 2, axis=-1)
+    )
+    pair = keras.Model(inputs, [mean, log_var])
+    assert found["variance_law"] == pytest.approx(law(pair), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "scale, activation, sigma, to_variance, remedy",
+    [
+        (
+            "log standard deviation",
+            None,
+            ops.exp,
+            lambda v: np.exp(2 * v),
+            "2 * log_std",
+        ),
+        ("standard deviation", "softplus", lambda v: v, np.square, "2 * keras.ops.log"),
+        ("variance", "softplus", ops.sqrt, lambda v: v, "keras.ops.log(variance)"),
+    ],
+)
+def test_draws_tell_what_the_second_output_is(
+    scale, activation, sigma, to_variance, remedy
+):
+    inputs, mean, value = heads("second", activation)
+    model = stranger(keras.Model(inputs, [mean, value, Draw(sigma)([mean, value])]))
+    with pytest.raises(ValueError) as caught:
+        logged(model)
+    assert f"looks like the {scale}, expected" in str(caught.value)
+    assert remedy in str(caught.value)
+    convert = posteriors.SCALES[scale]
+
+    def posterior(model, x):
+        mean, value, _ = model.encoder(x)
+        return mean, convert(ops.convert_to_numpy(value))
+
+    found = logged(model, posterior)["variance_law"]
+    assert found == pytest.approx(law(model.encoder, to_variance), rel=1e-5)
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.1])
+def test_draws_of_a_log_variance_pass_whatever_the_noise(factor):
+    inputs, mean, log_var = heads("z_log_sigma")  # a name that says something else
+    z = Draw(lambda v: factor * ops.exp(v / 2))([mean, log_var])
+    model = stranger(keras.Model(inputs, [mean, log_var, z]))
+    assert logged(model)["variance_law"] == pytest.approx(law(model.encoder), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name, scale",
+    [
+        ("z_log_sigma", "log standard deviation"),
+        ("log_std", "log standard deviation"),
+        ("stddev", "standard deviation"),
+        ("variance", "variance"),
+        ("z_log_var", None),
+        ("dense_7", None),
+    ],
+)
+def test_without_draws_the_outputs_name_tells(name, scale):
+    inputs, mean, value = heads(name)
+    model = stranger(keras.Model(inputs, [mean, value]))
+    if scale:
+        with pytest.raises(ValueError, match=f"looks like the {scale}, expected"):
+            logged(model)
+    else:
+        assert logged(model)["variance_law"] == pytest.approx(
+            law(model.encoder), rel=1e-5
+        )
+
+
+def test_latents_in_maps_are_latents():
+    """Of a convolutional posterior, (batch, height, width, channels)."""
+    inputs, mean, log_var = heads()
+    flat = keras.Model(inputs, [mean, log_var])
+    shape = layers.Reshape((3, 1, 1))
+    maps = keras.Model(inputs, [shape(mean), shape(log_var)])
+    assert logged(stranger(maps)) == logged(stranger(flat))
+
+
+def test_an_encoder_that_fails_says_on_what():
+    inputs, mean, log_var = heads()
+    model = stranger(keras.Model(inputs, [mean, log_var]))
+    with pytest.raises(
+        ValueError, match=r"posterior of examples float32 \(2, 5\) failed: .*posterior="
+    ):
+        logged(model, x=data()[:, :5])
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="other backends keep no activations")
+def test_the_posterior_is_computed_without_gradients():
+    import torch
+
+    seen = []
+
+    def posterior(model, x):
+        seen.append((torch.is_grad_enabled(), len(x)))
+        return model.encoder(x)
+
+    inputs, mean, log_var = heads()
+    logged(stranger(keras.Model(inputs, [mean, log_var])), posterior, data(600))
+    assert not any(enabled for enabled, _ in seen)
+    assert [count for _, count in seen[-3:]] == [250, 250, 100]
+    assert torch.is_grad_enabled()
