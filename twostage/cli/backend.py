@@ -1,11 +1,13 @@
 """Loads the frameworks, once the flags are right."""
 
+import contextlib
+import importlib
 import os
 
 from twostage.errors import InputError
 from twostage.system.output import suppress_output
 
-BACKENDS = ("tensorflow", "jax")
+BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def load_backend(*, devices: bool = True) -> None:
@@ -22,8 +24,13 @@ def load_backend(*, devices: bool = True) -> None:
         with suppress_output(2):
             import keras
 
-            if devices:
-                keras.distribution.list_devices()  # TensorFlow prints here, too
+            # TensorFlow prints when it is loaded, which on PyTorch Keras's
+            # set_random_seed does, and when devices are listed
+            if keras.backend.backend() == "torch":
+                with contextlib.suppress(ImportError):
+                    importlib.import_module("tensorflow")
+            elif devices:
+                keras.distribution.list_devices()
     except (ImportError, ValueError) as error:
         # Keras raises a ValueError for an unknown backend
         if isinstance(error, ValueError) and "backend" not in str(error):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from callbacks.posterior import no_gradients
 from twostage.models.tensors import to_numpy
 from twostage.models.vae import VAE
 from twostage.sampling import generate
@@ -9,9 +10,11 @@ from twostage.sampling import generate
 
 def decoded(stage1: VAE, z: np.ndarray) -> np.ndarray:
     """The images of latents (n, k): float32 (n, height, width, channels) in [0, 1]."""
-    return to_numpy(generate.decode(stage1, z))
+    with no_gradients():
+        return to_numpy(generate.decode(stage1, z))
 
 
 def reconstructed(stage1: VAE, images: np.ndarray) -> np.ndarray:
     """The reconstructions of uint8 images: float32 of their shape, in [0, 1]."""
-    return to_numpy(generate.reconstruct(stage1, images))
+    with no_gradients():
+        return to_numpy(generate.reconstruct(stage1, images))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import ops
 
+from callbacks.posterior import no_gradients
 from twostage.models.tensors import to_numpy
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ def encode_dataset(
     starts = range(0, len(data), batch_size)
     means, log_vars = [], []
     for start in tqdm(starts, desc="encoding", unit="batch", disable=None):
-        mean, log_var = vae.posterior(data[start : start + batch_size])
+        with no_gradients():
+            mean, log_var = vae.posterior(data[start : start + batch_size])
         means.append(to_numpy(mean))
         log_vars.append(to_numpy(log_var))
     return np.concatenate(means), np.concatenate(log_vars)

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from callbacks.posterior import no_gradients
+
 
 def to_numpy(tensor: Any) -> np.ndarray:
     """The values of a tensor, variable or array."""
@@ -25,5 +27,6 @@ def apply_in_batches(
     parts = []
     for start in range(0, len(arrays[0]), batch_size):
         batches = [array[start : start + batch_size] for array in arrays]
-        parts.append(to_numpy(function(*batches)))
+        with no_gradients():
+            parts.append(to_numpy(function(*batches)))
     return np.concatenate(parts)

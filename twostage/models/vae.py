@@ -11,6 +11,7 @@ from twostage.likelihoods.likelihood import scalar_weight
 from twostage.models.divergences import gaussian_kl
 from twostage.models.multi_step import scanned
 from twostage.models.replicas import check_replicas
+from twostage.models.targets import Targets, check_targets
 
 _PARTS = ("encoder", "decoder", "likelihood", "divergence", "decoder_penalty")
 
@@ -47,7 +48,10 @@ class VAE(keras.Model):
             such as `GradientPenalty`.
 
     `fit` and `evaluate` draw z; `predict` does not: it returns the likelihood's mean at
-    z = mean, (batch, ...) float32.
+    z = mean, (batch, ...) float32. Both of the former take targets y of x's shape,
+    which make a denoising VAE: x is encoded, y reconstructed; and weights of the
+    examples, which multiply their nats. Labels that come with a dataset are ignored,
+    and a warning says so. `compile` takes no loss and no metrics.
     Logs: `loss`; `reconstruction` and `kl` in nats per example; `mse` per dimension;
     `gamma` after the last step, where the likelihood has one.
     """
@@ -78,6 +82,7 @@ class VAE(keras.Model):
         self.decoder_penalty = decoder_penalty
         self._config = {"kl_weight": float(kl_weight), "seed": seed}
         self.data_dtype = data_dtype
+        self.targets = Targets()
         self.batch_mean = _BatchMean(name="batch_mean")
         self.reconstruction = keras.metrics.Mean(name="reconstruction")
         self.kl = keras.metrics.Mean(name="kl")
@@ -166,7 +171,8 @@ class VAE(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        x, z, parameters = y_pred["x"], y_pred["z"], y_pred["parameters"]
+        z, parameters = y_pred["z"], y_pred["parameters"]
+        x = self.targets.of(y_pred["x"], y, self.scale)
         nll = self.likelihood(
             x, parameters, sample_weight=sample_weight, training=training
         )
@@ -211,9 +217,14 @@ class VAE(keras.Model):
         strategy = getattr(self, "distribute_strategy", None)
         check_replicas(strategy, x, batch_size, kwargs.get("validation_split", 0.0))
         x = x.feed() if hasattr(x, "feed") else x
+        weights = kwargs.get("sample_weight")
+        y = self._checked_targets(x, y, weights, kwargs.get("class_weight"))
+        held_out = kwargs.get("validation_data")
+        if isinstance(held_out, (list, tuple)):
+            kwargs["validation_data"] = self._checked_held_out(held_out)
         self._deactivate()  # a checkpoint within a fit has what was active then
         try:
-            return super().fit(self._checked(x), y, batch_size, *args, **kwargs)
+            return super().fit(x, y, batch_size, *args, **kwargs)
         finally:
             # where no callback ended what it began, or one brought the best epoch's
             # weights back
@@ -231,11 +242,55 @@ class VAE(keras.Model):
         if self.train_function is not known:
             self.train_function = scanned(self) or self.train_function
 
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        return super().evaluate(self._checked(x), *args, **kwargs)
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        y = self._checked_targets(x, y, kwargs.get("sample_weight"))
+        return super().evaluate(x, y, *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         return super().predict(self._checked(x), *args, **kwargs)
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """As Keras's, without loss and metrics.
+
+        Raises:
+            ValueError: one of them, which would be used for nothing.
+        """
+        given = {
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+        }
+        for name, value in given.items():
+            if value is not None:
+                raise ValueError(
+                    f"received {name}={value!r:.60}, expected none: the loss is the"
+                    " likelihood's negative evidence bound, and its terms are logged."
+                    " To change it, build the VAE with another likelihood"
+                )
+        super().compile(optimizer, **kwargs)
+
+    def _checked_targets(
+        self, x: Any, y: Any, weights: Any, class_weights: Any = None
+    ) -> Any:
+        """y, checked with x and the weights before Keras starts."""
+        self._checked(x)
+        y = check_targets(x, y, weights, class_weights)
+        return self._checked(y)
+
+    def _checked_held_out(self, held_out: Any) -> Any:
+        """`validation_data`, in the form that Keras keeps weights in."""
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(tuple(held_out))
+        y = self._checked_targets(x, y, weights)
+        return keras.utils.pack_x_y_sample_weight(x, y, weights)
 
     def _checked(self, x: Any) -> Any:
         """x, its type checked before Keras starts: on JAX an error inside Keras's loops
