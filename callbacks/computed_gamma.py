@@ -14,6 +14,7 @@ from .contract import (
     check_variable,
     find_mse,
     find_rule,
+    find_variable,
     get_gamma,
     number,
     set_gamma,
@@ -124,7 +125,8 @@ class ComputedGamma(ModelCallback):
             likelihood.monotone.assign(float(monotone))
             return
         check_single_steps(model, "the error of each batch is read at its end")
-        if hasattr(model, "batch_mse"):
+        self._assigned = find_variable(model, "batch_mse") is not None
+        if self._assigned:
             check_variable(model, "batch_mse", "batch_mse")
         else:
             find_mse(model)
@@ -139,8 +141,8 @@ class ComputedGamma(ModelCallback):
             # before `self.model`: on JAX that brings all weights back, at every step
             return
         model = self.model
-        self.use.begin(model)
-        self._sums = (0.0, 0.0) if hasattr(model, "batch_mse") else _mse_sums(model)
+        self.use.begin(model, find_variable(model, self.attribute))
+        self._sums = (0.0, 0.0) if self._assigned else _mse_sums(model)
         model.stop_evaluating = None  # `evaluate` sets it to False
 
     def on_train_batch_end(
@@ -210,8 +212,8 @@ class ComputedGamma(ModelCallback):
         """The minibatch's mean squared error: batch-end logs hold the mean since the
         epoch began, the metric's sums give the batch's own.
         """
-        if hasattr(model, "batch_mse"):
-            return number(model.batch_mse)
+        if self._assigned:
+            return number(find_variable(model, "batch_mse"))
         total, count = _mse_sums(model, trained=True)
         earlier_total, earlier_count = self._sums
         if not count > earlier_count:

@@ -32,6 +32,29 @@ def find_rule(model: Any) -> Any:
     return likelihood if all(hasattr(likelihood, name) for name in needed) else None
 
 
+def find_variable(model: Any, attribute: str) -> Any:
+    """`model.attribute`, or that of the one layer which has such a scalar variable, as
+    in a functional model; None if there is none.
+
+    Raises:
+        ValueError: several layers have one.
+    """
+    found = getattr(model, attribute, None)
+    if found is not None:
+        return found
+    held = {}
+    for layer in getattr(model, "layers", []):
+        variable = getattr(layer, attribute, None)
+        if hasattr(variable, "assign") and not tuple(variable.shape):
+            held[layer.name] = variable
+    if len(held) > 1:
+        raise ValueError(
+            f"the layers {', '.join(held)} each have a variable {attribute!r}, expected"
+            f" one of them to have it: set model.{attribute} to the right one"
+        )
+    return next(iter(held.values()), None)
+
+
 def number(variable: Any) -> float:
     """A scalar variable's or tensor's value, on any backend, under any strategy."""
     return float(ops.convert_to_numpy(ops.convert_to_tensor(variable)))
@@ -43,7 +66,7 @@ def check_variable(model: Any, attribute: str, role: str) -> None:
     Args:
         role: What it is for: a key of `variable_use.LOSSES`, or "batch_mse".
     """
-    variable = getattr(model, attribute, None)
+    variable = find_variable(model, attribute)
     if not hasattr(variable, "assign"):
         raise ValueError(
             f"{type(model).__name__}.{attribute} is {describe(variable)}, expected a"
@@ -68,7 +91,7 @@ def check_gamma(model: Any, attribute: str = "gamma") -> None:
             )
         return
     check_variable(model, attribute, "gamma")
-    variable = getattr(model, attribute)
+    variable = find_variable(model, attribute)
     if any(variable is weight for weight in model.trainable_variables):
         raise ValueError(
             f"{type(model).__name__}.{attribute} is a trainable weight, which the"
@@ -120,14 +143,14 @@ def check_modes(model: Any) -> None:
 
 def get_gamma(model: Any, attribute: str = "gamma") -> float:
     """The decoder's standard deviation in force."""
-    return number(model.gamma if find_rule(model) else getattr(model, attribute))
+    return number(model.gamma if find_rule(model) else find_variable(model, attribute))
 
 
 def set_gamma(model: Any, gamma: float, attribute: str = "gamma") -> None:
     """Sets the decoder's standard deviation."""
     likelihood = find_rule(model)
     if likelihood is None:
-        getattr(model, attribute).assign(gamma)
+        find_variable(model, attribute).assign(gamma)
     else:
         likelihood.gamma_squared.assign(gamma**2)
         likelihood.batch_mse.assign(gamma**2)  # nothing pending
@@ -179,9 +202,8 @@ def _add_variable(model: Any, attribute: str, role: str) -> str:
         line = LOSSES[role].replace(f"self.{role}", f"self.{attribute}")
     if _is_functional(model):
         return (
-            f"A functional model holds it in the layer that computes the loss: in that"
-            f" layer's __init__ {weight}, in its call {line}; then model.{attribute} ="
-            f" layer.{attribute}"
+            "A functional model holds it in the layer that computes the loss. Add to"
+            f" that layer's __init__: {weight}; to its call: {line}"
         )
     return f"Add to __init__: {weight}; where the loss is computed: {line}"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from .contract import check_variable, number
+from .contract import check_variable, find_variable, number
 from .model_callback import ModelCallback
 from .variable_use import VariableUse
 
@@ -56,7 +56,8 @@ class FreeBits(ModelCallback):
         self, batch: int, logs: dict[str, float] | None = None
     ) -> None:
         if self._first:  # `self.model` costs time on JAX
-            self.use.begin(self.model)
+            model = self.model
+            self.use.begin(model, find_variable(model, self.attribute))
 
     def on_train_batch_end(
         self, batch: int, logs: dict[str, float] | None = None
@@ -67,7 +68,7 @@ class FreeBits(ModelCallback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if logs is not None:
-            logs["free_bits"] = number(getattr(self.model, self.attribute))
+            logs["free_bits"] = number(find_variable(self.model, self.attribute))
         self._assign(0.0)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
@@ -77,4 +78,4 @@ class FreeBits(ModelCallback):
         return {"nats": self.nats, "attribute": self.attribute}
 
     def _assign(self, nats: float) -> None:
-        getattr(self.model, self.attribute).assign(nats)
+        find_variable(self.model, self.attribute).assign(nats)

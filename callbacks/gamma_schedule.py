@@ -11,6 +11,7 @@ from .contract import (
     check_gamma,
     check_single_steps,
     find_rule,
+    find_variable,
     get_gamma,
     number,
     set_gamma,
@@ -90,7 +91,8 @@ class GammaSchedule(ModelCallback):
         if self.unit == "step":
             self._set(self.progress.steps(self.model))
         if self._watch_use:
-            self.use.begin(self.model)
+            model = self.model
+            self.use.begin(model, find_variable(model, self.attribute))
 
     def on_train_batch_end(
         self, batch: int, logs: dict[str, float] | None = None

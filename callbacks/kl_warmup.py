@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from .contract import check_single_steps, check_variable, number
+from .contract import check_single_steps, check_variable, find_variable, number
 from .model_callback import ModelCallback
 from .training_progress import TrainingProgress
 from .variable_use import VariableUse
@@ -73,8 +73,9 @@ class KLWarmup(ModelCallback):
         model = self.model
         done = min(self.progress.steps(model) / self.steps, 1.0)
         weight = self.start + done * (self.end - self.start)
-        getattr(model, self.attribute).assign(weight)
-        self.use.begin(model)
+        variable = find_variable(model, self.attribute)
+        variable.assign(weight)
+        self.use.begin(model, variable)
 
     def on_train_batch_end(
         self, batch: int, logs: dict[str, float] | None = None
@@ -84,7 +85,7 @@ class KLWarmup(ModelCallback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if logs is not None:
-            logs["kl_weight"] = number(getattr(self.model, self.attribute))
+            logs["kl_weight"] = number(find_variable(self.model, self.attribute))
 
     def get_config(self) -> dict[str, Any]:
         names = ("steps", "start", "end", "attribute")

@@ -33,9 +33,9 @@ class VariableUse:
         self._reads: set[int] = set()
         self._watched: list[Any] = []
 
-    def begin(self, model: Any) -> None:
+    def begin(self, model: Any, variable: Any) -> None:
         """Call before a training step."""
-        variables = [getattr(model, self.attribute), *model.trainable_variables[:1]]
+        variables = [variable, *model.trainable_variables[:1]]
         if self._known or not all(isinstance(v, keras.Variable) for v in variables):
             return
         self._reads.clear()

@@ -74,7 +74,8 @@ def test_each_step_uses_the_curves_gamma(make, constant, curve):
 
 def test_a_recorded_history_is_replayed_epoch_by_epoch():
     vae = linear_vae()
-    vae.compile(keras.optimizers.SGD(0.0), steps_per_execution=3)
+    several = 1 if keras.backend.backend() == "torch" else 3  # Keras has 1 alone there
+    vae.compile(keras.optimizers.SGD(0.0), steps_per_execution=several)
     history = vae.fit(
         data(),
         batch_size=8,
@@ -224,6 +225,8 @@ def test_missing_parts_and_bad_arguments_are_told():
         ),
         (callbacks.GammaSchedule([0.5, -1.0]), "the curve gave -1.0 at step 1", {}),
     ):
+        if keras.backend.backend() == "torch" and options:
+            continue  # Keras has no steps_per_execution there
         model = stranger()
         model.compile("sgd", **options)
         with pytest.raises(ValueError, match=words):

@@ -144,7 +144,7 @@ def test_what_is_missing_is_named_where_it_goes():
     functional = keras.Sequential([keras.Input((6,)), layers.Dense(6)])
     functional.compile("sgd", "mse")
     with pytest.raises(
-        ValueError, match=r"layer's __init__ self.gamma = .*model.gamma = layer.gamma"
+        ValueError, match=r"layer's __init__: self.gamma = .*to its call: loss = "
     ):
         functional.fit(data(), data(), verbose=0, callbacks=[callbacks.ComputedGamma()])
     model = StrangersVAE()

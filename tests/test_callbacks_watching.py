@@ -322,6 +322,10 @@ def test_callbacks_go_on_in_another_process_where_they_were(caplog):
     assert second[2].records["step"].tolist() == [2, 4, 6]
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() == "torch",
+    reason="Keras has no steps_per_execution on PyTorch",
+)
 def test_latent_moments_see_several_steps_at_once():
     x = np.random.default_rng(0).normal(size=(60, 6)).astype("float32")
     model = StrangersVAE()
