@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from . import files
 from .posterior_watcher import PosteriorWatcher
 from .statistics import mean_variance, variance_law
 
@@ -107,7 +108,7 @@ class CollapseAlarm(PosteriorWatcher):
             self._report(what, sorted(latents - self._reported[what]))
         self._reported = now
         if self.path:
-            self._save()
+            files.write(self.path, json.dumps(self._memory()).encode())
         return {
             "latents_died": float(len(died)),
             "latents_blown_up": len(blown_up) * 1.0,
@@ -141,9 +142,3 @@ class CollapseAlarm(PosteriorWatcher):
     def _remember(self, memory: dict[str, Any]) -> None:
         self._were_active = set(memory["were_active"])
         self._reported = {what: set(memory["reported"][what]) for what in ADVICE}
-
-    def _save(self) -> None:
-        os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
-        with open(f"{self.path}.part", "w") as file:
-            json.dump(self._memory(), file)
-        os.replace(f"{self.path}.part", self.path)

@@ -45,7 +45,7 @@ def find_variable(model: Any, attribute: str) -> Any:
     held = {}
     for layer in getattr(model, "layers", []):
         variable = getattr(layer, attribute, None)
-        if hasattr(variable, "assign") and not tuple(variable.shape):
+        if variable is not None and _is_scalar(variable):
             held[layer.name] = variable
     if len(held) > 1:
         raise ValueError(
@@ -206,6 +206,10 @@ def _add_variable(model: Any, attribute: str, role: str) -> str:
             f" that layer's __init__: {weight}; to its call: {line}"
         )
     return f"Add to __init__: {weight}; where the loss is computed: {line}"
+
+
+def _is_scalar(variable: Any) -> bool:
+    return hasattr(variable, "assign") and not tuple(variable.shape)
 
 
 def _is_functional(model: Any) -> bool:

@@ -87,7 +87,7 @@ def takes_examples(decode: Callable) -> bool:
     return True
 
 
-def pictures_of(examples: Any) -> np.ndarray:
+def images_of(examples: Any) -> np.ndarray:
     """The images (N, height, width, channels) among the arrays of several inputs.
 
     Raises:

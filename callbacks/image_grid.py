@@ -1,5 +1,6 @@
 """Images of what a VAE does, drawn while it trains."""
 
+import io
 import logging
 import os
 import pathlib
@@ -10,11 +11,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from . import files
 from .decoder import (
     check_decoder,
     check_images,
     find_images,
-    pictures_of,
+    images_of,
     repeated,
 )
 from .examples import random_subset
@@ -103,7 +105,7 @@ class ImageGrid(ModelCallback):
         self.data = None
         if data is not None:
             self.data = random_subset(data, rows * (rows // 2), seed)
-            _check_range(pictures_of(self.data), self.value_range)
+            _check_range(images_of(self.data), self.value_range)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         if find_spec("PIL") is None:
@@ -119,7 +121,7 @@ class ImageGrid(ModelCallback):
         if self.data is not None:
             z = check_posterior(model, self.posterior, self.data)
             examples = repeated(self.data, len(z))
-            shape = pictures_of(self.data).shape[1:]
+            shape = images_of(self.data).shape[1:]
         check_images(find_images(model, z, self.decode, examples), shape)
         pathlib.Path(self.folder).mkdir(parents=True, exist_ok=True)
 
@@ -158,7 +160,7 @@ class ImageGrid(ModelCallback):
 
     def _write_reconstructions(self, epoch: int, mean: np.ndarray) -> None:
         decoded = find_images(self.model, mean, self.decode, self.data)
-        originals = pictures_of(self.data)
+        originals = images_of(self.data)
         if originals.dtype == np.uint8:
             originals = originals / np.float32(255)
         else:
@@ -224,16 +226,14 @@ def tile(images: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
 
 
 def save_png(path: str | os.PathLike, pixels: np.ndarray) -> None:
-    """Writes a uint8 image (height, width, 1, 3 or 4) so that the file is whole or
-    absent. Small images are enlarged.
+    """Writes a uint8 image (height, width, 1, 3 or 4), whole or not at all. Small
+    images are enlarged.
     """
     from PIL import Image
 
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[-1] == 1 else pixels)
     factor = max(1, 512 // max(image.size))
-    image = image.resize(
-        (image.width * factor, image.height * factor), Image.Resampling.NEAREST
-    )
-    aside = f"{path}.part"
-    image.save(aside, format="png")
-    os.replace(aside, path)
+    size = (image.width * factor, image.height * factor)
+    buffer = io.BytesIO()
+    image.resize(size, Image.Resampling.NEAREST).save(buffer, format="png")
+    files.write(str(path), buffer.getvalue())

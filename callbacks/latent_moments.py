@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from . import files
 from .posterior_watcher import PosteriorWatcher
 from .statistics import mean_variance
 
@@ -133,12 +134,6 @@ class LatentMoments(PosteriorWatcher):
             earlier = self.records.get(key, np.empty((0, *np.shape(value))))[:kept]
             self.records[key] = np.append(earlier, [value], axis=0)
         if self.path:
-            self._save()
-
-    def _save(self) -> None:
-        os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
-        buffer = io.BytesIO()
-        np.savez(buffer, **self.records)
-        with open(f"{self.path}.part", "wb") as file:
-            file.write(buffer.getbuffer())
-        os.replace(f"{self.path}.part", self.path)
+            buffer = io.BytesIO()
+            np.savez(buffer, allow_pickle=False, **self.records)
+            files.write(self.path, buffer.getvalue())

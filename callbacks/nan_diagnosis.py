@@ -104,31 +104,32 @@ class NaNDiagnosis(ModelCallback):
             logging.getLogger(__name__).error("%s", self.diagnosis)
             self._trained.stop_training = True
             return
-        if (logs or {}).get("kl", 0) > EXPLODED:
+        kl = (logs or {}).get("kl", 0)
+        if kl > EXPLODED:
             text = (
                 "epoch %d: kl %.3g nats on average: a step exploded, and Adam will"
                 " hardly move the encoder for many epochs; start again with a smaller"
                 " learning rate"
             )
-            logging.getLogger(__name__).warning(text, epoch + 1, logs["kl"])
+            logging.getLogger(__name__).warning(text, epoch + 1, kl)
         if self.path:
-            self._keep_weights()
+            self._keep_weights(self.path)
 
-    def _keep_weights(self) -> None:
+    def _keep_weights(self, path: str) -> None:
         """Writes the weights, whole or not at all."""
         model = self.model
         if model.built:
-            aside = self.path.replace(".weights.h5", ".part.weights.h5")
+            aside = path.replace(".weights.h5", ".part.weights.h5")
             # not the model's method, which may be its own
             keras.saving.save_weights(model, aside)
-            os.replace(aside, self.path)
+            os.replace(aside, path)
             self._kept = True
         elif not self._warned:
             self._warned = True
             logging.getLogger(__name__).warning(
                 "Keras has not built %s, so %s is not written: %s",
                 type(model).__name__,
-                self.path,
+                path,
                 _how_to_build(model),
             )
 

@@ -278,6 +278,11 @@ class VAE(keras.Model):
                 )
         super().compile(optimizer, **kwargs)
 
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles a loaded model. Keras does so only where `compile` is its own."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
     def _checked_targets(
         self, x: Any, y: Any, weights: Any, class_weights: Any = None
     ) -> Any:

@@ -142,8 +142,12 @@ def train_stage2(
         batches = Batches(
             moments, config.batch_size, config.seed, transform=draw_latents
         )
+        # an autoencoder's log variance is minus infinity
+        watched = callbacks.examples.random_subset(
+            moments, MAX_WATCHED, config.seed, finite=False
+        )
         examples = draw_latents(
-            callbacks.examples.random_subset(moments, MAX_WATCHED, config.seed),
+            watched,
             np.random.default_rng((config.seed, Stream.WATCHED_LATENTS)),
         )
         diagnostics = Diagnostics(
