@@ -23,9 +23,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> Parser:
-    from twostage.evaluation.protocol import QUIRKS, SPLITS
-    from twostage.features.inception import RESIZES
-
     parser = Parser(prog=command("evaluate"), description=main.__doc__)
     parser.add_argument("--run", help="run folder")
     parser.add_argument(
@@ -38,6 +35,33 @@ def _parser() -> Parser:
         ),
     )
     add_extractor_flags(parser)
+    _add_protocol_flags(parser)
+    parser.add_argument(
+        "--recalibrate",
+        action="store_true",
+        help="also with batch-norm statistics re-estimated on training images",
+    )
+    parser.add_argument(
+        "--mixtures",
+        type=int,
+        nargs="*",
+        default=[1, 10],
+        help=(
+            "numbers of Gaussians fitted to stage 1's latents, to sample from (default:"
+            " 1 10)"
+        ),
+    )
+    for name, default, text in NUMBERS:
+        parser.add_argument(
+            f"--{name}", type=int, default=default, help=f"{text} (default: {default})"
+        )
+    return parser
+
+
+def _add_protocol_flags(parser: Parser) -> None:
+    from twostage.evaluation.protocol import QUIRKS, SPLITS
+    from twostage.features.inception import RESIZES
+
     parser.add_argument(
         "--inception-resize",
         choices=RESIZES,
@@ -60,26 +84,6 @@ def _parser() -> Parser:
             " contrast taken out; may be repeated"
         ),
     )
-    parser.add_argument(
-        "--recalibrate",
-        action="store_true",
-        help="also with batch-norm statistics re-estimated on training images",
-    )
-    parser.add_argument(
-        "--mixtures",
-        type=int,
-        nargs="*",
-        default=[1, 10],
-        help=(
-            "numbers of Gaussians fitted to stage 1's latents, to sample from (default:"
-            " 1 10)"
-        ),
-    )
-    for name, default, text in NUMBERS:
-        parser.add_argument(
-            f"--{name}", type=int, default=default, help=f"{text} (default: {default})"
-        )
-    return parser
 
 
 def add_extractor_flags(parser: Parser) -> None:

@@ -64,24 +64,7 @@ def _parser(experiment: Experiment) -> Parser:
         help="folder of the results, with a folder for each shorter length; what it"
         f" has is not run again (default: runs/{name})",
     )
-    parser.add_argument(
-        "--seeds",
-        type=int,
-        metavar="N",
-        help=f"seeds 0 to N - 1 (default: {experiment.seeds})",
-    )
-    parser.add_argument(
-        "--epochs",
-        type=int,
-        metavar="N",
-        help=f"length of the longest row (default: {experiment.full_epochs}, with"
-        f" --quick {experiment.quick_epochs})",
-    )
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="a short length and at most two seeds, for two cores",
-    )
+    _add_length_flags(parser, experiment)
     parser.add_argument(
         "--data",
         default="",
@@ -101,3 +84,24 @@ def _parser(experiment: Experiment) -> Parser:
         help="of the networks' arithmetic (default: float32)",
     )
     return parser
+
+
+def _add_length_flags(parser: Parser, experiment: Experiment) -> None:
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help=f"seeds 0 to N - 1 (default: {experiment.seeds})",
+    )
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help=f"length of the longest row (default: {experiment.full_epochs}, with"
+        f" --quick {experiment.quick_epochs})",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a short length and at most two seeds, for two cores",
+    )
