@@ -41,6 +41,16 @@ def test_callback_in_your_own_vae_runs_in_fifteen_lines(capsys):
     )  # of all pixels
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_callback_in_your_own_vae_trains_in_mixed_precision(policy, capsys):
+    code = next(block for block in BLOCKS if "ComputedGamma" in block)
+    keras.config.set_dtype_policy(policy)
+    exec(code, names := {})
+    gamma = ast.literal_eval(capsys.readouterr().out)
+    assert len(gamma) == 5 and 0 < gamma[-1] < 0.9
+    assert names["vae"].encoder.compute_dtype == policy.removeprefix("mixed_")
+
+
 def test_commands_of_the_readme_exist():
     assert (
         README.count(

@@ -31,8 +31,10 @@ def row_of(epoch: int, logs: Any) -> dict[str, float]:
 
 
 def write_history(path: Path, rows: Sequence[dict[str, float]]) -> None:
-    """Writes history.csv, whole or not at all; the columns are the last epoch's."""
-    names = list(rows[-1])
+    """Writes history.csv, whole or not at all. Epochs that were not measured leave a
+    field empty.
+    """
+    names = _names(rows)
     lines = [",".join(names)]
     for row in rows:
         lines.append(",".join(str(row.get(name, "")) for name in names))
@@ -43,8 +45,14 @@ def keras_history(rows: Sequence[dict[str, float]]) -> keras.callbacks.History:
     """The `History` that one unbroken `fit` would have returned."""
     history = keras.callbacks.History()
     history.epoch = [int(row["epoch"]) - 1 for row in rows]
-    names = [name for name in (rows[-1] if rows else {}) if name != "epoch"]
     history.history = {
-        name: [row.get(name, float("nan")) for row in rows] for name in names
+        name: [row[name] for row in rows if name in row]
+        for name in _names(rows)
+        if name != "epoch"
     }
     return history
+
+
+def _names(rows: Sequence[dict[str, float]]) -> list[str]:
+    """What any epoch has logged, in order."""
+    return list(dict.fromkeys(name for row in rows for name in row))
