@@ -20,6 +20,7 @@ from .contract import (
     set_gamma,
 )
 from .model_callback import ModelCallback
+from .training_progress import optimizer_steps
 from .variable_use import VariableUse
 
 RULES = {
@@ -28,6 +29,7 @@ RULES = {
     "ema": (0.99, False),
     "batch": (0.0, False),
 }  # decay, monotone
+UNASSIGNED = -1.0  # no mean squared error
 EIGHT_BIT_FLOOR = 0.0011  # the standard deviation of rounding to 8 bits, in [0, 1]
 
 
@@ -133,6 +135,9 @@ class ComputedGamma(ModelCallback):
         self._decay, self._monotone = decay, monotone
         self._least = (self.floor or EIGHT_BIT_FLOOR) ** 2
         self._set: float | None = None
+        self._least_error = math.inf
+        self._start = get_gamma(model, self.attribute)
+        self._first = not optimizer_steps(model)
 
     def on_train_batch_begin(
         self, batch: int, logs: dict[str, float] | None = None
@@ -142,7 +147,10 @@ class ComputedGamma(ModelCallback):
             return
         model = self.model
         self.use.begin(model, find_variable(model, self.attribute))
-        self._sums = (0.0, 0.0) if self._assigned else _mse_sums(model)
+        if self._assigned:
+            find_variable(model, "batch_mse").assign(UNASSIGNED)
+        else:
+            self._sums = _mse_sums(model)
         model.stop_evaluating = None  # `evaluate` sets it to False
 
     def on_train_batch_end(
@@ -168,6 +176,7 @@ class ComputedGamma(ModelCallback):
                 " expected nothing else to move it: drop the other callback that"
                 " sets it"
             )
+        self._least_error = min(self._least_error, error)
         self._set = self._next(gamma**2, error)
         set_gamma(model, self._set, self.attribute)
 
@@ -188,6 +197,8 @@ class ComputedGamma(ModelCallback):
             logging.getLogger(__name__).warning(
                 "epoch %d: gamma has reached its floor %.4g", epoch + 1, gamma
             )
+        if not self._in_step:
+            self._check_fall(gamma)
         if logs is not None:
             logs["gamma"] = gamma
 
@@ -208,12 +219,33 @@ class ComputedGamma(ModelCallback):
         names = ("rule", "decay", "floor", "attribute")
         return {name: getattr(self, name) for name in names}
 
+    def _check_fall(self, gamma: float) -> None:
+        """Warns, after the first epoch of a training, of a gamma that cannot fall."""
+        first, self._first = self._first, False
+        if first and self._monotone and gamma == self._start:
+            logging.getLogger(__name__).warning(
+                "gamma is still %.4g, and the least root mean squared error of a"
+                " minibatch is %.4g: under the rule '%s' gamma can only fall. Start it"
+                " at the data's standard deviation or above",
+                gamma,
+                self._least_error**0.5,
+                self.rule,
+            )
+
     def _batch_error(self, model: Any) -> float:
         """The minibatch's mean squared error: batch-end logs hold the mean since the
         epoch began, the metric's sums give the batch's own.
         """
         if self._assigned:
-            return number(find_variable(model, "batch_mse"))
+            error = number(find_variable(model, "batch_mse"))
+            if error == UNASSIGNED:
+                raise ValueError(
+                    f"{type(model).__name__}.batch_mse was not assigned in this step,"
+                    " expected the minibatch's mean squared error: where the loss is"
+                    " computed, self.batch_mse.assign(mse), of a variable built with"
+                    " autocast=False"
+                )
+            return error
         total, count = _mse_sums(model, trained=True)
         earlier_total, earlier_count = self._sums
         if not count > earlier_count:

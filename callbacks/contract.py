@@ -193,9 +193,11 @@ def find_mse(model: Any, trained: bool = False) -> keras.metrics.Mean | None:
 def _add_variable(model: Any, attribute: str, role: str) -> str:
     """The lines that give a model a variable."""
     start = START_VALUES.get(role, "zeros")
+    # on PyTorch a variable that Keras casts cannot be assigned in a layer's call
+    cast = ", autocast=False" if role == "batch_mse" else ""
     weight = (
         f'self.{attribute} = self.add_weight(name="{attribute}", shape=(),'
-        f' initializer="{start}", trainable=False)'
+        f' initializer="{start}", trainable=False{cast})'
     )
     line = "self.batch_mse.assign(mse)"
     if role != "batch_mse":

@@ -1,6 +1,7 @@
 """A model's decoder: how it is found and called, and its images checked."""
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,13 @@ import keras
 import numpy as np
 
 from .examples import count_rows, rows
-from .posterior import BATCH, call_without_training, describe, no_gradients
+from .posterior import (
+    BATCH,
+    call_without_training,
+    describe,
+    no_gradients,
+    reason,
+)
 
 CHANNELS = (1, 3, 4)  # gray, RGB, RGBA
 
@@ -37,8 +44,17 @@ def find_images(
         inputs = [model, z[part]]
         if takes_examples(decode):
             inputs.append(None if examples is None else rows(examples, part))
-        with no_gradients():
-            parts.append(_as_images(decode(*inputs)))
+        try:
+            with no_gradients():
+                output = decode(*inputs)
+        except Exception as error:
+            raise ValueError(
+                f"the decoder failed on latents of shape {z[part].shape}:"
+                f" {reason(error)}. Give the callback decode=lambda model, z: images;"
+                " if the decoder needs labels, too, data=[images, labels] and"
+                " decode=lambda model, z, x: images, where x[1] are the labels"
+            ) from error
+        parts.append(_as_images(output))
     return np.concatenate(parts)
 
 
@@ -94,8 +110,8 @@ def images_of(examples: Any) -> np.ndarray:
         ValueError: there is not exactly one such array.
     """
     arrays = keras.tree.flatten(examples)
-    if len(arrays) == 1:
-        return arrays[0]
+    if len(arrays) == 1 and arrays[0].ndim < 4:
+        raise ValueError(_no_images(arrays[0].shape))
     found = [array for array in arrays if array.ndim == 4]
     if len(found) != 1:
         shapes = ", ".join(str(array.shape) for array in arrays)
@@ -104,6 +120,24 @@ def images_of(examples: Any) -> np.ndarray:
             " (N, height, width, channels)"
         )
     return found[0]
+
+
+def _no_images(shape: tuple[int, ...]) -> str:
+    side = math.isqrt(math.prod(shape[1:]))
+    square = len(shape) == 2 and side**2 == shape[1]
+    wanted = f"{side}, {side}, 1" if square else "height, width, channels"
+    if len(shape) == 3:
+        return (
+            f"received data of shape {shape}, expected images (N, height, width,"
+            " channels): data[..., None], and such from posterior= and decode="
+        )
+    return (
+        f"received data of shape {shape}, expected images (N, height, width, channels)."
+        f" For a model of flat images give data.reshape(-1, {wanted}),"
+        " posterior=lambda model, x: model.encoder(x.reshape(len(x), -1)), and"
+        " decode=lambda model, z: keras.ops.reshape(model.decoder(z),"
+        f" (-1, {wanted}))"
+    )
 
 
 def repeated(examples: Any, count: int) -> Any:
@@ -127,6 +161,7 @@ def _as_images(output: Any) -> np.ndarray:
     if images.ndim != 4:
         raise ValueError(
             f"the decoder gave shape {images.shape}, expected images (n, height, width,"
-            " channels): give the callback decode="
+            " channels): give the callback decode=lambda model, z:"
+            " keras.ops.reshape(model.decoder(z), (-1, height, width, channels))"
         )
     return images

@@ -36,6 +36,13 @@ def random_subset(
     if _is_structure(data) or _is_array(data) or _is_frame(data):
         examples = keras.tree.map_structure(_as_array, data)
         count = count_rows(examples)
+        inputs = len(keras.tree.flatten(examples))
+        if inputs > max(count, 8):
+            raise ValueError(
+                f"received {inputs} arrays of {count} rows each, expected one array per"
+                " input of the model. Make an array of a list of examples:"
+                " data=numpy.stack(data)"
+            )
         if count > max_samples:
             generator = np.random.default_rng(seed)
             chosen = generator.choice(count, max_samples, replace=False)
@@ -61,8 +68,7 @@ def count_rows(examples: Any) -> int:
     """
     arrays = keras.tree.flatten(examples)
     counts = {len(array) if array.shape else 0 for array in arrays}
-    # more inputs than examples: rather a list of examples
-    if len(counts) > 1 or len(arrays) > max(counts, default=0) > 0:
+    if len(counts) > 1:
         raise ValueError(
             f"received {len(arrays)} arrays with {_listed(counts)} rows, expected the"
             " same number in each: a list or dict holds one array per input of the"
@@ -91,7 +97,8 @@ def _is_frame(data: Any) -> bool:
 
 def _as_array(data: Any) -> Any:
     """An array that can be indexed by row numbers; files stay memory-mapped."""
-    if _is_frame(data):
+    of_columns = _is_frame(data)
+    if of_columns:
         data = data.to_numpy()
     if not _is_array(data):
         raise ValueError(
@@ -109,7 +116,9 @@ def _as_array(data: Any) -> Any:
     kind = np.dtype(data.dtype)
     if kind.kind not in "fiub" and not _is_small_float(kind):
         remedy = "data=data.astype('float32')"
-        if kind.kind == "O":
+        if of_columns:
+            remedy = "data=data.select_dtypes('number').to_numpy('float32')"
+        elif kind.kind == "O":
             remedy = "data=numpy.stack(list(data)).astype('float32')"
         raise ValueError(
             f"received data of type {kind}, expected numbers: encode or drop what is no"
@@ -161,8 +170,8 @@ def _batches(data: Any) -> Iterator[Any]:
         raise ValueError(
             f"received data of type {type(data).__name__} whose length is not known,"
             " expected an array, or batches that can be counted. Make an array of some"
-            " batches: data=numpy.concatenate([x for x, *_ in"
-            " itertools.islice(batches, 40)])"
+            " batches: data=numpy.concatenate([b[0] if isinstance(b, tuple) else b for"
+            " b in itertools.islice(batches, 40)])"
         )
     for element in elements():
         element = tuple(element) if isinstance(element, list) else element

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import math
 import os
 import pathlib
 from collections.abc import Callable
@@ -35,10 +36,10 @@ class ImageGrid(ModelCallback):
 
     Args:
         folder: Where the PNG files go; made if it is not there.
-        data: Images (N, height, width, channels), of which a fixed random few are
-            reconstructed: uint8, or floats in `value_range`; 1, 3 or 4 channels. A
-            list or dict of arrays, one of which holds the images, where the model has
-            several inputs. `None`: samples only.
+        data: Images (N, height, width, channels) as the encoder takes them, of which a
+            fixed random few are reconstructed: uint8, or floats in `value_range`; 1, 3
+            or 4 channels. Where the model has several inputs, a list or dict of arrays,
+            one of which holds the images. `None`: samples only.
         latent_dim: Width of z; needed only without data.
         posterior: `posterior(model, x)` -> (mean, log_var). `None`: the model's own,
             see the package's docstring.
@@ -173,17 +174,31 @@ class ImageGrid(ModelCallback):
         """From `value_range` to [0, 1]; what lies outside is clipped later."""
         low, high = self.value_range
         scaled = (images - np.float32(low)) / np.float32(high - low)
-        median = float(np.median(scaled))
-        if warn and not -0.5 <= median <= 1.5 and not self._warned:
+        if warn and not self._warned:
+            self._check_decoded(images, float(np.median(scaled)))
+        return scaled
+
+    def _check_decoded(self, images: np.ndarray, median: float) -> None:
+        """Warns once where the decoder's images are of another range."""
+        low, high = self.value_range
+        advice = None
+        if not -0.5 <= median <= 1.5:
+            advice = "give ImageGrid their value_range"
+        elif high > 2 and images.max() <= 1.01:
+            advice = (
+                f"give ImageGrid decode=lambda model, z: {high:g} * model.decoder(z)"
+            )
+        if advice:
             self._warned = True
             logging.getLogger(__name__).warning(
-                "half of the decoder's values are beyond %.3g, expected images in"
-                " [%g, %g]: give ImageGrid their value_range",
-                low + median * (high - low),
+                "the decoder's values are from %.3g to %.3g, expected images in [%g,"
+                " %g]: %s",
+                images.min(),
+                images.max(),
                 low,
                 high,
+                advice,
             )
-        return scaled
 
     def _write(self, name: str, epoch: int, images: np.ndarray, columns: int) -> None:
         grid = tile(images, columns)
@@ -203,7 +218,12 @@ def _check_range(images: np.ndarray, value_range: tuple[float, float]) -> None:
     slack = 0.01 * (high - low)
     if low - slack <= least and greatest <= high + slack:
         return
-    guess = (-1, 1) if least < 0 and greatest <= 1.01 else (0, 255)
+    width = max(abs(least), abs(greatest))
+    guess = (-0.5, 0.5) if width <= 0.5 + slack else (-1, 1)
+    if least >= 0:
+        guess = (0, 255) if 2 < greatest <= 255 else (0, math.ceil(greatest))
+    elif width > 1 + slack:
+        guess = (math.floor(least), math.ceil(greatest))
     raise ValueError(
         f"received images from {least:.4g} to {greatest:.4g}, expected [{low:g},"
         f" {high:g}]. Give their black and white, such as value_range={guess}"

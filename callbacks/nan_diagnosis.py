@@ -62,6 +62,7 @@ class NaNDiagnosis(ModelCallback):
                 f"received path {path!r:.80}, expected a name that ends in .weights.h5"
             )
         self.path = None if path is None else str(path)
+        self._warned = False
         self.data = None
         if data is not None:
             self.data = random_subset(data, MAX_DESCRIBED, finite=False)
@@ -72,13 +73,17 @@ class NaNDiagnosis(ModelCallback):
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self.diagnosis, self._trained, self._kept = None, self.model, False
-        self._warned = False
         if self.path:
             os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         model, self._bad, self._last = self.model, {}, 0
-        batches = getattr(model.optimizer, "gradient_accumulation_steps", None) or 1
+        batches = (
+            getattr(
+                getattr(model, "optimizer", None), "gradient_accumulation_steps", None
+            )
+            or 1
+        )
         self._before = (optimizer_steps(model) or 0) * batches
 
     def on_train_batch_end(
@@ -95,7 +100,7 @@ class NaNDiagnosis(ModelCallback):
             self._trained.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        broken = [w.path for w in self.model.weights if not _finite(w)]
+        broken = [w.path for w in getattr(self.model, "weights", []) if not _finite(w)]
         if self._bad or broken:
             step = min(self._bad, default=self._last)
             self.diagnosis = self._diagnose(
@@ -127,10 +132,11 @@ class NaNDiagnosis(ModelCallback):
         elif not self._warned:
             self._warned = True
             logging.getLogger(__name__).warning(
-                "Keras has not built %s, so %s is not written: %s",
+                "Keras has not built %s, so %s is not written: %scall it once on a"
+                " batch before fit",
                 type(model).__name__,
                 path,
-                _how_to_build(model),
+                "" if _has_call(model) else "give the model a call(), and ",
             )
 
     def _diagnose(self, step: int, bad: list[str] | None, broken: list[str]) -> str:
@@ -182,7 +188,5 @@ def _describe(array: np.ndarray) -> str:
     return f"inputs: {array.dtype}, {span}, {bad}"
 
 
-def _how_to_build(model: keras.Model) -> str:
-    if type(model).call is keras.Model.call:
-        return "give the model a call()"
-    return "call it once on a batch before fit"
+def _has_call(model: keras.Model) -> bool:
+    return type(model).call is not keras.Model.call

@@ -64,8 +64,6 @@ def check_posterior(model: Any, posterior: Callable | None, data: Any) -> np.nda
         tolerance = 1e-4 * (1 + np.abs(value).max(initial=0.0))
         if not np.allclose(value, again[::-1], atol=tolerance, equal_nan=True):
             raise ValueError(_drawn(model, posterior))
-    if posterior is None and not callable(getattr(model, "posterior", None)):
-        _check_scale(model, data)
     return mean.astype("float32")
 
 
@@ -130,7 +128,8 @@ def _read(outputs: Any) -> Moments:
     raise ValueError(
         f"the posterior gave {describe(outputs)}, expected mean and log_var, each"
         " (batch, k). If one output holds both halves, give the callback"
-        " posterior=lambda model, x: keras.ops.split(model.encoder(x), 2, axis=-1)"
+        " posterior=lambda model, x: keras.ops.split(model.encoder(x), 2, axis=-1). A"
+        " model without mean and variance, such as a VQ-VAE, has no such posterior"
     )
 
 
@@ -204,47 +203,65 @@ def _check_source(model: Any, posterior: Callable | None) -> None:
         )
 
 
-def _check_scale(model: Any, data: Any) -> None:
-    """Raises ValueError where an encoder's second output is no log variance, as far as
-    its draws of z, or else the output's name, can tell.
+def check_scale(model: Any, posterior: Callable | None, data: Any) -> bool:
+    """Checks, as far as an encoder's draws of z or its outputs' names can tell, that
+    its second output is a log variance. Whether that is settled: before training the
+    scales may be too alike.
+
+    Raises:
+        ValueError: it is something else.
     """
-    checked = rows(data, slice(0, MAX_CHECKED))
-    parts = list(_outputs(model, checked, None))
+    if posterior is not None or callable(getattr(model, "posterior", None)):
+        return True
+    parts = list(_outputs(model, rows(data, slice(0, MAX_CHECKED)), None))
     if not isinstance(parts[0], (list, tuple)):
-        return
+        return True
     columns = [
         np.concatenate([to_numpy(part[i]) for part in parts])
         for i in range(min(len(parts[0]), 3))
     ]
     names = getattr(model.encoder, "output_names", [])
     scale = scale_of(names[1]) if len(names) > 1 else None
-    if len(columns) == 3 and columns[2].shape == columns[0].shape:
-        scale = drawn_scale(*columns) or scale
+    draws = len(columns) == 3 and columns[2].shape == columns[0].shape
+    drawn = drawn_scale(*columns) if draws else None
+    scale = drawn or scale
     if scale not in (None, "log variance"):
         raise ValueError(
             f"{type(model).__name__}.encoder's second output looks like the {scale},"
             " expected the log variance. Give the callback posterior=lambda model, x:"
             f" (mean, {REMEDIES[scale]})"
         )
+    return drawn is not None or not draws
 
 
 def drawn_scale(mean: np.ndarray, value: np.ndarray, z: np.ndarray) -> str | None:
-    """What `value` must be, given draws z of N(mean, sigma^2): the key of `SCALES`
-    whose likelihood is the largest, up to a constant factor of sigma (some encoders
-    draw less noise). None where the draws do not decide, or are no draws.
+    """What `value` must be, given draws z of N(mean, sigma^2): the key of `SCALES`.
+
+    The squared noise over its variance is 1 on average under the right one. Some
+    encoders draw less noise than sigma: where none gives 1, and where several do, the
+    likelihood up to a constant factor of sigma decides, if it is clear. None where it
+    is not, or where these are no draws.
     """
     square = (z - mean) ** 2
     if not np.isfinite(square).all() or not (square > 0).any():
         return None
-    found = {}
+    factors, likelihoods = {}, {}
     for scale, to_log_var in SCALES.items():
         if scale in ("standard deviation", "variance") and not (value > 0).all():
             continue
         log_var = to_log_var(value)
-        factor = np.mean(square * np.exp(-log_var))
-        found[scale] = -0.5 * square.size * np.log(factor) - 0.5 * log_var.sum()
-    best, other = sorted(found, key=lambda scale: found[scale], reverse=True)[:2]
-    return best if found[best] > found[other] + 10 else None
+        factors[scale] = np.mean(square * np.exp(-log_var))
+        fitted = np.log(factors[scale])
+        likelihoods[scale] = -0.5 * (square.size * fitted + log_var.sum())
+    tolerance = 0.05 + 4 * (2 / square.size) ** 0.5
+    exact = [scale for scale in factors if abs(np.log(factors[scale])) < tolerance]
+    if exact and "log variance" not in exact:
+        return max(exact, key=lambda scale: likelihoods[scale])
+    if exact == ["log variance"]:
+        return "log variance"
+    candidates = sorted(exact or factors, key=lambda scale: -likelihoods[scale])
+    best, other = candidates[:2]
+    return best if likelihoods[best] > likelihoods[other] + 10 else None
 
 
 def _failure(error: Exception, examples: Any) -> str:
@@ -252,12 +269,20 @@ def _failure(error: Exception, examples: Any) -> str:
     shapes = ", ".join(f"{array.dtype} {array.shape}" for array in arrays[:3])
     if len(arrays) > 3:
         shapes += f" and {len(arrays) - 3} more"
-    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
     return (
-        f"the posterior of examples {shapes} failed: {reason}. Give the callback data"
-        " as the encoder takes them, a list or dict of arrays for several inputs, or"
-        " posterior=lambda model, x: (mean, log_var)"
+        f"the posterior of examples {shapes} failed: {reason(error)}. If the data are"
+        " not what the encoder takes, give the callback such data, a list or dict of"
+        " arrays for several inputs, or posterior=lambda model, x: (mean, log_var)"
     )
+
+
+def reason(error: Exception) -> str:
+    """The line of an error that says what was wrong, without Keras's frame."""
+    text = re.sub(r"\x1b\[\d*m", "", str(error)).split("Arguments received by")[0]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    framed = lines and lines[0].startswith("Exception encountered")
+    chosen = lines[1:2] if framed and len(lines) > 1 else lines[:1]
+    return f"{chosen[0]:.200}".rstrip(".") if chosen else type(error).__name__
 
 
 def _drawn(model: Any, posterior: Callable | None) -> str:

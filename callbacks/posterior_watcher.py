@@ -4,12 +4,16 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 
 from .examples import random_subset
 from .model_callback import ModelCallback
-from .posterior import check_posterior, find_posterior
+from .posterior import check_posterior, check_scale, find_posterior
+from .statistics import variance_law
 from .training_progress import TrainingProgress
+
+MAX_LAW = 25.0  # no posterior that is learning is so wide
 
 
 class PosteriorWatcher(ModelCallback):
@@ -55,7 +59,7 @@ class PosteriorWatcher(ModelCallback):
         self.prefix = prefix
         self.progress = TrainingProgress()
         self._measured = False  # in this fit
-        self._warned = False
+        self._warned = self._wide = False
 
     def measure(self, mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
         """The metrics of a posterior, by key."""
@@ -70,6 +74,7 @@ class PosteriorWatcher(ModelCallback):
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         model = self.model
         check_posterior(model, self.posterior, self.data)
+        self._scale_known = check_scale(model, self.posterior, self.data)
         self._measured = False
         self._new = not self.progress.begin(model)
         if self._new:
@@ -87,7 +92,12 @@ class PosteriorWatcher(ModelCallback):
         if self._measured and not due:
             return
         self._measured = True
-        found = self.measure(*self.moments())
+        if not self._scale_known:  # before training the scales may be too alike
+            model = self.model
+            self._scale_known = check_scale(model, self.posterior, self.data)
+        mean, log_var = self.moments()
+        self._check_units(mean, log_var)
+        found = self.measure(mean, log_var)
         if logs is not None:
             self._check_keys(logs)
             logs.update({self.prefix + key: value for key, value in found.items()})
@@ -108,6 +118,23 @@ class PosteriorWatcher(ModelCallback):
     def get_config(self) -> dict[str, Any]:
         names = ("data", "posterior", "max_samples", "freq", "prefix")
         return {name: getattr(self, name) for name in names}
+
+    def _check_units(self, mean: np.ndarray, log_var: np.ndarray) -> None:
+        """Warns once of a posterior that is far too wide."""
+        law = float(variance_law(mean, log_var).mean())
+        if self._wide or not law > MAX_LAW:
+            return
+        self._wide = True
+        arrays = keras.tree.flatten(self.data)
+        logging.getLogger(__name__).warning(
+            "Var[mu] + E[sigma^2] is %.3g, expected about 1. Either the data of %s are"
+            " in other units than those that the model is fitted on (they are from %g"
+            " to %g), or the posterior has blown up",
+            law,
+            type(self).__name__,
+            min(array.min() for array in arrays),
+            max(array.max() for array in arrays),
+        )
 
     def _check_keys(self, logs: dict[str, float]) -> None:
         """Warns once where another callback has written the same keys."""

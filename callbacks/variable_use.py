@@ -36,7 +36,9 @@ class VariableUse:
     def begin(self, model: Any, variable: Any) -> None:
         """Call before a training step."""
         variables = [variable, *model.trainable_variables[:1]]
-        if self._known or not all(isinstance(v, keras.Variable) for v in variables):
+        if self._known or len(variables) < 2:  # an unbuilt model has no weights yet
+            return
+        if not all(isinstance(variable, keras.Variable) for variable in variables):
             return
         self._reads.clear()
         for variable in variables:
@@ -49,9 +51,9 @@ class VariableUse:
             return
         for watched in self._watched:
             watched.__class__ = type(watched).__base__
-        variable, *others = self._watched
+        variable, weight = self._watched
         self._watched = []
-        if others and not {id(other) for other in others} & self._reads:
+        if id(weight) not in self._reads:
             return  # the step had been compiled before
         self._known = True
         if id(variable) not in self._reads:

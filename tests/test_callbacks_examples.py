@@ -103,9 +103,9 @@ def endless():
         (lambda: "faces", "type <U1, expected numbers"),
         (lambda: [np.zeros((3, 2)), np.zeros((4, 2))], "2 arrays with 3, 4 rows"),
         (lambda: np.array([1.0, None]), "object, expected.*numpy.stack"),
-        (lambda: list(np.zeros((300, 28, 28))), "300 arrays with 28 rows.*numpy.stack"),
+        (lambda: list(np.zeros((300, 28, 28))), "300 arrays of 28 rows.*numpy.stack"),
         (lambda: np.array(["a", "b"]), "type <U1, expected numbers"),
-        (lambda: frame([["a", 1.0]]), "type object, expected numbers"),
+        (lambda: frame([["a", 1.0]]), r"object, .*select_dtypes\('number'\)"),
         (lambda: images()[:0], r"shape \(0, 4\), expected at least one"),
         (lambda: np.float32(3), r"shape \(\), expected at least one"),
         (lambda: {}, "shape none, expected at least one"),
@@ -244,3 +244,23 @@ def test_a_diagnosis_describes_whatever_data(make, words, tmp_path):
 def test_a_diagnosis_refuses_what_it_could_not_describe():
     with pytest.raises(ValueError, match="generator whose length is not known"):
         callbacks.NaNDiagnosis(data=endless())
+
+
+def test_the_advice_makes_arrays_of_what_it_is_given_for(caplog):
+    """As its lines stand, of labeled batches and others."""
+    import itertools
+
+    for labeled in (True, False):
+        batches = (
+            (images(10), np.zeros(10)) if labeled else images(10) for _ in range(3)
+        )
+        with pytest.raises(ValueError) as caught:
+            callbacks.VarianceLaw(batches)
+        line = str(caught.value).split("data=")[1]
+        scope = {"numpy": np, "itertools": itertools, "batches": batches}
+        np.testing.assert_array_equal(eval(line, scope), np.tile(images(10), (3, 1)))
+    table = frame([["a", 1.0], ["b", 2.0]])
+    with pytest.raises(ValueError) as caught:
+        callbacks.VarianceLaw(table)
+    line = str(caught.value).split("then data=")[1]
+    assert eval(line, {"data": table}).tolist() == [[1.0], [2.0]]

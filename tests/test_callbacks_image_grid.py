@@ -95,7 +95,14 @@ def test_floats_of_other_ranges_are_drawn_alike(value_range, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "low, high, advice", [(0, 255, "(0, 255)"), (-1, 1, "(-1, 1)"), (0, 2, "(0, 255)")]
+    "low, high, advice",
+    [
+        (0, 255, "(0, 255)"),
+        (-1, 1, "(-1, 1)"),
+        (-0.5, 0.5, "(-0.5, 0.5)"),
+        (0, 2, "(0, 2)"),
+        (-3, 1, "(-3, 1)"),
+    ],
 )
 def test_images_of_another_range_are_refused(low, high, advice):
     images = np.linspace(low, high, 32).reshape(2, 4, 4, 1)
@@ -158,3 +165,45 @@ def test_latents_in_maps_are_drawn(tmp_path):
     model.decoder = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Identity()])
     found = drawn(tmp_path, model, images)
     np.testing.assert_array_equal(found[:4, :4], found[:4, 5:9])
+
+
+def test_a_decoder_of_zero_to_one_beside_data_of_255_is_warned_about(tmp_path, caplog):
+    images = 255 * np.random.default_rng(0).random((9, 4, 4, 3)).astype("float32")
+    model = images_vae(images)
+    drawn(
+        tmp_path,
+        model,
+        images,
+        value_range=(0, 255),
+        decode=lambda model, z: np.clip(model.decoder(z), 0, 255) / 255,
+    )
+    assert caplog.text.count("decode=lambda model, z: 255 * model.decoder(z)") == 1
+
+
+def test_flat_images_are_drawn_as_the_one_message_says(tmp_path):
+    images = np.random.default_rng(0).random((9, 16)).astype("float32")
+    inputs = keras.Input((16,))
+    model = StrangersVAE()
+    model.encoder = keras.Model(inputs, [inputs, keras.layers.Rescaling(0.0)(inputs)])
+    model.decoder = keras.Sequential([keras.Input((16,)), keras.layers.Identity()])
+    with pytest.raises(ValueError, match=r"flat images give data.reshape") as caught:
+        callbacks.ImageGrid(tmp_path, images)
+    advice = str(caught.value).split("images give ")[1].replace(", and", ",")
+    made = eval(
+        f"ImageGrid(folder, {advice}, rows=2)",
+        {"keras": keras, "data": images, "folder": tmp_path, **vars(callbacks)},
+    )
+    made.set_model(model)
+    made.on_train_begin()
+    made.on_epoch_end(0, {})
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_decoder_that_fails_says_what_it_could_take(tmp_path):
+    images = np.random.default_rng(0).random((9, 4, 4, 3)).astype("float32")
+    model = images_vae(images)
+    model.decoder = keras.Sequential([keras.Input((50,)), keras.layers.Dense(4)])
+    with pytest.raises(
+        ValueError, match=r"failed on latents of shape \(2, 48\): .*data=\[images, lab"
+    ):
+        drawn(tmp_path, model, images)

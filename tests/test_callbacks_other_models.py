@@ -239,7 +239,7 @@ class OneHead(StrangersVAE):
         ),
         (
             StrangersVAE,
-            lambda: [callbacks.ImageGrid("never-made", data(), value_range=(-5, 5))],
+            lambda: [callbacks.ImageGrid("never-made", latent_dim=3)],
             r"the decoder gave shape \(2, 6\)",
         ),
     ],
@@ -265,15 +265,12 @@ def test_pictures_of_another_shape_than_the_data_are_told(tmp_path):
         )
 
     with pytest.raises(
-        ValueError, match=r"\(8, 8, 1\), expected that of the data, \(8, 8\)"
+        ValueError, match=r"\(8, 8, 1\), expected that of the data, \(7, 7, 1\)"
     ):
+        images = np.zeros((9, 7, 7, 1))
         fitted(
             StrangersVAE(),
-            [
-                callbacks.ImageGrid(
-                    tmp_path, np.zeros((9, 8, 8)), posterior=posterior, decode=decode
-                )
-            ],
+            [callbacks.ImageGrid(tmp_path, images, posterior=posterior, decode=decode)],
         )
     callbacks.ImageGrid(
         tmp_path, np.zeros((9, 8, 8, 1)), posterior=posterior, decode=decode, rows=3

@@ -180,6 +180,41 @@ def test_draws_tell_what_the_second_output_is(
     assert found == pytest.approx(law(model.encoder, to_variance), rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    "scale, sigma, bias",
+    [
+        ("standard deviation", lambda v: v, 1.0),
+        ("variance", ops.sqrt, 1.0),
+        ("log standard deviation", ops.exp, 0.0),
+        ("log variance", lambda v: ops.exp(v / 2), 0.0),
+    ],
+)
+def test_draws_of_scales_near_one(scale, sigma, bias):
+    """As before training: then, or once the scale has moved away from 1."""
+    inputs = keras.Input((6,))
+    small = keras.initializers.RandomNormal(0.0, 1e-4, seed=0)
+    value = layers.Dense(3, None, kernel_initializer=small, bias_initializer="ones")
+    if bias == 0.0:
+        value.bias_initializer = keras.initializers.Zeros()
+    second, mean = value(inputs), layers.Dense(3)(inputs)
+    z = Draw(sigma)([mean, second])
+    model = stranger(keras.Model(inputs, [mean, second, z]))
+    watch = callbacks.VarianceLaw(data(2000))
+    watch.set_model(model)
+    if bias == 1.0:
+        with pytest.raises(ValueError, match=r"looks like the (standard|variance)"):
+            watch.on_train_begin()
+        return
+    watch.on_train_begin()
+    value.bias.assign([-1.0, 0.5, -2.0])
+    watch.on_epoch_begin(0)
+    if scale == "log variance":
+        watch.on_epoch_end(0, {})
+    else:
+        with pytest.raises(ValueError, match=f"looks like the {scale}, expected"):
+            watch.on_epoch_end(0, {})
+
+
 @pytest.mark.parametrize("factor", [1.0, 0.1])
 def test_draws_of_a_log_variance_pass_whatever_the_noise(factor):
     inputs, mean, log_var = heads("z_log_sigma")  # a name that says something else
@@ -220,6 +255,25 @@ def test_latents_in_maps_are_latents():
     assert logged(stranger(maps)) == logged(stranger(flat))
 
 
+def test_three_inputs_are_three_inputs():
+    x = data()
+    parts = [x[:, :2], x[:, 2:4], x[:, 4:]]
+    inputs, mean, log_var = heads()
+    pair = keras.Model(inputs, [mean, log_var])
+    model = stranger(lambda parts: pair(np.concatenate(parts, axis=1)))
+    found = logged(model, x=parts)["variance_law"]
+    assert found == pytest.approx(law(pair), rel=1e-5)
+
+
+def test_data_of_other_units_are_warned_about(caplog):
+    inputs, mean, log_var = heads()
+    model = stranger(keras.Model(inputs, [mean, log_var]))
+    logged(model)
+    assert not caplog.text
+    logged(model, x=100 * data())
+    assert caplog.text.count("in other units than those that the model is") == 1
+
+
 def test_an_encoder_that_fails_says_on_what():
     inputs, mean, log_var = heads()
     model = stranger(keras.Model(inputs, [mean, log_var]))
@@ -227,6 +281,13 @@ def test_an_encoder_that_fails_says_on_what():
         ValueError, match=r"posterior of examples float32 \(2, 5\) failed: .*posterior="
     ):
         logged(model, x=data()[:, :5])
+
+    class Failing(layers.Layer):
+        def call(self, x):
+            raise TypeError("a float16 and a float32")
+
+    with pytest.raises(ValueError, match=r"failed: a float16 and a float32\. If"):
+        logged(stranger(Failing()))
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="other backends keep no activations")

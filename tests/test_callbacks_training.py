@@ -123,6 +123,7 @@ def test_a_variable_that_no_loss_reads_is_warned_about_once(name, caplog):
     attribute = name.strip()
     watch = WATCHES[name]()
     model = Unread()
+    model.gamma.assign(5.0)  # above the error
     fitted(model, [watch])
     found = told(caplog)
     assert len(found) == 1 and found[0].startswith(
@@ -179,6 +180,62 @@ def test_an_error_that_call_assigns_serves_on_every_backend():
     assert number(model.gamma) == pytest.approx(
         math.sqrt(number(model.batch_mse)), rel=1e-6
     )
+
+
+class Unassigned(BatchError):
+    def call(self, x, training=False):
+        found = StrangersVAE.call(self, x, training)
+        self.add_loss(ops.mean(ops.square(x - found["x"])) * self.gamma)
+        return found["x"]
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="an error in a fit costs JAX the weights")
+def test_an_error_that_no_step_assigns_is_refused():
+    with pytest.raises(ValueError, match="batch_mse was not assigned in this step"):
+        fitted(Unassigned(), [callbacks.ComputedGamma()])
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_the_advice_on_batch_mse_holds_in_mixed_precision(policy):
+    """Built as the message says: `autocast=False`."""
+    keras.config.set_dtype_policy(policy)
+    layer = ErrorLayer()
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, layer(inputs))
+    fitted(model, [callbacks.ComputedGamma("batch")], epochs=1, rate=0.0)
+    assert number(layer.gamma) == pytest.approx(
+        math.sqrt(number(layer.batch_mse)), rel=1e-6
+    )
+
+
+class ErrorLayer(layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(6)
+        self.gamma = scalar(self, "gamma")
+        self.batch_mse = self.add_weight(
+            name="batch_mse",
+            shape=(),
+            initializer="zeros",
+            trainable=False,
+            autocast=False,
+        )
+
+    def call(self, x):
+        error = ops.mean(ops.square(ops.cast(x - self.dense(x), "float32")))
+        self.batch_mse.assign(error)
+        self.add_loss(error / ops.cast(self.gamma, "float32") ** 2)
+        return x
+
+
+def test_a_gamma_that_cannot_fall_is_warned_about(caplog):
+    for start, warned in ((0.5, True), (20.0, False)):
+        model = StrangersVAE()
+        model.gamma.assign(start)
+        fitted(model, [callbacks.ComputedGamma("minimum")], 3 * data())
+        found = [text for text in told(caplog) if "gamma can only fall" in text]
+        assert len(found) == warned
+        caplog.clear()
 
 
 class Named(Full):
@@ -417,6 +474,7 @@ def test_a_training_loop_without_fit(caplog):
         callbacks.ComputedGamma("batch"),
         callbacks.VarianceLaw(x),
         callbacks.LatentMoments(x),
+        callbacks.NaNDiagnosis(data=x),
     ]
 
     def call(hook, *arguments):

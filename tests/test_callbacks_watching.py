@@ -157,7 +157,7 @@ def test_missing_parts_are_told_when_training_begins():
         (callbacks.VarianceLaw(x), "no encoder that could be.*posterior=lambda"),
         (callbacks.ActiveLatents(x), "no encoder that could be.*posterior=lambda"),
         (
-            callbacks.ImageGrid("never-made", x),
+            callbacks.ImageGrid("never-made", latent_dim=2),
             "no decoder to draw with.*decode=lambda",
         ),
     ):

@@ -1,7 +1,6 @@
 """Loads the frameworks, once the flags are right."""
 
 import contextlib
-import importlib
 import os
 
 from twostage.errors import InputError
@@ -28,7 +27,7 @@ def load_backend(*, devices: bool = True) -> None:
             # set_random_seed does, and when devices are listed
             if keras.backend.backend() == "torch":
                 with contextlib.suppress(ImportError):
-                    importlib.import_module("tensorflow")
+                    import tensorflow  # noqa: F401
             elif devices:
                 keras.distribution.list_devices()
     except (ImportError, ValueError) as error:
