@@ -134,6 +134,7 @@ def test_a_variable_that_no_loss_reads_is_warned_about_once(name, caplog):
     model.fit(data(), verbose=0, callbacks=[watch])
     assert not told(caplog)
     model = Full()
+    model.gamma.assign(5.0)
     for fresh in (WATCHES[name](), WATCHES[name]()):  # compiled before, at the second
         fitted(model, [fresh])
         model.fit(data(), verbose=0, callbacks=[fresh])
