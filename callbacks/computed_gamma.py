@@ -222,7 +222,8 @@ class ComputedGamma(ModelCallback):
     def _check_fall(self, gamma: float) -> None:
         """Warns, after the first epoch of a training, of a gamma that cannot fall."""
         first, self._first = self._first, False
-        if first and self._monotone and gamma == self._start:
+        stuck = gamma == self._start and self._least_error > 2 * gamma**2
+        if first and self._monotone and stuck:
             logging.getLogger(__name__).warning(
                 "gamma is still %.4g, and the least root mean squared error of a"
                 " minibatch is %.4g: under the rule '%s' gamma can only fall. Start it"

@@ -22,6 +22,8 @@ REMEDIES = {
     "log standard deviation": "2 * log_std",
     "standard deviation": "2 * keras.ops.log(std)",
     "variance": "keras.ops.log(variance)",
+    "standard deviation or variance": "2 * keras.ops.log(std), or"
+    " keras.ops.log(variance)",
 }
 Moments = tuple[np.ndarray, np.ndarray]
 
@@ -255,13 +257,13 @@ def drawn_scale(mean: np.ndarray, value: np.ndarray, z: np.ndarray) -> str | Non
         likelihoods[scale] = -0.5 * (square.size * fitted + log_var.sum())
     tolerance = 0.05 + 4 * (2 / square.size) ** 0.5
     exact = [scale for scale in factors if abs(np.log(factors[scale])) < tolerance]
-    if exact and "log variance" not in exact:
-        return max(exact, key=lambda scale: likelihoods[scale])
-    if exact == ["log variance"]:
-        return "log variance"
-    candidates = sorted(exact or factors, key=lambda scale: -likelihoods[scale])
-    best, other = candidates[:2]
-    return best if likelihoods[best] > likelihoods[other] + 10 else None
+    candidates = exact or list(factors)
+    best, *others = sorted(candidates, key=lambda scale: -likelihoods[scale])
+    if all(likelihoods[best] > likelihoods[other] + 10 for other in others):
+        return best
+    if exact and not any(scale.startswith("log") for scale in exact):
+        return "standard deviation or variance"
+    return None
 
 
 def _failure(error: Exception, examples: Any) -> str:
