@@ -75,7 +75,7 @@ def no_gradients() -> Iterator[None]:
     if keras.backend.backend() != "torch":
         yield
         return
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]  # optional
 
     with torch.no_grad():
         yield

@@ -64,7 +64,7 @@ def _gradient(function: Callable[[Any], Any], z: Any, decoder: keras.Model) -> A
             tape.watch(z)
             value = pure(z)
         return tape.gradient(value, z)
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]  # optional
 
     with torch.enable_grad():  # an evaluation's step has none
         z = z if z.requires_grad else z.detach().requires_grad_()
