@@ -94,6 +94,46 @@ def test_own_train_and_test_folders_are_the_splits(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "train, test",
+    [
+        ("Train", "Test"),
+        ("TRAINING", "testing"),
+        ("Training Set", "test_set"),
+        ("train_images", "TestImages"),
+        ("x_train", "x_test"),
+        ("data/faces/Train", "data/faces/Test"),
+        ("training", "Validation"),
+    ],
+)
+def test_folders_of_other_names_are_splits_too(tmp_path, train, test):
+    """And the classes below them are labels."""
+    for label in ("cats", "dogs"):
+        write_images(tmp_path / train / label, 7)
+        write_images(tmp_path / test / label, 3, seed=1)
+    split = "validation" if "Valid" in test else "test"
+    images, labels = loading.load(tmp_path)
+    held_out, others = loading.load(tmp_path, split)
+    assert (len(images), len(held_out)) == (14, 6)
+    assert labels.tolist() == [0] * 7 + [1] * 7 and others.tolist() == [0] * 3 + [1] * 3
+
+
+def test_what_only_looks_like_a_split_is_named(tmp_path, caplog):
+    for folder in ("faces", "Test"):
+        write_images(tmp_path / "a" / folder, 20)
+    loading.load(tmp_path / "a")
+    assert caplog.text.count("has a folder Test, which looks like a split, but") == 1
+    caplog.clear()
+    for folder in ("train", "Training", "test"):
+        write_images(tmp_path / "b" / folder, 20)
+    with pytest.raises(InputError, match="Training and train both look like the train"):
+        loading.load(tmp_path / "b")
+    for folder in ("train_masks", "test_masks", "trains", "contest"):
+        write_images(tmp_path / "c" / folder, 20)
+    loading.load(tmp_path / "c")
+    assert "looks like a split" not in caplog.text
+
+
+@pytest.mark.parametrize(
     "crop, rows, columns", [(140, (39, 179), (19, 159)), (148, (35, 183), (15, 163))]
 )
 @pytest.mark.parametrize("kind", ["bilinear", "nearest", "bicubic"])

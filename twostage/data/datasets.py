@@ -13,7 +13,7 @@ from twostage.data import archives, celeba, numpy_files, registry
 from twostage.data.cache import prepared
 from twostage.data.image_files import Folder, Zip
 from twostage.data.preprocessing import Preprocessing
-from twostage.data.splits import Source, limited, split_of, splits
+from twostage.data.splits import Source, limited, split_of, splits, warn_of_lookalikes
 from twostage.errors import InputError, reading
 
 logger = logging.getLogger(__name__)
@@ -235,6 +235,8 @@ def _dataset_of(
         split_of, files, official=official, limit=options.limit
     )
     names = tuple(splits(files, official=official))
+    if not official:
+        warn_of_lookalikes(files)
     return ImageFileDataset(options, names, source_of)
 
 

@@ -3,8 +3,10 @@
 import dataclasses
 import functools
 import hashlib
+import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,10 +16,12 @@ from twostage.data import celeba, image_files
 from twostage.data.image_files import Folder, Zip
 from twostage.errors import InputError
 
-SPLIT_FOLDERS = {
-    "train": ("train",),
-    "validation": ("validation", "valid", "val"),
-    "test": ("test",),
+logger = logging.getLogger(__name__)
+
+SPLIT_WORDS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "testing"),
 }
 MAX_TEST_BYTE = 26  # of 256, exclusive: about a tenth
 HASH_RULE = (
@@ -99,19 +103,71 @@ def split_of(
 
 
 def splits(files: Folder | Zip, *, official: bool = False) -> dict[str, str]:
-    """{split: its folder's name, "" without one} of the splits that there are."""
+    """{split: its folder, "" without one} of the splits that there are. The folders are
+    named by `SPLIT_WORDS` in any case, and may lie in one that holds all images.
+
+    Raises:
+        InputError: two folders for one split.
+    """
     if official:
         return dict.fromkeys(celeba.COUNTS, "")
-    tops = {name.split("/")[0] for name in files.files if "/" in name}
-    own = {}
-    for split, folders in SPLIT_FOLDERS.items():
-        for folder in folders:
-            if folder in tops:
-                own[split] = folder
-    alone = all(name.startswith("train/") for name in files.files)
+    wrapper = _wrapper(files.files)
+    own: dict[str, str] = {}
+    tops = {name.removeprefix(wrapper).partition("/")[:2] for name in files.files}
+    for folder in sorted(folder for folder, separator in tops if separator):
+        split = split_word(folder)
+        if split in own:
+            raise InputError(
+                f"received {files.path}, whose folders {own[split]} and"
+                f" {wrapper}{folder} both look like the {split} split: rename or join"
+                " them"
+            )
+        if split:
+            own[split] = wrapper + folder
+    alone = all(name.startswith(f"{own.get('train')}/") for name in files.files)
     if "train" in own and (len(own) > 1 or alone):
         return own
     return {"train": "", "test": ""}
+
+
+def split_word(folder: str) -> str | None:
+    """The split that a folder's name stands for: "Training", "test_set", "x_val"."""
+    parts = re.split(r"[^a-z]+", folder.lower())
+    plain = [
+        re.sub(r"(set|images|imgs|data)$", "", part) or part
+        for part in parts
+        if part not in ("", "set", "images", "imgs", "data", "x", "split")
+    ]
+    for split, words in SPLIT_WORDS.items():
+        if len(plain) == 1 and plain[0] in words:
+            return split
+    return None
+
+
+def _wrapper(names: Iterable[str]) -> str:
+    """The folders, "a/b/", that hold all images and no split."""
+    wrapper: list[str] = []
+    parents = [PurePosixPath(name).parts[:-1] for name in names]
+    for level in zip(*parents, strict=False):
+        if len(set(level)) > 1 or split_word(level[0]):
+            break
+        wrapper.append(level[0])
+    return "".join(f"{folder}/" for folder in wrapper)
+
+
+def warn_of_lookalikes(files: Folder | Zip) -> None:
+    """Warns of folders that look like splits, and are not used as such."""
+    wrapper = _wrapper(files.files)
+    tops = {name.removeprefix(wrapper).partition("/")[0] for name in files.files}
+    found = sorted(top for top in tops if split_word(top))
+    if found and not any(splits(files).values()):
+        logger.warning(
+            "%s has a folder %s, which looks like a split, but none for training beside"
+            " it: its images are trained on like the others. Name the folders train and"
+            " test to keep them apart",
+            files.path,
+            ", ".join(found),
+        )
 
 
 def limited(count: int, limit: int) -> np.ndarray:
@@ -150,12 +206,12 @@ def _labels(
     """Class numbers of images, in the order of the class folders' names, the same in
     all splits; None unless every image of the splits lies in one such folder.
     """
-    tops = set(folders.values()) - {""}
-    depth = 1 if tops else 0
+    own = [f"{folder}/" for folder in folders.values() if folder] or [""]
     classes = {}
     for name in files.files:
-        if not tops or name.split("/")[0] in tops:
-            classes[name] = PurePosixPath(name).parts[depth:-1]
+        for prefix in own:
+            if name.startswith(prefix):
+                classes[name] = PurePosixPath(name.removeprefix(prefix)).parts[:-1]
     distinct = sorted(set(classes.values()))
     if len(distinct) < 2 or any(len(folder) != 1 for folder in distinct):
         return None
