@@ -323,8 +323,30 @@ def test_class_folders_give_labels_without_hidden_files(
     (tmp_path / "set" / "train" / "cats" / "._0000.png").write_bytes(b"left by a Mac")
     write_images(tmp_path / "set" / "train" / "bats", 1)  # which the test split has not
     images, labels = loading.load(tmp_path / "set")
-    assert labels.tolist() == [0] * 6 + [1] + [2] * 5 and len(images) == 12
+    assert labels.tolist() == [0] * 6 + [1] + [2] * 6 and len(images) == 13
     assert loading.load(tmp_path / "set", "test")[1].tolist() == [0] * 3 + [2] * 2
+
+
+def test_links_are_followed_and_broken_ones_counted(tmp_path, caplog):
+    """As data stores make them: files, folders and whole sets."""
+    store, folder = tmp_path / "store", tmp_path / "set"
+    write_images(store / "faces", 30)
+    folder.mkdir()
+    for i in range(10):
+        (folder / f"{i}.png").symlink_to(store / "faces" / f"{i:04d}.png")
+    (folder / "more").symlink_to(store / "faces")
+    (folder / "lost.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "all").symlink_to(folder)
+    counts = [
+        len(Folder(path).files) for path in (folder, tmp_path / "all", store / "faces")
+    ]
+    assert counts == [40, 40, 30]
+    loading.load(tmp_path / "all")
+    assert "left aside: 1 broken links" in caplog.text
+    assert Folder(tmp_path / "all").name == "all"
+    (store / "faces" / "back").symlink_to(store)
+    with pytest.raises(InputError, match="the link back/faces leads back to a folder"):
+        Folder(store / "faces")
 
 
 def test_names_that_are_no_utf_8_and_files_that_cannot_be_read(tmp_path):

@@ -15,7 +15,8 @@ from twostage.errors import InputError, reading
 class Folder:
     """The image files in a folder and the folders in it.
 
-    Hidden files and folders, links to folders, and links to files outside do not count.
+    Links to files and folders are followed, wherever they lead: data stores make them.
+    Hidden files and folders do not count.
 
     Args:
         path: The folder.
@@ -25,36 +26,44 @@ class Folder:
         name: Its name.
         files: Maps the files' names (relative, with slashes) in order to what changes
             when they do.
-        others: Counts the other files, in words.
+        others: Counts the other files and broken links, in words.
 
     Raises:
-        InputError: there is no image.
+        InputError: there is no image; a link leads back to a folder that it lies in.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path).resolve()
-        self.name = self.path.name
+        self.name = Path(os.path.abspath(path)).name  # of a link, too
+        self._broken_links = 0
         with reading():
-            found = list(self._walk(self.path, ""))
+            found = list(self._walk(self.path, "", ()))
         stamps = {name: f"{stat.st_size} {stat.st_mtime_ns}" for name, stat in found}
-        self.files, self.others = _image_files(self.path, stamps)
+        self.files, others = _image_files(self.path, stamps)
+        broken = f"{self._broken_links} broken links" if self._broken_links else ""
+        self.others = ", ".join(filter(None, [others, broken]))
 
     def _walk(
-        self, folder: str | Path, prefix: str
+        self, folder: str | Path, prefix: str, above: tuple[Path, ...]
     ) -> Iterator[tuple[str, os.stat_result]]:
+        """(name, stat) of each file below a folder, which lies in the folders above."""
+        real = Path(folder).resolve()
+        if real in above:
+            raise InputError(
+                f"received {self.path}, in which the link {prefix.rstrip('/')} leads"
+                " back to a folder that it lies in: remove it"
+            )
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir(follow_symlinks=False):
-                    yield from self._walk(entry.path, f"{prefix}{entry.name}/")
-                elif entry.is_file() and self._is_inside(entry):
+                if entry.is_dir():
+                    inner = f"{prefix}{entry.name}/"
+                    yield from self._walk(entry.path, inner, (*above, real))
+                elif entry.is_file():
                     yield prefix + entry.name, entry.stat()
-
-    def _is_inside(self, entry: os.DirEntry[str]) -> bool:
-        if not entry.is_symlink():
-            return True
-        return self.path in Path(entry.path).resolve().parents
+                elif entry.is_symlink():
+                    self._broken_links += 1
 
     def items(self, names: Sequence[str], first: int = 0) -> Iterator[str]:
         """What `read` takes, for each of the names from the row `first` on."""
