@@ -343,11 +343,12 @@ def test_second_process_on_one_run_is_refused(run, capsys):
             sys.executable,
             "-c",
             (
-                "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f,"
-                " fcntl.LOCK_EX); print('held', flush=True); input()"
+                "import sys; from twostage.system.locks import acquire_now; lock ="
+                " acquire_now(sys.argv[1]); print('held', flush=True); input()"
             ),
             str(run / ".lock"),
         ],
+        cwd=Path(__file__).parents[1],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
