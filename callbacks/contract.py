@@ -9,8 +9,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from .posterior import describe
-from .variable_use import LOSSES
+from .model_calls import describe
+from .training_progress import batches_per_step
+from .variable_use import loss_line
 
 MAX_GAMMA = 255.0  # no standard deviation of images is larger
 START_VALUES = {"gamma": "ones", "kl_weight": "ones"}  # else zeros
@@ -129,12 +130,10 @@ def check_modes(model: Any) -> None:
     replicas = getattr(strategy, "num_replicas_in_sync", 1)
     modes = {
         "steps_per_execution": getattr(model, "steps_per_execution", 1),
-        "gradient_accumulation_steps": getattr(
-            getattr(model, "optimizer", None), "gradient_accumulation_steps", None
-        ),
+        "gradient_accumulation_steps": batches_per_step(model),
     }
     for name, value in modes.items():
-        if replicas > 1 and (value or 1) > 1:
+        if replicas > 1 and value > 1:
             raise ValueError(
                 f"received {name}={value} on {replicas} replicas, expected 1: Keras"
                 f" itself fails there. Compile with {name}=1"
@@ -201,7 +200,7 @@ def _add_variable(model: Any, attribute: str, role: str) -> str:
     )
     line = "self.batch_mse.assign(mse)"
     if role != "batch_mse":
-        line = LOSSES[role].replace(f"self.{role}", f"self.{attribute}")
+        line = loss_line(role, attribute)
     if _is_functional(model):
         return (
             "A functional model holds it in the layer that computes the loss. Add to"

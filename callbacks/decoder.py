@@ -1,5 +1,6 @@
 """A model's decoder: how it is found and called, and its images checked."""
 
+import functools
 import inspect
 import math
 from collections.abc import Callable
@@ -9,13 +10,7 @@ import keras
 import numpy as np
 
 from .examples import count_rows, rows
-from .posterior import (
-    BATCH,
-    call_without_training,
-    describe,
-    no_gradients,
-    reason,
-)
+from .model_calls import batches, call, call_without_training, describe
 
 CHANNELS = (1, 3, 4)  # gray, RGB, RGBA
 
@@ -39,22 +34,12 @@ def find_images(
     if decode is None:
         decode = _own_decode
     parts = []
-    for start in range(0, len(z), BATCH):
-        part = slice(start, start + BATCH)
+    for part in batches(len(z)):
         inputs = [model, z[part]]
         if takes_examples(decode):
             inputs.append(None if examples is None else rows(examples, part))
-        try:
-            with no_gradients():
-                output = decode(*inputs)
-        except Exception as error:
-            raise ValueError(
-                f"the decoder failed on latents of shape {z[part].shape}:"
-                f" {reason(error)}. Give the callback decode=lambda model, z: images;"
-                " if the decoder needs labels, too, data=[images, labels] and"
-                " decode=lambda model, z, x: images, where x[1] are the labels"
-            ) from error
-        parts.append(_as_images(output))
+        explain = functools.partial(_failure, z[part].shape)
+        parts.append(_as_images(call(decode, *inputs, explain=explain)))
     return np.concatenate(parts)
 
 
@@ -149,6 +134,15 @@ def _own_decode(model: Any, z: np.ndarray) -> Any:
     if callable(getattr(model, "decode", None)):
         return model.decode(z)
     return call_without_training(model.decoder, z)
+
+
+def _failure(shape: tuple[int, ...], reason: str) -> str:
+    return (
+        f"the decoder failed on latents of shape {shape}: {reason}. Give the callback"
+        " decode=lambda model, z: images; if the decoder needs labels, too,"
+        " data=[images, labels] and decode=lambda model, z, x: images, where x[1] are"
+        " the labels"
+    )
 
 
 def _as_images(output: Any) -> np.ndarray:

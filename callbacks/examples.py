@@ -191,8 +191,9 @@ def _sample_batches(batches: Iterator[Any], max_samples: int, seed: int) -> Any:
     generator = np.random.default_rng(seed)
     kept, keys = None, np.empty(0)
     for batch in batches:
-        batch = keras.tree.map_structure(_tensor_to_numpy, batch)
-        keras.tree.map_structure(_as_array, batch)
+        batch = keras.tree.map_structure(
+            lambda part: _as_array(_tensor_to_numpy(part)), batch
+        )
         keys = np.append(keys, generator.random(count_rows(batch)))
         kept = batch if kept is None else _appended(kept, batch)
         if len(keys) > max_samples:

@@ -11,7 +11,7 @@ from keras import ops
 
 from .examples import random_subset
 from .model_callback import ModelCallback
-from .training_progress import optimizer_steps
+from .training_progress import batches_per_step, optimizer_steps
 
 MAX_DESCRIBED = 10_000  # examples whose range is reported
 EXPLODED = 1e6  # nats of KL an example, on average over an epoch: no code is that long
@@ -78,13 +78,7 @@ class NaNDiagnosis(ModelCallback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         model, self._bad, self._last = self.model, {}, 0
-        batches = (
-            getattr(
-                getattr(model, "optimizer", None), "gradient_accumulation_steps", None
-            )
-            or 1
-        )
-        self._before = (optimizer_steps(model) or 0) * batches
+        self._before = (optimizer_steps(model) or 0) * batches_per_step(model)
 
     def on_train_batch_end(
         self, batch: int, logs: dict[str, float] | None = None

@@ -1,16 +1,16 @@
 """A model's posterior q(z | x): how it is found, read and checked."""
 
+import functools
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import keras
 import numpy as np
 
 from .examples import count_rows, rows
+from .model_calls import batches, call, call_without_training, describe, to_numpy
 
-BATCH = 250  # examples that go through the encoder at once
 MAX_CHECKED = 2_000  # examples whose draws tell a log variance from other scales
 SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "log variance": lambda value: value,
@@ -69,46 +69,12 @@ def check_posterior(model: Any, posterior: Callable | None, data: Any) -> np.nda
     return mean.astype("float32")
 
 
-@contextmanager
-def no_gradients() -> Iterator[None]:
-    """Within, PyTorch keeps no activations; other backends keep none anyway."""
-    if keras.backend.backend() != "torch":
-        yield
-        return
-    import torch  # pyright: ignore[reportMissingImports]  # optional
-
-    with torch.no_grad():
-        yield
-
-
-def to_numpy(value: Any) -> np.ndarray:
-    """A float64 array of a tensor of any backend."""
-    return np.asarray(keras.ops.convert_to_numpy(value), "float64")
-
-
-def call_without_training(part: Any, x: Any) -> Any:
-    """Calls a layer with `training=False`; a plain method may not know the word."""
-    return part(x, training=False) if isinstance(part, keras.Layer) else part(x)
-
-
-def describe(thing: Any) -> str:
-    """A thing's type, with its article."""
-    if thing is None:
-        return "missing"
-    name = type(thing).__name__
-    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
-
-
 def _outputs(model: Any, data: Any, posterior: Callable | None) -> Iterator[Any]:
     """What the posterior returns, batch by batch."""
-    for start in range(0, count_rows(data), BATCH):
-        batch = rows(data, slice(start, start + BATCH))
-        try:
-            with no_gradients():
-                outputs = _call(model, batch, posterior)
-        except Exception as error:
-            raise ValueError(_failure(error, batch)) from error
-        yield outputs
+    for part in batches(count_rows(data)):
+        batch = rows(data, part)
+        explain = functools.partial(_failure, batch)
+        yield call(_call, model, batch, posterior, explain=explain)
 
 
 def _call(model: Any, batch: Any, posterior: Callable | None) -> Any:
@@ -266,25 +232,16 @@ def drawn_scale(mean: np.ndarray, value: np.ndarray, z: np.ndarray) -> str | Non
     return None
 
 
-def _failure(error: Exception, examples: Any) -> str:
+def _failure(examples: Any, reason: str) -> str:
     arrays = keras.tree.flatten(examples)
     shapes = ", ".join(f"{array.dtype} {array.shape}" for array in arrays[:3])
     if len(arrays) > 3:
         shapes += f" and {len(arrays) - 3} more"
     return (
-        f"the posterior of examples {shapes} failed: {reason(error)}. If the data are"
+        f"the posterior of examples {shapes} failed: {reason}. If the data are"
         " not what the encoder takes, give the callback such data, a list or dict of"
         " arrays for several inputs, or posterior=lambda model, x: (mean, log_var)"
     )
-
-
-def reason(error: Exception) -> str:
-    """The line of an error that says what was wrong, without Keras's frame."""
-    text = re.sub(r"\x1b\[\d*m", "", str(error)).split("Arguments received by")[0]
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    framed = lines and lines[0].startswith("Exception encountered")
-    chosen = lines[1:2] if framed and len(lines) > 1 else lines[:1]
-    return f"{chosen[0]:.200}".rstrip(".") if chosen else type(error).__name__
 
 
 def _drawn(model: Any, posterior: Callable | None) -> str:

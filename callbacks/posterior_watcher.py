@@ -1,6 +1,7 @@
 """What the callbacks that measure the posterior have in common."""
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from .training_progress import TrainingProgress
 MAX_LAW = 25.0  # no posterior that is learning is so wide
 
 
-class PosteriorWatcher(ModelCallback):
+class PosteriorWatcher(ModelCallback, ABC):
     """Abstract: at an epoch's end encodes a fixed random subset of the data, and puts
     metrics of its posterior into `logs`.
 
@@ -61,9 +62,9 @@ class PosteriorWatcher(ModelCallback):
         self._measured = False  # in this fit
         self._warned = self._wide = False
 
+    @abstractmethod
     def measure(self, mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
         """The metrics of a posterior, by key."""
-        raise NotImplementedError
 
     def reset(self) -> None:
         """Forgets earlier epochs: another training begins."""

@@ -43,7 +43,8 @@ class TrainingProgress:
     def steps(self, model: Any) -> int:
         """Steps done: the optimizer's, where it counts them, else the batches."""
         counted = optimizer_steps(model)
-        if counted is None or (counted == self._counted and not _accumulates(model)):
+        uncounted = counted == self._counted and batches_per_step(model) == 1
+        if counted is None or uncounted:
             return self._start + self._batches
         return counted
 
@@ -56,7 +57,7 @@ def optimizer_steps(model: Any) -> int | None:
     return int(keras.ops.convert_to_numpy(keras.ops.convert_to_tensor(iterations)))
 
 
-def _accumulates(model: Any) -> bool:
-    """Whether a step of the optimizer takes several batches."""
+def batches_per_step(model: Any) -> int:
+    """The batches whose gradients make one step of the optimizer."""
     optimizer = getattr(model, "optimizer", None)
-    return bool(getattr(optimizer, "gradient_accumulation_steps", None))
+    return getattr(optimizer, "gradient_accumulation_steps", None) or 1

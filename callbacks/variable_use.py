@@ -62,10 +62,13 @@ class VariableUse:
                 " must read it, such as %s",
                 type(model).__name__,
                 self.attribute,
-                LOSSES[self.role].replace(
-                    f"self.{self.role}", f"self.{self.attribute}"
-                ),
+                loss_line(self.role, self.attribute),
             )
+
+
+def loss_line(role: str, attribute: str) -> str:
+    """The line of the loss that reads `self.attribute`."""
+    return LOSSES[role].replace(f"self.{role}", f"self.{attribute}")
 
 
 def _watched(kind: type, reads: set[int]) -> type:

@@ -108,7 +108,7 @@ def numpy_rule(rule, g, errors, floor=0.0):
     return g
 
 
-def told(caplog):
+def warnings_of(caplog):
     """What the callbacks have logged; TensorFlow logs of its own now and then."""
     return [
         record.getMessage()

@@ -5,7 +5,7 @@ known answer. The modes: test_gamma_modes.py.
 import keras
 import numpy as np
 import pytest
-from small_models import StrangersVAE, batch_errors, linear_vae, told
+from small_models import StrangersVAE, batch_errors, linear_vae, warnings_of
 
 import callbacks
 import twostage
@@ -58,7 +58,7 @@ def test_floor_binds_and_is_told(caplog):
                 callbacks=[callback],
             ).history
         np.testing.assert_allclose(history["gamma"], 0.9, rtol=1e-6)
-        assert told(caplog) == ["epoch 1: gamma has reached its floor 0.9"]
+        assert warnings_of(caplog) == ["epoch 1: gamma has reached its floor 0.9"]
 
 
 def test_rule_rests_without_the_callback_and_after_it():

@@ -1,5 +1,5 @@
 """The callbacks in models that are not this project's, beside Keras's own callbacks,
-and where something is wrong: told at once, and nothing is left behind.
+and where something is wrong: reported at once, and nothing is left behind.
 """
 
 import logging
@@ -143,7 +143,7 @@ def test_no_checkpoint_of_weights_that_are_not_finite(tmp_path):
 class Unbuilt(StrangersVAE):
     """As keras.io's VAE: for Keras it is never built."""
 
-    built = property(lambda self: False, lambda self, told: None)
+    built = property(lambda self: False, lambda self, value: None)
 
 
 @pytest.mark.skipif(
@@ -293,9 +293,9 @@ def test_pictures_of_another_shape_than_the_data_are_told(tmp_path):
     ],
 )
 def test_values_that_slip_through_are_told(make):
-    with pytest.raises(ValueError, match="received") as told:
+    with pytest.raises(ValueError, match="received") as caught:
         make()
-    assert len(str(told.value)) < 250
+    assert len(str(caught.value)) < 250
 
 
 def test_tensors_are_data_too():

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from small_models import StrangersVAE, told
+from small_models import StrangersVAE, warnings_of
 
 import callbacks
 
@@ -125,20 +125,20 @@ def test_a_variable_that_no_loss_reads_is_warned_about_once(name, caplog):
     model = Unread()
     model.gamma.assign(5.0)  # above the error
     fitted(model, [watch])
-    found = told(caplog)
+    found = warnings_of(caplog)
     assert len(found) == 1 and found[0].startswith(
         f"Unread.{attribute} is not used by the loss"
     )
     assert f"self.{attribute}" in found[0].split("such as")[1]
     caplog.clear()
     model.fit(data(), verbose=0, callbacks=[watch])
-    assert not told(caplog)
+    assert not warnings_of(caplog)
     model = Full()
     model.gamma.assign(5.0)
     for fresh in (WATCHES[name](), WATCHES[name]()):  # compiled before, at the second
         fitted(model, [fresh])
         model.fit(data(), verbose=0, callbacks=[fresh])
-    assert not told(caplog)
+    assert not warnings_of(caplog)
     assert type(getattr(model, attribute)) is keras.Variable
 
 
@@ -234,7 +234,7 @@ def test_a_gamma_that_cannot_fall_is_warned_about(caplog):
         model = StrangersVAE()
         model.gamma.assign(start)
         fitted(model, [callbacks.ComputedGamma("minimum")], 3 * data())
-        found = [text for text in told(caplog) if "gamma can only fall" in text]
+        found = [text for text in warnings_of(caplog) if "gamma can only fall" in text]
         assert len(found) == warned
         caplog.clear()
 
@@ -347,7 +347,7 @@ def test_a_collapse_alarm_remembers_over_a_loop_of_fits(caplog):
         model.fit(data(), verbose=0, callbacks=[watch]).history["latents_died"][0]
         for _ in range(3)
     ]
-    assert died == [0, 2, 2] and len(told(caplog)) == 1
+    assert died == [0, 2, 2] and len(warnings_of(caplog)) == 1
 
 
 class Stop(keras.callbacks.Callback):
@@ -386,7 +386,7 @@ def test_a_training_that_backup_and_restore_resumes(path, tmp_path, caplog):
     assert history["kl_weight"] == [pytest.approx(11 / 20)]
     assert watch[1].records["step"].tolist() == [2, 4, 6, 8, 10, 12]
     assert history["latents_died"] == [2 if path else 1]
-    assert [text.split(":")[0] for text in told(caplog)] == [
+    assert [text.split(":")[0] for text in warnings_of(caplog)] == [
         "latents 1 died",
         "latents 0 died",
     ]
@@ -450,7 +450,7 @@ def test_steps_are_counted_where_the_optimizers_are_the_models_own(tmp_path, cap
     assert number(model.optimizer.iterations) == 0
     assert history["kl_weight"] == pytest.approx([3 / 16, 7 / 16, 11 / 16, 15 / 16])
     assert watch[2].records["step"].tolist() == [2, 4, 6, 8, 10, 12, 14, 16]
-    assert len(history["variance_law"]) == 3 and not told(caplog)
+    assert len(history["variance_law"]) == 3 and not warnings_of(caplog)
     stepwise = callbacks.GammaSchedule(lambda step: 1 / (1 + step))
     model.fit(data(), batch_size=10, verbose=0, callbacks=[stepwise])
     assert number(model.gamma) == pytest.approx(1 / 4)
@@ -495,7 +495,7 @@ def test_a_training_loop_without_fit(caplog):
     call("on_train_end")
     assert logs["kl_weight"] == 1 and logs["gamma"] == 0.5
     assert watch[3].records["step"].tolist() == [3, 6]
-    assert not told(caplog)
+    assert not warnings_of(caplog)
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="tf_keras is TensorFlow's")
@@ -560,6 +560,6 @@ def test_two_watchers_of_a_kind(caplog):
             rate=0.0,
         )
     assert history["val_variance_law"][0] > 2 * history["variance_law"][0]
-    assert "val_active_latents" in history and not told(caplog)
+    assert "val_active_latents" in history and not warnings_of(caplog)
     fitted(StrangersVAE(), [callbacks.VarianceLaw(x), callbacks.VarianceLaw(held_out)])
-    assert len(told(caplog)) == 1 and "prefix='val_'" in told(caplog)[0]
+    assert len(warnings_of(caplog)) == 1 and "prefix='val_'" in warnings_of(caplog)[0]

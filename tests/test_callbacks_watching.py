@@ -7,7 +7,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from small_models import StrangersVAE, told
+from small_models import StrangersVAE, warnings_of
 
 import callbacks
 from callbacks import statistics
@@ -245,7 +245,7 @@ def test_latent_moments_are_recorded_within_and_after_epochs(tmp_path):
 
 def test_collapse_alarm_names_the_latents(caplog):
     """Latent 1 dies in epoch 2, latent 2 blows up in epoch 3, latent 0 never lived:
-    each is told once.
+    each is reported once.
     """
     variances = [[1.0, 0.2, 0.5], [1.0, 0.9, 0.5], [1.0, 0.9, 9.0], [1.0, 0.9, 9.0]]
     x, model, epoch = np.zeros((40, 6), "float32"), StrangersVAE(), iter(range(4))
@@ -259,7 +259,7 @@ def test_collapse_alarm_names_the_latents(caplog):
     watch = callbacks.CollapseAlarm(x, posterior)
     with caplog.at_level("WARNING", logger="callbacks.collapse_alarm"):
         history = model.fit(x, epochs=4, verbose=0, callbacks=[watch]).history
-    found = told(caplog)
+    found = warnings_of(caplog)
     assert (
         len(found) == 2
         and found[0].startswith("latents 1 died: a smaller KL weight")
@@ -287,7 +287,7 @@ class SetState(keras.callbacks.Callback):
 
 
 def test_callbacks_go_on_in_another_process_where_they_were(caplog):
-    """A state that went through JSON: nothing is told twice, no record is lost."""
+    """A state that went through JSON: nothing is reported twice, no record is lost."""
     x, model = (
         np.random.default_rng(0).normal(size=(60, 6)).astype("float32"),
         StrangersVAE(log_var=-1.0),
@@ -310,15 +310,15 @@ def test_callbacks_go_on_in_another_process_where_they_were(caplog):
     with caplog.at_level("WARNING"):
         first, second = make(), make()
         model.fit(x, epochs=2, verbose=0, callbacks=first)
-        assert [len(text.split("latents")) for text in told(caplog)].count(
+        assert [len(text.split("latents")) for text in warnings_of(caplog)].count(
             1
-        ) == 1 and len(told(caplog)) == 3
+        ) == 1 and len(warnings_of(caplog)) == 3
         caplog.clear()
         states = [callback.get_state() for callback in first]
         model.fit(
             x, epochs=1, verbose=0, callbacks=[*second, *map(SetState, second, states)]
         )
-    assert not told(caplog)
+    assert not warnings_of(caplog)
     assert second[2].records["step"].tolist() == [2, 4, 6]
 
 

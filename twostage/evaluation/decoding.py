@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from callbacks.posterior import no_gradients
+from callbacks.model_calls import no_gradients
 from twostage.models.tensors import to_numpy
 from twostage.models.vae import VAE
 from twostage.sampling import generate

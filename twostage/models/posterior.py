@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import ops
 
-from callbacks.posterior import no_gradients
+from callbacks.model_calls import no_gradients
 from twostage.models.tensors import to_numpy
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from callbacks.posterior import no_gradients
+from callbacks.model_calls import no_gradients
 
 
 def to_numpy(tensor: Any) -> np.ndarray:
