@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what type checkers and editors see
     from twostage.models.gradient_penalty import GradientPenalty
     from twostage.models.latent_normalizer import LatentNormalizer
     from twostage.models.layers.batch_normalization import BatchNormalization
+    from twostage.models.layers.bounded_log_variance import BoundedLogVariance
     from twostage.models.layers.spectral_normalization import SpectralNormalization
     from twostage.models.networks.mlp import dense_decoder, dense_encoder
     from twostage.models.networks.resnet import resnet_decoder, resnet_encoder
@@ -42,6 +43,7 @@ __all__ = [
     "Adam",
     "BatchNormalization",
     "BernoulliLikelihood",
+    "BoundedLogVariance",
     "DiagonalGaussianLikelihood",
     "DiscretisedLogisticLikelihood",
     "GaussianLikelihood",
@@ -64,6 +66,7 @@ _KERAS_NAMES = {
     "VAE": "twostage.models.vae",
     "Adam": "twostage.training.adam",
     "BatchNormalization": "twostage.models.layers.batch_normalization",
+    "BoundedLogVariance": "twostage.models.layers.bounded_log_variance",
     "GradientPenalty": "twostage.models.gradient_penalty",
     "SpectralNormalization": "twostage.models.layers.spectral_normalization",
     "resnet_encoder": "twostage.models.networks.resnet",

@@ -4,6 +4,8 @@ from typing import Any
 
 from keras import layers
 
+from twostage.models.layers.bounded_log_variance import BoundedLogVariance
+
 
 def activated(x: Any, heads: tuple[str, ...]) -> Any:
     """The last axis of x in as many blocks as there are heads, each through its
@@ -21,8 +23,9 @@ def activated(x: Any, heads: tuple[str, ...]) -> Any:
 
 def gaussian_heads(features: Any, latent_dim: int) -> list[Any]:
     """Two linear heads: mean, and log_var as twice the log standard deviation that the
-    authors' code predicts.
+    authors' code predicts, bounded softly above.
     """
     mean = layers.Dense(latent_dim, dtype="float32", name="mean")(features)
     log_sd = layers.Dense(latent_dim, dtype="float32", name="log_sd")(features)
-    return [mean, layers.Rescaling(2.0, dtype="float32", name="log_var")(log_sd)]
+    linear = layers.Rescaling(2.0, dtype="float32", name="linear_log_var")(log_sd)
+    return [mean, BoundedLogVariance(name="log_var")(linear)]
