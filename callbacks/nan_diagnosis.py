@@ -11,6 +11,7 @@ from keras import ops
 
 from .examples import random_subset
 from .model_callback import ModelCallback
+from .posterior import find_posterior
 from .training_progress import batches_per_step, optimizer_steps
 
 MAX_DESCRIBED = 10_000  # examples whose range is reported
@@ -38,6 +39,8 @@ class NaNDiagnosis(ModelCallback):
     An epoch whose `logs["kl"]` is above 1e6 nats is warned about: it had a step with an
     enormous gradient, and Adam, whose second moments remember it for some 50,000 steps,
     hardly moves what the gradient touched. Such a run looks alive and learns little.
+    With `data` and a posterior the message names the largest log variance, the usual
+    cause.
 
     Example:
 
@@ -106,11 +109,13 @@ class NaNDiagnosis(ModelCallback):
         kl = (logs or {}).get("kl", 0)
         if kl > EXPLODED:
             text = (
-                "epoch %d: kl %.3g nats on average: a step exploded, and Adam will"
+                "epoch %d: kl %.3g nats on average%s: a step exploded, and Adam will"
                 " hardly move the encoder for many epochs; start again with a smaller"
-                " learning rate"
+                " learning rate, or a bounded head of the log variance"
             )
-            logging.getLogger(__name__).warning(text, epoch + 1, kl)
+            widest = self._widest()
+            widest = f", {widest}" if widest else ""
+            logging.getLogger(__name__).warning(text, epoch + 1, kl, widest)
         if self.path:
             self._keep_weights(self.path)
 
@@ -152,9 +157,24 @@ class NaNDiagnosis(ModelCallback):
         )
         if self.data is not None:
             lines.extend(map(_describe, keras.tree.flatten(self.data)))
+        lines.extend(filter(None, [self._widest()]))
         if self.path and self._kept:
             lines.append(f"the last good weights are in {self.path}")
         return "; ".join(lines)
+
+    def _widest(self) -> str | None:
+        """The largest log variance of the data, where the model has a posterior."""
+        if self.data is None:
+            return None
+        try:
+            _, log_var = find_posterior(self.model, self.data)
+        except Exception:  # whatever the model does: the diagnosis matters more
+            return None
+        largest = log_var.reshape(len(log_var), -1).max(axis=0)  # NaN where one is
+        if np.isnan(largest).any():
+            return f"the log variance of {np.isnan(largest).sum()} latents is NaN"
+        latent = int(largest.argmax())
+        return f"the largest log variance is {largest[latent]:.4g}, of latent {latent}"
 
     def get_config(self) -> dict[str, Any]:
         return {"path": self.path, "data": self.data}

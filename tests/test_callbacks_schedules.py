@@ -265,3 +265,14 @@ def test_config_round_trip(callback):
         keras.saving.serialize_keras_object(callback)
     )
     assert type(again) is type(callback) and again.get_config() == callback.get_config()
+
+
+def test_an_explosion_names_the_largest_log_variance(caplog):
+    x = data(40)
+    vae = linear_vae(log_var=18.0)
+    vae.encoder.layers[-1].bias.assign([1.0, 18.0, 2.0])
+    vae.compile(keras.optimizers.SGD(0.0))
+    vae.fit(x, batch_size=10, verbose=0, callbacks=[callbacks.NaNDiagnosis(data=x)])
+    assert (
+        "on average, the largest log variance is 18, of latent 1: a step" in caplog.text
+    )
