@@ -367,3 +367,18 @@ def test_the_advice_to_resume_keeps_distribute(tmp_path):
     stage.begin(presets.resolve(1, "digits", distribute=True), {})
     stage.end()
     assert in_flags(f"`{stage.call(resume=True)}`").endswith("--resume --distribute`")
+
+
+def test_a_kl_that_explodes_stops_the_training_and_exports_nothing(
+    tmp_path, capsys, monkeypatch
+):
+    """As an encoder without the bound would: the loss is finite, and gets lower."""
+    from twostage.models.layers.bounded_log_variance import BoundedLogVariance
+
+    monkeypatch.setattr(BoundedLogVariance, "call", lambda self, value: value + 20.0)
+    run = tmp_path / "run"
+    line = refused(capsys, "--run", run, *SMALL[:-1], "--epochs", "3")
+    assert "the KL of epoch 1 is " in line and "there is no checkpoint yet" in line
+    assert "smaller --learning-rate" in line
+    assert not (run / "saved_model").exists()
+    assert not (run / "stage1" / "model.keras").exists()

@@ -6,21 +6,31 @@ from pathlib import Path
 
 import numpy as np
 
+from callbacks.nan_diagnosis import EXPLODED
 from twostage.errors import DivergedError
 
 FIX = "start another run, with a smaller `learning_rate` or a larger `gamma_floor`"
 
 
-def check_loss(epoch: int, loss: float, checkpoints: Path | None = None) -> None:
-    """Raises `DivergedError` unless the loss is finite.
+def check_logs(
+    epoch: int, logs: Mapping[str, float], checkpoints: Path | None = None
+) -> None:
+    """Raises `DivergedError` unless the loss is finite and the KL has not exploded.
+
+    A KL above a million nats comes from a step that exploded. The loss may recover, but
+    Adam's second moments then hold the encoder still for tens of thousands of steps.
 
     Args:
         epoch: Number of the epoch, from 1.
-        loss: Its mean loss, nats per example.
+        logs: Its mean metrics, nats per example.
         checkpoints: Folder of the checkpoints; None: there are none.
     """
-    if not math.isfinite(loss):
-        raise _diverged(f"the loss of epoch {epoch} is {loss}", checkpoints)
+    if not math.isfinite(logs["loss"]):
+        raise _diverged(f"the loss of epoch {epoch} is {logs['loss']}", checkpoints)
+    kl = logs.get("kl", 0.0)
+    if kl > EXPLODED:
+        what = f"the KL of epoch {epoch} is {kl:.3g} nats: a step exploded"
+        raise _diverged(what, checkpoints)
 
 
 def check_weights(

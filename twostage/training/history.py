@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from twostage.system import files
-from twostage.training.divergence import check_loss
+from twostage.training.divergence import check_logs
 
 
 class EpochRows(keras.callbacks.Callback):
@@ -20,7 +20,7 @@ class EpochRows(keras.callbacks.Callback):
         self.rows: list[dict[str, float]] = []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        check_loss(epoch + 1, logs["loss"])
+        check_logs(epoch + 1, logs)
         self.rows.append(row_of(epoch, logs))
 
 
