@@ -120,7 +120,7 @@ class Checkpoint(keras.callbacks.Callback):
             self._save()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        check_logs(epoch + 1, logs, self.folder.path)
+        check_logs(epoch + 1, logs, self.model, self.folder.path)
         self.epoch, self.step = epoch + 1, 0
         self.rows.append(row_of(epoch, logs))
         self._save()

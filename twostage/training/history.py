@@ -20,7 +20,7 @@ class EpochRows(keras.callbacks.Callback):
         self.rows: list[dict[str, float]] = []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        check_logs(epoch + 1, logs)
+        check_logs(epoch + 1, logs, self.model)
         self.rows.append(row_of(epoch, logs))
 
 
