@@ -10,6 +10,7 @@ bound.
 
 import argparse
 import itertools
+import json
 
 import keras
 import numpy as np
@@ -64,7 +65,7 @@ def measure(config, images, steps, *, bounded):
 def main(given):
     """Prints a Markdown table, a row as soon as it is measured."""
     changes = dict(pair.split("=") for pair in given.set)
-    changes = {name: int(value) for name, value in changes.items()}
+    changes = {name: json.loads(value) for name, value in changes.items()}
     base = presets.resolve(1, given.preset, data=given.data, **changes)
     images, _ = loading.load_for(base)
     print(HEAD, "| --- | --- | --- | --- | --- | --- | --- |", sep="\n", flush=True)
@@ -86,7 +87,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--preset", default="cifar10")
     parser.add_argument("--data", required=True)
-    parser.add_argument("--set", nargs="*", default=[], help="such as base_dim=16")
+    parser.add_argument("--set", nargs="*", default=[], help="base_dim=16 partial=true")
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--rates", type=float, nargs="*", default=[1e-4, 1e-3, 3e-3])
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1])
