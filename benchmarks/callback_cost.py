@@ -21,7 +21,7 @@ from twostage.data import loading
 from twostage.data.batches import Batches
 from twostage.models import build
 from twostage.runs.run import StageRun
-from twostage.training import train
+from twostage.training import fit
 from twostage.training.checkpoint import Checkpoint
 from twostage.training.default_callbacks import (
     MAX_WATCHED,
@@ -49,7 +49,7 @@ def main(preset, source, steps, rounds):
     images, _ = loading.load_for(settings)
     keras.utils.set_random_seed(settings.seed)
     vae = build.build_stage1(settings, images.shape[1:])
-    train.compile_vae(settings, vae)
+    fit.compile_vae(settings, vae)
     watched = callbacks.examples.random_subset(images, MAX_WATCHED, settings.seed)
     batches = Batches(
         images[: steps * settings.batch_size], settings.batch_size, settings.seed

@@ -19,7 +19,7 @@ from twostage.models import build
 from twostage.models.posterior import SharedPosterior
 from twostage.reporting.latent_plots import curves
 from twostage.reporting.png import save_png
-from twostage.training import train
+from twostage.training import fit
 
 
 def main(preset, source, epochs, out, every):
@@ -27,7 +27,7 @@ def main(preset, source, epochs, out, every):
     images, _ = loading.load_for(settings)
     keras.utils.set_random_seed(settings.seed)
     vae = build.build_stage1(settings, images.shape[1:])
-    train.compile_vae(settings, vae)
+    fit.compile_vae(settings, vae)
     batches = Batches(images, settings.batch_size, settings.seed)
     moments = callbacks.LatentMoments(
         images,

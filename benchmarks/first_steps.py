@@ -21,7 +21,7 @@ from twostage.config import PRECISIONS
 from twostage.data import loading
 from twostage.data.batches import Batches
 from twostage.models import build
-from twostage.training import train
+from twostage.training import fit
 from twostage.training.settings import training_settings
 
 NEVER = 1e30  # a bound that no log variance reaches
@@ -48,7 +48,7 @@ def measure(config, images, steps, *, bounded):
         if not bounded:
             vae.encoder.get_layer("log_var").bound = NEVER
         batches = Batches(images, config.batch_size, config.seed)
-        train.compile_vae(config, vae)
+        fit.compile_vae(config, vae)
         seen = Steps()
         gamma = callbacks.ComputedGamma(config.gamma_rule)
         vae.fit(

@@ -17,7 +17,7 @@ from twostage import presets
 from twostage.data import loading
 from twostage.data.batches import Batches, flip
 from twostage.models import build
-from twostage.training import train
+from twostage.training import fit
 
 
 def main(preset, source, steps, rounds, options):
@@ -27,7 +27,7 @@ def main(preset, source, steps, rounds, options):
     images, _ = loading.load_for(settings)
     keras.utils.set_random_seed(settings.seed)
     vae = build.build_stage1(settings, images.shape[1:])
-    train.compile_vae(settings, vae)
+    fit.compile_vae(settings, vae)
     batches = Batches(images, settings.batch_size, settings.seed, transform=flip)
     ready = keras.ops.convert_to_tensor(batches[0][0])
 

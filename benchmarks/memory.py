@@ -14,7 +14,7 @@ import callbacks
 from twostage import presets
 from twostage.data.batches import Batches
 from twostage.models import build
-from twostage.training import train
+from twostage.training import fit
 
 SMALL = {"num_scale": 2, "base_dim": 4, "fc_dim": 16, "latent_dim": 4}
 
@@ -38,7 +38,7 @@ def main(preset, steps, small):
         "uint8",
     )
     vae = build.build_stage1(made, images.shape[1:])
-    train.compile_vae(made, vae)
+    fit.compile_vae(made, vae)
     batches = Batches(images, made.batch_size, 0)
     print(
         f"{preset}{', small' if small else ''}, {keras.backend.backend()}:"

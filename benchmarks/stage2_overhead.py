@@ -22,7 +22,7 @@ from twostage.data.batches import Batches
 from twostage.models import build
 from twostage.models.posterior import draw_latents
 from twostage.runs.run import StageRun
-from twostage.training import train
+from twostage.training import fit
 from twostage.training.checkpoint import Checkpoint
 
 
@@ -80,7 +80,7 @@ def main(width, latents, rows, rounds, steps_per_execution):
         2, "cifar10", width=width, steps_per_execution=steps_per_execution
     )
     vae = build.build_stage2(made, latents)
-    train.compile_vae(made, vae)
+    fit.compile_vae(made, vae)
     moments = np.random.default_rng(0).standard_normal(
         (rows, 2, latents), dtype="float32"
     )

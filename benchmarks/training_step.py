@@ -52,7 +52,7 @@ def ours(configuration, precision, steps_per_execution):
     from twostage import presets
     from twostage.data.batches import Batches
     from twostage.models import build
-    from twostage.training.train import compile_vae
+    from twostage.training.fit import compile_vae
 
     keras.config.set_dtype_policy(
         "mixed_bfloat16" if precision == "bfloat16" else "float32"

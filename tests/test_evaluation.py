@@ -19,7 +19,6 @@ from twostage.evaluation import (
     comparison,
     image_metrics,
     protocol,
-    recalibration,
     write,
 )
 from twostage.evaluation.evaluate import evaluate
@@ -34,6 +33,7 @@ from twostage.evaluation.protocol import (
 from twostage.features import choose
 from twostage.features.extractor import Extractor
 from twostage.features.inception import inception_2015, keras_inception
+from twostage.models import recalibration
 from twostage.models.latent_normalizer import LatentNormalizer
 from twostage.models.two_stage_models import TwoStageModels
 from twostage.sampling.gaussian_mixture import Mixture

@@ -14,9 +14,10 @@ from scipy import stats
 from twostage.cli.main import COMMANDS
 from twostage.data import loading
 from twostage.errors import InputError
-from twostage.evaluation import html_report, protocol, recalibration, tables
+from twostage.evaluation import html_report, protocol, tables
 from twostage.evaluation.evaluation_result import EvaluationResult
 from twostage.export import export_run
+from twostage.models import recalibration
 from twostage.models.posterior import encode_dataset
 from twostage.runs.models import load_models
 from twostage.runs.run import finished_stage1

@@ -21,6 +21,8 @@ LIKELIHOODS = (
 )
 GAMMAS = ("computed", "learned", "fixed", "scheduled")
 RULES = ("minimum", "ratchet", "ema", "batch")
+INITIALIZATIONS = ("random", "gaussian")
+SCHEDULES = ("halving", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16")
 CROPS = ("none", "center", "128", "140", "148")
 FILTERS = ("bilinear", "nearest", "bicubic")
@@ -85,6 +87,26 @@ class _Training:
         "training",
         "epochs between halvings of the learning rate",
     )
+    schedule: str = option(
+        "halving",
+        "training",
+        "of the learning rate: halving, see `halve_every`; cosine, to 0 over the whole"
+        " training",
+        SCHEDULES,
+    )
+    warmup_steps: int = option(
+        0,
+        "training",
+        "first steps, in which the learning rate of `schedule='cosine'` rises from 0",
+        minimum=0,
+    )
+    patience: int = option(
+        0,
+        "training",
+        "keep the epoch whose held-out loss is least, and stop after so many epochs"
+        " without a smaller one, see `held_out`; 0: keep the last epoch",
+        minimum=0,
+    )
     precision: str = option(
         "float32",
         "training",
@@ -127,6 +149,11 @@ class _Training:
             _check_field(field, getattr(self, field.name))
         if self.seed >= 2**32:
             raise InputError(f"`seed={self.seed}`", "less than 2**32")
+        if self.warmup_steps and self.schedule != "cosine":
+            raise InputError(
+                f"`warmup_steps={self.warmup_steps}` with `schedule={self.schedule!r}`",
+                "`schedule='cosine'`",
+            )
         self._check_gamma()
 
     def _check_gamma(self) -> None:
@@ -213,6 +240,13 @@ class Stage1Config(_Training):
     limit: int = option(
         0, "data", "at most so many images, a fixed random choice; 0: all", minimum=0
     )
+    held_out: float = option(
+        0.0,
+        "data",
+        "fraction of the training images that is kept aside, 2,000 at most, for"
+        " held-out figures; a validation split takes their place; 0: none",
+        minimum=0,
+    )
     skip_broken: bool = option(
         False, "data", "image files: leave out, and name, those that cannot be read"
     )
@@ -260,6 +294,13 @@ class Stage1Config(_Training):
         "weight of the decoder's squared derivatives (RAE-GP); 0: none",
         minimum=0,
     )
+    minutes: float = option(
+        0.0,
+        "training",
+        "preset auto: time for both stages, which the number of epochs is fitted to; 0:"
+        " as many as the images need",
+        minimum=0,
+    )
     network: str = option(
         "resnet",
         "network",
@@ -295,6 +336,16 @@ class Stage1Config(_Training):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.held_out >= 1:
+            raise InputError(
+                f"`held_out={self.held_out}`",
+                "a fraction below 1, such as 0.05",
+            )
+        if self.patience and not self.held_out:
+            raise InputError(
+                f"`patience={self.patience}` without held-out images",
+                "`held_out=0.05` or another fraction beside it",
+            )
         if self.gamma == "scheduled" and self.likelihood != "gaussian":
             raise InputError(
                 "received `gamma='scheduled'` with"
@@ -320,6 +371,13 @@ class Stage2Config(_Training):
 
     width: int = option(2048, "network", "units of each of the dense layers")
     depth: int = option(3, "network", "dense layers each way")
+    initialization: str = option(
+        "random",
+        "network",
+        "random; gaussian: the weights begin as the Gaussian that fits the latents, by"
+        " probabilistic PCA",
+        INITIALIZATIONS,
+    )
     gamma_floor: float = option(
         0.03,
         "likelihood",

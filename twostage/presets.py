@@ -22,7 +22,11 @@ _GREY_28 = (
 )
 
 
+# Their other settings follow from the images: twostage/training/auto.py.
+AUTO = "auto"
+
 PRESETS = {
+    AUTO: ({"held_out": 0.05}, {}),
     "digits": (
         {
             "num_scale": 2,

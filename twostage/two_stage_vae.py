@@ -11,6 +11,7 @@ import numpy as np
 
 from twostage.config import Stage1Config, Stage2Config
 from twostage.data.preprocessing import pad_to
+from twostage.data.splits import divided_rows
 from twostage.errors import InputError
 from twostage.evaluation.evaluate import evaluate
 from twostage.evaluation.evaluation_data import EvaluationData
@@ -119,6 +120,7 @@ class TwoStageVAE:
         images: np.ndarray,
         *,
         epochs: tuple[int, int] | None = None,
+        held_out: np.ndarray | None = None,
         run: str | Path | None = None,
         bar: bool | None = None,
     ) -> FitHistory:
@@ -128,6 +130,9 @@ class TwoStageVAE:
             images: uint8 (N, height, width, channels), or (N, height, width) of gray
                 ones; smaller ones are padded where the config says so.
             epochs: Of stage 1 and stage 2; None: the config's.
+            held_out: Images like those, which are not trained on: their loss is logged,
+                and `patience` goes by it. None: a part of `images`, where the setting
+                `held_out` says so.
             run: A folder for checkpoints, histories and models. One that has a training
                 of the same settings and images is resumed. None: everything stays in
                 memory.
@@ -140,10 +145,16 @@ class TwoStageVAE:
         """
         images = self._prepared(images)
         first, second = self._configs(epochs)
-        stage1 = train_stage1(images, first, run, bar=bar)
+        if held_out is not None:
+            held_out = self._prepared(held_out)
+        elif first.held_out:
+            rows = divided_rows(len(images), first.held_out)
+            images, held_out = images[rows["train"]], images[rows["validation"]]
+        options = {"held_out": held_out, "bar": bar}
+        stage1 = train_stage1(images, first, run, **options)
         assert stage1 is not None  # only a dry run gives none
         self._set_models(TwoStageModels(stage1.model))
-        stage2 = train_stage2(stage1.model, images, second, run, bar=bar)
+        stage2 = train_stage2(stage1.model, images, second, run, **options)
         assert stage2 is not None
         self.stage2, self.normalizer = stage2.model, stage2.normalizer
         self._training_images = images

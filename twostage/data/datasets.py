@@ -13,7 +13,14 @@ from twostage.data import archives, celeba, numpy_files, registry
 from twostage.data.cache import prepared
 from twostage.data.image_files import Folder, Zip
 from twostage.data.preprocessing import Preprocessing
-from twostage.data.splits import Source, limited, split_of, splits, warn_of_lookalikes
+from twostage.data.splits import (
+    Source,
+    divided_rows,
+    limited,
+    split_of,
+    splits,
+    warn_of_lookalikes,
+)
 from twostage.errors import InputError, reading
 
 logger = logging.getLogger(__name__)
@@ -32,6 +39,7 @@ class Options:
 
     preprocessing: Preprocessing = dataclasses.field(default_factory=Preprocessing)
     limit: int = 0
+    held_out: float = 0.0
     skip_broken: bool = False
     partial: bool = False
     data_dir: str | None = None
@@ -70,15 +78,15 @@ class ArrayDataset:
     load: Callable[[str], Images]
 
     def splits(self) -> tuple[str, ...]:
-        return ARRAY_SPLITS
+        return SPLITS if self.options.held_out else ARRAY_SPLITS
 
     def read(self, split: str) -> Images:
-        if split not in ARRAY_SPLITS:
+        if split not in self.splits():
             raise InputError(
                 f"{self.source!r} has no {split} split: expected"
-                f" {' or '.join(ARRAY_SPLITS)}"
+                f" {' or '.join(self.splits())}"
             )
-        images, labels = self.load(split)
+        images, labels = self._loaded(split)
         preprocessing = self.options.preprocessing
         if preprocessing.crop != "none" or preprocessing.side:
             raise InputError(
@@ -86,12 +94,18 @@ class ArrayDataset:
                 f" {self.source!r}, but these apply to image files: use `crop='none',"
                 " side=0`"
             )
-        limit = self.options.limit
-        if limit and limit < len(images):
-            rows = limited(len(images), limit)
-            images = images[rows]
-            labels = None if labels is None else labels[rows]
         return preprocessing.apply_to_array(images), labels
+
+    def _loaded(self, split: str) -> Images:
+        """Those of a split that the options ask for."""
+        whole = "test" if split == "test" else "train"
+        found = self.load(whole)
+        limit, fraction = self.options.limit, self.options.held_out
+        if limit and limit < len(found[0]):
+            found = _rows(found, limited(len(found[0]), limit))
+        if fraction and whole == "train":
+            found = _rows(found, divided_rows(len(found[0]), fraction)[split])
+        return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +153,11 @@ class ImageFileDataset:
                 " `skip_broken=True`"
             )
         logger.warning("%s: left out", text)
+
+
+def _rows(found: Images, rows: np.ndarray) -> Images:
+    images, labels = found
+    return images[rows], None if labels is None else labels[rows]
 
 
 def open_dataset(source: str, options: Options) -> Dataset:
@@ -232,9 +251,15 @@ def _dataset_of(
     files: Folder | Zip, options: Options, *, official: bool
 ) -> ImageFileDataset:
     source_of = functools.partial(
-        split_of, files, official=official, limit=options.limit
+        split_of,
+        files,
+        official=official,
+        limit=options.limit,
+        held_out=options.held_out,
     )
-    names = tuple(splits(files, official=official))
+    found = splits(files, official=official)
+    is_needed = options.held_out and "validation" not in found
+    names = (*found, "validation") if is_needed else tuple(found)
     if not official:
         warn_of_lookalikes(files)
     return ImageFileDataset(options, names, source_of)

@@ -119,6 +119,7 @@ def dataset_for(config: Stage1Config) -> Dataset:
     options = Options(
         preprocessing,
         limit=config.limit,
+        held_out=config.held_out,
         skip_broken=config.skip_broken,
         partial=config.partial,
         data_dir=config.data_dir or None,

@@ -23,6 +23,7 @@ SPLIT_WORDS = {
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing"),
 }
+MAX_HELD_OUT = 2_000  # images: their mean loss is known to a few hundredths of a nat
 MAX_TEST_BYTE = 26  # of 256, exclusive: about a tenth
 HASH_RULE = (
     "by a hash of the names: test where the first byte of SHA-256 is below"
@@ -59,29 +60,39 @@ class Source:
 
 
 def split_of(
-    files: Folder | Zip, split: str, *, official: bool = False, limit: int = 0
+    files: Folder | Zip,
+    split: str,
+    *,
+    official: bool = False,
+    limit: int = 0,
+    held_out: float = 0.0,
 ) -> Source:
     """The image files of a split.
 
     CelebA's partition where `official`; else the folders `train`, `test` and
-    `validation` in it; else by a hash of the names.
+    `validation` in it; else by a hash of the names. Where there is no validation split,
+    `held_out` takes one from the training images.
 
     Args:
         files: Where the image files lie.
         split: `"train"`, `"validation"` or `"test"`.
         official: Whether it must be all of CelebA.
         limit: At most so many, a fixed random choice. 0: all.
+        held_out: Fraction of the training images; see `held_out_rows`.
 
     Raises:
         InputError: there is no such split, or nothing in it, or not all of CelebA.
     """
     folders = splits(files, official=official)
-    if split not in folders:
+    divided = held_out > 0 and "validation" not in folders
+    of_train = divided and split == "validation"
+    if split not in folders and not of_train:
         raise InputError(
             f"received {files.path}, which has no {split} split: make folders train,"
             " validation and test"
         )
-    names, rule = _chosen(files, split, official=official)
+    whole = "train" if of_train else split
+    names, rule = _chosen(files, whole, official=official)
     if not names:
         raise InputError(
             f"the {split} split of {files.path} is empty, it holds too few images: add"
@@ -89,6 +100,10 @@ def split_of(
         )
     if limit and limit < len(names):
         names = [names[row] for row in limited(len(names), limit)]
+    if divided and whole == "train":
+        rows = divided_rows(len(names), held_out)[split]
+        names = [names[row] for row in rows]
+        rule += f"; {len(names):,} of its images for {split}"
     return Source(
         f"{files.name}-{split}",
         f"the {split} split of {files.path}",
@@ -168,6 +183,18 @@ def warn_of_lookalikes(files: Folder | Zip) -> None:
             files.path,
             ", ".join(found),
         )
+
+
+def divided_rows(count: int, fraction: float) -> dict[str, np.ndarray]:
+    """Row numbers of `"train"` and `"validation"`, in order: a fixed random fraction of
+    `count` training images is kept aside, at least 2 and at most 2,000.
+    """
+    held_out = min(max(2, round(fraction * count)), MAX_HELD_OUT, count)
+    order = np.random.default_rng(1).permutation(count)
+    return {
+        "train": np.sort(order[held_out:]),
+        "validation": np.sort(order[:held_out]),
+    }
 
 
 def limited(count: int, limit: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 import callbacks
 from twostage.errors import InputError
-from twostage.evaluation import figures, recalibration
+from twostage.evaluation import figures
 from twostage.evaluation.evaluation_data import EvaluationData
 from twostage.evaluation.evaluation_result import EvaluationResult
 from twostage.evaluation.generated_images import (
@@ -31,6 +31,7 @@ from twostage.evaluation.memorization import memorization
 from twostage.evaluation.protocol import Protocol
 from twostage.features.extractor import Extractor, digest_of
 from twostage.metrics.moments import Moments
+from twostage.models import recalibration
 from twostage.models.posterior import draw_latents, encode_dataset
 from twostage.models.recalibrate import recalibrate
 from twostage.models.two_stage_models import TwoStageModels

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from twostage.errors import InputError
-from twostage.evaluation.recalibration import RECALIBRATED
+from twostage.models.recalibration import RECALIBRATED
 
 if TYPE_CHECKING:
     import pandas

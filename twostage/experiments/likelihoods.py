@@ -119,7 +119,7 @@ def _build_vae(config: Stage1Config, floor: float | None, width: int) -> Any:
     from twostage.models import build
     from twostage.models.networks.berger_sebag import residual_decoder, residual_encoder
     from twostage.models.vae import VAE
-    from twostage.training.train import compile_vae
+    from twostage.training.fit import compile_vae
 
     # after the imports, which draw from Python's generator, and before the policy,
     # which `clear_session` resets

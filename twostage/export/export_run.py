@@ -4,8 +4,8 @@ import logging
 from pathlib import Path
 
 from twostage.errors import InputError
-from twostage.evaluation import recalibration
 from twostage.export import saved_model
+from twostage.models import recalibration
 from twostage.models.serialization import load_model
 from twostage.models.two_stage_models import TwoStageModels
 from twostage.models.vae import VAE

@@ -1,9 +1,13 @@
 """The images that a run was trained on."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from twostage.config import Stage1Config
 from twostage.data import loading
+from twostage.data.datasets import Images
+from twostage.data.splits import MAX_HELD_OUT, limited
 from twostage.errors import InputError
 from twostage.runs.run import StageRun
 from twostage.system.provenance import fingerprint
@@ -25,6 +29,22 @@ def training_images(first: StageRun) -> np.ndarray:
     images = loading.load_for(config)[0]
     first.check_data(fingerprint(images))
     return images
+
+
+def held_out_images(first: StageRun) -> np.ndarray | None:
+    """The images that a stage 1 kept aside; None where it kept none."""
+    config = first.saved_config()
+    if not config.held_out:
+        return None
+    return held_out_of({"validation": loading.load_for(config, "validation")})
+
+
+def held_out_of(splits: Mapping[str, Images]) -> np.ndarray:
+    """The images that held-out figures are measured on: of the validation split at most
+    2,000.
+    """
+    images, _ = splits["validation"]
+    return images[limited(len(images), min(len(images), MAX_HELD_OUT))]
 
 
 def validation_images(config: Stage1Config) -> np.ndarray | None:

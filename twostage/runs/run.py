@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from twostage.config import Stage1Config, Stage2Config
 from twostage.errors import InputError
 from twostage.models import serialization
-from twostage.presets import resolve
+from twostage.presets import AUTO, PRESETS, resolve
 from twostage.system import files
 from twostage.system.locks import acquire_now
 from twostage.system.provenance import provenance
@@ -42,6 +42,9 @@ class StageRun:
         number: 1 or 2.
         preset: Name of the preset, kept in config.json; None: none.
         resume: Whether `begin` may find the stage there.
+
+    Attributes:
+        given: Names of the settings that were asked for, which no preset changes.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class StageRun:
     ):
         self.run, self.number = Path(run), number
         self.preset, self.resume = preset, resume
+        self.given: frozenset[str] = frozenset()
         self.path = self.run / f"stage{number}"
         self._lock: FileLock | None = None
         self._distribute = False
@@ -253,6 +257,8 @@ class StageRun:
 def fixed_differences(saved: Any, config: Any) -> list[str]:
     """`name old -> new` for each setting that a resumed stage may not change."""
     names = [name for name in FREE if hasattr(config, name)]
+    if config.schedule == "cosine":  # which ends with the last epoch
+        names.remove("epochs")
     free = {name: getattr(config, name) for name in names}
     return dataclasses.replace(saved, **free).differences(config)
 
@@ -272,7 +278,7 @@ def open_stage(
             the preset from it.
         changes: Settings that differ from the preset's, by name; on a resumed stage,
             from those it was started with.
-        preset: Name of the preset; None: digits, or what the run says.
+        preset: Name of the preset; None: `default_preset`, or what the run says.
         run: The run folder; None: runs/PRESET.
         resume: Whether to resume what is there.
 
@@ -280,17 +286,25 @@ def open_stage(
         InputError: an unknown preset or setting, a stage that exists already or is
             missing.
     """
-    run = Path(run or default_run(preset))
+    run = Path(run or default_run(preset or default_preset(changes.get("data"))))
     if number == 2:
         preset = finished_stage1(run, preset).preset
     if resume:
         stage = StageRun.open(run, number, preset=preset)
         saved = stage.saved_config()
         return stage, saved.from_dict({**dataclasses.asdict(saved), **changes})
-    preset = preset or "digits"
+    preset = preset or default_preset(changes.get("data"))
     stage = StageRun.create(run, number, preset=preset)
+    stage.given = frozenset(changes)
     config = resolve(number, preset, **changes)
     return stage, with_recorded_gamma(config, number, "gamma_start" in changes)
+
+
+def default_preset(data: str | None) -> str:
+    """The preset of a data set: that of its name; of one's own data `"auto"`."""
+    if data is None:
+        return "digits"
+    return data if data in PRESETS else AUTO
 
 
 def default_run(preset: str | None) -> str:

@@ -26,15 +26,24 @@ def write(run: str | Path, **results: Any) -> None:
 
 
 def stage_figures(
-    config: Any, rows: Sequence[dict[str, float]], log_var: np.ndarray
+    config: Any,
+    rows: Sequence[dict[str, float]],
+    kept: dict[str, float],
+    log_var: np.ndarray,
 ) -> dict[str, Any]:
-    """The last epoch's logs, the epoch in which gamma's floor first bound, and
+    """What the kept epoch logged, the epoch in which gamma's floor first bound, and
     E[sigma^2] of each latent, sorted.
+
+    Args:
+        config: The stage's settings.
+        rows: The history, a dict per epoch.
+        kept: Of them that of the epoch whose weights are kept.
+        log_var: Of the posterior, (N, k).
     """
     floor = config.gamma_floor * 1.000001
     at_floor = [row["epoch"] for row in rows if row.get("gamma", 1.0) <= floor]
     variances = np.sort(np.exp(log_var).mean(0))
-    numbers = {name: value for name, value in rows[-1].items() if value == value}
+    numbers = {name: value for name, value in kept.items() if value == value}
     return {
         **numbers,
         "gamma_at_floor_since_epoch": at_floor[0] if at_floor else None,

@@ -1,9 +1,13 @@
 """Files that appear whole or not at all: written aside, synced, renamed."""
 
+import io
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from twostage.errors import InputError
 
@@ -24,6 +28,13 @@ def write(path: str | os.PathLike[str], content: str | bytes | memoryview) -> No
 def write_json(path: str | os.PathLike[str], content: object) -> None:
     """Writes a JSON file, indented by 2."""
     write(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:
+    """Writes arrays, by name, as an `.npz` file."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write(path, buffer.getbuffer())
 
 
 def read_config(path: str | os.PathLike[str]) -> Any:

@@ -53,6 +53,10 @@ class Stream(enum.IntEnum):
     FIGURE_PRIOR = 14
     # u of the latents that the normalizer is fitted to
     NORMALIZER_PRIOR = 15
+    # the posterior's noise in held-out losses
+    HELD_OUT_NOISE = 16
+    # the posterior's noise in the held-out latents of stage 2
+    HELD_OUT_LATENTS = 17
 
 
 class SavedModelStream(enum.IntEnum):

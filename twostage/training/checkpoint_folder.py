@@ -1,7 +1,6 @@
 """The files of a stage's checkpoints: whole or not at all, the newest ones kept."""
 
 import dataclasses
-import io
 import json
 import logging
 import zipfile
@@ -47,10 +46,8 @@ class CheckpointFolder:
     def save(self, progress: Progress, arrays: Mapping[str, np.ndarray]) -> None:
         """Writes a checkpoint and removes all but the newest."""
         name = CHECKPOINT_NAME.format(epoch=progress.epoch, step=progress.step)
-        buffer = io.BytesIO()
         text = json.dumps(dataclasses.asdict(progress))
-        np.savez(buffer, progress=text, **arrays)  # pyright: ignore[reportArgumentType]
-        files.write(self.path / name, buffer.getbuffer())
+        files.write_npz(self.path / name, {"progress": text, **arrays})
         for old in self.paths()[:-CHECKPOINTS_KEPT]:
             old.unlink()
 

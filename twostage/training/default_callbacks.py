@@ -11,7 +11,9 @@ import callbacks
 from twostage.data.batches import Batches
 from twostage.models.posterior import SharedPosterior
 from twostage.runs.run import StageRun, recorded_gammas
-from twostage.training.progress import OneLine, Pace
+from twostage.training.best_epoch import BestEpoch
+from twostage.training.held_out import HeldOut
+from twostage.training.progress import LearningRateLog, OneLine, Pace
 
 MAX_WATCHED = 2_000  # examples that the diagnostics encode
 
@@ -25,11 +27,13 @@ class Diagnostics:
         latent_dim: Number of latents, where the images are drawn from the prior alone;
             None: reconstructions of `examples` are drawn, too.
         decode: `decode(model, z)` -> images, where they are not the model's own.
+        held_out: Measures held-out data; None: there are none.
     """
 
     examples: np.ndarray
     latent_dim: int | None = None
     decode: Callable[[Any, Any], Any] | None = None
+    held_out: HeldOut | None = None
 
 
 def default_callbacks(
@@ -38,6 +42,7 @@ def default_callbacks(
     diagnostics: Diagnostics,
     *,
     stage: StageRun | None = None,
+    best: BestEpoch | None = None,
     bar: bool = False,
 ) -> list[keras.callbacks.Callback]:
     """The callbacks in order: those that compute metrics precede the loggers. The
@@ -48,6 +53,7 @@ def default_callbacks(
         batches: The training batches.
         diagnostics: What is encoded and drawn.
         stage: Its folder gets images and TensorBoard logs; None: neither is written.
+        best: Keeps the best epoch; None: the last one is kept.
         bar: Whether Keras shows a progress bar, so that no line per epoch is logged.
     """
     examples = diagnostics.examples
@@ -55,12 +61,13 @@ def default_callbacks(
         batches.follow_epochs(),
         Pace(),
         callbacks.NaNDiagnosis(data=examples),
-        halving(config.learning_rate, config.halve_every),
+        _learning_rate(config),
         *gamma_rule(config, stage),
     ]
     posterior = SharedPosterior()
     for kind in (callbacks.VarianceLaw, callbacks.ActiveLatents):
         computing.append(kind(examples, posterior, MAX_WATCHED, config.watch_every))
+    computing.extend(filter(None, [diagnostics.held_out, best]))
     if stage is not None:
         computing.extend(_writers(config, stage, diagnostics))
     if not bar:
@@ -68,8 +75,13 @@ def default_callbacks(
     return computing
 
 
-def halving(rate: float, every: int) -> keras.callbacks.Callback:
-    """Halves the learning rate every so many epochs."""
+def _learning_rate(config: Any) -> keras.callbacks.Callback:
+    """Halves the learning rate every so many epochs, and logs it; of a cosine, which
+    the optimizer follows step by step, logs that of the epoch's last step.
+    """
+    if config.schedule == "cosine":
+        return LearningRateLog()
+    rate, every = config.learning_rate, config.halve_every
     return keras.callbacks.LearningRateScheduler(
         lambda epoch, _: rate * 0.5 ** (epoch // every)
     )

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from twostage.models.tensors import to_numpy
+
 logger = logging.getLogger(__name__)
 
 
@@ -24,6 +26,15 @@ class Pace(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         seconds = time.perf_counter() - self.start
         logs["seconds_per_step"] = seconds / self.params["steps"]
+
+
+class LearningRateLog(keras.callbacks.Callback):
+    """Logs the learning rate of an epoch's last step, for optimizers that follow a
+    schedule.
+    """
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        logs["learning_rate"] = float(to_numpy(self.model.optimizer.learning_rate))
 
 
 class OneLine(keras.callbacks.Callback):

@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,13 @@ import numpy as np
 import callbacks
 from twostage.config import Stage1Config, Stage2Config
 from twostage.data.batches import Batches, check_count, flip
-from twostage.models import build
-from twostage.models.compilation import jit_compile
+from twostage.errors import InputError
+from twostage.models import build, recalibration
 from twostage.models.divergences import MaximumMeanDiscrepancy
+from twostage.models.gaussian_start import initialize_as_gaussian
 from twostage.models.latent_normalizer import LatentNormalizer
 from twostage.models.posterior import draw_latents, encode_dataset
+from twostage.models.tensors import to_numpy
 from twostage.models.vae import VAE
 from twostage.reporting import latent_plots, png
 from twostage.runs import summary
@@ -26,20 +27,16 @@ from twostage.sampling import generate
 from twostage.system.provenance import fingerprint
 from twostage.system.random_streams import Stream
 from twostage.training import distribution
-from twostage.training.adam import Adam
-from twostage.training.checkpoint import Checkpoint
-from twostage.training.default_callbacks import (
-    MAX_WATCHED,
-    Diagnostics,
-    default_callbacks,
-)
-from twostage.training.history import EpochRows, keras_history
+from twostage.training.default_callbacks import MAX_WATCHED, Diagnostics
+from twostage.training.fit import Fitted, fit
+from twostage.training.held_out import HeldOut
+from twostage.training.history import keras_history
 from twostage.training.settings import training_settings
 
 logger = logging.getLogger(__name__)
 
+MAX_FACTOR = 1.5  # by which a normalizer may stretch latents without a warning
 NORMALIZER_SAMPLES = 50_000  # latents that the normalizer's statistics come from
-Rows = list[dict[str, float]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +59,7 @@ def train_stage1(
     config: Stage1Config,
     run: str | Path | StageRun | None = None,
     *,
+    held_out: np.ndarray | None = None,
     resume: bool = True,
     bar: bool | None = None,
     dry_run: bool = False,
@@ -73,6 +71,8 @@ def train_stage1(
         config: Its settings; those of its data are not used here.
         run: A run folder, which gets checkpoints, history and model; None: everything
             stays in memory.
+        held_out: Images like those, which are not trained on: their loss is logged, and
+            `patience` goes by it.
         resume: Whether a run that has this stage is resumed; else it is refused.
         bar: Whether Keras shows a progress bar; None: on a terminal. Without it a line
             per epoch is logged.
@@ -86,6 +86,7 @@ def train_stage1(
         >>> config = presets.resolve(1, "mnist", epochs=20)
         >>> vae = train_stage1(images, config).model
     """
+    _check_patience(config, held_out)
     stage = _stage_run(run, 1, resume)
     with training_settings(config), distribution.spread(config):
         vae = build.build_stage1(config, images.shape[1:])
@@ -101,10 +102,12 @@ def train_stage1(
         if stage is not None:
             stage.begin(config, fingerprint(images))
         examples = callbacks.examples.random_subset(images, MAX_WATCHED, config.seed)
-        rows = _fit(config, stage, vae, batches, Diagnostics(examples), bar)
+        diagnostics = Diagnostics(examples, held_out=_held_out(config, held_out))
+        fitted = fit(config, stage, vae, batches, diagnostics, bar)
+        choice = _recalibrated(vae, images, held_out, config.seed)
         if stage is not None:
-            _save_stage1(config, stage, vae, rows, examples)
-        return TrainedStage(vae, keras_history(rows))
+            _save_stage1(config, stage, vae, fitted, examples, choice)
+        return TrainedStage(vae, keras_history(fitted.rows))
 
 
 def train_stage2(
@@ -113,6 +116,7 @@ def train_stage2(
     config: Stage2Config,
     run: str | Path | StageRun | None = None,
     *,
+    held_out: np.ndarray | None = None,
     resume: bool = True,
     bar: bool | None = None,
     dry_run: bool = False,
@@ -127,6 +131,7 @@ def train_stage2(
     The other arguments, and errors, are those of `train_stage1`.
     """
     check_count(len(images), config.batch_size)
+    _check_patience(config, held_out)
     stage = _stage_run(run, 2, resume)
     with training_settings(config), distribution.spread(config):
         first: VAE = stage1.load_model() if isinstance(stage1, StageRun) else stage1
@@ -139,6 +144,9 @@ def train_stage2(
         if stage is not None:
             stage.begin(config, fingerprint(images))
         moments = _encode(first, images)
+        if config.initialization == "gaussian":
+            keep_gamma = config.gamma in ("fixed", "scheduled")
+            initialize_as_gaussian(vae, moments, keep_gamma=keep_gamma)
         batches = Batches(
             moments, config.batch_size, config.seed, transform=draw_latents
         )
@@ -150,15 +158,19 @@ def train_stage2(
             watched,
             np.random.default_rng((config.seed, Stream.WATCHED_LATENTS)),
         )
+        latents = _held_out_latents(first, held_out, config.seed)
         diagnostics = Diagnostics(
-            examples, width, lambda model, u: first.decode(model.decode(u))
+            examples,
+            width,
+            lambda model, u: first.decode(model.decode(u)),
+            _held_out(config, latents),
         )
-        rows = _fit(config, stage, vae, batches, diagnostics, bar)
+        fitted = fit(config, stage, vae, batches, diagnostics, bar)
         target = _normalizer_target(config, first, moments)
         normalizer = _measured_normalizer(config, vae, target)
         if stage is not None:
-            _save_stage2(config, stage, vae, rows, examples, normalizer)
-        return TrainedStage(vae, keras_history(rows), normalizer)
+            _save_stage2(config, stage, vae, fitted, examples, normalizer)
+        return TrainedStage(vae, keras_history(fitted.rows), normalizer)
 
 
 def _stage_run(
@@ -171,47 +183,42 @@ def _stage_run(
     return StageRun.create(run, number)
 
 
-def _fit(
-    config: Any,
-    stage: StageRun | None,
-    vae: VAE,
-    batches: Batches,
-    diagnostics: Diagnostics,
-    bar: bool | None,
-) -> Rows:
-    """Compiles, restores, fits. Returns the history, a dict per epoch."""
-    shown = sys.stdout.isatty() if bar is None else bar
-    compile_vae(config, vae)
-    watching = default_callbacks(config, batches, diagnostics, stage=stage, bar=shown)
-    options = {"shuffle": False, "verbose": 1 if shown else 0}
-    if stage is None:
-        kept = EpochRows()
-        vae.fit(batches, epochs=config.epochs, callbacks=[*watching, kept], **options)
-        return kept.rows
-    checkpoint = Checkpoint(
-        stage,
-        watching,
-        every=config.checkpoint_every,
-        obeys=distribution.is_first(),
-    )
-    checkpoint.restore(vae)
-
-    def fit(epochs: int) -> None:
-        vae.fit(
-            batches,
-            epochs=epochs,
-            initial_epoch=min(checkpoint.epoch, epochs),
-            callbacks=[*watching, checkpoint],
-            **options,
+def _check_patience(config: Any, held_out: np.ndarray | None) -> None:
+    if config.patience and held_out is None:
+        raise InputError(
+            f"`patience={config.patience}` and no held-out images",
+            "`held_out`, images that are not trained on",
         )
 
-    with checkpoint.signals():
-        if checkpoint.step:  # stopped within an epoch: its rest is a fit of its own
-            batches.first = checkpoint.step
-            fit(checkpoint.epoch + 1)
-            batches.first = 0
-        fit(config.epochs)
-    return checkpoint.rows
+
+def _held_out(config: Any, data: np.ndarray | None) -> HeldOut | None:
+    if data is None:
+        return None
+    return HeldOut(data, config.epochs, config.watch_every, config.seed)
+
+
+def _held_out_latents(
+    stage1: VAE, images: np.ndarray | None, seed: int
+) -> np.ndarray | None:
+    """One draw of z for each held-out image, (N, k)."""
+    if images is None:
+        return None
+    moments = np.stack(encode_dataset(stage1, images), axis=1)
+    return draw_latents(moments, np.random.default_rng((seed, Stream.HELD_OUT_LATENTS)))
+
+
+def _recalibrated(
+    vae: VAE, images: np.ndarray, held_out: np.ndarray | None, seed: int
+) -> dict[str, Any] | None:
+    """Measures batch normalization on the training images, and keeps that where it
+    raises the bound of held-out images; what was found. None: there is nothing to
+    decide by.
+    """
+    if held_out is None or vae.posterior_std == 0:
+        return None
+    choice = recalibration.recalibrate_if_better(vae, images, held_out, seed=seed)
+    logger.info(recalibration.summary(choice))
+    return choice
 
 
 def _encode(stage1: VAE, images: np.ndarray) -> np.ndarray:
@@ -220,17 +227,6 @@ def _encode(stage1: VAE, images: np.ndarray) -> np.ndarray:
     mean, log_var = encode_dataset(stage1, images)
     logger.info("encoded: training begins")
     return np.stack([mean, log_var], axis=1)
-
-
-def compile_vae(config: Any, vae: VAE) -> None:
-    """Compiles with Adam, and with XLA where it is the faster way: on a CPU it takes
-    several times as long as TensorFlow's own graph.
-    """
-    vae.compile(
-        Adam(config.learning_rate, epsilon=1e-8),
-        jit_compile=jit_compile(),
-        steps_per_execution=config.steps_per_execution,
-    )
 
 
 def _normalizer_target(config: Stage2Config, stage1: VAE, moments: np.ndarray) -> float:
@@ -254,40 +250,54 @@ def _measured_normalizer(
             stage2, NORMALIZER_SAMPLES, (config.seed, Stream.NORMALIZER_PRIOR)
         )
     )
+    factor = target / float(to_numpy(layer.latent_std).mean())
+    if factor > MAX_FACTOR:
+        logger.warning(
+            "the normalizer stretches stage 2's latents by %.2f, expected at most %g:"
+            " stage 2 says little about them, and stretching does not make up for it;"
+            " train it longer, or use another `sampling`",
+            factor,
+            MAX_FACTOR,
+        )
     width = stage2.decoder.input_shape[-1]
     return keras.Sequential([keras.Input((width,)), layer])
 
 
 def _save_stage1(
-    config: Stage1Config, stage: StageRun, vae: VAE, rows: Rows, examples: np.ndarray
+    config: Stage1Config,
+    stage: StageRun,
+    vae: VAE,
+    fitted: Fitted,
+    examples: np.ndarray,
+    choice: dict[str, Any] | None,
 ) -> None:
     # Removes what describes an earlier training of this stage.
     (stage.path / "recalibrated.keras").unlink(missing_ok=True)
-    outdated = {"batch_normalisation": None}
+    outdated: dict[str, Any] = {"batch_normalisation": choice}
     if not (stage.run / "stage2").exists():
         outdated |= {"stage2": None, "latents": None}
-    _save(config, stage, vae, rows, examples, outdated)
+    _save(config, stage, vae, fitted, examples, outdated)
 
 
 def _save_stage2(
     config: Stage2Config,
     stage: StageRun,
     vae: VAE,
-    rows: Rows,
+    fitted: Fitted,
     examples: np.ndarray,
     normalizer: keras.Model,
 ) -> None:
     stage.save_model("normalizer.keras", normalizer)
     layer = normalizer.layers[-1]
     latents = summary.latent_figures(vae, layer, (config.seed, Stream.SUMMARY_PRIOR))
-    _save(config, stage, vae, rows, examples, {"latents": latents})
+    _save(config, stage, vae, fitted, examples, {"latents": latents})
 
 
 def _save(
     config: Any,
     stage: StageRun,
     vae: VAE,
-    rows: Rows,
+    fitted: Fitted,
     examples: np.ndarray,
     results: dict[str, Any],
 ) -> None:
@@ -295,7 +305,9 @@ def _save(
     mean, log_var = encode_dataset(vae, examples)
     plot = latent_plots.latent_variances(mean, log_var)
     png.save_png(stage.path / "images" / "latents.png", plot)
-    results[f"stage{stage.number}"] = summary.stage_figures(config, rows, log_var)
+    results[f"stage{stage.number}"] = summary.stage_figures(
+        config, fitted.rows, fitted.kept, log_var
+    )
     summary.write(stage.run, **results)
     stage.save_model("model.keras", vae)
 

@@ -1,11 +1,14 @@
 """The trainings of a run folder: on the data that its config names."""
 
+import dataclasses
 import logging
 
 from twostage.config import Stage1Config, Stage2Config
 from twostage.data import loading, summary
-from twostage.runs.data import training_images
+from twostage.presets import AUTO
+from twostage.runs.data import held_out_images, held_out_of, training_images
 from twostage.runs.run import StageRun, finished_stage1
+from twostage.training import auto
 from twostage.training.train import TrainedStage, train_stage1, train_stage2
 
 logger = logging.getLogger(__name__)
@@ -17,15 +20,29 @@ def train_stage1_run(
     """Loads the images of a config, and trains stage 1 on them.
 
     Args:
-        config: Its settings; relative paths are made absolute in what is saved.
+        config: Its settings; relative paths are made absolute in what is saved. Those
+            of the preset `"auto"` that were not given are chosen.
         stage: The folder to write to.
         dry_run: Whether to stop once the networks are built; None is returned then.
     """
-    images, labels = loading.load_splits(config)["train"]
+    splits = loading.load_splits(config)
+    if _chooses(stage):
+        pad = auto.pad_for(splits["train"][0].shape)
+        if pad and "pad" not in stage.given:
+            logger.info("auto: pad %d (images of another side)", pad)
+            config = dataclasses.replace(config, pad=pad)
+            splits = loading.load_splits(config)
+    images, labels = splits["train"]
     lines = [config.data, *summary.lines(images, labels)]
     logger.info("\n".join(lines))
+    if _chooses(stage):
+        config = auto.auto_stage1(config, stage.given, images)
     return train_stage1(
-        images, loading.with_absolute_paths(config), stage, dry_run=dry_run
+        images,
+        loading.with_absolute_paths(config),
+        stage,
+        held_out=held_out_of(splits) if config.held_out else None,
+        dry_run=dry_run,
     )
 
 
@@ -35,4 +52,19 @@ def train_stage2_run(
     """Trains stage 2 on the images of its run's stage 1; see `train_stage1_run`."""
     first = finished_stage1(stage.run)
     images = training_images(first)
-    return train_stage2(first, images, config, stage, dry_run=dry_run)
+    if _chooses(stage):
+        saved = first.saved_config()
+        config = auto.auto_stage2(config, stage.given, saved, len(images))
+    return train_stage2(
+        first,
+        images,
+        config,
+        stage,
+        held_out=held_out_images(first),
+        dry_run=dry_run,
+    )
+
+
+def _chooses(stage: StageRun) -> bool:
+    """Whether settings are to be chosen: a resumed run has its own."""
+    return stage.preset == AUTO and not stage.exists

@@ -84,7 +84,7 @@ def _split(train: np.ndarray, validation: np.ndarray | None, seed: int) -> _Spli
     if validation is not None:
         rows = generator.permutation(len(validation))[:MAX_DECIDING_IMAGES]
         held_out = validation[np.sort(rows)]
-        split = _Split(train, held_out, "the validation split")
+        split = _Split(train, held_out, "images that were not trained on")
     else:
         order = generator.permutation(len(train))
         count = min(MAX_DECIDING_IMAGES, len(train) // 10)

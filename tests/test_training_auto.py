@@ -1,0 +1,121 @@
+"""The preset "auto": what it chooses, what it leaves, and that a run keeps it."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from twostage import InputError, presets
+from twostage.cli.main import COMMANDS
+from twostage.config import Stage1Config
+from twostage.runs.run import StageRun, default_preset
+from twostage.training import auto
+
+
+def chosen(count, shape, **given):
+    config = presets.resolve(1, "auto", **given)
+    choices = auto.stage1_choices(config, given, count, shape)
+    return {choice.name: choice.value for choice in choices}
+
+
+def test_the_papers_networks_follow_from_their_images():
+    cifar10 = chosen(48_000, (32, 32, 3))
+    assert cifar10["num_scale"] == 3 and cifar10["base_dim"] == 32
+    assert cifar10["latent_dim"] == 64 and cifar10["kl_weight"] == 1
+    assert not cifar10["flip"] and 11 <= cifar10["epochs"] <= 17
+    celeba = chosen(160_000, (64, 64, 3))
+    assert celeba["num_scale"] == 4 and celeba["latent_dim"] == 64
+    assert celeba["kl_weight"] == 4
+
+
+def test_few_images_get_a_small_network_and_many_epochs():
+    few = chosen(940, (32, 32, 3))
+    assert few["base_dim"] == 16 and few["flip"] and few["batch_size"] == 94
+    assert few["epochs"] > 50
+    assert chosen(17, (8, 8, 1))["batch_size"] == 1
+
+
+@pytest.mark.parametrize("side", [8, 16, 32, 64, 128])
+@pytest.mark.parametrize("count", [10, 500, 60_000])
+def test_every_size_gives_a_network_that_can_be_built(side, count):
+    choices = chosen(count, (side, side, 3))
+    config = presets.resolve(1, "auto", **choices)
+    assert config.warmup_steps < config.epochs * (count // config.batch_size) or (
+        config.warmup_steps == 0
+    )
+
+
+def test_what_follows_from_a_given_setting_follows_it():
+    half = chosen(48_000, (32, 32, 3), latent_dim=32)
+    assert half["kl_weight"] == 4
+    short = chosen(48_000, (32, 32, 3), epochs=1)
+    assert short["warmup_steps"] == 48
+    assert chosen(48_000, (32, 32, 3), schedule="halving")["warmup_steps"] == 0
+    assert chosen(1_000, (32, 32, 3), batch_size=10)["epochs"] == 9
+
+
+def test_images_of_another_side_are_padded():
+    assert auto.pad_for((100, 28, 28, 1)) == 32
+    assert auto.pad_for((20, 32, 3)) == 32
+    assert auto.pad_for((100, 64, 64, 3)) == 0
+    with pytest.raises(InputError, match=r"images of side 250, expected at most 128"):
+        auto.pad_for((100, 250, 190, 3))
+
+
+def test_ones_own_data_get_the_preset():
+    assert default_preset(None) == "digits"
+    assert default_preset("mnist") == "mnist"
+    assert default_preset("svhn") == default_preset("photographs") == "auto"
+
+
+def paces(monkeypatch, **seconds):
+    monkeypatch.setattr(
+        auto, "_seconds_per_step", lambda config, example: seconds[config.precision]
+    )
+
+
+def test_the_faster_precision_is_taken_and_the_time_is_kept(monkeypatch, caplog):
+    paces(monkeypatch, float32=0.5, mixed_bfloat16=0.8)
+    images = np.zeros((5_000, 32, 32, 3), "uint8")
+    config = auto.auto_stage1(Stage1Config(minutes=10), {"minutes"}, images)
+    assert config.precision == "float32"
+    # 80 % of ten minutes, 50 steps of half a second an epoch
+    assert config.epochs == 19 and config.warmup_steps == 95
+    assert "training takes about 8 minutes on this machine" in caplog.text
+    paces(monkeypatch, float32=0.5, mixed_bfloat16=0.3)
+    given = {"epochs", "precision"}
+    config = auto.auto_stage1(Stage1Config(epochs=3), given, images)
+    assert config.precision == "float32" and config.epochs == 3
+
+
+def test_stage_2_is_stopped_by_held_out_latents_where_there_are_some(monkeypatch):
+    paces(monkeypatch, float32=0.01, mixed_bfloat16=0.02)
+    settings = {"given": (), "count": 9_000}
+    first = presets.resolve(1, "auto")
+    config = auto.auto_stage2(presets.resolve(2, "auto"), first=first, **settings)
+    assert config.patience == config.epochs // 5 and config.width == 1024
+    first = presets.resolve(1, "auto", held_out=0.0)
+    config = auto.auto_stage2(presets.resolve(2, "auto"), first=first, **settings)
+    assert config.patience == 0
+
+
+def test_a_run_of_ones_own_images_chooses_once(tmp_path, monkeypatch, caplog):
+    """The flags win, what was chosen is in the config, and a resumed run keeps it."""
+    paces(monkeypatch, float32=0.1, mixed_bfloat16=0.2)
+    x = (load_digits().images[:300] * 255 / 16).astype("uint8")
+    np.savez(tmp_path / "own.npz", x_train=x[:250], x_test=x[250:])
+    run = str(tmp_path / "run")
+    small = ["--base-dim", "4", "--fc-dim", "16", "--epochs", "1"]
+    COMMANDS["train-stage1"](
+        ["--data", str(tmp_path / "own.npz"), "--run", run, *small]
+    )
+    assert caplog.text.count("auto: timing a few steps") == 1
+    first = StageRun.open(run, 1)
+    config = first.saved_config()
+    assert first.preset == "auto" and config.schedule == "cosine"
+    assert config.base_dim == 4 and config.latent_dim == 16 and config.batch_size == 23
+    assert "val_loss" in (first.path / "history.csv").read_text()
+    COMMANDS["train-stage1"](["--run", run, "--resume"])
+    assert caplog.text.count("auto: timing a few steps") == 1
+    COMMANDS["train-stage2"](["--run", run, "--width", "16", "--epochs", "2"])
+    config = StageRun.open(run, 2).saved_config()
+    assert config.initialization == "gaussian" and config.patience == 5

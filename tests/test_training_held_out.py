@@ -1,0 +1,337 @@
+"""Held-out images: which they are, their loss, and the epoch that they choose."""
+
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from PIL import Image
+from scipy import stats
+from sklearn.datasets import load_digits
+from small_models import linear_vae
+
+from twostage import InputError, TwoStageVAE, presets
+from twostage.cli.main import COMMANDS
+from twostage.data import loading
+from twostage.data.batches import Batches
+from twostage.data.splits import divided_rows
+from twostage.metrics.likelihood_bounds import bounds
+from twostage.models import build
+from twostage.models.gaussian_start import initialize_as_gaussian
+from twostage.models.held_out_loss import held_out_loss
+from twostage.runs.data import held_out_images, training_images
+from twostage.runs.run import StageRun
+from twostage.training.best_epoch import BestEpoch
+from twostage.training.fit import compile_vae
+from twostage.training.held_out import HeldOut
+
+SMALL = ["--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4"]
+
+
+def digits(count=400):
+    return (load_digits().images[:count, ..., None] * 255 / 16).astype("uint8")
+
+
+# which images
+
+
+def test_a_twentieth_is_kept_aside_and_two_thousand_at_most():
+    rows = divided_rows(400, 0.05)
+    assert len(rows["validation"]) == 20 and len(rows["train"]) == 380
+    both = np.concatenate([rows["train"], rows["validation"]])
+    np.testing.assert_array_equal(np.sort(both), np.arange(400))
+    assert len(divided_rows(100_000, 0.05)["validation"]) == 2_000
+    assert len(divided_rows(12, 0.05)["validation"]) == 2
+
+
+def write_images(folder, count):
+    folder.mkdir(parents=True)
+    for i in range(count):
+        Image.fromarray(np.full((8, 8), i, "uint8")).save(folder / f"{i:03d}.png")
+
+
+@pytest.mark.parametrize("folders", [False, True])
+def test_image_files_give_part_of_their_training_split(tmp_path, folders):
+    if folders:
+        write_images(tmp_path / "data" / "train", 60)
+        write_images(tmp_path / "data" / "test", 12)
+    else:
+        write_images(tmp_path / "data", 60)
+    options = {"data": str(tmp_path / "data"), "cache": str(tmp_path / "cache")}
+    whole = loading.load_splits(presets.resolve(1, "digits", **options))
+    parts = loading.load_splits(presets.resolve(1, "digits", held_out=0.1, **options))
+    assert set(whole) == {"train", "test"} and set(parts) == {*whole, "validation"}
+    values = {name: set(images[:, 0, 0, 0]) for name, (images, _) in parts.items()}
+    assert values["train"] | values["validation"] == set(whole["train"][0][:, 0, 0, 0])
+    assert not values["train"] & values["validation"]
+    np.testing.assert_array_equal(parts["test"][0], whole["test"][0])
+
+
+def test_arrays_give_part_of_their_training_split_with_its_labels(tmp_path):
+    x = np.arange(100, dtype="uint8")[:, None, None, None] * np.ones((1, 8, 8, 1), "u1")
+    np.savez(tmp_path / "x.npz", x_train=x, y_train=np.arange(100), x_test=x[:9])
+    config = presets.resolve(1, "digits", data=str(tmp_path / "x.npz"), held_out=0.2)
+    parts = loading.load_splits(config)
+    assert {name: len(found[0]) for name, found in parts.items()} == {
+        "train": 80,
+        "validation": 20,
+        "test": 9,
+    }
+    for name in ("train", "validation"):
+        images, labels = parts[name]
+        np.testing.assert_array_equal(images[:, 0, 0, 0], labels)
+
+
+def test_a_validation_split_takes_their_place(tmp_path):
+    write_images(tmp_path / "data" / "train", 40)
+    write_images(tmp_path / "data" / "val", 12)
+    options = {"data": str(tmp_path / "data"), "cache": str(tmp_path / "cache")}
+    parts = loading.load_splits(presets.resolve(1, "digits", held_out=0.1, **options))
+    assert {name: len(images) for name, (images, _) in parts.items()} == {
+        "train": 40,
+        "validation": 12,
+    }
+
+
+# their loss
+
+
+def test_the_held_out_loss_is_the_negative_bound():
+    """By the closed form of a linear VAE, and the same for the same seed."""
+    x = np.random.default_rng(0).normal(size=(20_000, 6)).astype("float32")
+    vae = linear_vae(log_var=-1.0, seed=3)
+    found = held_out_loss(vae, x, seed=1)
+    parts = bounds(vae, x, samples=1)
+    assert found["val_kl"] == pytest.approx(parts["rate"].mean(), rel=1e-5)
+    assert found["val_loss"] == pytest.approx(-parts["evidence"].mean(), rel=5e-3)
+    assert found == held_out_loss(vae, x, seed=1) != held_out_loss(vae, x, seed=2)
+
+
+def test_the_weight_of_the_kl_is_in_the_held_out_loss():
+    x = np.random.default_rng(0).normal(size=(300, 6)).astype("float32")
+    vae = linear_vae(log_var=-1.0, seed=3)
+    one = held_out_loss(vae, x)
+    vae.kl_weight.assign(4.0)
+    four = held_out_loss(vae, x)
+    assert four["val_loss"] - one["val_loss"] == pytest.approx(3 * one["val_kl"], 1e-4)
+
+
+def fitted(vae, x, **options):
+    vae.compile("adam")
+    vae.fit(x, batch_size=50, verbose=0, shuffle=False, **options)
+    return [ops.convert_to_numpy(weight) for weight in vae.weights]
+
+
+def test_measuring_changes_nothing_in_the_training():
+    x = np.random.default_rng(0).normal(size=(200, 6)).astype("float32")
+    keras.utils.set_random_seed(0)
+    alone = fitted(linear_vae(seed=3), x, epochs=2)
+    keras.utils.set_random_seed(0)
+    watched = HeldOut(x[:50], 2)
+    both = fitted(linear_vae(seed=3), x, epochs=2, callbacks=[watched])
+    for first, second in zip(alone, both, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_it_looks_at_the_first_the_last_and_every_third_epoch():
+    x = np.random.default_rng(0).normal(size=(100, 6)).astype("float32")
+    vae = linear_vae(seed=3)
+    vae.compile("adam")
+    seen = []
+    log = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append("val_loss" in logs)
+    )
+    vae.fit(x, epochs=7, verbose=0, callbacks=[HeldOut(x, 7, every=3), log])
+    assert seen == [True, False, True, False, False, True, True]
+
+
+# the best epoch
+
+
+class Losses(HeldOut):
+    """Held-out losses as listed, that of epoch 0 first."""
+
+    def __init__(self, *losses):
+        super().__init__(np.zeros((2, 6), "float32"), len(losses))
+        self.losses = losses
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.at = epoch + 1
+
+    def figures(self):
+        at = getattr(self, "at", 0)
+        return {"val_loss": self.losses[at]}
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize(
+    ("losses", "epochs", "best"),
+    [
+        ([9.0, 5.0, 3.0, 4.0, 4.0, 1.0], 4, 2),
+        ([1.0, 5.0, 3.0, 4.0, 4.0, 0.5], 2, 0),
+        ([9.0, 8.0, 7.0, 6.0], 3, 3),
+        ([9.0, float("nan"), 7.0, 8.0], 3, 2),
+    ],
+)
+def test_the_best_epoch_is_kept_and_patience_ends(
+    tmp_path, losses, epochs, best, in_memory
+):
+    """With a patience of two epochs; each epoch's weights are known by gamma."""
+    vae = linear_vae(seed=3)
+    vae.compile("adam")
+    measured = Losses(*losses)
+    kept = BestEpoch(measured, 2, None if in_memory else tmp_path)
+    mark = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: vae.kl_weight.assign(epoch + 10.0)
+    )
+    vae.kl_weight.assign(9.0)
+    x = np.zeros((50, 6), "float32")
+    history = vae.fit(
+        x, epochs=len(losses) - 1, verbose=0, callbacks=[mark, measured, kept]
+    )
+    rows = [{"epoch": i + 1} for i in range(epochs)]
+    assert len(history.epoch) == epochs
+    assert kept.restore(vae, rows)["epoch"] == best == kept.epoch
+    assert float(ops.convert_to_numpy(vae.kl_weight)) == best + 9.0
+
+
+def test_patience_without_held_out_images_is_refused():
+    with pytest.raises(InputError, match=r"`patience=3` without held-out"):
+        presets.resolve(1, "digits", patience=3)
+    stage1 = {"base_dim": 4, "fc_dim": 16, "latent_dim": 4}
+    model = TwoStageVAE.from_preset("digits", stage1=stage1, stage2={"patience": 3})
+    with pytest.raises(InputError, match=r"`patience=3` and no held-out images"):
+        model.fit(digits(), epochs=(1, 1))
+
+
+def run_both(run, first, second):
+    COMMANDS["train-stage1"]([*SMALL, "--run", run, "--held-out", "0.1", *first])
+    COMMANDS["train-stage2"](["--run", run, "--width", "16", *second])
+
+
+FIRST = ["--epochs", "2", "--deterministic", "--watch-every", "1"]
+SECOND = [
+    *("--epochs", "6", "--deterministic", "--watch-every", "1"),
+    *("--patience", "1", "--learning-rate", "0.05", "--initialization", "gaussian"),
+    *("--schedule", "cosine", "--warmup-steps", "5"),
+]
+
+
+@pytest.mark.slow
+def test_a_run_keeps_its_best_epoch_and_resumes_as_if_unbroken(tmp_path, monkeypatch):
+    whole, broken = str(tmp_path / "whole"), str(tmp_path / "broken")
+    run_both(whole, FIRST, SECOND)
+    results = StageRun.open(whole, 2).run / "results.json"
+    assert '"val_loss"' in results.read_text()
+    COMMANDS["train-stage1"]([*SMALL, "--run", broken, "--held-out", "0.1", *FIRST])
+    fetch = Batches.__getitem__
+
+    def fetch_and_stop(self, index):
+        if self.epoch == 0 and index == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return fetch(self, index)
+
+    monkeypatch.setattr(Batches, "__getitem__", fetch_and_stop)
+    with pytest.raises(SystemExit):
+        COMMANDS["train-stage2"](["--run", broken, "--width", "16", *SECOND])
+    monkeypatch.setattr(Batches, "__getitem__", fetch)
+    COMMANDS["train-stage2"](["--run", broken, "--resume"])
+    models = [StageRun.open(run, 2).load_model() for run in (whole, broken)]
+    for one, other in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(one, other)
+    # a finished run has nothing left to train
+    COMMANDS["train-stage2"](["--run", broken, "--resume"])
+
+
+def test_both_stages_hold_out_the_same_images(tmp_path):
+    run_both(str(tmp_path / "run"), ["--epochs", "1"], ["--epochs", "1"])
+    first = StageRun.open(tmp_path / "run", 1)
+    train, held_out = training_images(first), held_out_images(first)
+    assert len(held_out) == 162 and len(train) == 1618 - 162
+    for number in (1, 2):
+        history = (tmp_path / "run" / f"stage{number}" / "history.csv").read_text()
+        assert "val_loss,val_mse,val_kl" in history
+
+
+def test_arrays_are_held_out_by_the_setting_or_given():
+    stage1 = {"base_dim": 4, "fc_dim": 16, "latent_dim": 4, "held_out": 0.1}
+    stage2 = {"width": 16, "patience": 5}
+    model = TwoStageVAE.from_preset("digits", stage1=stage1, stage2=stage2)
+    history = model.fit(digits(), epochs=(1, 2))
+    assert len(model._training_images) == 360
+    assert len(history.stage2.history["val_loss"]) == 2
+    history = model.fit(digits(), epochs=(1, 1), held_out=digits()[:50])
+    assert len(model._training_images) == 400
+    assert "val_mse" in history.stage1.history
+
+
+# where stage 2 begins
+
+
+def moments_of(count=5_000, latents=4):
+    generator = np.random.default_rng(0)
+    factor = generator.normal(size=(latents, latents)) * [1.0, 0.6, 0.3, 0.8]
+    mean = generator.normal(size=(count, latents)) @ factor.T + [1.0, 0.0, -2.0, 0.5]
+    log_var = np.log(np.full_like(mean, 0.2))
+    return np.stack([mean, log_var], axis=1).astype("float32")
+
+
+@pytest.mark.parametrize("gamma", ["computed", "learned", "fixed"])
+def test_stage_2_begins_as_the_gaussian_of_the_latents(gamma):
+    """Its bound on each latent equals the Gaussian's log density: the posterior is the
+    true one.
+    """
+    moments = moments_of()
+    start = 0.3 if gamma == "fixed" else 1.0
+    settings = {"width": 16, "gamma": gamma, "gamma_start": start}
+    config = presets.resolve(2, "digits", **settings)
+    vae = build.build_stage2(config, 4)
+    initialize_as_gaussian(vae, moments, keep_gamma=gamma == "fixed")
+    mean = moments[:, 0].astype("float64")
+    covariance = np.cov(mean, rowvar=False) + 0.2 * np.eye(4)
+    z = mean[:50].astype("float32")
+    expected = stats.multivariate_normal(mean.mean(0), covariance).logpdf(z)
+    for samples in (1, 7):  # of the true posterior any number gives the same
+        found = bounds(vae, z, samples=samples)["importance"]
+        np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+def test_a_fixed_gamma_above_the_least_variance_is_kept():
+    config = presets.resolve(2, "digits", width=16, gamma="fixed", gamma_start=2.0)
+    vae = build.build_stage2(config, 4)
+    initialize_as_gaussian(vae, moments_of(), keep_gamma=True)
+    assert float(ops.convert_to_numpy(vae.gamma)) == 2.0
+    loss = held_out_loss(vae, moments_of()[:, 0])
+    assert np.isfinite(loss["val_loss"])
+
+
+# the cosine
+
+
+def test_the_cosine_rises_within_the_warm_up_and_falls_to_nothing():
+    config = presets.resolve(
+        2, "digits", width=8, schedule="cosine", warmup_steps=10, learning_rate=0.02
+    )
+    vae = build.build_stage2(config, 4)
+    compile_vae(config, vae, steps=5)
+    steps = 5 * config.epochs
+    rate = vae.optimizer._learning_rate
+    found = [float(ops.convert_to_numpy(rate(step))) for step in (0, 5, 10, steps)]
+    assert found == pytest.approx([0, 0.01, 0.02, 0], abs=1e-8)
+    middle = 10 + (steps - 10) // 2
+    assert float(ops.convert_to_numpy(rate(middle))) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_a_cosine_ends_with_the_run(tmp_path, capsys):
+    options = ["--run", str(tmp_path / "run"), *SMALL, "--schedule", "cosine"]
+    COMMANDS["train-stage1"]([*options, "--epochs", "1"])
+    with pytest.raises(SystemExit):
+        COMMANDS["train-stage1"](["--run", options[1], "--resume", "--epochs", "2"])
+    assert "other settings (epochs 1 -> 2)" in capsys.readouterr().err
+
+
+def test_a_warm_up_without_a_cosine_is_refused():
+    with pytest.raises(InputError, match=r"`warmup_steps=5` with .*'halving'"):
+        presets.resolve(1, "digits", warmup_steps=5)

@@ -1,0 +1,268 @@
+"""`preset="auto"`: the settings that follow from the images and the machine."""
+
+import dataclasses
+import logging
+import math
+import time
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from twostage.config import PRECISIONS, Stage1Config, Stage2Config
+from twostage.data.batches import Batches
+from twostage.errors import InputError
+from twostage.models import build
+from twostage.models.networks.image_shapes import ImageShape
+from twostage.models.networks.resnet import SIDES
+from twostage.training.fit import compile_vae
+from twostage.training.settings import training_settings
+
+logger = logging.getLogger(__name__)
+
+SCALES = {8: 2, 16: 3, 32: 3, 64: 4, 128: 5}  # by side; the papers' for 32 and 64
+STEPS_PER_ROOT = 27  # of stage 1, times the square root of the number of images
+STAGE2_STEPS = 8_000  # most of them; `patience` ends it earlier
+WARMUP_STEPS = 200
+STAGE1_SHARE = 0.8  # of the time that `minutes` allows
+TIMED_STEPS = 5
+FEW, MANY = 3_000, 20_000  # images
+
+
+class Choice(NamedTuple):
+    """A setting, and why."""
+
+    name: str
+    value: Any
+    reason: str
+
+
+def auto_stage1(
+    config: Stage1Config, given: Collection[str], images: np.ndarray
+) -> Stage1Config:
+    """The config with what the images and this machine suggest; logs it, and why.
+
+    Args:
+        config: Settings, of which those that were not given are chosen.
+        given: Names of settings that stay as they are.
+        images: Those that are trained on, uint8 (N, side, side, channels).
+    """
+    _, side, width, channels = images.shape
+    choices = stage1_choices(config, given, len(images), (side, width, channels))
+    config = _chosen(config, given, choices)
+    minutes = STAGE1_SHARE * config.minutes
+    return _fit_to_machine(config, given, len(images), images[0], minutes)
+
+
+def auto_stage2(
+    config: Stage2Config, given: Collection[str], first: Stage1Config, count: int
+) -> Stage2Config:
+    """As `auto_stage1`, of stage 2.
+
+    Args:
+        config: Settings, of which those that were not given are chosen.
+        given: Names of settings that stay as they are.
+        first: Stage 1's settings.
+        count: Number of training images.
+    """
+    config = _chosen(
+        config, given, stage2_choices(config, given, count, first.latent_dim)
+    )
+    minutes = (1 - STAGE1_SHARE) * first.minutes
+    latents = np.zeros(first.latent_dim, "float32")
+    config = _fit_to_machine(config, given, count, latents, minutes)
+    if first.held_out and "patience" not in given:
+        patience = max(5, config.epochs // 5)
+        logger.info("auto: patience %d (epochs, by the held-out loss)", patience)
+        config = dataclasses.replace(config, patience=patience)
+    return config
+
+
+def pad_for(image_shape: tuple[int, ...]) -> int:
+    """The next side that the ResNet takes, for images (..., height, width, channels) of
+    another; 0: theirs is one.
+
+    Raises:
+        InputError: they are too large.
+    """
+    largest = max(image_shape[-3:-1])
+    sides = [side for side in SIDES if side >= largest]
+    if not sides:
+        raise InputError(
+            f"images of side {largest}",
+            f"at most {SIDES[-1]}",
+            "`side=64` resizes image files; resize arrays before",
+        )
+    return 0 if image_shape[-3:-1] == (sides[0], sides[0]) else sides[0]
+
+
+def stage1_choices(
+    config: Stage1Config, given: Collection[str], count: int, image_shape: ImageShape
+) -> list[Choice]:
+    """The settings of stage 1 that follow from the images and from what was given.
+
+    Args:
+        config: Has the settings that were given.
+        given: Their names.
+        count: Number of training images.
+        image_shape: (side, side, channels).
+    """
+    side, _, channels = image_shape
+    latents = 128 if side == 128 else min(2 * side, 64)
+    wide = side <= 32 and count >= FEW
+    size, many = f"{side}x{side}x{channels}", f"{count:,} images"
+    color = "gray" if channels == 1 else "color"
+    network = [
+        Choice("num_scale", SCALES[side], f"images of {size}"),
+        Choice("base_dim", 32 if wide else 16, f"{many} of {size}"),
+        Choice("fc_dim", 512 if wide else 256, f"{many} of {size}"),
+        Choice("latent_dim", latents, f"images of {size}"),
+    ]
+    if "latent_dim" in given:
+        latents = config.latent_dim
+    return [
+        *network,
+        Choice("kl_weight", (2 * side / latents) ** 2, "(2 side / latents)^2"),
+        Choice("flip", channels == 3 and count < MANY, f"{many} in {color}"),
+        Choice("learning_rate", 1e-3, "the log variance is bounded"),
+        *_steps(config, given, count, STEPS_PER_ROOT * count**0.5),
+    ]
+
+
+def stage2_choices(
+    config: Stage2Config, given: Collection[str], count: int, latents: int
+) -> list[Choice]:
+    """The settings of stage 2 that follow from the data and from what was given.
+
+    Args:
+        config: Has the settings that were given.
+        given: Their names.
+        count: Number of training images.
+        latents: Of stage 1.
+    """
+    most = min(STAGE2_STEPS, 2 * STEPS_PER_ROOT * count**0.5)
+    width = 512 if count < FEW else 1024 if count < MANY else 2048
+    return [
+        Choice("width", width, f"{count:,} images"),
+        Choice("initialization", "gaussian", "training starts at the best Gaussian"),
+        Choice("learning_rate", 5e-4, f"{latents} latents"),
+        *_steps(config, given, count, most),
+    ]
+
+
+def _steps(
+    config: Any, given: Collection[str], count: int, most: float
+) -> list[Choice]:
+    """Batches, epochs and schedule of about `most` steps."""
+    many = f"{count:,} images"
+    batch = min(100, max(1, count // 10))
+    used = config.batch_size if "batch_size" in given else batch
+    per_epoch = max(1, count // used)
+    epochs = max(1, math.ceil(most / per_epoch))
+    steps = (config.epochs if "epochs" in given else epochs) * per_epoch
+    return [
+        Choice("batch_size", batch, many),
+        Choice("epochs", epochs, f"{epochs * per_epoch:,} steps for {many}"),
+        Choice("schedule", "cosine", "to 0 at the end"),
+        Choice("warmup_steps", _warmup(config, given, steps), f"of {steps:,} steps"),
+    ]
+
+
+def _warmup(config: Any, given: Collection[str], steps: int) -> int:
+    other = "schedule" in given and config.schedule != "cosine"
+    return 0 if other else min(WARMUP_STEPS, steps // 10)
+
+
+def _chosen(config: Any, given: Collection[str], choices: list[Choice]) -> Any:
+    """The config with the choices, but for the settings that were given; logs them."""
+    taken = [choice for choice in choices if choice.name not in given]
+    for names, reason in _by_reason(taken):
+        logger.info("auto: %s (%s)", names, reason)
+    return dataclasses.replace(
+        config, **{choice.name: choice.value for choice in taken}
+    )
+
+
+def _by_reason(choices: list[Choice]) -> list[tuple[str, str]]:
+    """A line for each reason, with the settings that have it."""
+    lines: dict[str, list[str]] = {}
+    for name, value, reason in choices:
+        shown = f"{value:g}" if isinstance(value, float) else value
+        lines.setdefault(reason, []).append(f"{name} {shown}")
+    return [(", ".join(names), reason) for reason, names in lines.items()]
+
+
+def _fit_to_machine(
+    config: Any, given: Collection[str], count: int, example: np.ndarray, minutes: float
+) -> Any:
+    """The config with the faster precision, and as many epochs as the time allows; logs
+    how long the training will take.
+
+    Args:
+        config: The stage's settings.
+        given: Names of settings that stay as they are.
+        count: Number of training examples.
+        example: One of them.
+        minutes: For this stage; 0: as the epochs say.
+    """
+    logger.info("auto: timing a few steps")
+    precisions = [config.precision] if "precision" in given else PRECISIONS
+    paces = {
+        precision: _seconds_per_step(
+            dataclasses.replace(config, precision=precision), example
+        )
+        for precision in precisions
+    }
+    precision = min(paces, key=lambda each: paces[each])
+    listed = ", ".join(f"{name} {pace:.3g} s" for name, pace in paces.items())
+    logger.info("auto: precision %s (a step takes %s)", precision, listed)
+    config = dataclasses.replace(config, precision=precision)
+    steps = count // config.batch_size
+    if minutes and "epochs" not in given:
+        epochs = max(1, int(minutes * 60 / paces[precision] / steps))
+        logger.info("auto: epochs %d (%.3g minutes)", epochs, minutes)
+        config = dataclasses.replace(config, epochs=epochs)
+        if "warmup_steps" not in given:
+            warmup = _warmup(config, given, epochs * steps)
+            config = dataclasses.replace(config, warmup_steps=warmup)
+    expected = paces[precision] * steps * config.epochs
+    logger.info("training takes about %s on this machine", _duration(expected))
+    return config
+
+
+def _seconds_per_step(config: Any, example: np.ndarray) -> float:
+    """The median time of a step of a new model, which is then let go."""
+    data = np.stack([example] * config.batch_size * (TIMED_STEPS + 1))
+    with training_settings(config):
+        vae = _model(config, example.shape)
+        batches = Batches(data, config.batch_size, config.seed)
+        compile_vae(config, vae, len(batches))
+        clock = _Clock()
+        vae.fit(batches, shuffle=False, verbose=0, callbacks=[clock])
+    return float(np.median(np.diff(clock.times)))
+
+
+def _model(config: Any, shape: Any) -> Any:
+    if isinstance(config, Stage1Config):
+        return build.build_stage1(config, shape)
+    return build.build_stage2(config, shape[-1])
+
+
+class _Clock(keras.callbacks.Callback):
+    """When each step ended."""
+
+    def __init__(self):
+        super().__init__()
+        self.times: list[float] = []
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.times.append(time.perf_counter())
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    if seconds < 5_400:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3_600:.1f} hours"

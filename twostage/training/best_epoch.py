@@ -1,0 +1,119 @@
+"""Keeps the epoch whose held-out loss is least."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from twostage.models.tensors import to_numpy
+from twostage.system import files
+from twostage.training.checkpoint_folder import CHECKPOINTS_KEPT
+from twostage.training.held_out import HeldOut
+
+logger = logging.getLogger(__name__)
+
+
+class BestEpoch(keras.callbacks.Callback):
+    """Keeps the weights of the epoch with the least `val_loss`, and stops the training
+    once there was none for so many epochs. The weights before the first epoch, epoch 0,
+    count too. Goes after `HeldOut` in the list.
+
+    Args:
+        held_out: Measures epoch 0.
+        patience: Epochs without a smaller loss after which the training stops.
+        folder: Gets the weights, `best-EPOCH.npz`, so that another process can resume;
+            None: they stay in memory.
+
+    The attribute `epoch` is the number of the best epoch, `loss` its loss in nats per
+    example.
+    """
+
+    def __init__(self, held_out: HeldOut, patience: int, folder: Path | None = None):
+        super().__init__()
+        self.held_out, self.patience, self.folder = held_out, patience, folder
+        self.loss = float("inf")
+        self.done = 0  # epochs
+        self._kept: list[int] = []  # the last best epochs
+        self._weights: list[np.ndarray] = []
+
+    @property
+    def epoch(self) -> int:
+        return self._kept[-1]
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether patience has ended."""
+        return bool(self._kept) and self.done - self.epoch >= self.patience
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        if not int(to_numpy(self.model.optimizer.iterations)):
+            self._keep(0, self.held_out.figures()["val_loss"])
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.done = epoch + 1
+        loss = logs.get("val_loss", float("inf"))
+        if loss < self.loss:
+            self._keep(epoch + 1, loss)
+        elif self.is_exhausted and "val_loss" in logs:
+            self.model.stop_training = True
+
+    def restore(
+        self, model: keras.Model, rows: Sequence[dict[str, float]]
+    ) -> dict[str, float]:
+        """Gives a model the best epoch's weights.
+
+        Args:
+            model: What was trained.
+            rows: The history, a dict per epoch.
+
+        Returns:
+            The row of the best epoch; of epoch 0 its held-out loss alone.
+        """
+        variables = model.variables
+        for variable, value in zip(variables, self._read(), strict=True):
+            variable.assign(value)
+        logger.info(
+            "kept epoch %d of %d, the one with the least held-out loss, %.5g nats",
+            self.epoch,
+            self.done,
+            self.loss,
+        )
+        if not self.epoch:
+            return {"epoch": 0, "val_loss": self.loss}
+        return rows[self.epoch - 1]
+
+    def get_state(self) -> dict[str, Any]:
+        """For a resumed training, in JSON's types."""
+        return {"kept": self._kept, "loss": self.loss, "done": self.done}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Resumes from `get_state()`."""
+        self._kept, self.loss, self.done = state["kept"], state["loss"], state["done"]
+
+    def _keep(self, epoch: int, loss: float) -> None:
+        # each of the checkpoints, and the epoch that comes, may need another
+        self._kept = [*self._kept[-CHECKPOINTS_KEPT:], epoch]
+        self.loss = loss
+        weights = [np.array(to_numpy(each)) for each in self.model.variables]
+        if self.folder is None:
+            self._weights = weights
+            return
+        named = {f"weight-{i:04d}": weight for i, weight in enumerate(weights)}
+        files.write_npz(self._path(epoch), named)
+        needed = [self._path(epoch) for epoch in self._kept]
+        for path in self.folder.glob("best-*.npz"):
+            if path not in needed:
+                path.unlink()
+
+    def _read(self) -> list[np.ndarray]:
+        if self.folder is None:
+            return self._weights
+        with np.load(self._path(self.epoch)) as saved:
+            return [saved[name] for name in sorted(saved.files)]
+
+    def _path(self, epoch: int) -> Path:
+        assert self.folder is not None
+        return self.folder / f"best-{epoch:05d}.npz"

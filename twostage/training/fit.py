@@ -1,0 +1,168 @@
+"""Fits a stage: compiles, resumes, trains, keeps the best epoch."""
+
+import dataclasses
+import sys
+from typing import Any
+
+import keras
+from keras.optimizers.schedules import CosineDecay
+
+from twostage.data.batches import Batches
+from twostage.models.compilation import jit_compile
+from twostage.models.vae import VAE
+from twostage.runs.run import StageRun
+from twostage.training import distribution
+from twostage.training.adam import Adam
+from twostage.training.best_epoch import BestEpoch
+from twostage.training.checkpoint import Checkpoint
+from twostage.training.default_callbacks import Diagnostics, default_callbacks
+from twostage.training.held_out import HeldOut
+from twostage.training.history import EpochRows
+
+Rows = list[dict[str, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """What a fit leaves beside the trained model.
+
+    Args:
+        rows: The history, a dict per epoch.
+        kept: The row of the epoch whose weights the model has.
+    """
+
+    rows: Rows
+    kept: dict[str, float]
+
+
+def fit(
+    config: Any,
+    stage: StageRun | None,
+    vae: VAE,
+    batches: Batches,
+    diagnostics: Diagnostics,
+    bar: bool | None,
+) -> Fitted:
+    """Compiles, restores, fits; with `patience` the model then has the best epoch's
+    weights.
+
+    Args:
+        config: The stage's settings.
+        stage: Its folder; None: everything stays in memory.
+        vae: What is trained.
+        batches: The training data.
+        diagnostics: What the callbacks measure.
+        bar: Whether Keras shows a progress bar; None: on a terminal.
+    """
+    compile_vae(config, vae, len(batches))
+    shown = sys.stdout.isatty() if bar is None else bar
+    best = _best_epoch(config, stage, diagnostics.held_out)
+    watching = default_callbacks(
+        config, batches, diagnostics, stage=stage, best=best, bar=shown
+    )
+    fit_once = _Fit(config.epochs, vae, batches, verbose=1 if shown else 0)
+    if stage is None:
+        kept = EpochRows()
+        fit_once([*watching, kept])
+        rows = kept.rows
+    else:
+        checkpoint = Checkpoint(
+            stage,
+            watching,
+            every=config.checkpoint_every,
+            obeys=distribution.is_first(),
+        )
+        _fit_resumable(fit_once, checkpoint, watching, best)
+        rows = checkpoint.rows
+    return Fitted(rows, best.restore(vae, rows) if best else rows[-1])
+
+
+def compile_vae(config: Any, vae: VAE, steps: int = 0) -> None:
+    """Compiles with Adam, and with XLA where it is the faster way: on a CPU it takes
+    several times as long as TensorFlow's own graph.
+
+    Args:
+        config: The stage's settings.
+        vae: The model.
+        steps: Of an epoch, which `schedule='cosine'` needs.
+    """
+    is_cosine = config.schedule == "cosine"
+    rate = _cosine(config, steps) if is_cosine else config.learning_rate
+    vae.compile(
+        Adam(rate, epsilon=1e-8),
+        jit_compile=jit_compile(),
+        steps_per_execution=config.steps_per_execution,
+    )
+
+
+def _cosine(config: Any, steps: int) -> CosineDecay:
+    """Up to the learning rate within the warm-up's steps, then down to 0 (Loshchilov &
+    Hutter 2017, equation 5).
+    """
+    if not steps:
+        raise ValueError("received steps=0, expected an epoch's for a cosine")
+    after = max(1, steps * config.epochs - config.warmup_steps)
+    if not config.warmup_steps:
+        return CosineDecay(config.learning_rate, after)
+    return CosineDecay(
+        0.0,
+        after,
+        warmup_target=config.learning_rate,
+        warmup_steps=config.warmup_steps,
+    )
+
+
+@dataclasses.dataclass
+class _Fit:
+    """`fit` of a model, up to some epoch."""
+
+    epochs: int
+    vae: VAE
+    batches: Batches
+    verbose: int
+
+    def __call__(
+        self,
+        callbacks: list[keras.callbacks.Callback],
+        first: int = 0,
+        last: int | None = None,
+    ) -> None:
+        epochs = self.epochs if last is None else last
+        self.vae.fit(
+            self.batches,
+            epochs=epochs,
+            initial_epoch=min(first, epochs),
+            callbacks=callbacks,
+            shuffle=False,
+            verbose=self.verbose,
+        )
+
+
+def _fit_resumable(
+    fit_once: _Fit,
+    checkpoint: Checkpoint,
+    watching: list[keras.callbacks.Callback],
+    best: BestEpoch | None,
+) -> None:
+    """Goes on from the newest checkpoint to the end."""
+    checkpoint.restore(fit_once.vae)
+    if best and checkpoint.states:
+        best.set_state(checkpoint.states["BestEpoch"])
+    callbacks = [*watching, checkpoint]
+    batches = fit_once.batches
+    with checkpoint.signals():
+        if checkpoint.step:  # stopped within an epoch: its rest is a fit of its own
+            batches.first = checkpoint.step
+            fit_once(callbacks, checkpoint.epoch, checkpoint.epoch + 1)
+            batches.first = 0
+        if not (best and best.is_exhausted):
+            fit_once(callbacks, checkpoint.epoch)
+
+
+def _best_epoch(
+    config: Any, stage: StageRun | None, held_out: HeldOut | None
+) -> BestEpoch | None:
+    if not config.patience or held_out is None:
+        return None
+    folder = stage.path / "checkpoints" if stage is not None else None
+    return BestEpoch(held_out, config.patience, folder)
