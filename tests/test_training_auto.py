@@ -74,6 +74,7 @@ def paces(monkeypatch, **seconds):
 
 
 def test_the_faster_precision_is_taken_and_the_time_is_kept(monkeypatch, caplog):
+    caplog.set_level("INFO", "twostage")
     paces(monkeypatch, float32=0.5, mixed_bfloat16=0.8)
     images = np.zeros((5_000, 32, 32, 3), "uint8")
     config = auto.auto_stage1(Stage1Config(minutes=10), {"minutes"}, images)
