@@ -12,6 +12,7 @@ import numpy as np
 
 import callbacks
 from twostage.config import Stage1Config, Stage2Config
+from twostage.data import levels
 from twostage.data.batches import Batches, check_count, flip
 from twostage.models import build
 from twostage.models.compilation import jit_compile
@@ -79,13 +80,15 @@ def train_stage1(
         dry_run: Whether to stop once the networks are built; None is returned then.
 
     Raises:
-        InputError: images, settings and run do not fit one another.
+        InputError: images, settings and run do not fit one another; or the images are
+            nearly black.
         DivergedError: the loss is not finite any more.
 
     Example:
         >>> config = presets.resolve(1, "mnist", epochs=20)
         >>> vae = train_stage1(images, config).model
     """
+    levels.refuse_black(images, config.scale)
     stage = _stage_run(run, 1, resume)
     with training_settings(config), distribution.spread(config):
         vae = build.build_stage1(config, images.shape[1:])
