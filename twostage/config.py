@@ -255,6 +255,24 @@ class Stage1Config(_Training):
         "data",
         "accept an incomplete CelebA, split as any folder is",
     )
+    use_unlabelled: bool = option(
+        False,
+        "data",
+        "image sets: also train on images that lie outside the splits or have no label",
+    )
+    key: str = option(
+        "",
+        "data",
+        "an .npz file: the name of its array of images, or two, TRAIN,TEST, or three,"
+        " TRAIN,VALIDATION,TEST (default there: by their names)",
+    )
+    scale: float = option(
+        0.0,
+        "data",
+        "multiply the images' values by this number, and round: 255 where 1 is white;"
+        " 0: none",
+        minimum=0,
+    )
     flip: bool = option(
         False,
         "data",

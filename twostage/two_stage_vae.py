@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from twostage.config import Stage1Config, Stage2Config
+from twostage.data import levels
 from twostage.data.preprocessing import pad_to
 from twostage.data.splits import divided_rows
 from twostage.errors import InputError
@@ -140,10 +141,12 @@ class TwoStageVAE:
                 a line per epoch is logged (logger `twostage`).
 
         Raises:
-            InputError: images, settings and run do not fit one another.
+            InputError: images, settings and run do not fit one another; or the images
+                are nearly black.
             DivergedError: the loss is not finite any more.
         """
         images = self._prepared(images)
+        levels.warn_of_dark(images, self.stage1_config.scale)
         first, second = self._configs(epochs)
         if held_out is not None:
             held_out = self._prepared(held_out)
@@ -323,7 +326,7 @@ class TwoStageVAE:
             raise InputError(
                 f"images of type {images.dtype} and shape {images.shape}",
                 "uint8, 0 to 255, of shape (N, height, width, channels)",
-                "multiply floats in [0, 1] by 255, and round",
+                levels.advice(images),
             )
         images = images[..., None] if images.ndim == 3 else images
         pad = self.stage1_config.pad

@@ -25,6 +25,7 @@ CIFAR_BATCHES = {
     "train": [f"data_batch_{i}" for i in range(1, 6)],
     "test": ["test_batch"],
 }
+EXTRA = "extra"  # SVHN's further images, which belong to neither split
 MNIST_COUNTS = {"train": 60_000, "test": 10_000}  # Fashion-MNIST's, too
 
 
@@ -49,6 +50,11 @@ def is_archive(path: str | os.PathLike[str]) -> bool:
     return any(form.find(Path(path), split) for form in FORMATS for split in IDX_STEMS)
 
 
+def has_extra(path: str | os.PathLike[str]) -> bool:
+    """Whether `load` gives the split `EXTRA`."""
+    return any(form.find(Path(path), EXTRA) for form in FORMATS)
+
+
 def load(
     path: str | os.PathLike[str], split: str, *, name: str | None = None
 ) -> tuple[np.ndarray, np.ndarray] | None:
@@ -58,7 +64,7 @@ def load(
         path: A folder with MNIST's four idx files, `.gz` or not;
             `cifar-10-python.tar.gz` or `cifar-10-binary.tar.gz`, or either unpacked;
             SVHN's `train_32x32.mat`, `test_32x32.mat`. Or one of these files.
-        split: `"train"` or `"test"`.
+        split: `"train"` or `"test"`; of SVHN also `EXTRA`.
         name: Of the data set. None: any.
 
     Returns:
@@ -115,7 +121,7 @@ def _find_idx(path: Path, split: str) -> list[Path]:
         return []
     folder = path if path.is_dir() else path.parent
     found = []
-    for stem in IDX_STEMS[split]:
+    for stem in IDX_STEMS.get(split, ()):
         candidates = (folder / stem, folder / f"{stem}.gz")
         found += [file for file in candidates if file.is_file()][:1]
     return found
@@ -178,7 +184,7 @@ def _find_cifar_files(path: Path, split: str) -> list[Path]:
     for folder in (path, path / "cifar-10-batches-py", path / "cifar-10-batches-bin"):
         candidates = [
             folder / f"{name}{suffix}"
-            for name in CIFAR_BATCHES[split]
+            for name in CIFAR_BATCHES.get(split, ())
             for suffix in ("", ".bin")
         ]
         found = [file for file in candidates if file.is_file()]
@@ -192,6 +198,8 @@ def _read_cifar_files(paths: list[Path], split: str) -> tuple[np.ndarray, np.nda
 
 
 def _find_cifar_archive(path: Path, split: str) -> list[Path]:
+    if split not in CIFAR_BATCHES:
+        return []
     if path.is_file() and path.name.startswith("cifar-10") and ".tar" in path.name:
         return [path]
     candidates = [path / f"cifar-10-{kind}.tar.gz" for kind in ("python", "binary")]

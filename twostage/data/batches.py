@@ -27,7 +27,7 @@ def check_count(examples: int, batch_size: int) -> None:
         raise InputError(
             f"{examples} examples",
             f"at least one batch of {batch_size}",
-            "lower `batch_size`",
+            f"lower `batch_size`, to {examples} at most" if examples else "give some",
         )
 
 

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from twostage.data import archives, celeba, numpy_files, registry
+from twostage.data import archives, celeba, levels, registry
 from twostage.data.cache import prepared
 from twostage.data.image_files import Folder, Zip
+from twostage.data.numpy_files import UNLABELLED, NumpyFile
 from twostage.data.preprocessing import Preprocessing
 from twostage.data.splits import (
     Source,
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 SPLITS = ("train", "validation", "test")
 ARRAY_SPLITS = ("train", "test")
 SOURCE_KINDS = "folder or zip of images, or an .npz or .npy file"
+NUMPY_SUFFIXES = (".npz", ".npy")
 MAX_BROKEN_LISTED = 5
 
 Images = tuple[np.ndarray, np.ndarray | None]
@@ -42,6 +44,9 @@ class Options:
     held_out: float = 0.0
     skip_broken: bool = False
     partial: bool = False
+    use_unlabelled: bool = False
+    key: str = ""
+    scale: float = 0
     data_dir: str | None = None
     cache: str | None = None
 
@@ -70,15 +75,20 @@ class ArrayDataset:
     Args:
         source: A name or path.
         options: How they are read.
-        load: `load(split)` -> (images, labels).
+        load: `load(split)` -> (images, labels), the images of any type of numbers.
+        names: Of the splits.
+        unlabelled: What `load` takes for the images that lie outside the splits; "":
+            there are none.
     """
 
     source: str
     options: Options
     load: Callable[[str], Images]
+    names: tuple[str, ...] = ARRAY_SPLITS
+    unlabelled: str = ""
 
     def splits(self) -> tuple[str, ...]:
-        return SPLITS if self.options.held_out else ARRAY_SPLITS
+        return SPLITS if self._divides else self.names
 
     def read(self, split: str) -> Images:
         if split not in self.splits():
@@ -86,7 +96,33 @@ class ArrayDataset:
                 f"{self.source!r} has no {split} split: expected"
                 f" {' or '.join(self.splits())}"
             )
-        images, labels = self._loaded(split)
+        self._check_options()
+        is_part = self._divides and split != "test"
+        images, labels = self._whole("train" if is_part else split)
+        if is_part:
+            rows = divided_rows(len(images), self.options.held_out)[split]
+            images, labels = _rows((images, labels), rows)
+        return self.options.preprocessing.apply_to_array(images), labels
+
+    @property
+    def _divides(self) -> bool:
+        """Whether part of the training images is the validation split."""
+        return self.options.held_out > 0 and "validation" not in self.names
+
+    def _whole(self, split: str) -> Images:
+        """Those of a split, with the unlabelled and within the limit."""
+        found = self._loaded(split)
+        if split == "train" and self.options.use_unlabelled:
+            found = _joined(found, self._loaded(self.unlabelled))
+        count, limit = len(found[0]), self.options.limit
+        return _rows(found, limited(count, limit)) if 0 < limit < count else found
+
+    def _loaded(self, split: str) -> Images:
+        images, labels = self.load(split)
+        where = f"{self.source} ({split})"
+        return levels.to_8_bits(images, self.options.scale, where), labels
+
+    def _check_options(self) -> None:
         preprocessing = self.options.preprocessing
         if preprocessing.crop != "none" or preprocessing.side:
             raise InputError(
@@ -94,18 +130,11 @@ class ArrayDataset:
                 f" {self.source!r}, but these apply to image files: use `crop='none',"
                 " side=0`"
             )
-        return preprocessing.apply_to_array(images), labels
-
-    def _loaded(self, split: str) -> Images:
-        """Those of a split that the options ask for."""
-        whole = "test" if split == "test" else "train"
-        found = self.load(whole)
-        limit, fraction = self.options.limit, self.options.held_out
-        if limit and limit < len(found[0]):
-            found = _rows(found, limited(len(found[0]), limit))
-        if fraction and whole == "train":
-            found = _rows(found, divided_rows(len(found[0]), fraction)[split])
-        return found
+        if self.options.use_unlabelled and not self.unlabelled:
+            raise InputError(
+                f"received `use_unlabelled=True` for {self.source!r}, which has no"
+                " images outside its splits: drop it"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +163,7 @@ class ImageFileDataset:
             self._report_broken(source, broken, is_empty=not len(images))
         _log_summary(source, len(images), manifest)
         whole = [name not in broken for name in source.names]
+        images = levels.to_8_bits(images, options.scale, source.where)
         return images, None if source.labels is None else source.labels[whole]
 
     def _report_broken(
@@ -178,6 +208,12 @@ def open_dataset(source: str, options: Options) -> Dataset:
             f"received `data_dir={options.data_dir!r}`, which is no folder, from"
             f" {Path.cwd()}: check the path"
         )
+    if options.key and Path(source).suffix not in NUMPY_SUFFIXES:
+        raise InputError(
+            f"`key={options.key!r}` for {source!r}",
+            "an .npz file with arrays by name",
+            "drop `key`",
+        )
     for open_kind in (_named, _image_files, _numpy_file, _archive):
         dataset = open_kind(source, options)
         if dataset is not None:
@@ -202,7 +238,8 @@ def _named(source: str, options: Options) -> Dataset | None:
         return None
     if source != "celeba":
         load = functools.partial(registry.load, source, data_dir=options.data_dir)
-        return ArrayDataset(source, options, load)
+        extra = archives.EXTRA if source == "svhn" else ""
+        return ArrayDataset(source, options, load, unlabelled=extra)
     files = registry.celeba_files(options.data_dir)
     if files is not None:
         return _dataset_of(files, options, official=not options.partial)
@@ -222,23 +259,56 @@ def _image_files(source: str, options: Options) -> Dataset | None:
 
 def _numpy_file(source: str, options: Options) -> Dataset | None:
     path = Path(source).expanduser()
-    if path.suffix not in (".npz", ".npy") or not path.is_file():
+    if path.suffix not in NUMPY_SUFFIXES or not path.is_file():
         return None
-    return ArrayDataset(source, options, functools.partial(numpy_files.load, path))
+    file = NumpyFile(path, options.key)
+
+    def load(split: str) -> Images:
+        images = file.load(split)
+        if split == "train" and not file.is_plain:
+            logger.info("%s", file.summary(options.use_unlabelled))
+        return images
+
+    unlabelled = UNLABELLED if file.roles.unlabelled else ""
+    return ArrayDataset(source, options, load, file.splits(), unlabelled)
 
 
 def _archive(source: str, options: Options) -> Dataset | None:
     path = Path(source).expanduser()
     if not archives.is_archive(path):
         return None
+    extra = archives.EXTRA if archives.has_extra(path) else ""
 
     def load(split: str) -> Images:
         found = archives.load(path, split)
         if found is None:
             raise _not_a_dataset(source)
+        if extra and split == "train" and not options.use_unlabelled:
+            logger.info(
+                "%s: %s images left aside: `use_unlabelled` adds them", path, extra
+            )
         return found
 
-    return ArrayDataset(source, options, load)
+    return ArrayDataset(source, options, load, unlabelled=extra)
+
+
+def _joined(first: Images, second: Images) -> Images:
+    """Both sets of images; labels only where all have one.
+
+    Raises:
+        InputError: they have unequal shapes.
+    """
+    shapes = [images.shape[1:] for images, _ in (first, second)]
+    if shapes[0] != shapes[1]:
+        raise InputError(
+            f"images without a split of {shapes[1]}",
+            f"those of the training images, {shapes[0]}",
+            "drop `use_unlabelled`",
+        )
+    images = np.concatenate([first[0], second[0]])
+    if first[1] is None or second[1] is None:
+        return images, None
+    return images, np.concatenate([first[1], second[1]])
 
 
 def _not_a_dataset(source: str) -> InputError:

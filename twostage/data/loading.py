@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from twostage.config import Stage1Config
-from twostage.data import registry
+from twostage.data import levels, registry
 from twostage.data.datasets import SPLITS, Dataset, Images, Options, open_dataset
 from twostage.data.preprocessing import Preprocessing
 from twostage.errors import InputError
@@ -25,6 +25,9 @@ def load(
     jpeg_roundtrip: bool = False,
     skip_broken: bool = False,
     partial: bool = False,
+    use_unlabelled: bool = False,
+    key: str = "",
+    scale: float = 0,
     data_dir: str | os.PathLike[str] | None = None,
     cache: str | os.PathLike[str] | None = None,
 ) -> Images:
@@ -34,8 +37,8 @@ def load(
         source: A name (`digits`, `mnist`, `fashion_mnist`, `cifar10`, `svhn`,
             `celeba`); a folder or a zip of images; an `.npz` or `.npy` file; or the
             files in which the authors gave out MNIST, Fashion-MNIST, CIFAR-10 or SVHN.
-        split: `"train"` or `"test"`; CelebA, and folders that have one, also
-            `"validation"`.
+        split: `"train"` or `"test"`; CelebA, and folders and `.npz` files that have
+            one, also `"validation"`.
         crop: Image files only: `"none"`; `"center"`, the largest square in the middle;
             or the face in CelebA's 178x218: `"128"` (rows 45-173, columns 25-153),
             `"140"` (39-179, 19-159) or `"148"` (35-183, 15-163).
@@ -51,6 +54,12 @@ def load(
             which, instead of raising.
         partial: Image files only: accept an incomplete CelebA. Its own `train` and
             `test` folders, or a hash, are the splits then.
+        use_unlabelled: Training images: also those that lie outside the splits or have
+            no label, such as `x_unlabeled` of an `.npz` file.
+        key: `.npz` files only: the name of the array of images, or `"TRAIN,TEST"`, or
+            `"TRAIN,VALIDATION,TEST"`. "": by their names.
+        scale: Values are multiplied by it and rounded, as with 255 where 1 is white. 0:
+            they are uint8, and stay as they are.
         data_dir: Names only: a folder with the authors' files, or with TensorFlow
             Datasets' prepared copies. None: TensorFlow Datasets' own.
         cache: Where images are kept once they are decoded, cropped and resized. None:
@@ -71,6 +80,9 @@ def load(
         limit=limit,
         skip_broken=skip_broken,
         partial=partial,
+        use_unlabelled=use_unlabelled,
+        key=key,
+        scale=scale,
         data_dir=os.fspath(data_dir) if data_dir else None,
         cache=os.fspath(cache) if cache else None,
     )
@@ -89,7 +101,8 @@ def load_splits(config: Stage1Config) -> dict[str, Images]:
     is wrong with the test images is reported before training.
 
     Raises:
-        InputError: as of `load`; or the splits' images have unequal shapes.
+        InputError: as of `load`; or the splits' images have unequal shapes, or those
+            for training are nearly black.
     """
     dataset = dataset_for(config)
     loaded = {split: dataset.read(split) for split in dataset.splits()}
@@ -103,6 +116,8 @@ def load_splits(config: Stage1Config) -> dict[str, Images]:
             f"received images of unequal shapes, {listed} (height, width, channels):"
             " make all of one size, all gray or all color"
         )
+    levels.refuse_black(loaded["train"][0], config.scale)
+    levels.warn_of_dark(loaded["train"][0], config.scale)
     return loaded
 
 
@@ -122,6 +137,9 @@ def dataset_for(config: Stage1Config) -> Dataset:
         held_out=config.held_out,
         skip_broken=config.skip_broken,
         partial=config.partial,
+        use_unlabelled=config.use_unlabelled,
+        key=config.key,
+        scale=config.scale,
         data_dir=config.data_dir or None,
         cache=config.cache or None,
     )

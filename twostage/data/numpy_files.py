@@ -1,52 +1,158 @@
 """Images in NumPy files."""
 
+import contextlib
+import math
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
+from twostage.data.array_names import Header, listed, roles
 from twostage.errors import InputError, reading
 
+HELD_OUT = 10  # one of so many images is for testing where no array is
+UNLABELLED = "unlabelled"  # the split of images that lie outside the splits
+PLAIN = {"x_train", "y_train", "x_test", "y_test"}
+SINGLE = "images"  # what the array of a `.npy` file is called
 
-def load(
-    path: str | os.PathLike[str], split: str
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """(images, labels) of a split of a NumPy file.
+
+class NumpyFile:
+    """The images of a `.npy` file, one array, or of an `.npz` file, arrays by name.
+
+    Only headers are read until `load`, then only the arrays that are asked for, and
+    never a pickle. Where no array is for testing, a fixed random tenth of the training
+    images is.
 
     Args:
-        path: `.npy`: one array. `.npz`: x_train and x_test (and y_train, y_test), as
-            Keras writes them, or images of one name. Of one array a tenth is the test
-            set.
-        split: `"train"` or `"test"`.
+        path: The file.
+        key: Of an `.npz` file: the name of its array of images, or several names, see
+            `array_names.KEY_SPLITS`. "": by their names, such as x_train and x_test,
+            train_images, imgs.
+
+    Attributes:
+        headers: {name: `Header`} of the arrays.
+        roles: Which of them are used.
 
     Raises:
-        InputError: there is no array of uint8 images, or as many labels.
+        InputError: the file cannot be read; it is not clear which arrays are images; or
+            there are too few for a test split.
     """
-    path = Path(path)
-    arrays = _arrays(path)
-    splits = [name for name in ("train", "test") if f"x_{name}" in arrays]
-    if not splits and len(arrays) != 1:
-        raise InputError(
-            f"{path} with arrays {', '.join(arrays)}",
-            "x_train and x_test, or a single array of images",
-        )
-    if not splits:
-        images = _check(next(iter(arrays.values())), path)
-        return images[split_rows(len(images), split)], None
-    name = split if len(splits) == 2 else splits[0]
-    images = _check(arrays[f"x_{name}"], path)
-    labels = _labels(arrays, name)
-    if labels is not None and labels.size != len(images):
-        raise InputError(
-            f"{path} with {len(images)} images in x_{name} and {labels.size} labels in"
-            f" y_{name}",
-            "as many of both",
-        )
-    rows = slice(None) if len(splits) == 2 else split_rows(len(images), split)
-    return images[rows], None if labels is None else labels[rows]
+
+    def __init__(self, path: str | os.PathLike[str], key: str = ""):
+        self.path = Path(path)
+        self.key = key
+        with _readable(self.path):
+            self.headers = _headers(self.path)
+        if key and not _is_zip(self.path):
+            raise InputError(
+                f"`key={key!r}` for {self.path}, which is a single array",
+                "an .npz file with arrays by name",
+                "drop `key`",
+            )
+        self.roles = roles(self.headers, key, self.path)
+
+    def splits(self) -> tuple[str, ...]:
+        """The names of the splits, in order."""
+        inner = ("validation",) if "validation" in self.roles.images else ()
+        return ("train", *inner, "test")
+
+    def load(self, split: str) -> tuple[np.ndarray, np.ndarray | None]:
+        """(images, labels) of a split, or of `UNLABELLED`.
+
+        Returns:
+            (images, labels): numbers of any type (N, height, width, 1 or 3), and
+            integers (N,) or None.
+
+        Raises:
+            InputError: they are no images, or there are not as many labels.
+        """
+        own = {**self.roles.images, UNLABELLED: self.roles.unlabelled}
+        source = split if split in own else "train"
+        images = self._images(own[source])
+        labels = self._labels(source, own[source], len(images))
+        if "test" in own or source != "train":
+            return images, labels
+        rows = split_rows(len(images), split)
+        if not len(rows):
+            raise InputError(
+                f"{_images_in_words(len(images))} in {self.path}, too few to keep a"
+                " tenth for testing",
+                f"at least {HELD_OUT}",
+                "add some, or save x_train and x_test",
+            )
+        return images[rows], None if labels is None else labels[rows]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is nothing but what the names of Keras's own sets say."""
+        return {"x_train", "x_test"} <= set(self.headers) <= PLAIN
+
+    def summary(self, use_unlabelled: bool = False) -> str:
+        """Which array is which split, and what is left aside, in one line."""
+        images = dict(self.roles.images)
+        texts = []
+        if "test" not in images:
+            texts.append(self._counted(images.pop("train")))
+            texts.append("a fixed random tenth of them the test split")
+        texts += [f"{split} {self._counted(name)}" for split, name in images.items()]
+        others = self.roles.others(self.headers)
+        aside = [listed({name: self.headers[name] for name in others})]
+        extra = self.roles.unlabelled
+        if extra and use_unlabelled:
+            texts.append(f"{self._counted(extra)} added to train")
+        elif extra:
+            aside.insert(0, f"{self._counted(extra)} (`use_unlabelled` adds them)")
+        left = ", ".join(filter(None, aside))
+        return f"{self.path}: {', '.join(texts)}{'; left aside: ' * bool(left)}{left}"
+
+    def _counted(self, name: str) -> str:
+        """Such as "5,000 images of x_train"."""
+        of = f" of {name}" if _is_zip(self.path) else ""
+        return f"{_images_in_words(math.prod(self.headers[name].shape[:1]))}{of}"
+
+    def _images(self, name: str) -> np.ndarray:
+        header = self.headers[name]
+        where = f"{self.path} ({name})" if len(self.headers) > 1 else str(self.path)
+        _check(header, where)
+        images = self._read(name)
+        # (N, height, width) -> one channel
+        return images[..., None] if images.ndim == 3 else images
+
+    def _labels(self, split: str, images: str, count: int) -> np.ndarray | None:
+        """Class numbers (N,) of labels of any kind, the same in all splits; None where
+        there are none.
+        """
+        name = self.roles.labels.get(split)
+        if name is None:
+            return None
+        labels = self._read(name).reshape(-1)
+        if labels.size != count:
+            if self.key:  # they are of other images
+                return None
+            raise InputError(
+                f"{self.path} with {count} images in {images} and {labels.size} labels"
+                f" in {name}",
+                "as many of both",
+            )
+        kind = labels.dtype.kind
+        if kind == "u" or (kind == "i" and not (labels < 0).any()):
+            return labels
+        everything = [self._read(each) for each in self.roles.labels.values()]
+        classes = np.unique(np.concatenate([each.reshape(-1) for each in everything]))
+        return np.searchsorted(classes, labels)
+
+    def _read(self, name: str) -> np.ndarray:
+        with _readable(self.path):
+            mode = "r" if self.path.suffix == ".npy" else None
+            content = np.load(self.path, mmap_mode=mode, allow_pickle=False)
+            if not isinstance(content, np.lib.npyio.NpzFile):
+                return content
+            with content:
+                return content[name]
 
 
 def split_rows(count: int, split: str) -> np.ndarray:
@@ -54,21 +160,19 @@ def split_rows(count: int, split: str) -> np.ndarray:
     often sorted by class.
     """
     order = np.random.default_rng(0).permutation(count)
-    held_out = count // 10
+    held_out = count // HELD_OUT
     return np.sort(order[:held_out] if split == "test" else order[held_out:])
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
+def _images_in_words(count: int) -> str:
+    return f"{count:,} image{'s' if count != 1 else ''}"
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
         with reading():
-            content = np.load(
-                path,
-                mmap_mode="r" if path.suffix == ".npy" else None,
-                allow_pickle=False,
-            )
-        if isinstance(content, np.lib.npyio.NpzFile):
-            return {key: content[key] for key in content.files}
-        return {"images": content}
+            yield
     except InputError:
         raise
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -78,71 +182,81 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
 
-def _labels(arrays: Mapping[str, np.ndarray], name: str) -> np.ndarray | None:
-    """Class numbers (N,) of a split, of labels of any kind, the same in both splits;
-    None where there are none.
+def _is_zip(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(2) == b"PK"
+
+
+def _headers(path: Path) -> dict[str, Header]:
+    """{name: header} of the arrays of a file, whatever its suffix."""
+    if not _is_zip(path):
+        with open(path, "rb") as file:
+            return {SINGLE: _header(file)}
+    found = {}
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.namelist():
+            if entry.endswith(".npy"):
+                with archive.open(entry) as file:
+                    found[entry.removesuffix(".npy")] = _header(file)
+    return found
+
+
+def _header(file: IO[bytes]) -> Header:
+    version = np.lib.format.read_magic(file)
+    read = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
+    shape, _, dtype = read(file)
+    return Header(shape, dtype.kind, str(dtype))
+
+
+def _check(header: Header, where: str) -> None:
+    """Raises `InputError` unless an array is (N, height, width[, 1 or 3]) of
+    numbers.
     """
-    if f"y_{name}" not in arrays:
-        return None
-    labels = arrays[f"y_{name}"].reshape(-1)
-    kind = labels.dtype.kind
-    if kind == "u" or (kind == "i" and not (labels < 0).any()):
-        return labels
-    keys = [key for key in ("y_train", "y_test") if key in arrays]
-    classes = np.unique(np.concatenate([arrays[key].reshape(-1) for key in keys]))
-    return np.searchsorted(classes, labels)
-
-
-def _check(images: np.ndarray, path: Path) -> np.ndarray:
-    """The images (N, height, width, 1 or 3) of uint8 that an array holds."""
-    if images.ndim == 3:
-        images = images[..., None]  # (N, height, width) -> one channel
-    if images.dtype.kind not in "biuf":
+    shape = header.shape
+    if header.kind == "O":
         raise InputError(
-            f"an array of {images.dtype} in {path}",
+            f"an array of Python objects of shape {shape} in {where}",
+            "one array of images (N, height, width, channels)",
+            "make them of one size, then save numpy.stack(list(x))",
+        )
+    if not header.is_numeric:
+        raise InputError(
+            f"an array of {header.dtype} in {where}",
             "images (N, height, width, channels) of uint8",
         )
-    if images.ndim != 4 or len(images) == 0:
+    is_one = len(shape) == 3 and shape[2] in (1, 3, 4)
+    if len(shape) not in (3, 4) or is_one or 0 in shape:
         raise InputError(
-            f"an array of shape {images.shape} in {path}",
+            f"an array of shape {shape} in {where}",
             "images (N, height, width, channels)",
+            _shape_fix(shape),
         )
-    if images.dtype != np.uint8:
+    if len(shape) == 4 and shape[3] not in (1, 3):
         raise InputError(
-            f"{images.dtype} images in {path}, {images.min():g} to {images.max():g}",
-            "uint8, 0 to 255",
-            _conversion(images),
-        )
-    if images.shape[3] not in (1, 3):
-        raise InputError(
-            f"an array of shape {images.shape} in {path}",
+            f"an array of shape {shape} in {where}",
             "(N, height, width, channels) with 1 or 3 channels",
-            _channel_fix(images.shape),
+            _channel_fix(shape),
         )
-    return images
 
 
-def _conversion(images: np.ndarray) -> str:
-    """What to do with numbers that are not uint8, by their range."""
-    minimum = images.min()
-    maximum = images.max()
-    if minimum >= 0 and maximum <= 1:
-        return "convert them with (255 * x).round().astype('uint8')"
-    if minimum >= 0 and maximum <= 255:
-        return "convert them with x.round().astype('uint8')"
-    if minimum >= 0 and maximum <= 65_535:
-        return (
-            "where 65535 is white, convert them with (x / 257).round().astype('uint8')"
-        )
-    if minimum >= -1 and maximum <= 1:
-        return (
-            "where -1 is black, convert them with ((x + 1) *"
-            " 127.5).round().astype('uint8')"
-        )
-    return "bring them to that range, then .round().astype('uint8')"
+def _shape_fix(shape: tuple[int, ...]) -> str | None:
+    if 0 in shape:
+        return "there is no image in it"
+    if len(shape) == 3:
+        return "this is a single one"
+    side = math.isqrt(shape[-1])
+    if len(shape) == 2 and side**2 == shape[-1]:
+        return f"where rows are images, save x.reshape(-1, {side}, {side})"
+    return None
 
 
 def _channel_fix(shape: tuple[int, ...]) -> str:
     if shape[1] in (1, 3):
         return "move the channels to the end with x.transpose(0, 2, 3, 1)"
+    if shape[3] < 3:
+        return "keep one with x[..., :1]"
     return "drop the others with x[..., :3]"

@@ -11,6 +11,7 @@ import numpy as np
 
 import callbacks
 from twostage.config import Stage1Config, Stage2Config
+from twostage.data import levels
 from twostage.data.batches import Batches, check_count, flip
 from twostage.errors import InputError
 from twostage.models import build, recalibration
@@ -79,7 +80,8 @@ def train_stage1(
         dry_run: Whether to stop once the networks are built; None is returned then.
 
     Raises:
-        InputError: images, settings and run do not fit one another.
+        InputError: images, settings and run do not fit one another; or the images are
+            nearly black.
         DivergedError: the loss is not finite any more.
 
     Example:
@@ -87,6 +89,7 @@ def train_stage1(
         >>> vae = train_stage1(images, config).model
     """
     _check_patience(config, held_out)
+    levels.refuse_black(images, config.scale)
     stage = _stage_run(run, 1, resume)
     with training_settings(config), distribution.spread(config):
         vae = build.build_stage1(config, images.shape[1:])

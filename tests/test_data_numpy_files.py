@@ -1,0 +1,253 @@
+"""NumPy files: which array is which split, by their names or by `key`."""
+
+import logging
+import sys
+
+import numpy as np
+import pytest
+
+from twostage import InputError
+from twostage.data import loading
+from twostage.data.numpy_files import NumpyFile
+
+GENERATOR = np.random.default_rng(0)
+
+
+def pictures(count, dtype="uint8"):
+    return GENERATOR.integers(0, 256, (count, 8, 8)).astype(dtype)
+
+
+class Trap:
+    """Ends the test where it is unpickled."""
+
+    def __reduce__(self):
+        return sys.exit, ("unpickled",)
+
+
+def trap(count=3):
+    objects = np.empty(count, object)
+    objects[:] = [Trap() for _ in range(count)]
+    return objects
+
+
+TRAIN, VAL, TEST, EXTRA = (pictures(count) for count in (40, 7, 12, 20))
+# arrays of a file, the key, {split: (images, labels)}; without labels: None
+NAMES = {
+    "Keras": (
+        {"x_train": TRAIN, "y_train": range(40), "x_test": TEST, "y_test": range(12)},
+        "",
+        {"train": (TRAIN, range(40)), "test": (TEST, range(12))},
+    ),
+    "MedMNIST": (
+        {
+            "train_images": TRAIN,
+            "val_images": VAL,
+            "test_images": TEST,
+            "train_labels": np.arange(40)[:, None],
+            "val_labels": np.arange(7)[:, None],
+            "test_labels": np.arange(12)[:, None],
+        },
+        "",
+        {
+            "train": (TRAIN, range(40)),
+            "validation": (VAL, range(7)),
+            "test": (TEST, range(12)),
+        },
+    ),
+    "capitals": (
+        {"X_train": TRAIN, "X_valid": VAL, "X_test": TEST, "Y_train": range(40)},
+        "",
+        {"train": (TRAIN, range(40)), "validation": (VAL, None), "test": (TEST, None)},
+    ),
+    "words run together": (
+        {"trainX": TRAIN, "trainY": range(40), "testX": TEST, "testY": range(12)},
+        "",
+        {"train": (TRAIN, range(40)), "test": (TEST, range(12))},
+    ),
+    "Keras's before others": (
+        {"x_train": TRAIN, "x_test": TEST, "train_data": EXTRA},
+        "",
+        {"train": (TRAIN, None), "test": (TEST, None)},
+    ),
+    "images and test images": (
+        {"images": TRAIN, "x_test": TEST},
+        "",
+        {"train": (TRAIN, None), "test": (TEST, None)},
+    ),
+    "keys": (
+        {"a": TRAIN, "b": TEST, "c": VAL, "labels": range(40)},
+        "a,b",
+        {"train": (TRAIN, range(40)), "test": (TEST, None)},
+    ),
+    "three keys": (
+        {"a": TRAIN, "b": TEST, "c": VAL},
+        "a, c, b",
+        {"train": (TRAIN, None), "validation": (VAL, None), "test": (TEST, None)},
+    ),
+}
+# of one array of images, a tenth of which is the test split: arrays, key, its name
+SINGLE = {
+    "dSprites": (
+        {"imgs": TRAIN, "latents_values": GENERATOR.random((40, 6)), "metadata": 0},
+        "",
+        "imgs",
+    ),
+    "no names": ({"arr_0": TRAIN, "arr_1": range(40)}, "", "arr_0"),
+    "masks beside": ({"images": TRAIN, "masks": pictures(40)}, "", "images"),
+    "row numbers of the splits": (
+        {"images": TRAIN, "train": range(30), "test": range(30, 40)},
+        "",
+        "images",
+    ),
+    "train alone": ({"x_train": TRAIN}, "", "x_train"),
+    "test alone": ({"x_test": TRAIN}, "", "x_test"),
+    "a key": ({"faces": TRAIN, "cars": pictures(9)}, "faces", "faces"),
+    "a key with a comma": ({"a,b": TRAIN, "a": VAL, "b": TEST}, "a,b", "a,b"),
+    "a key of splits": ({"x_train": TRAIN, "x_test": TEST}, "x_train", "x_train"),
+}
+
+
+def save(path, arrays):
+    np.savez(path, **{k: np.asarray(v) for k, v in arrays.items()}, more=trap())
+    return path
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_arrays_are_splits_by_their_names(tmp_path, case):
+    arrays, key, expected = NAMES[case]
+    file = NumpyFile(save(tmp_path / "a.npz", arrays), key)
+    assert file.splits() == tuple(expected)
+    for split, (images, labels) in expected.items():
+        found, classes = file.load(split)
+        np.testing.assert_array_equal(found[..., 0], images)
+        assert (classes is None) == (labels is None)
+        if labels is not None:
+            assert classes.tolist() == list(labels)
+
+
+@pytest.mark.parametrize("case", SINGLE)
+def test_one_array_keeps_a_tenth_for_testing(tmp_path, case):
+    arrays, key, name = SINGLE[case]
+    file = NumpyFile(save(tmp_path / "a.npz", arrays), key)
+    assert file.splits() == ("train", "test") and file.roles.images["train"] == name
+    parts = [file.load(split)[0] for split in file.splits()]
+    assert [len(part) for part in parts] == [36, 4]
+    rows = np.concatenate(parts)[..., 0]
+    assert sorted(map(bytes, rows)) == sorted(map(bytes, TRAIN))
+
+
+UNCLEAR = {
+    "two that may be": (
+        {"a": TRAIN, "b": TEST},
+        "",
+        r"arrays a \(40, 8, 8\) uint8, b \(12, 8, 8\) uint8, more \(3,\) object,"
+        " expected x_train and x_test, or a single array of images: say which with"
+        " `key='a'`, or of training and test images `key='a,b'`",
+    ),
+    "two for one split": (
+        {"train_images": TRAIN, "train_data": TRAIN},
+        "",
+        "say which with `key='train_images'`",
+    ),
+    "none": ({"a": range(3), "b": range(3)}, "", "save the images as one of shape"),
+    "no such key": (
+        {"a": TRAIN},
+        "b",
+        r"received `key='b'` for .*, expected one of its arrays, .*: a \(40, 8, 8\)",
+    ),
+    "one key twice": ({"a": TRAIN}, "a,a", "received `key='a,a'`"),
+    "four keys": ({k: TEST for k in "abcd"}, "a,b,c,d", "received `key='a,b,c,d'`"),
+}
+
+
+@pytest.mark.parametrize("case", UNCLEAR)
+def test_what_is_not_clear_is_listed(tmp_path, case):
+    arrays, key, message = UNCLEAR[case]
+    with pytest.raises(InputError, match=message):
+        NumpyFile(save(tmp_path / "a.npz", arrays), key)
+
+
+def test_objects_are_never_read_and_stacking_is_named(tmp_path):
+    save(tmp_path / "a.npz", {"images": trap(40), "labels": range(40)})
+    message = r"objects of shape \(40,\) in .*a.npz \(images\), .* numpy.stack\(list"
+    with pytest.raises(InputError, match=message):
+        loading.load(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", x_train=TRAIN, y_train=trap(40), x_test=TEST)
+    assert loading.load(tmp_path / "b.npz")[1] is None
+
+
+def test_only_the_arrays_that_are_needed_are_read(tmp_path):
+    np.savez(tmp_path / "a.npz", images=TRAIN, masks=np.zeros((500, 8, 8), "uint8"))
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    content[content.index(b"masks.npy") + 5_000] ^= 1
+    (tmp_path / "a.npz").write_bytes(content)
+    assert len(loading.load(tmp_path / "a.npz")[0]) == 36
+    with pytest.raises(InputError, match="Bad CRC-32"):
+        loading.load(tmp_path / "a.npz", key="masks")
+
+
+def test_validation_and_unlabelled_images_are_counted(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "twostage")
+    arrays = {"x_train": TRAIN, "x_val": VAL, "x_test": TEST, "x_unlabeled": EXTRA}
+    np.savez(tmp_path / "a.npz", **arrays, y_train=np.arange(40))
+    np.testing.assert_array_equal(
+        loading.load(tmp_path / "a.npz", "validation")[0][..., 0], VAL
+    )
+    assert len(loading.load(tmp_path / "a.npz")[0]) == 40
+    assert caplog.messages[-1].endswith(
+        "a.npz: train 40 images of x_train, validation 7 images of x_val,"
+        " test 12 images of x_test; left aside: 20 images of x_unlabeled (`use_unlabelled` adds them)"
+    )
+    images, labels = loading.load(tmp_path / "a.npz", use_unlabelled=True)
+    np.testing.assert_array_equal(images[..., 0], np.concatenate([TRAIN, EXTRA]))
+    assert labels is None and "20 images of x_unlabeled added" in caplog.messages[-1]
+    test = loading.load(tmp_path / "a.npz", "test", use_unlabelled=True)[0]
+    np.testing.assert_array_equal(test[..., 0], TEST)
+
+
+def test_extra_images_keep_their_labels_and_no_test_images(tmp_path):
+    """As SVHN has them; without test images the test split stays as it was."""
+    arrays = {"x_train": TRAIN, "y_train": range(40), "x_extra": EXTRA}
+    save(tmp_path / "a.npz", {**arrays, "y_extra": range(20)})
+    train, labels = loading.load(tmp_path / "a.npz", use_unlabelled=True)
+    assert len(train) == 56 and labels[36:].tolist() == list(range(20))
+    tests = [
+        loading.load(tmp_path / "a.npz", "test", use_unlabelled=use)[0]
+        for use in (False, True)
+    ]
+    np.testing.assert_array_equal(*tests)
+    held_out = {bytes(image) for image in tests[0]}
+    assert not held_out & {bytes(image) for image in train}
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.npy"])
+@pytest.mark.parametrize("count", [0, 1, 7, 9])
+def test_fewer_than_ten_images_are_one_line(tmp_path, count, name):
+    save_as = np.save if name.endswith("y") else np.savez
+    save_as(tmp_path / name, pictures(count))
+    word = "1 image in" if count == 1 else f"{count} images in"
+    message = rf"{word} .*, expected at least 10: add some" if count else "no image"
+    with pytest.raises(InputError, match=message) as caught:
+        loading.load(tmp_path / name, "test")
+    assert "\n" not in str(caught.value)
+    save_as(tmp_path / name, pictures(10))
+    assert len(loading.load(tmp_path / name, "test")[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        ("digits", {"key": "x"}, r"`key='x'` for 'digits', expected an .npz file"),
+        ("a.npy", {"key": "x"}, "which is a single array, expected an .npz file"),
+        ("digits", {"use_unlabelled": True}, "has no images outside its splits: drop"),
+        ("one.npy", {}, "a single one"),
+        ("rows.npy", {}, r"where rows are images, save x.reshape\(-1, 8, 8\)"),
+    ],
+)
+def test_settings_and_shapes_that_do_not_fit(tmp_path, source, options, message):
+    np.save(tmp_path / "a.npy", TRAIN)
+    np.save(tmp_path / "one.npy", np.zeros((64, 64, 3), "uint8"))
+    np.save(tmp_path / "rows.npy", TRAIN.reshape(40, 64))
+    where = source if source == "digits" else tmp_path / source
+    with pytest.raises(InputError, match=message):
+        loading.load(where, **options)
