@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from twostage.reporting import latent_plots, png
 from twostage.runs import summary
 from twostage.runs.run import StageRun
 from twostage.sampling import generate
+from twostage.system.progress import announced
 from twostage.system.provenance import fingerprint
 from twostage.system.random_streams import Stream
 from twostage.training import distribution
@@ -33,8 +33,10 @@ from twostage.training.default_callbacks import (
     Diagnostics,
     default_callbacks,
 )
+from twostage.training.epoch_display import EpochDisplay
 from twostage.training.history import EpochRows, keras_history
 from twostage.training.settings import training_settings
+from twostage.training.settings_table import settings_table
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +76,8 @@ def train_stage1(
         run: A run folder, which gets checkpoints, history and model; None: everything
             stays in memory.
         resume: Whether a run that has this stage is resumed; else it is refused.
-        bar: Whether Keras shows a progress bar; None: on a terminal. Without it a line
-            per epoch is logged.
+        bar: Whether a progress bar is shown, and a line per epoch below it; None: on a
+            terminal and in a notebook. Without it the line is logged.
         dry_run: Whether to stop once the networks are built; None is returned then.
 
     Raises:
@@ -179,11 +181,24 @@ def _fit(
     diagnostics: Diagnostics,
     bar: bool | None,
 ) -> Rows:
+    """Trains, and shows how it goes. Returns the history, a dict per epoch."""
+    with EpochDisplay(config.epochs, len(batches), bar) as display:
+        return _fit_shown(config, stage, vae, batches, diagnostics, display)
+
+
+def _fit_shown(
+    config: Any,
+    stage: StageRun | None,
+    vae: VAE,
+    batches: Batches,
+    diagnostics: Diagnostics,
+    display: EpochDisplay,
+) -> Rows:
     """Compiles, restores, fits. Returns the history, a dict per epoch."""
-    shown = sys.stdout.isatty() if bar is None else bar
     compile_vae(config, vae)
-    watching = default_callbacks(config, batches, diagnostics, stage=stage, bar=shown)
-    options = {"shuffle": False, "verbose": 1 if shown else 0}
+    watching = default_callbacks(config, batches, diagnostics, stage=stage)
+    watching.append(display)
+    options = {"shuffle": False, "verbose": 0}
     if stage is None:
         kept = EpochRows()
         vae.fit(batches, epochs=config.epochs, callbacks=[*watching, kept], **options)
@@ -216,9 +231,7 @@ def _fit(
 
 def _encode(stage1: VAE, images: np.ndarray) -> np.ndarray:
     """The posterior's (mean, log_var) of each image, stacked: (N, 2, k)."""
-    logger.info("encoding %d images", len(images))
     mean, log_var = encode_dataset(stage1, images)
-    logger.info("encoded: training begins")
     return np.stack([mean, log_var], axis=1)
 
 
@@ -249,11 +262,12 @@ def _measured_normalizer(
 ) -> keras.Model:
     layer = LatentNormalizer(target, config.per_latent)
     # not the stream of an evaluation's samples
-    layer.adapt(
-        generate.many_latents(
-            stage2, NORMALIZER_SAMPLES, (config.seed, Stream.NORMALIZER_PRIOR)
+    with announced(f"normalizer: measured on {NORMALIZER_SAMPLES:,} samples"):
+        layer.adapt(
+            generate.many_latents(
+                stage2, NORMALIZER_SAMPLES, (config.seed, Stream.NORMALIZER_PRIOR)
+            )
         )
-    )
     width = stage2.decoder.input_shape[-1]
     return keras.Sequential([keras.Input((width,)), layer])
 
@@ -306,9 +320,10 @@ def _introduce(
     """Logs what is trained, on what, and for how long."""
     preset = f", preset {stage.preset}" if stage is not None and stage.preset else ""
     backend = keras.backend.backend()
-    logger.info("%s%s, %s backend, on %s", vae.name, preset, backend, data)
+    logger.info("%s%s, %s backend", vae.name, preset, backend)
+    logger.info("on %s", data)
     logger.info(
-        "%s trainable parameters, %s in the encoder and %s in the decoder",
+        "%s trainable parameters: encoder %s, decoder %s",
         *(f"{_parameters(model):,}" for model in (vae, vae.encoder, vae.decoder)),
     )
     logger.info(
@@ -322,8 +337,15 @@ def _introduce(
             config.gamma_start,
             _least_gamma(config, steps),
         )
-    settings = dataclasses.asdict(config).items()
-    logger.info(", ".join(f"{name} {value}" for name, value in settings))
+    _introduce_settings(config, stage)
+
+
+def _introduce_settings(config: Any, stage: StageRun | None) -> None:
+    """Logs the settings that differ from the preset's, and where all of them are."""
+    number = 1 if isinstance(config, Stage1Config) else 2
+    logger.info(settings_table(config, number, stage.preset if stage else None))
+    if stage is not None:
+        logger.info("all settings: %s", stage.path / "config.json")
 
 
 def _parameters(model: keras.Model) -> int:
