@@ -81,7 +81,7 @@ def test_the_faster_precision_is_taken_and_the_time_is_kept(monkeypatch, caplog)
     assert config.precision == "float32"
     # 80 % of ten minutes, 50 steps of half a second an epoch
     assert config.epochs == 19 and config.warmup_steps == 95
-    assert "training takes about 8 minutes on this machine" in caplog.text
+    assert "training takes about 7 min 55 s on this machine" in caplog.text
     paces(monkeypatch, float32=0.5, mixed_bfloat16=0.3)
     given = {"epochs", "precision"}
     config = auto.auto_stage1(Stage1Config(epochs=3), given, images)

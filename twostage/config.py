@@ -126,7 +126,17 @@ class _Training:
         "the same bits from every run on one machine, at some cost in speed",
     )
     watch_every: int = option(
-        1, "training", "epochs between diagnostics (latents, images)"
+        0,
+        "training",
+        "epochs between diagnostics (latents, images); 0: as `watch_seconds` says",
+        minimum=0,
+    )
+    watch_seconds: float = option(
+        30.0,
+        "training",
+        "least time between diagnostics, rounded up to epochs once; with"
+        " `deterministic` and `distribute` every epoch has them",
+        minimum=0,
     )
     checkpoint_every: float = option(
         600.0,

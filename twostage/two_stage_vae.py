@@ -137,8 +137,9 @@ class TwoStageVAE:
             run: A folder for checkpoints, histories and models. One that has a training
                 of the same settings and images is resumed. None: everything stays in
                 memory.
-            bar: Whether Keras shows a progress bar; None: on a terminal. Without it
-                a line per epoch is logged (logger `twostage`).
+            bar: Whether a progress bar is shown, and a line per epoch below it; None:
+                on a terminal and in a notebook. Without it the line is logged (logger
+                `twostage`).
 
         Raises:
             InputError: images, settings and run do not fit one another; or the images

@@ -5,6 +5,7 @@ import os
 
 from twostage.errors import InputError
 from twostage.system.output import suppress_output
+from twostage.system.progress import announced
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -20,7 +21,7 @@ def load_backend(*, devices: bool = True) -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        with suppress_output(2):
+        with announced("loading Keras and its backend"), suppress_output(2):
             import keras
 
             # TensorFlow prints when it is loaded, which on PyTorch Keras's

@@ -87,9 +87,7 @@ def guarded(function: Callable, *arguments: object, again: str = AGAIN) -> None:
         )
     except Interrupted as stopped:
         resume = in_flags(stopped.resume) if again == RESUME else again
-        # after a progress bar
-        start = "\n" if sys.stdout.isatty() else ""
-        _exit(f"{start}{stopped}; resume by {resume}", 128 + stopped.signal)
+        _exit(f"{stopped}; resume by {resume}", 128 + stopped.signal)
     except KeyboardInterrupt:
         _exit(f"\nstopped; resume by {again}", 130)
     except Exception as error:
@@ -108,8 +106,12 @@ class Terminal(logging.Handler):
     """
 
     def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
         stream = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
-        print(in_flags(self.format(record)), file=stream, flush=True)
+        # above the bars that there may be
+        tqdm.write(in_flags(self.format(record)), file=stream)
+        stream.flush()
 
 
 @contextlib.contextmanager

@@ -37,6 +37,7 @@ from twostage.models.recalibrate import recalibrate
 from twostage.models.two_stage_models import TwoStageModels
 from twostage.models.vae import VAE
 from twostage.sampling.latent_samplers import Sampler, samplers
+from twostage.system.progress import announced
 from twostage.system.provenance import fingerprint, provenance
 from twostage.system.random_streams import Stream
 
@@ -227,8 +228,9 @@ def _evaluate(
     shown = [sampler for sampler in drawing if sampler.name in MAIN_SAMPLERS]
     latents = latent_metrics(models, data.train, samplers=shown, seed=seed)
     examples = _subset(data.test, IMAGES_IN_FIGURES, seed)
-    images, latents["traversed"] = figures.model_figures(stage1, examples)
-    images |= figures.sample_grids(kinds.examples) | {"neighbours": neighbors}
+    with announced("figures"):
+        images, latents["traversed"] = figures.model_figures(stage1, examples)
+        images |= figures.sample_grids(kinds.examples) | {"neighbours": neighbors}
     manifest = {
         "extractor": extractor.manifest(),
         "protocol": protocol.manifest(),
@@ -300,7 +302,7 @@ def _measure_kinds(
         found = image_features(
             extractor, protocol, batches=batches, pixels=reference.pixels
         )
-        distances[kind] = _distances(found, reference, settings)
+        distances[kind] = _distances(found, reference, settings, kind)
         examples[kind] = found.examples
         if kind == settings.memorization_kind:
             features = found.features
@@ -315,7 +317,7 @@ def _measure_kinds(
 
 
 def _distances(
-    found: ImageFeatures, reference: _Reference, settings: _Settings
+    found: ImageFeatures, reference: _Reference, settings: _Settings, kind: str
 ) -> dict[str, Any]:
     """Of one kind of images, in JSON's types."""
     distances = image_distances(
@@ -325,6 +327,7 @@ def _distances(
         seed=settings.seed,
         # reconstructions are of the reference's images, row by row
         paired=found.squared_errors is not None,
+        label=kind,
     )
     return {**distances, **tone(found.pixels, reference.pixels), **found.errors()}
 
@@ -365,8 +368,9 @@ def _memorization(
         of_test = reference.features
     else:
         of_test = extractor(_subset(data.test, MAX_TEST_NEIGHBORS, seed), BATCH)
-    found = memorization(kinds.features, of_train, test=of_test, seed=seed)
-    neighbors = figures.neighbors(
-        kinds.examples[kind], kinds.features, train=train, train_features=of_train
-    )
+    with announced(f"{kind}: nearest of {len(train):,} training images"):
+        found = memorization(kinds.features, of_train, test=of_test, seed=seed)
+        neighbors = figures.neighbors(
+            kinds.examples[kind], kinds.features, train=train, train_features=of_train
+        )
     return {"kind": kind, **found}, neighbors

@@ -26,6 +26,7 @@ from twostage.runs.data import validation_images
 from twostage.runs.models import load_models
 from twostage.runs.run import finished_stage1
 from twostage.system.locks import held
+from twostage.system.progress import announced
 from twostage.system.provenance import fingerprint
 
 logger = logging.getLogger(__name__)
@@ -123,7 +124,8 @@ def measure_run(
     Raises:
         InputError: the run was trained on other data.
     """
-    models, config = load_models(run)
+    with announced("loading the models"):
+        models, config = load_models(run)
     finished_stage1(run).check_data(fingerprint(data.train.images))
     result = evaluate(
         models,

@@ -15,6 +15,7 @@ from twostage.features.extractor import Extractor
 from twostage.metrics.moments import Moments
 from twostage.models.vae import VAE
 from twostage.sampling.latent_samplers import Sampler
+from twostage.system.progress import progress
 
 RECONSTRUCTIONS = "REC"
 
@@ -73,7 +74,7 @@ def generated_images(
     """
     yield RECONSTRUCTIONS, _reconstructions(stage1, reference)
     for sampler in samplers:
-        yield sampler.name, _samples(stage1, sampler.draw(count, seed))
+        yield sampler.name, _samples(stage1, sampler.draw(count, seed), sampler.name)
 
 
 def _reconstructions(stage1: VAE, reference: np.ndarray) -> Iterator[GeneratedBatch]:
@@ -82,17 +83,14 @@ def _reconstructions(stage1: VAE, reference: np.ndarray) -> Iterator[GeneratedBa
         yield GeneratedBatch(reconstructed(stage1, part), part)
 
 
-def _samples(stage1: VAE, z: np.ndarray) -> Iterator[GeneratedBatch]:
-    for i in _starts(z, "samples"):
+def _samples(stage1: VAE, z: np.ndarray, kind: str) -> Iterator[GeneratedBatch]:
+    for i in _starts(z, kind):
         yield GeneratedBatch(decoded(stage1, z[i : i + BATCH]))
 
 
-def _starts(rows: np.ndarray, what: str) -> Iterable[int]:
-    """The first row of each batch, with a progress bar on a terminal."""
-    from tqdm.auto import tqdm
-
-    starts = range(0, len(rows), BATCH)
-    return tqdm(starts, desc=what, unit="batch", leave=False, disable=None)
+def _starts(rows: np.ndarray, kind: str) -> Iterator[int]:
+    """The first row of each batch."""
+    return progress(range(0, len(rows), BATCH), f"{kind}: {len(rows):,} images")
 
 
 def image_features(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from twostage.metrics.kernel import kernel_distance
 from twostage.metrics.moments import Moments
 from twostage.metrics.precision_recall import neighbour_measures
 from twostage.metrics.standard_error import interval
+from twostage.system.progress import announced, progress
 
 BATCH = 250  # images that go through a network together
 MAX_NEIGHBOR_ROWS = 5_000  # rows between which all distances are computed
@@ -23,6 +25,7 @@ def image_distances(
     half_samples: int,
     seed: int,
     paired: bool = False,
+    label: str = "images",
 ) -> dict[str, float | int | None]:
     """Distances between the features of the reference and of one kind of images.
 
@@ -32,29 +35,31 @@ def image_distances(
         half_samples: Random halves that the standard errors come from.
         seed: Of the halves and of the rows that neighbors are searched in.
         paired: Whether row i of both is of one image, as of reconstructions.
+        label: What the images are, for the progress bars.
 
     Returns:
         dict: `images`; `frechet` and `kernel`, each with its `_error`;
         `frechet_infinite`, extrapolated, None where there are too few images;
         `precision`, `recall`, `density`, `coverage`.
     """
-    frechet, frechet_error, *_ = interval(
-        frechet_of, real, features, repeats=half_samples, seed=seed, paired=paired
-    )
-    kernel, kernel_error, *_ = interval(
-        functools.partial(kernel_distance, paired=paired),
-        real,
-        features,
-        repeats=half_samples,
-        seed=seed,
-        paired=paired,
-    )
+
+    def measured(name: str, measure: Callable) -> tuple[float, float]:
+        """A distance and its standard error."""
+        shown = functools.partial(progress, label=f"{label}: {name}", unit="half")
+        halves = {"repeats": half_samples, "seed": seed, "paired": paired}
+        value, error, *_ = interval(measure, real, features, progress=shown, **halves)
+        return value, error
+
+    frechet, frechet_error = measured("Frechet distance", frechet_of)
+    of_kernels = functools.partial(kernel_distance, paired=paired)
+    kernel, kernel_error = measured("kernel distance", of_kernels)
     infinite = None
-    if min(len(real), len(features)) >= 4 * real.shape[1]:
-        infinite, _ = extrapolated(real, features, seed=seed, paired=paired)
-    neighbors = neighbour_measures(
-        _random_rows(real, seed), _random_rows(features, seed)
-    )
+    with announced(f"{label}: neighbors"):
+        if min(len(real), len(features)) >= 4 * real.shape[1]:
+            infinite, _ = extrapolated(real, features, seed=seed, paired=paired)
+        neighbors = neighbour_measures(
+            _random_rows(real, seed), _random_rows(features, seed)
+        )
     return {
         "images": len(features),
         "frechet": frechet,

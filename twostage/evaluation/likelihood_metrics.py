@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ from twostage.evaluation.image_metrics import BATCH
 from twostage.likelihoods import conventions
 from twostage.metrics import likelihood_bounds
 from twostage.models.vae import VAE
+from twostage.system.progress import progress
 from twostage.system.random_streams import Stream
 
 
@@ -42,9 +44,7 @@ def likelihood_metrics(
     mse = _mse(stage1, images)
     if stage1.posterior_std == 0:
         return {"mse": mse}
-    bounds = likelihood_bounds.bounds(
-        stage1, images, samples=importance_samples, seed=seed
-    )
+    bounds = _bounds(stage1, images, importance_samples, seed)
     means = {name: float(values.mean()) for name, values in bounds.items()}
     errors = {
         f"{name}_error": float(values.std(ddof=1) / len(values) ** 0.5)
@@ -55,6 +55,19 @@ def likelihood_metrics(
     if fixed_gamma:
         found["readings"] = _readings(stage1, bounds, images[0].size)
     return found
+
+
+def _bounds(
+    stage1: VAE, images: np.ndarray, importance_samples: int, seed: int
+) -> dict[str, np.ndarray]:
+    label = f"likelihood of {len(images):,} images"
+    return likelihood_bounds.bounds(
+        stage1,
+        images,
+        samples=importance_samples,
+        seed=seed,
+        progress=functools.partial(progress, label=label),
+    )
 
 
 def _mse(stage1: VAE, images: np.ndarray) -> float:
@@ -100,8 +113,6 @@ def _bits(
     if not likelihood.discrete:
         # a density is a bound for dequantized images only
         images = likelihood_bounds.dequantised(images, (seed, Stream.DEQUANTIZATION))
-        bounds = likelihood_bounds.bounds(
-            stage1, images, samples=importance_samples, seed=seed
-        )
+        bounds = _bounds(stage1, images, importance_samples, seed)
         importance = bounds["importance"]
     return likelihood_bounds.bits_per_dimension(likelihood, importance.mean(), images)

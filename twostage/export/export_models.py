@@ -1,5 +1,6 @@
 """Models of any backend to a SavedModel."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import keras
 from twostage.errors import InputError
 from twostage.export import saved_model
 from twostage.models.two_stage_models import TwoStageModels
+
+logger = logging.getLogger(__name__)
 
 
 def export_models(
@@ -53,6 +56,7 @@ def run_on_tensorflow(*arguments: str) -> None:
         raise InputError(
             "no TensorFlow, which a SavedModel needs: pip install tensorflow"
         )
+    logger.info("a process on TensorFlow writes the SavedModel")
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     done = subprocess.run(

@@ -1,6 +1,7 @@
 """The SavedModel: sampling with TensorFlow alone."""
 
 import functools
+import logging
 import os
 import shutil
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from twostage.errors import InputError
 from twostage.models.two_stage_models import TwoStageModels
 from twostage.sampling.gaussian_mixture import Mixture
 from twostage.system.random_streams import SavedModelStream
+
+logger = logging.getLogger(__name__)
 
 # Images that go through a network at once, so that sample(10_000, seed) needs little
 # memory.
@@ -54,6 +57,7 @@ def save(
             f"received the backend {backend}, a SavedModel needs TensorFlow's: set"
             " KERAS_BACKEND=tensorflow"
         )
+    logger.info("writing the SavedModel %s", path)
     archive = keras.export.ExportArchive()
     # Not track(model): it traces a call of its own on floats.
     for name in ("stage1", "stage2", "normalizer"):

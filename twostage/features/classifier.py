@@ -8,7 +8,7 @@ import dataclasses
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -222,18 +222,41 @@ def _train(
     )
     # an interrupted training resumes
     backup = keras.callbacks.BackupAndRestore(path.with_suffix(""))
-    model.fit(
-        batches.feed(),
-        epochs=recipe.epochs,
-        shuffle=False,
-        verbose=0,
-        callbacks=[batches.follow_epochs(), backup, _EpochLogger()],
-    )
+    with _EpochLogger() as shown:
+        model.fit(
+            batches.feed(),
+            epochs=recipe.epochs,
+            shuffle=False,
+            verbose=0,
+            callbacks=[batches.follow_epochs(), backup, shown],
+        )
     return model
 
 
 class _EpochLogger(keras.callbacks.Callback):
-    """Logs the accuracy of each epoch."""
+    """Logs the accuracy of each epoch; on a terminal with a bar of the running one.
+    Leaving its context removes the bar.
+    """
+
+    async_safe = True
+
+    def __enter__(self) -> Self:
+        from tqdm.auto import tqdm
+
+        logger.info("a classifier is trained once, whose features measure distances")
+        self._bar = tqdm(desc="classifier", unit="step", leave=False, disable=None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._bar.reset((self.params or {})["steps"])
+
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, float] | None = None
+    ) -> None:
+        self._bar.update()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         epochs = (self.params or {})["epochs"]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from twostage.errors import InputError
+from twostage.system.progress import progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,19 +38,10 @@ class Extractor:
         """Features (N, d), float64, of images (N, height, width, channels): uint8, or
         floats in [0, 1], which are rounded to 8 bits first.
         """
-        from tqdm.auto import tqdm
-
         starts = range(0, len(images), batch_size)
-        # a single batch needs no bar of its own
-        bar = tqdm(
-            starts,
-            desc=f"features: {self.name}",
-            unit="batch",
-            leave=False,
-            disable=True if len(starts) < 2 else None,
-        )
+        label = f"features of {len(images):,} images ({self.name})"
         parts = []
-        for i in bar:
+        for i in progress(starts, label):
             features = self.function(quantised(images[i : i + batch_size]))
             part = np.asarray(features, "float64")
             parts.append(part.reshape(len(part), -1))

@@ -1,5 +1,6 @@
 """Bounds on the likelihood of images under stage 1, in nats per image."""
 
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ def bounds(
     samples: int = 50,
     seed: int = 0,
     batch_rows: int = 500,
+    progress: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> dict[str, np.ndarray]:
     """The evidence bound with kappa 1 and the importance-weighted bound, of each row of
     the data.
@@ -31,6 +33,7 @@ def bounds(
         samples: Draws of z a row.
         seed: Of the draws.
         batch_rows: Rows of z that go through the decoder in one batch.
+        progress: Passes on the batches, and may show how many are done.
 
     Returns:
         dict of float64 arrays (N,), nats: `distortion` E[nll], `rate` KL, `evidence`
@@ -40,7 +43,7 @@ def bounds(
     rows = max(1, batch_rows // samples)
     parts = [
         _bounds_of_batch(vae, _numbers(data[start : start + rows]), samples, generator)
-        for start in range(0, len(data), rows)
+        for start in progress(range(0, len(data), rows))
     ]
     names = ("distortion", "rate", "importance")
     result = {name: np.concatenate([part[name] for part in parts]) for name in names}

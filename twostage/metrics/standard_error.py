@@ -1,6 +1,6 @@
 """Standard errors of measures of two sets of images, from random halves of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ def interval(
     seed: int = 0,
     z: float = 1.96,
     paired: bool = False,
+    progress: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> tuple[float, float, float, float]:
     """(value, standard error, low, high) of `measure(real, generated)` over features
     (N, d), (M, d).
@@ -25,11 +26,12 @@ def interval(
     errors to either side of the value of all rows. `paired`: row i of both sets is of
     one image, as of a reconstruction, so that the halves are the same rows of both;
     halves apart from each other would make such a measure look several times less
-    certain than it is.
+    certain than it is. `progress` passes on the numbers of the halves, and may show how
+    many are done.
     """
     generator = np.random.default_rng(seed)
     halves = []
-    for _ in range(repeats):
+    for _ in progress(range(repeats)):
         rows = others = generator.permutation(len(real))[: len(real) // 2]
         if not paired:
             others = generator.permutation(len(generated))[: len(generated) // 2]

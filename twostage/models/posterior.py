@@ -7,6 +7,7 @@ from keras import ops
 
 from callbacks.model_calls import no_gradients
 from twostage.models.tensors import to_numpy
+from twostage.system.progress import progress
 
 if TYPE_CHECKING:
     from twostage.models.vae import VAE
@@ -18,11 +19,9 @@ def encode_dataset(
     """(mean, log_var) of q(z | x) for every row of `data`, float32, each (N, k). The
     data may be memory-mapped.
     """
-    from tqdm.auto import tqdm
-
     starts = range(0, len(data), batch_size)
     means, log_vars = [], []
-    for start in tqdm(starts, desc="encoding", unit="batch", disable=None):
+    for start in progress(starts, f"encoding {len(data):,} examples"):
         with no_gradients():
             mean, log_var = vae.posterior(data[start : start + batch_size])
         means.append(to_numpy(mean))

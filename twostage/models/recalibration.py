@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from twostage.errors import InputError
 from twostage.metrics.likelihood_bounds import bounds
 from twostage.models.recalibrate import recalibrate
 from twostage.models.vae import VAE
+from twostage.system.progress import announced, progress
 from twostage.system.random_streams import Stream
 
 MOVING, RECALIBRATED = "moving averages of training", "recalibrated on training images"
@@ -60,9 +62,10 @@ def recalibrate_if_better(
         )
     split = _split(train, validation, seed)
     weights = [weight.copy() for weight in vae.get_weights()]
-    before = bounds(vae, split.held_out, samples=1, seed=seed)["evidence"]
-    recalibrate(vae, split.train, seed=seed)
-    gains = bounds(vae, split.held_out, samples=1, seed=seed)["evidence"] - before
+    before = _evidence(vae, split.held_out, seed)
+    with announced("batch normalization: measured on training images"):
+        recalibrate(vae, split.train, seed=seed)
+    gains = _evidence(vae, split.held_out, seed) - before
     better = bool(gains.mean() > 0)
     if not better:
         vae.set_weights(weights)
@@ -77,6 +80,13 @@ def recalibrate_if_better(
         "images": len(split.held_out),
         "decided_by": split.decided_by,
     }
+
+
+def _evidence(vae: VAE, images: np.ndarray, seed: int) -> np.ndarray:
+    """Of each image (N,), nats."""
+    label = f"evidence of {len(images):,} images"
+    shown = functools.partial(progress, label=label)
+    return bounds(vae, images, samples=1, seed=seed, progress=shown)["evidence"]
 
 
 def _split(train: np.ndarray, validation: np.ndarray | None, seed: int) -> _Split:

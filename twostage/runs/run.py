@@ -30,6 +30,8 @@ FREE = (
     "cache",
     "distribute",
     "steps_per_execution",
+    "watch_every",
+    "watch_seconds",
 )
 
 

@@ -16,6 +16,7 @@ from twostage.models.two_stage_models import TwoStageModels
 from twostage.models.vae import VAE
 from twostage.sampling import generate
 from twostage.sampling.gaussian_mixture import Mixture
+from twostage.system.progress import announced, progress
 from twostage.system.random_streams import Stream
 
 MAX_FITTED = 50_000  # training images whose latents a density is fitted to
@@ -68,8 +69,9 @@ def samplers(
     if mixtures:
         latents = drawn_latents(models.stage1, train, seed)
         for components in mixtures:
-            mixture = Mixture(latents, components, seed=seed)
             name = "Gaussian" if components == 1 else f"mixture of {components}"
+            with announced(f"{name}: fitted to {len(latents):,} latents"):
+                mixture = Mixture(latents, components, seed=seed)
             yield Sampler(name, mixture.draw, mixture.log_density)
 
 
@@ -133,7 +135,14 @@ def _stage2_log_density(
 ) -> Callable[[np.ndarray], np.ndarray]:
     def log_density(latents: np.ndarray) -> np.ndarray:
         values = bounds(
-            stage2, latents, samples=samples, seed=seed, batch_rows=BOUND_BATCH
+            stage2,
+            latents,
+            samples=samples,
+            seed=seed,
+            batch_rows=BOUND_BATCH,
+            progress=functools.partial(
+                progress, label=f"GEN-2: density of {len(latents):,} latents"
+            ),
         )
         return values["importance"]
 

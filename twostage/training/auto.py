@@ -16,6 +16,8 @@ from twostage.errors import InputError
 from twostage.models import build
 from twostage.models.networks.image_shapes import ImageShape
 from twostage.models.networks.resnet import SIDES
+from twostage.system.progress import announced
+from twostage.training.epoch_line import duration_text
 from twostage.training.fit import compile_vae
 from twostage.training.settings import training_settings
 
@@ -206,14 +208,14 @@ def _fit_to_machine(
         example: One of them.
         minutes: For this stage; 0: as the epochs say.
     """
-    logger.info("auto: timing a few steps")
     precisions = [config.precision] if "precision" in given else PRECISIONS
-    paces = {
-        precision: _seconds_per_step(
-            dataclasses.replace(config, precision=precision), example
-        )
-        for precision in precisions
-    }
+    with announced("auto: timing a few steps"):
+        paces = {
+            precision: _seconds_per_step(
+                dataclasses.replace(config, precision=precision), example
+            )
+            for precision in precisions
+        }
     precision = min(paces, key=lambda each: paces[each])
     listed = ", ".join(f"{name} {pace:.3g} s" for name, pace in paces.items())
     logger.info("auto: precision %s (a step takes %s)", precision, listed)
@@ -227,7 +229,7 @@ def _fit_to_machine(
             warmup = _warmup(config, given, epochs * steps)
             config = dataclasses.replace(config, warmup_steps=warmup)
     expected = paces[precision] * steps * config.epochs
-    logger.info("training takes about %s on this machine", _duration(expected))
+    logger.info("training takes about %s on this machine", duration_text(expected))
     return config
 
 
@@ -258,11 +260,3 @@ class _Clock(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self.times.append(time.perf_counter())
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    if seconds < 5_400:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3_600:.1f} hours"

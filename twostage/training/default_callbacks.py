@@ -13,7 +13,9 @@ from twostage.models.posterior import SharedPosterior
 from twostage.runs.run import StageRun, recorded_gammas
 from twostage.training.best_epoch import BestEpoch
 from twostage.training.held_out import HeldOut
-from twostage.training.progress import LearningRateLog, OneLine, Pace
+from twostage.training.learning_rate_log import LearningRateLog
+from twostage.training.pace import Pace
+from twostage.training.watch_interval import WatchInterval
 
 MAX_WATCHED = 2_000  # examples that the diagnostics encode
 
@@ -43,7 +45,6 @@ def default_callbacks(
     *,
     stage: StageRun | None = None,
     best: BestEpoch | None = None,
-    bar: bool = False,
 ) -> list[keras.callbacks.Callback]:
     """The callbacks in order: those that compute metrics precede the loggers. The
     diagnostics share one posterior pass.
@@ -54,24 +55,21 @@ def default_callbacks(
         diagnostics: What is encoded and drawn.
         stage: Its folder gets images and TensorBoard logs; None: neither is written.
         best: Keeps the best epoch; None: the last one is kept.
-        bar: Whether Keras shows a progress bar, so that no line per epoch is logged.
     """
-    examples = diagnostics.examples
+    watchers = _watchers(config, stage, diagnostics)
     computing = [
         batches.follow_epochs(),
         Pace(),
-        callbacks.NaNDiagnosis(data=examples),
+        _interval(config, watchers),
+        callbacks.NaNDiagnosis(data=diagnostics.examples),
         _learning_rate(config),
         *gamma_rule(config, stage),
+        *watchers,
     ]
-    posterior = SharedPosterior()
-    for kind in (callbacks.VarianceLaw, callbacks.ActiveLatents):
-        computing.append(kind(examples, posterior, MAX_WATCHED, config.watch_every))
-    computing.extend(filter(None, [diagnostics.held_out, best]))
-    if stage is not None:
-        computing.extend(_writers(config, stage, diagnostics))
-    if not bar:
-        computing.append(OneLine(config.epochs))
+    if best is not None:
+        computing += [best.held_out, best]
+    if stage is not None and config.tensorboard:
+        computing.append(keras.callbacks.TensorBoard(_logs(stage)))
     return computing
 
 
@@ -87,21 +85,50 @@ def _learning_rate(config: Any) -> keras.callbacks.Callback:
     )
 
 
-def _writers(
+def _watchers(
+    config: Any, stage: StageRun | None, diagnostics: Diagnostics
+) -> list[Any]:
+    """The callbacks that look now and then, see `WatchInterval`. With `patience` the
+    held-out loss is none of them: it is measured in every epoch, as the clock must not
+    decide which is kept.
+    """
+    posterior = SharedPosterior()
+    watchers: list[Any] = [
+        kind(diagnostics.examples, posterior, MAX_WATCHED)
+        for kind in (callbacks.VarianceLaw, callbacks.ActiveLatents)
+    ]
+    if diagnostics.held_out is not None and not config.patience:
+        watchers.append(diagnostics.held_out)
+    if stage is not None:
+        watchers.append(_image_grid(config, stage, diagnostics))
+    return watchers
+
+
+def _interval(config: Any, watchers: list[Any]) -> WatchInterval:
+    """By epochs where the clock must not decide: what is deterministic, and several
+    processes, which look together.
+    """
+    every = config.watch_every
+    if config.deterministic or config.distribute:
+        every = every or 1
+    return WatchInterval(watchers, config.epochs, every, config.watch_seconds)
+
+
+def _image_grid(
     config: Any, stage: StageRun, diagnostics: Diagnostics
-) -> list[keras.callbacks.Callback]:
-    """The callbacks that write into the stage's folder."""
-    logs = str(stage.path / "tensorboard") if config.tensorboard else None
+) -> callbacks.ImageGrid:
     source: dict[str, Any] = {"data": diagnostics.examples}
     if diagnostics.latent_dim is not None:
         source = {
             "latent_dim": diagnostics.latent_dim,
             "decode": diagnostics.decode,
         }
-    grid = callbacks.ImageGrid(
-        stage.path / "images", freq=config.watch_every, tensorboard=logs, **source
-    )
-    return [grid, keras.callbacks.TensorBoard(logs)] if logs else [grid]
+    logs = _logs(stage) if config.tensorboard else None
+    return callbacks.ImageGrid(stage.path / "images", tensorboard=logs, **source)
+
+
+def _logs(stage: StageRun) -> str:
+    return str(stage.path / "tensorboard")
 
 
 def gamma_rule(

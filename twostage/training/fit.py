@@ -1,7 +1,6 @@
 """Fits a stage: compiles, resumes, trains, keeps the best epoch."""
 
 import dataclasses
-import sys
 from typing import Any
 
 import keras
@@ -16,6 +15,7 @@ from twostage.training.adam import Adam
 from twostage.training.best_epoch import BestEpoch
 from twostage.training.checkpoint import Checkpoint
 from twostage.training.default_callbacks import Diagnostics, default_callbacks
+from twostage.training.epoch_display import EpochDisplay
 from twostage.training.held_out import HeldOut
 from twostage.training.history import EpochRows
 
@@ -43,8 +43,8 @@ def fit(
     diagnostics: Diagnostics,
     bar: bool | None,
 ) -> Fitted:
-    """Compiles, restores, fits; with `patience` the model then has the best epoch's
-    weights.
+    """Compiles, restores, fits, and shows how it goes; with `patience` the model then
+    has the best epoch's weights.
 
     Args:
         config: The stage's settings.
@@ -52,29 +52,37 @@ def fit(
         vae: What is trained.
         batches: The training data.
         diagnostics: What the callbacks measure.
-        bar: Whether Keras shows a progress bar; None: on a terminal.
+        bar: Whether a progress bar is shown; None: where somebody can see it.
     """
     compile_vae(config, vae, len(batches))
-    shown = sys.stdout.isatty() if bar is None else bar
     best = _best_epoch(config, stage, diagnostics.held_out)
-    watching = default_callbacks(
-        config, batches, diagnostics, stage=stage, best=best, bar=shown
-    )
-    fit_once = _Fit(config.epochs, vae, batches, verbose=1 if shown else 0)
+    watching = default_callbacks(config, batches, diagnostics, stage=stage, best=best)
+    with EpochDisplay(config.epochs, len(batches), bar) as display:
+        watching.append(display)
+        rows = _rows(config, stage, _Fit(config.epochs, vae, batches), watching, best)
+    return Fitted(rows, best.restore(vae, rows) if best else rows[-1])
+
+
+def _rows(
+    config: Any,
+    stage: StageRun | None,
+    fit_once: "_Fit",
+    watching: list[keras.callbacks.Callback],
+    best: BestEpoch | None,
+) -> Rows:
+    """Trains, and returns the history."""
     if stage is None:
         kept = EpochRows()
         fit_once([*watching, kept])
-        rows = kept.rows
-    else:
-        checkpoint = Checkpoint(
-            stage,
-            watching,
-            every=config.checkpoint_every,
-            obeys=distribution.is_first(),
-        )
-        _fit_resumable(fit_once, checkpoint, watching, best)
-        rows = checkpoint.rows
-    return Fitted(rows, best.restore(vae, rows) if best else rows[-1])
+        return kept.rows
+    checkpoint = Checkpoint(
+        stage,
+        watching,
+        every=config.checkpoint_every,
+        obeys=distribution.is_first(),
+    )
+    _fit_resumable(fit_once, checkpoint, watching, best)
+    return checkpoint.rows
 
 
 def compile_vae(config: Any, vae: VAE, steps: int = 0) -> None:
@@ -119,7 +127,6 @@ class _Fit:
     epochs: int
     vae: VAE
     batches: Batches
-    verbose: int
 
     def __call__(
         self,
@@ -134,7 +141,7 @@ class _Fit:
             initial_epoch=min(first, epochs),
             callbacks=callbacks,
             shuffle=False,
-            verbose=self.verbose,
+            verbose=0,
         )
 
 

@@ -25,6 +25,7 @@ from twostage.reporting import latent_plots, png
 from twostage.runs import summary
 from twostage.runs.run import StageRun
 from twostage.sampling import generate
+from twostage.system.progress import announced
 from twostage.system.provenance import fingerprint
 from twostage.system.random_streams import Stream
 from twostage.training import distribution
@@ -33,6 +34,7 @@ from twostage.training.fit import Fitted, fit
 from twostage.training.held_out import HeldOut
 from twostage.training.history import keras_history
 from twostage.training.settings import training_settings
+from twostage.training.settings_table import settings_table
 
 logger = logging.getLogger(__name__)
 
@@ -75,8 +77,8 @@ def train_stage1(
         held_out: Images like those, which are not trained on: their loss is logged, and
             `patience` goes by it.
         resume: Whether a run that has this stage is resumed; else it is refused.
-        bar: Whether Keras shows a progress bar; None: on a terminal. Without it a line
-            per epoch is logged.
+        bar: Whether a progress bar is shown, and a line per epoch below it; None: on a
+            terminal and in a notebook. Without it the line is logged.
         dry_run: Whether to stop once the networks are built; None is returned then.
 
     Raises:
@@ -197,7 +199,7 @@ def _check_patience(config: Any, held_out: np.ndarray | None) -> None:
 def _held_out(config: Any, data: np.ndarray | None) -> HeldOut | None:
     if data is None:
         return None
-    return HeldOut(data, config.epochs, config.watch_every, config.seed)
+    return HeldOut(data, config.seed)
 
 
 def _held_out_latents(
@@ -226,9 +228,7 @@ def _recalibrated(
 
 def _encode(stage1: VAE, images: np.ndarray) -> np.ndarray:
     """The posterior's (mean, log_var) of each image, stacked: (N, 2, k)."""
-    logger.info("encoding %d images", len(images))
     mean, log_var = encode_dataset(stage1, images)
-    logger.info("encoded: training begins")
     return np.stack([mean, log_var], axis=1)
 
 
@@ -248,11 +248,12 @@ def _measured_normalizer(
 ) -> keras.Model:
     layer = LatentNormalizer(target, config.per_latent)
     # not the stream of an evaluation's samples
-    layer.adapt(
-        generate.many_latents(
-            stage2, NORMALIZER_SAMPLES, (config.seed, Stream.NORMALIZER_PRIOR)
+    with announced(f"normalizer: measured on {NORMALIZER_SAMPLES:,} samples"):
+        layer.adapt(
+            generate.many_latents(
+                stage2, NORMALIZER_SAMPLES, (config.seed, Stream.NORMALIZER_PRIOR)
+            )
         )
-    )
     factor = target / float(to_numpy(layer.latent_std).mean())
     if factor > MAX_FACTOR:
         logger.warning(
@@ -321,9 +322,10 @@ def _introduce(
     """Logs what is trained, on what, and for how long."""
     preset = f", preset {stage.preset}" if stage is not None and stage.preset else ""
     backend = keras.backend.backend()
-    logger.info("%s%s, %s backend, on %s", vae.name, preset, backend, data)
+    logger.info("%s%s, %s backend", vae.name, preset, backend)
+    logger.info("on %s", data)
     logger.info(
-        "%s trainable parameters, %s in the encoder and %s in the decoder",
+        "%s trainable parameters: encoder %s, decoder %s",
         *(f"{_parameters(model):,}" for model in (vae, vae.encoder, vae.decoder)),
     )
     logger.info(
@@ -337,8 +339,15 @@ def _introduce(
             config.gamma_start,
             _least_gamma(config, steps),
         )
-    settings = dataclasses.asdict(config).items()
-    logger.info(", ".join(f"{name} {value}" for name, value in settings))
+    _introduce_settings(config, stage)
+
+
+def _introduce_settings(config: Any, stage: StageRun | None) -> None:
+    """Logs the settings that differ from the preset's, and where all of them are."""
+    number = 1 if isinstance(config, Stage1Config) else 2
+    logger.info(settings_table(config, number, stage.preset if stage else None))
+    if stage is not None:
+        logger.info("all settings: %s", stage.path / "config.json")
 
 
 def _parameters(model: keras.Model) -> int:

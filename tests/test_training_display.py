@@ -1,0 +1,190 @@
+"""What a person sees of a training: lines, the bar, settings."""
+
+import logging
+import math
+import re
+
+import numpy as np
+import pytest
+from small_models import linear_vae
+
+from twostage import presets
+from twostage.training.epoch_display import EpochDisplay
+from twostage.training.epoch_line import duration_text, figures, line, number_text
+from twostage.training.settings_table import settings_table
+from twostage.training.time_left import TimeLeft
+
+EPOCH = re.compile(
+    r"epoch (\d)/3  mse \S+  kl \S+  gamma \S+ .* s(  left \d+\.?\d* s)?"
+)
+
+
+def on_screen(text):
+    """The rows that a terminal shows in the end; no trailing spaces, no empty rows."""
+    rows = []
+    for written in text.split("\n"):
+        row = ""
+        for part in written.split("\r"):
+            row = part + row[len(part) :]
+        rows.append(row.rstrip())
+    return [row for row in rows if row]
+
+
+def fit(display, epochs=3, **options):
+    vae = linear_vae()
+    vae.compile("adam")
+    x = np.random.default_rng(0).normal(size=(40, 6)).astype("float32")
+    with display:
+        vae.fit(
+            x,
+            batch_size=10,
+            epochs=epochs,
+            verbose=0,
+            callbacks=[*options.pop("before", []), display],
+            **options,
+        )
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (0.0123, ".0123"),
+        (-0.5, "-.500"),
+        (1.0, "1.00"),
+        (35.14, "35.1"),
+        (999.7, "1000"),
+        (-2106.4, "-2106"),
+        (4.5e15, "4.50e+15"),
+        (2e-5, "2.00e-05"),
+        (0.0, "0.00"),
+        (math.inf, "inf"),
+    ],
+)
+def test_numbers_have_three_digits(value, text):
+    assert number_text(value) == text
+
+
+@pytest.mark.parametrize(
+    "seconds, text",
+    [
+        (0.94, "0.9 s"),
+        (0.96, "1 s"),
+        (59.7, "1 min 0 s"),
+        (100, "1 min 40 s"),
+        (1000, "16 min"),
+        (7500, "2 h 5 min"),
+        (100_000, "1 d 3 h"),
+    ],
+)
+def test_times_have_two_units(seconds, text):
+    assert duration_text(seconds) == text
+
+
+def test_what_was_not_measured_is_left_out():
+    logs = {"loss": -2.0, "kl": math.nan, "mse": 0.0123, "active_latents": 15.0}
+    assert figures(logs, 16) == ["mse .0123", "active 15/16", "loss -2.00"]
+    held_out = {**logs, "val_mse": 0.014, "val_kl": 35.1, "val_loss": math.nan}
+    assert figures(held_out, 16)[:2] == ["mse .0123", "val_mse .0140"]
+    assert "val_kl 35.1" in figures(held_out, 16)
+
+
+def test_a_line_keeps_what_matters_and_fits():
+    shown, tail = ["mse .0123", "kl 35.1"], ["0.9 s", "left 1 min 40 s"]
+    whole = "epoch 12/120  mse .0123  kl 35.1  0.9 s  left 1 min 40 s"
+    assert line(["epoch 12/120"], shown, tail) == whole
+    assert line(["epoch 12/120"], shown, tail, len(whole)) == whole
+    without_kl = whole.replace("  kl 35.1", "")
+    assert line(["epoch 12/120"], shown, tail, len(whole) - 1) == without_kl
+    assert line(["epoch 12/120"], shown, tail, 14) == "epoch 12/120  "
+
+
+def test_time_left_is_by_the_pace_after_the_first_step():
+    """A first step of 100 s compiles; then 2 s a step and 10 s of diagnostics."""
+    clock = iter([100.0, 102.0, 104.0, 116.0])
+    left = TimeLeft(lambda: next(clock))
+    assert left.seconds(5) is None
+    left.count(1)
+    assert left.seconds(5) is None  # there is no second step yet
+    for steps in (2, 3):
+        left.count(steps)
+    assert left.seconds(10) == 10 * (102 - 100) / 2
+    assert left.seconds(10) == 10 * (104 - 100) / 2
+    assert left.seconds(10) == 10 * (116 - 100) / 2
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_a_line_replaces_the_bar_of_each_epoch(capsys, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("twostage.training.epoch_display.SECONDS_BETWEEN_UPDATES", 0)
+    fit(EpochDisplay(3, 4, bar=True))
+    text = capsys.readouterr().out
+    rows = on_screen(text)
+    assert [row[:9] for row in rows] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert all(" s" in row and "|" not in row for row in rows)
+    assert "4/4" in text and "the first step com" in text  # the bar was there
+    pieces = re.split("[\r\n]", text)
+    assert max(map(len, pieces)) <= columns - 3  # nothing is wrapped, with ^C
+    if columns == 120:
+        assert all(map(EPOCH.fullmatch, rows)) and "left" not in rows[-1]
+
+
+def test_the_line_is_logged_where_there_is_no_terminal(caplog, capsys):
+    with caplog.at_level(logging.INFO, "twostage"):
+        fit(EpochDisplay(3, 4))
+    assert len(caplog.messages) == 3
+    assert all(map(EPOCH.fullmatch, caplog.messages))
+    assert capsys.readouterr().out == ""
+
+
+def test_an_error_leaves_no_bar_behind(capsys):
+    import keras
+
+    def stop(batch, logs=None):
+        raise KeyboardInterrupt
+
+    stopping = keras.callbacks.LambdaCallback(on_train_batch_begin=stop)
+    with pytest.raises(KeyboardInterrupt):
+        fit(EpochDisplay(3, 4, bar=True), before=[stopping])
+    text = capsys.readouterr().out
+    assert "epoch 1/3" in text and on_screen(text) == []
+
+
+def test_a_resumed_run_counts_from_where_it_resumed(caplog):
+    """Within epoch 2 after step 3 of 4; time left is of the steps of this process."""
+    display = EpochDisplay(3, 4)
+    display.set_model(linear_vae())
+    clock = iter([0.0, 1.0, 2.0])
+    display.time_left = TimeLeft(lambda: next(clock))
+    display.on_train_begin()
+    with caplog.at_level(logging.INFO, "twostage"):
+        display.set_params({"steps": 1, "epochs": 2})
+        display.on_epoch_begin(1)
+        display.on_train_batch_end(0, {"loss": 1.0})
+        display.on_epoch_end(1, {"loss": 1.0})
+        display.set_params({"steps": 4, "epochs": 3})
+        display.on_epoch_begin(2)
+        display.on_train_batch_end(0, {"loss": 1.0})
+        assert display.time_left.seconds(3) == 3 * 1.0
+    assert caplog.messages == ["epoch 2/3  loss 1.00  0.0 s"]  # no pace yet
+
+
+def test_settings_that_differ_are_a_table():
+    config = presets.resolve(1, "digits", epochs=5, data="/photos", latent_dim=8)
+    assert settings_table(config, 1, "digits").splitlines() == [
+        "setting     digits  here",
+        "epochs      120     5",
+        "data        digits  /photos",
+        "latent_dim  16      8",
+    ]
+    other = settings_table(presets.resolve(2, "digits"), 2).splitlines()
+    assert other[0] == "setting        default  here"
+    assert "width          2048     512" in other
+
+
+@pytest.mark.parametrize(
+    "preset, name", [("mnist", "of preset mnist"), (None, "the d")]
+)
+def test_settings_that_do_not_differ_are_one_line(preset, name):
+    config = presets.resolve(1, preset or "cifar10", data=preset or "digits")
+    text = settings_table(config, 1, preset)
+    assert "\n" not in text and name in text
