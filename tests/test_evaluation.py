@@ -34,9 +34,9 @@ from twostage.features import choose
 from twostage.features.extractor import Extractor
 from twostage.features.inception import inception_2015, keras_inception
 from twostage.models import recalibration
+from twostage.models.gaussian_mixture import Mixture
 from twostage.models.latent_normalizer import LatentNormalizer
 from twostage.models.two_stage_models import TwoStageModels
-from twostage.sampling.gaussian_mixture import Mixture
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 

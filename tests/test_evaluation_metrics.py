@@ -14,7 +14,7 @@ from twostage.evaluation import image_metrics, latent_metrics
 from twostage.features.extractor import Extractor, quantised
 from twostage.metrics.likelihood_bounds import bits_per_dimension, bounds, dequantised
 from twostage.metrics.normality import energy_distance, normality
-from twostage.sampling.gaussian_mixture import Mixture
+from twostage.models.gaussian_mixture import Mixture
 
 
 def linear_gaussian(gamma=0.6, exact=False):

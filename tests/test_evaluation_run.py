@@ -18,11 +18,11 @@ from twostage.evaluation import html_report, protocol, tables
 from twostage.evaluation.evaluation_result import EvaluationResult
 from twostage.export import export_run
 from twostage.models import recalibration
+from twostage.models.gaussian_mixture import Mixture
 from twostage.models.posterior import encode_dataset
 from twostage.runs.models import load_models
 from twostage.runs.run import finished_stage1
 from twostage.sampling import latent_samplers
-from twostage.sampling.gaussian_mixture import Mixture
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 

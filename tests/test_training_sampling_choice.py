@@ -1,8 +1,19 @@
 """Which sampler is chosen, by which figures."""
 
-import pytest
+import dataclasses
 
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from twostage import InputError, TwoStageVAE, presets
+from twostage.config import DENSITY_METHODS, SAMPLING_METHODS
+from twostage.models import build
+from twostage.models.gaussian_mixture import Mixture
+from twostage.sampling.generate import many_latents
+from twostage.sampling.latent_samplers import fitted_latents
 from twostage.training.sampling_choice import Distance, _pick
+from twostage.training.train import _measured_normalizer
 
 
 @pytest.mark.parametrize(
@@ -31,3 +42,84 @@ from twostage.training.sampling_choice import Distance, _pick
 def test_the_nearest_is_picked_and_then_the_likelier(distances, nats, method):
     found = {name: Distance(*pair) for name, pair in distances.items()}
     assert _pick(found, nats) == method
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A model of both stages that chose its sampler, and its training images."""
+    images = (load_digits().images[:400, ..., None] * 255 / 16).astype("uint8")
+    model = TwoStageVAE.from_preset(
+        "digits",
+        stage1={"base_dim": 4, "fc_dim": 16, "latent_dim": 4, "held_out": 0.1},
+        stage2={"width": 16, "sampling": "auto", "initialization": "gaussian"},
+    )
+    model.fit(images, epochs=(2, 1))
+    return model, images
+
+
+def test_a_sampler_is_chosen_and_used(trained, tmp_path):
+    model, _ = trained
+    assert model.sampling in (*SAMPLING_METHODS, *DENSITY_METHODS)
+    chosen = model.sample_latents(50, seed=1, method=model.sampling)
+    np.testing.assert_array_equal(model.sample_latents(50, seed=1), chosen)
+    model.save(tmp_path / "model")
+    again = TwoStageVAE.load(tmp_path / "model")
+    assert again.sampling == model.sampling
+    np.testing.assert_array_equal(again.sample_latents(50, seed=1), chosen)
+
+
+@pytest.mark.parametrize(("method", "components"), DENSITY_METHODS.items())
+def test_a_density_takes_the_place_of_stage_2(tmp_path, method, components):
+    images = (load_digits().images[:300, ..., None] * 255 / 16).astype("uint8")
+    model = TwoStageVAE.from_preset(
+        "digits",
+        stage1={"base_dim": 4, "fc_dim": 16, "latent_dim": 4},
+        stage2={"width": 16, "sampling": method},
+    )
+    model.fit(images, epochs=(1, 1), run=tmp_path / "run")
+    latents = np.stack(model.encode(images), axis=1)
+    fitted = Mixture(fitted_latents(latents), components)
+    expected = fitted.draw(20, 3)
+    np.testing.assert_allclose(model.sample_latents(20, seed=3), expected, rtol=2e-3)
+    again = TwoStageVAE.from_run(tmp_path / "run")
+    np.testing.assert_array_equal(
+        again.sample_latents(20, seed=3), model.sample_latents(20, seed=3)
+    )
+    other = next(name for name in DENSITY_METHODS if name != method)
+    with pytest.raises(InputError, match=f"{other}'`, for which nothing was fitted"):
+        model.sample(2, method=other)
+
+
+def test_a_mixture_is_written_and_read(tmp_path):
+    latents = np.random.default_rng(0).normal(size=(300, 3)) * [1, 2, 3]
+    mixture = Mixture(latents, 2)
+    mixture.save(tmp_path / "mixture.npz")
+    again = Mixture.load(tmp_path / "mixture.npz")
+    np.testing.assert_array_equal(again.draw(9, 1), mixture.draw(9, 1))
+    np.testing.assert_array_equal(
+        again.log_density(latents), mixture.log_density(latents)
+    )
+    (tmp_path / "mixture.npz").write_bytes(b"PK not whole")
+    with pytest.raises(InputError, match=r"mixture.npz, which is damaged"):
+        Mixture.load(tmp_path / "mixture.npz")
+
+
+def test_auto_without_held_out_images_is_refused():
+    model = TwoStageVAE.from_preset("digits", stage2={"sampling": "auto"})
+    model.stage1_config = dataclasses.replace(
+        model.stage1_config, base_dim=4, fc_dim=16, latent_dim=4
+    )
+    images = np.full((200, 8, 8, 1), 200, "uint8")
+    with pytest.raises(InputError, match=r"`sampling='auto'` and no held-out images"):
+        model.fit(images, epochs=(1, 1))
+
+
+def test_a_normalizer_that_stretches_too_far_is_warned_about(caplog):
+    config = presets.resolve(2, "digits", width=8)
+    vae = build.build_stage2(config, 4)
+    before = float(np.mean(many_latents(vae, 10_000, 1).std(0)))
+    _measured_normalizer(config, vae, target=before * 1.6)
+    assert "stretches stage 2's latents by 1.6" in caplog.text
+    caplog.clear()
+    _measured_normalizer(config, vae, target=before * 1.4)
+    assert not caplog.text

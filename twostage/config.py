@@ -26,7 +26,8 @@ SCHEDULES = ("halving", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16")
 CROPS = ("none", "center", "128", "140", "148")
 FILTERS = ("bilinear", "nearest", "bicubic")
-SAMPLING_METHODS = ("mean", "noise", "normalised")
+SAMPLING_METHODS = ("mean", "noise", "normalised")  # of stage 2's latents
+DENSITY_METHODS = {"gaussian": 1, "mixture": 10}  # Gaussians in the place of stage 2
 
 
 def option(
@@ -414,8 +415,9 @@ class Stage2Config(_Training):
     sampling: str = option(
         "normalised",
         "sampling",
-        "of latents in the SavedModel",
-        SAMPLING_METHODS,
+        "of latents: stage 2's mean, with its noise, or normalised; one gaussian or a"
+        " mixture of ten in its place; auto: what is nearest to held-out images",
+        (*SAMPLING_METHODS, *DENSITY_METHODS, "auto"),
     )
     normal_target: str = option(
         "one",

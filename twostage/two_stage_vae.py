@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from twostage.config import Stage1Config, Stage2Config
+from twostage.config import DENSITY_METHODS, Stage1Config, Stage2Config
 from twostage.data import levels
 from twostage.data.preprocessing import pad_to
 from twostage.data.splits import divided_rows
@@ -20,6 +20,7 @@ from twostage.evaluation.evaluation_result import EvaluationResult
 from twostage.evaluation.protocol import Protocol
 from twostage.export.export_models import export_models
 from twostage.features.choose import chosen_extractor
+from twostage.models.gaussian_mixture import Mixture
 from twostage.models.posterior import encode_dataset
 from twostage.models.tensors import apply_in_batches
 from twostage.models.two_stage_models import TwoStageModels
@@ -77,6 +78,8 @@ class TwoStageVAE:
         self.stage1: VAE | None = None
         self.stage2: VAE | None = None
         self.normalizer: keras.Model | None = None
+        self.mixture: Mixture | None = None
+        self.sampling = stage2_config.sampling
         self._training_images: np.ndarray | None = None
 
     @classmethod
@@ -114,6 +117,7 @@ class TwoStageVAE:
         second = finished_stage2(run)
         model = cls(config, second.saved_config() if second else Stage2Config())
         model._set_models(models)
+        model.sampling = second.sampling_method() if second else model.sampling
         return model
 
     def fit(
@@ -161,6 +165,7 @@ class TwoStageVAE:
         stage2 = train_stage2(stage1.model, images, second, run, **options)
         assert stage2 is not None
         self.stage2, self.normalizer = stage2.model, stage2.normalizer
+        self.mixture, self.sampling = stage2.mixture, stage2.sampling
         self._training_images = images
         return FitHistory(stage1.history, stage2.history)
 
@@ -186,8 +191,9 @@ class TwoStageVAE:
             seed: The same seed gives the same images. They are others than the
                 SavedModel's.
             method: Of stage 2's latents: "normalised" (Asperti & Trentin), "mean", or
-                "noise" (Dai & Wipf); "first stage": stage 1's prior alone. None: the
-                config's, or the first stage's where there is no second.
+                "noise" (Dai & Wipf); "gaussian" or "mixture", where one was fitted;
+                "first stage": stage 1's prior alone. None: the config's, or the first
+                stage's where there is no second.
         """
         if n < 1:
             raise InputError(f"`n={n}`", "at least 1")
@@ -200,9 +206,11 @@ class TwoStageVAE:
         models = self.models
         if method is None:
             trained = models.stage2 is not None
-            method = self.stage2_config.sampling if trained else FIRST_STAGE
+            method = self.sampling if trained else FIRST_STAGE
         if method == FIRST_STAGE:
             return draw_prior(models.stage1, n, seed)
+        if method in DENSITY_METHODS:
+            return self._mixture(method).draw(n, seed)
         if models.stage2 is None:
             raise InputError(
                 f"`method={method!r}` before stage 2 is trained",
@@ -210,6 +218,16 @@ class TwoStageVAE:
                 "call `fit` first",
             )
         return draw_stage2(models, method, n, seed)
+
+    def _mixture(self, method: str) -> Mixture:
+        components = DENSITY_METHODS[method]
+        if self.mixture is None or self.mixture.components != components:
+            raise InputError(
+                f"`method={method!r}`, for which nothing was fitted",
+                f"`method={self.sampling!r}`",
+                f"train with the setting `sampling={method!r}` of stage 2",
+            )
+        return self.mixture
 
     def encode(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(mean, log_var) of q(z | x), each float32 (N, k).
@@ -274,6 +292,7 @@ class TwoStageVAE:
         content = {
             "stage1": dataclasses.asdict(self.stage1_config),
             "stage2": dataclasses.asdict(self.stage2_config),
+            "sampling": self.sampling,
         }
         files.write_json(folder / "config.json", content)
 
@@ -295,18 +314,20 @@ class TwoStageVAE:
         configs = [KINDS[i].from_dict(content[f"stage{i}"]) for i in (1, 2)]
         model = cls(*configs)  # pyright: ignore[reportArgumentType]
         model._set_models(TwoStageModels.load(folder))
+        model.sampling = content.get("sampling", model.sampling)
         return model
 
     def export(self, path: str | Path) -> Path:
         """Writes a SavedModel, which TensorFlow alone can sample from; see
         `twostage.export.load`. TensorFlow must be installed, whatever the backend.
         """
-        return export_models(path, self.models, self.stage2_config.sampling)
+        return export_models(path, self.models, self.sampling)
 
     @property
     def models(self) -> TwoStageModels:
         """The trained models, as evaluation and export take them."""
-        return TwoStageModels(self._need_stage1(), self.stage2, self.normalizer)
+        stage1 = self._need_stage1()
+        return TwoStageModels(stage1, self.stage2, self.normalizer, self.mixture)
 
     def _need_stage1(self) -> VAE:
         if self.stage1 is None:
@@ -315,7 +336,7 @@ class TwoStageVAE:
 
     def _set_models(self, models: TwoStageModels) -> None:
         self.stage1, self.stage2 = models.stage1, models.stage2
-        self.normalizer = models.normalizer
+        self.normalizer, self.mixture = models.normalizer, models.mixture
         self.image_shape = tuple(models.stage1.encoder.input_shape[1:])
 
     def _prepared(self, images: np.ndarray, floats: bool = False) -> np.ndarray:

@@ -7,7 +7,7 @@ from twostage.cli.arguments import Parser
 from twostage.cli.backend import load_backend
 from twostage.cli.errors import guarded
 from twostage.cli.invocation import command
-from twostage.config import SAMPLING_METHODS
+from twostage.config import DENSITY_METHODS, SAMPLING_METHODS
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -26,7 +26,7 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--method",
-        choices=SAMPLING_METHODS,
+        choices=(*SAMPLING_METHODS, *DENSITY_METHODS),
         default="normalised",
         help="with --models: how latents are sampled (default: normalised)",
     )

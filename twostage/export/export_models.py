@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 
+from twostage.config import DENSITY_METHODS
 from twostage.errors import InputError
 from twostage.export import saved_model
 from twostage.models.two_stage_models import TwoStageModels
@@ -32,7 +33,7 @@ def export_models(
         InputError: TensorFlow is not installed, or the export failed.
     """
     if keras.backend.backend() == "tensorflow":
-        return saved_model.save(path, models, method=method)
+        return _save(path, models, method)
     with tempfile.TemporaryDirectory() as folder:
         models.save(folder)
         arguments = ["--models", folder, "--out", str(path), "--method", method]
@@ -42,7 +43,12 @@ def export_models(
 
 def export_folder(folder: str | Path, path: str | Path, method: str) -> Path:
     """Writes the SavedModel of a folder that `TwoStageModels.save` wrote."""
-    return saved_model.save(path, TwoStageModels.load(folder), method=method)
+    return _save(path, TwoStageModels.load(folder), method)
+
+
+def _save(path: str | Path, models: TwoStageModels, method: str) -> Path:
+    mixture = models.mixture if method in DENSITY_METHODS else None
+    return saved_model.save(path, models, method=method, mixture=mixture)
 
 
 def run_on_tensorflow(*arguments: str) -> None:

@@ -3,16 +3,17 @@
 import logging
 from pathlib import Path
 
+from twostage.config import DENSITY_METHODS
 from twostage.errors import InputError
 from twostage.export import saved_model
 from twostage.models import recalibration
+from twostage.models.gaussian_mixture import Mixture
 from twostage.models.serialization import load_model
-from twostage.models.two_stage_models import TwoStageModels
+from twostage.models.two_stage_models import TwoStageModels, saved_mixture
 from twostage.models.vae import VAE
 from twostage.runs import summary
 from twostage.runs.data import training_images, validation_images
 from twostage.runs.run import StageRun, finished_stage1, finished_stage2
-from twostage.sampling.gaussian_mixture import Mixture
 from twostage.sampling.latent_samplers import drawn_latents
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,9 @@ def export_run(run: str | Path, *, recalibrate: bool = False, mixture: int = 0) 
         if recalibrate:
             _recalibrate(first)
         models, method = _models(run)
-        density = _mixture(first, models.stage1, mixture) if mixture else None
+        density = models.mixture if method in DENSITY_METHODS else None
+        if mixture:
+            density = _mixture(first, models.stage1, mixture)
         path = Path(run) / "saved_model"
         return saved_model.save(path, models, method=method, mixture=density)
     finally:
@@ -52,8 +55,9 @@ def _models(run: str | Path) -> tuple[TwoStageModels, str]:
     if second is None:
         return TwoStageModels(stage1), "normalised"
     normalizer = second.load_model("normalizer.keras")
-    models = TwoStageModels(stage1, second.load_model(), normalizer)
-    return models, second.saved_config().sampling
+    mixture = saved_mixture(second.path)
+    models = TwoStageModels(stage1, second.load_model(), normalizer, mixture)
+    return models, second.sampling_method()
 
 
 def exported_stage1(run: str | Path) -> VAE:

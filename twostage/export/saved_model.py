@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from twostage.errors import InputError
+from twostage.models.gaussian_mixture import Mixture
 from twostage.models.two_stage_models import TwoStageModels
-from twostage.sampling.gaussian_mixture import Mixture
 from twostage.system.random_streams import SavedModelStream
 
 logger = logging.getLogger(__name__)

@@ -9,9 +9,13 @@ import keras
 import numpy as np
 
 from twostage.errors import InputError
+from twostage.models.gaussian_mixture import Mixture
 from twostage.models.latent_normalizer import LatentNormalizer
 from twostage.models.serialization import load_model, save_model
 from twostage.models.vae import VAE
+
+KERAS_MODELS = ("stage1", "stage2", "normalizer")
+MIXTURE = "mixture.npz"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,11 +26,14 @@ class TwoStageModels:
         stage1: The VAE of images.
         stage2: The VAE of stage 1's latents, or None.
         normalizer: Rescales stage 2's latents (n, k); None without stage 2.
+        mixture: Of stage 1's latents; drawn from in the place of stage 2 by the
+            sampling methods "gaussian" and "mixture". None: not fitted.
     """
 
     stage1: VAE
     stage2: VAE | None = None
     normalizer: keras.Model | LatentNormalizer | None = None
+    mixture: Mixture | None = None
 
     def get_weights(self) -> list[np.ndarray]:
         """The weights of all models, stage 1's first."""
@@ -40,16 +47,19 @@ class TwoStageModels:
 
     def save(self, folder: str | Path) -> None:
         """Writes stage1.keras and, where stage 2 is trained, stage2.keras and
-        normalizer.keras.
+        normalizer.keras; and mixture.npz.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        for name, model in vars(self).items():
-            path = folder / f"{name}.keras"
+        for name in KERAS_MODELS:
+            path, model = folder / f"{name}.keras", getattr(self, name)
             if model is None:
                 path.unlink(missing_ok=True)
             else:
                 save_model(path, model)
+        (folder / MIXTURE).unlink(missing_ok=True)
+        if self.mixture is not None:
+            self.mixture.save(folder / MIXTURE)
 
     @classmethod
     def load(cls, folder: str | Path) -> TwoStageModels:
@@ -58,10 +68,7 @@ class TwoStageModels:
         Raises:
             InputError: there is no stage 1, or a file is damaged.
         """
-        paths = {
-            field.name: Path(folder) / f"{field.name}.keras"
-            for field in dataclasses.fields(cls)
-        }
+        paths = {name: Path(folder) / f"{name}.keras" for name in KERAS_MODELS}
         if not paths["stage1"].exists():
             raise InputError(str(folder), "a folder with stage1.keras")
         models = {
@@ -69,4 +76,10 @@ class TwoStageModels:
             for name, path in paths.items()
             if path.exists()
         }
-        return cls(**models)
+        return cls(**models, mixture=saved_mixture(folder))
+
+
+def saved_mixture(folder: str | Path) -> Mixture | None:
+    """The mixture of a folder, where there is one."""
+    path = Path(folder) / MIXTURE
+    return Mixture.load(path) if path.exists() else None

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from twostage.config import Stage1Config
-from twostage.models.two_stage_models import TwoStageModels
+from twostage.models.two_stage_models import TwoStageModels, saved_mixture
 from twostage.runs.run import finished_stage1, finished_stage2
 
 
@@ -19,4 +19,5 @@ def load_models(run: str | Path) -> tuple[TwoStageModels, Stage1Config]:
         return TwoStageModels(stage1), first.saved_config()
     stage2 = second.load_model()
     normalizer = second.load_model("normalizer.keras")
-    return TwoStageModels(stage1, stage2, normalizer), first.saved_config()
+    mixture = saved_mixture(second.path)
+    return TwoStageModels(stage1, stage2, normalizer, mixture), first.saved_config()

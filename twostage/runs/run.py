@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import keras
     from filelock import FileLock
 
+SAMPLING = "sampling.json"  # what `sampling="auto"` chose, and why
 Config = Stage1Config | Stage2Config
 KINDS: dict[int, type[Config]] = {1: Stage1Config, 2: Stage2Config}
 # Settings that may differ when a stage is resumed.
@@ -228,6 +229,13 @@ class StageRun:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+    def sampling_method(self) -> str:
+        """How stage 2's latents are sampled: as its config says, or as was chosen."""
+        method = self.saved_config().sampling
+        if method == "auto":
+            return files.read_config(self.path / SAMPLING)["method"]
+        return method
 
     def load_model(self, name: str = "model.keras") -> Any:
         """Reads a `.keras` file of this stage, uncompiled.

@@ -88,6 +88,8 @@ def _report(name: str, results: dict[str, Any]) -> str:
             lines.extend(_stage_lines(stage, results[stage]))
     if "latents" in results:
         lines.extend(_latent_lines(results["latents"]))
+    if "sampling" in results:
+        lines.extend(_sampling_lines(results["sampling"]))
     if "batch_normalisation" in results:
         lines.extend(_batch_norm_lines(results["batch_normalisation"]))
     return "\n".join(lines) + "\n"
@@ -114,6 +116,19 @@ def _latent_lines(latents: dict[str, Any]) -> list[str]:
         spread = latents[f"deviation_{when}"]
         numbers = ", ".join(f"{value:.3f}" for value in spread.values())
         lines.append(f"- {when} normalization: {numbers}")
+    return lines
+
+
+def _sampling_lines(choice: dict[str, Any]) -> list[str]:
+    lines = [
+        "",
+        f"Sampled by {choice['method']}: distances of each method to"
+        f" {choice['images']:,} held-out images (Frechet, random network) and nats of"
+        " their latents:",
+    ]
+    for method, (value, error) in choice["distances"].items():
+        nats = choice["nats"][method]
+        lines.append(f"- {method}: {value:.4g} +- {error:.2g}; {nats:.2f} nats")
     return lines
 
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from twostage.config import SAMPLING_METHODS
 from twostage.metrics.likelihood_bounds import bounds
+from twostage.models.gaussian_mixture import Mixture
 from twostage.models.posterior import draw_latents, encode_dataset
 from twostage.models.tensors import apply_in_batches
 from twostage.models.two_stage_models import TwoStageModels
 from twostage.models.vae import VAE
 from twostage.sampling import generate
-from twostage.sampling.gaussian_mixture import Mixture
 from twostage.system.progress import announced, progress
 from twostage.system.random_streams import Stream
 
@@ -60,19 +60,42 @@ def samplers(
     """
     prior = functools.partial(draw_prior, models.stage1)
     yield Sampler("GEN-1", prior, standard_normal_log_density)
-    if models.stage2 is not None:
-        density = _stage2_log_density(models.stage2, importance_samples, seed)
-        for method in SAMPLING_METHODS:
-            draw = functools.partial(draw_stage2, models, method)
-            log_density = density if method == "noise" else None
-            yield Sampler(f"GEN-2 {method}", draw, log_density)
+    for method, sampler in stage2_samplers(models, importance_samples, seed).items():
+        yield dataclasses.replace(sampler, name=f"GEN-2 {method}")
     if mixtures:
         latents = drawn_latents(models.stage1, train, seed)
         for components in mixtures:
             name = "Gaussian" if components == 1 else f"mixture of {components}"
-            with announced(f"{name}: fitted to {len(latents):,} latents"):
-                mixture = Mixture(latents, components, seed=seed)
-            yield Sampler(name, mixture.draw, mixture.log_density)
+            yield mixture_sampler(name, fitted_mixture(latents, components, seed))
+
+
+def stage2_samplers(
+    models: TwoStageModels, importance_samples: int = 50, seed: int = 0
+) -> dict[str, Sampler]:
+    """Those of each of `SAMPLING_METHODS`; none without stage 2."""
+    if models.stage2 is None:
+        return {}
+    density = _stage2_log_density(models.stage2, importance_samples, seed)
+    return {
+        method: Sampler(
+            method,
+            functools.partial(draw_stage2, models, method),
+            density if method == "noise" else None,
+        )
+        for method in SAMPLING_METHODS
+    }
+
+
+def fitted_mixture(latents: np.ndarray, components: int, seed: int = 0) -> Mixture:
+    """A mixture of so many Gaussians, fitted to latents (N, k)."""
+    gaussians = "a Gaussian" if components == 1 else f"a mixture of {components}"
+    with announced(f"{gaussians}: fitted to {len(latents):,} latents"):
+        return Mixture(latents, components, seed=seed)
+
+
+def mixture_sampler(name: str, mixture: Mixture) -> Sampler:
+    """The sampler of a fitted mixture."""
+    return Sampler(name, mixture.draw, mixture.log_density)
 
 
 def draw_prior(model: VAE, count: int, seed: int) -> np.ndarray:
@@ -121,6 +144,11 @@ def drawn_latents(stage1: VAE, train: np.ndarray, seed: int = 0) -> np.ndarray:
     chooser = np.random.default_rng((seed, Stream.MIXTURE_IMAGES))
     rows = np.sort(chooser.permutation(len(train))[:MAX_FITTED])
     moments = np.stack(encode_dataset(stage1, train[rows]), axis=1)
+    return fitted_latents(moments, seed)
+
+
+def fitted_latents(moments: np.ndarray, seed: int = 0) -> np.ndarray:
+    """One draw of z, (N, k), from each posterior of moments (N, 2, k)."""
     return draw_latents(moments, np.random.default_rng((seed, Stream.MIXTURE_LATENTS)))
 
 

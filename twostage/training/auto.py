@@ -74,11 +74,14 @@ def auto_stage2(
     minutes = (1 - STAGE1_SHARE) * first.minutes
     latents = np.zeros(first.latent_dim, "float32")
     config = _fit_to_machine(config, given, count, latents, minutes)
-    if first.held_out and "patience" not in given:
-        patience = max(5, config.epochs // 5)
-        logger.info("auto: patience %d (epochs, by the held-out loss)", patience)
-        config = dataclasses.replace(config, patience=patience)
-    return config
+    if not first.held_out:
+        return config
+    reason = "by the held-out images"
+    choices = [
+        Choice("patience", max(5, config.epochs // 5), reason),
+        Choice("sampling", "auto", reason),
+    ]
+    return _chosen(config, given, choices)
 
 
 def pad_for(image_shape: tuple[int, ...]) -> int:

@@ -8,18 +8,28 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from twostage.config import DENSITY_METHODS, SAMPLING_METHODS
 from twostage.features.random_network import random_network
 from twostage.metrics.frechet import frechet_of
 from twostage.metrics.standard_error import interval
 from twostage.models.tensors import apply_in_batches
 from twostage.models.two_stage_models import TwoStageModels
 from twostage.sampling import generate
-from twostage.sampling.latent_samplers import Sampler
+from twostage.sampling.latent_samplers import (
+    MAX_FITTED,
+    Sampler,
+    fitted_latents,
+    fitted_mixture,
+    mixture_sampler,
+    stage2_samplers,
+)
+from twostage.system.progress import progress
 
 logger = logging.getLogger(__name__)
 
 SAMPLES = 2_000  # images of each sampler
 BATCH = 250
+PREFERENCE = ("normalised", "noise", "mean", "mixture", "gaussian")  # among equals
 REPEATS = 10  # random halves that a standard error comes from
 
 
@@ -30,21 +40,30 @@ class Distance(NamedTuple):
     error: float
 
 
+class HeldOutData(NamedTuple):
+    """Images that were not trained on, uint8 (N, height, width, channels), and one draw
+    of z for each, (N, k).
+    """
+
+    images: np.ndarray
+    latents: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True)
 class SamplingChoice:
     """The chosen method, and what it was chosen by.
 
     Args:
-        method: Of `config.SAMPLING_METHODS`.
+        method: Of `SAMPLING_METHODS` or `DENSITY_METHODS`.
         distances: Of each method, to the held-out images.
         nats: The mean log density of held-out latents under each method, nats.
         images: Number of held-out images.
     """
 
     method: str
-    distances: dict[str, Distance]
-    nats: dict[str, float]
-    images: int
+    distances: dict[str, Distance] = dataclasses.field(default_factory=dict)
+    nats: dict[str, float] = dataclasses.field(default_factory=dict)
+    images: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """In JSON's types."""
@@ -64,27 +83,55 @@ class SamplingChoice:
         )
 
 
-def choose_sampling(
+def with_sampling(
     models: TwoStageModels,
-    samplers: Mapping[str, Sampler],
-    held_out: np.ndarray,
-    latents: np.ndarray,
+    method: str,
+    moments: np.ndarray,
+    held_out: HeldOutData | None,
     seed: int = 0,
-) -> SamplingChoice:
-    """Measures each sampler, and picks one.
+) -> tuple[TwoStageModels, SamplingChoice]:
+    """The models with the mixture that a method draws from, if it does, and the method:
+    under `"auto"` the best one.
 
     Args:
-        models: Decode the latents.
-        samplers: By method.
-        held_out: Images that were not trained on, uint8 (N, height, width, channels).
-        latents: One draw of z for each of them, (N, k).
+        models: Both stages and the normalizer.
+        method: Of `Stage2Config.sampling`.
+        moments: Stage 1's posterior (mean, log_var) of the training images, (N, 2, k).
+        held_out: What `"auto"` measures by.
         seed: Of the samples.
     """
+    if method in SAMPLING_METHODS:
+        return models, SamplingChoice(method)
+    wanted = list(DENSITY_METHODS) if method == "auto" else [method]
+    fitted_to = fitted_latents(moments[:MAX_FITTED], seed)
+    mixtures = {
+        name: fitted_mixture(fitted_to, DENSITY_METHODS[name], seed) for name in wanted
+    }
+    choice = SamplingChoice(method)
+    if method == "auto":
+        assert held_out is not None  # checked before training
+        samplers = stage2_samplers(models, seed=seed)
+        for name, mixture in mixtures.items():
+            samplers[name] = mixture_sampler(name, mixture)
+        ordered = {name: samplers[name] for name in PREFERENCE}
+        choice = _choose(models, ordered, held_out, seed)
+        logger.info("%s", choice)
+    mixture = mixtures.get(choice.method)
+    return dataclasses.replace(models, mixture=mixture), choice
+
+
+def _choose(
+    models: TwoStageModels,
+    samplers: Mapping[str, Sampler],
+    held_out: HeldOutData,
+    seed: int,
+) -> SamplingChoice:
+    """Measures each sampler, and picks one."""
     extractor = random_network()
-    reference = extractor(held_out)
+    reference = extractor(held_out.images)
     decode = functools.partial(generate.decode, models.stage1)
     distances = {}
-    for method, sampler in samplers.items():
+    for method, sampler in progress(list(samplers.items()), "choosing the sampler"):
         z = sampler.draw(SAMPLES, seed)
         features = extractor(apply_in_batches(decode, z, batch_size=BATCH))
         value, error, *_ = interval(
@@ -92,11 +139,15 @@ def choose_sampling(
         )
         distances[method] = Distance(value, error)
     nats = {
-        method: float(sampler.log_density(latents).mean())
+        method: float(sampler.log_density(held_out.latents).mean())
         for method, sampler in samplers.items()
         if sampler.log_density
     }
-    return SamplingChoice(_pick(distances, nats), distances, nats, len(held_out))
+    nats |= dict.fromkeys(
+        SAMPLING_METHODS, nats["noise"]
+    )  # of one and the same stage 2
+    method = _pick(distances, nats)
+    return SamplingChoice(method, distances, nats, len(held_out.images))
 
 
 def _pick(distances: Mapping[str, Distance], nats: Mapping[str, float]) -> str:

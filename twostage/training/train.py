@@ -16,15 +16,18 @@ from twostage.data.batches import Batches, check_count, flip
 from twostage.errors import InputError
 from twostage.models import build, recalibration
 from twostage.models.divergences import MaximumMeanDiscrepancy
+from twostage.models.gaussian_mixture import Mixture
 from twostage.models.gaussian_start import initialize_as_gaussian
 from twostage.models.latent_normalizer import LatentNormalizer
 from twostage.models.posterior import draw_latents, encode_dataset
 from twostage.models.tensors import to_numpy
+from twostage.models.two_stage_models import MIXTURE, TwoStageModels
 from twostage.models.vae import VAE
 from twostage.reporting import latent_plots, png
 from twostage.runs import summary
-from twostage.runs.run import StageRun
+from twostage.runs.run import SAMPLING, StageRun
 from twostage.sampling import generate
+from twostage.system import files
 from twostage.system.progress import announced
 from twostage.system.provenance import fingerprint
 from twostage.system.random_streams import Stream
@@ -33,6 +36,11 @@ from twostage.training.default_callbacks import MAX_WATCHED, Diagnostics
 from twostage.training.fit import Fitted, fit
 from twostage.training.held_out import HeldOut
 from twostage.training.history import keras_history
+from twostage.training.sampling_choice import (
+    HeldOutData,
+    SamplingChoice,
+    with_sampling,
+)
 from twostage.training.settings import training_settings
 from twostage.training.settings_table import settings_table
 
@@ -50,11 +58,15 @@ class TrainedStage:
         model: Its VAE.
         history: What each epoch logged, from the first, resumed or not.
         normalizer: Of stage 2: rescales its latents (N, k) before stage 1 decodes them.
+        mixture: Of stage 2: drawn from in its place, where its sampling says so.
+        sampling: Of stage 2: how latents are drawn; of "auto" what was chosen.
     """
 
     model: VAE
     history: keras.callbacks.History
     normalizer: keras.Model | None = None
+    mixture: Mixture | None = None
+    sampling: str = ""
 
 
 def train_stage1(
@@ -137,6 +149,7 @@ def train_stage2(
     """
     check_count(len(images), config.batch_size)
     _check_patience(config, held_out)
+    _check_sampling(config, held_out)
     stage = _stage_run(run, 2, resume)
     with training_settings(config), distribution.spread(config):
         first: VAE = stage1.load_model() if isinstance(stage1, StageRun) else stage1
@@ -155,27 +168,33 @@ def train_stage2(
         batches = Batches(
             moments, config.batch_size, config.seed, transform=draw_latents
         )
-        # an autoencoder's log variance is minus infinity
-        watched = callbacks.examples.random_subset(
-            moments, MAX_WATCHED, config.seed, finite=False
-        )
-        examples = draw_latents(
-            watched,
-            np.random.default_rng((config.seed, Stream.WATCHED_LATENTS)),
-        )
-        latents = _held_out_latents(first, held_out, config.seed)
+        aside = _held_out_data(first, held_out, config.seed)
+        examples = _watched_latents(config, moments)
         diagnostics = Diagnostics(
             examples,
             width,
             lambda model, u: first.decode(model.decode(u)),
-            _held_out(config, latents),
+            _held_out(config, aside.latents if aside else None),
         )
         fitted = fit(config, stage, vae, batches, diagnostics, bar)
         target = _normalizer_target(config, first, moments)
         normalizer = _measured_normalizer(config, vae, target)
+        models, choice = with_sampling(
+            TwoStageModels(first, vae, normalizer),
+            config.sampling,
+            moments,
+            aside,
+            config.seed,
+        )
         if stage is not None:
-            _save_stage2(config, stage, vae, fitted, examples, normalizer)
-        return TrainedStage(vae, keras_history(fitted.rows), normalizer)
+            _save_stage2(config, stage, models, fitted, examples, choice)
+        return TrainedStage(
+            vae,
+            keras_history(fitted.rows),
+            normalizer,
+            models.mixture,
+            choice.method,
+        )
 
 
 def _stage_run(
@@ -202,14 +221,32 @@ def _held_out(config: Any, data: np.ndarray | None) -> HeldOut | None:
     return HeldOut(data, config.seed)
 
 
-def _held_out_latents(
+def _check_sampling(config: Stage2Config, held_out: np.ndarray | None) -> None:
+    if config.sampling == "auto" and held_out is None:
+        raise InputError(
+            "`sampling='auto'` and no held-out images",
+            "`held_out`, images that are not trained on",
+        )
+
+
+def _held_out_data(
     stage1: VAE, images: np.ndarray | None, seed: int
-) -> np.ndarray | None:
-    """One draw of z for each held-out image, (N, k)."""
+) -> HeldOutData | None:
     if images is None:
         return None
     moments = np.stack(encode_dataset(stage1, images), axis=1)
-    return draw_latents(moments, np.random.default_rng((seed, Stream.HELD_OUT_LATENTS)))
+    generator = np.random.default_rng((seed, Stream.HELD_OUT_LATENTS))
+    return HeldOutData(images, draw_latents(moments, generator))
+
+
+def _watched_latents(config: Stage2Config, moments: np.ndarray) -> np.ndarray:
+    """Training latents that the diagnostics encode, (N, k)."""
+    # an autoencoder's log variance is minus infinity
+    watched = callbacks.examples.random_subset(
+        moments, MAX_WATCHED, config.seed, finite=False
+    )
+    generator = np.random.default_rng((config.seed, Stream.WATCHED_LATENTS))
+    return draw_latents(watched, generator)
 
 
 def _recalibrated(
@@ -279,22 +316,33 @@ def _save_stage1(
     (stage.path / "recalibrated.keras").unlink(missing_ok=True)
     outdated: dict[str, Any] = {"batch_normalisation": choice}
     if not (stage.run / "stage2").exists():
-        outdated |= {"stage2": None, "latents": None}
+        outdated |= {"stage2": None, "latents": None, "sampling": None}
     _save(config, stage, vae, fitted, examples, outdated)
 
 
 def _save_stage2(
     config: Stage2Config,
     stage: StageRun,
-    vae: VAE,
+    models: TwoStageModels,
     fitted: Fitted,
     examples: np.ndarray,
-    normalizer: keras.Model,
+    choice: SamplingChoice,
 ) -> None:
+    vae = models.stage2
+    assert vae is not None
+    normalizer: Any = models.normalizer
     stage.save_model("normalizer.keras", normalizer)
+    (stage.path / MIXTURE).unlink(missing_ok=True)
+    if models.mixture is not None:
+        models.mixture.save(stage.path / MIXTURE)
+    sampling = None
+    if config.sampling == "auto":
+        sampling = choice.as_json()
+        files.write_json(stage.path / SAMPLING, sampling)
     layer = normalizer.layers[-1]
     latents = summary.latent_figures(vae, layer, (config.seed, Stream.SUMMARY_PRIOR))
-    _save(config, stage, vae, fitted, examples, {"latents": latents})
+    results = {"latents": latents, "sampling": sampling}
+    _save(config, stage, vae, fitted, examples, results)
 
 
 def _save(

@@ -1,10 +1,16 @@
 """A Gaussian, or a mixture of Gaussians with full covariances, on latents."""
 
-from typing import Any
+import os
+import zipfile
+from typing import Any, Self
 
 import numpy as np
 
 from twostage.errors import InputError
+from twostage.system import files
+
+# What scikit-learn's mixture is made of once it is fitted.
+_FITTED = ("weights_", "means_", "covariances_", "precisions_cholesky_")
 
 
 class Mixture:
@@ -37,6 +43,36 @@ class Mixture:
             tol=1e-3,
             random_state=seed,
         ).fit(np.asarray(latents, "float64"))
+
+    @property
+    def components(self) -> int:
+        """Number of Gaussians."""
+        return len(self.mixture.weights_)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes an `.npz` file."""
+        files.write_npz(path, {name: getattr(self.mixture, name) for name in _FITTED})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        from sklearn.mixture import GaussianMixture
+
+        mixture = cls.__new__(cls)
+        try:
+            with np.load(path) as saved:
+                mixture.mixture = GaussianMixture(len(saved["weights_"]))
+                for name in _FITTED:
+                    setattr(mixture.mixture, name, saved[name])
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise InputError(
+                f"received {path}, which is damaged ({error}): train stage 2 again"
+            ) from error
+        return mixture
 
     def draw(self, count: int, seed: int = 0) -> np.ndarray:
         """Latents (count, k), float32, in random order."""
