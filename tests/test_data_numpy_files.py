@@ -196,7 +196,8 @@ def test_validation_and_unlabelled_images_are_counted(tmp_path, caplog):
     assert len(loading.load(tmp_path / "a.npz")[0]) == 40
     assert caplog.messages[-1].endswith(
         "a.npz: train 40 images of x_train, validation 7 images of x_val,"
-        " test 12 images of x_test; left aside: 20 images of x_unlabeled (`use_unlabelled` adds them)"
+        " test 12 images of x_test; left aside: 20 images of x_unlabeled"
+        " (`use_unlabelled` adds them)"
     )
     images, labels = loading.load(tmp_path / "a.npz", use_unlabelled=True)
     np.testing.assert_array_equal(images[..., 0], np.concatenate([TRAIN, EXTRA]))
