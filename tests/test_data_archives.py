@@ -158,6 +158,26 @@ def test_several_sets_in_one_folder(tmp_path, monkeypatch):
     same(loading.load("cifar10", data_dir=tmp_path), cifar["train"])
 
 
+def test_svhns_extra_images_are_added_where_that_is_said(tmp_path, caplog):
+    from scipy.io import savemat
+
+    caplog.set_level("INFO", "twostage")
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (32, 32, 3, 9), "uint8")
+    for name, rows in {"train": slice(5), "extra": slice(5, 9)}.items():
+        content = {"X": images[..., rows], "y": np.arange(1, 10)[rows, None]}
+        savemat(tmp_path / f"{name}_32x32.mat", content)
+    assert len(loading.load(tmp_path)[0]) == 5
+    assert "extra images left aside: `use_unlabelled` adds them" in caplog.text
+    for source, options in ((tmp_path, {}), ("svhn", {"data_dir": tmp_path})):
+        found, labels = loading.load(source, use_unlabelled=True, **options)
+        np.testing.assert_array_equal(found, images.transpose(3, 0, 1, 2))
+        assert labels.tolist() == list(range(1, 10))
+    (tmp_path / "extra_32x32.mat").unlink()
+    with pytest.raises(InputError, match="has no images outside its splits: drop it"):
+        loading.load(tmp_path, use_unlabelled=True)
+
+
 def test_svhns_files(tmp_path):
     from scipy.io import savemat
 
