@@ -4,11 +4,19 @@ are any, labels.
 
 import dataclasses
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from twostage.config import Stage1Config
 from twostage.data import registry
-from twostage.data.datasets import SPLITS, Dataset, Images, Options, open_dataset
+from twostage.data.datasets import (
+    SPLITS,
+    Dataset,
+    ImageFileDataset,
+    Images,
+    Options,
+    open_dataset,
+)
 from twostage.data.preprocessing import Preprocessing
 from twostage.errors import InputError
 
@@ -25,6 +33,9 @@ def load(
     jpeg_roundtrip: bool = False,
     skip_broken: bool = False,
     partial: bool = False,
+    use_unlabelled: bool = False,
+    channels: int = 0,
+    fit: str = "stretch",
     data_dir: str | os.PathLike[str] | None = None,
     cache: str | os.PathLike[str] | None = None,
 ) -> Images:
@@ -51,6 +62,12 @@ def load(
             which, instead of raising.
         partial: Image files only: accept an incomplete CelebA. Its own `train` and
             `test` folders, or a hash, are the splits then.
+        use_unlabelled: Also train on images that lie outside the splits' folders.
+        channels: 1: all become gray; 3: all get three channels. 0: as they are; where
+            some of the files are gray and others color, all get three.
+        fit: Image files only, how `side` is reached from an image that is no square:
+            `"stretch"`; `"crop"`, its largest square in the middle; `"letterbox"`, with
+            black bars.
         data_dir: Names only: a folder with the authors' files, or with TensorFlow
             Datasets' prepared copies. None: TensorFlow Datasets' own.
         cache: Where images are kept once they are decoded, cropped and resized. None:
@@ -67,10 +84,11 @@ def load(
     if split not in SPLITS:
         raise InputError(f"split {split!r}", f"one of {', '.join(SPLITS)}")
     options = Options(
-        Preprocessing(str(crop), side, resize, jpeg_roundtrip, pad),
+        Preprocessing(str(crop), side, resize, jpeg_roundtrip, pad, channels, fit),
         limit=limit,
         skip_broken=skip_broken,
         partial=partial,
+        use_unlabelled=use_unlabelled,
         data_dir=os.fspath(data_dir) if data_dir else None,
         cache=os.fspath(cache) if cache else None,
     )
@@ -84,14 +102,22 @@ def load_for(config: Stage1Config, split: str = "train") -> Images:
     return dataset_for(config).read(split)
 
 
-def load_splits(config: Stage1Config) -> dict[str, Images]:
+def load_splits(
+    config: Stage1Config, check: Callable[[ImageFileDataset], None] | None = None
+) -> dict[str, Images]:
     """{split: (images, labels)} of all splits that a config's data have, so that what
     is wrong with the test images is reported before training.
+
+    Args:
+        config: Says what to load, and how.
+        check: Called with image files before they are decoded.
 
     Raises:
         InputError: as of `load`; or the splits' images have unequal shapes.
     """
     dataset = dataset_for(config)
+    if check is not None and isinstance(dataset, ImageFileDataset):
+        check(dataset)
     loaded = {split: dataset.read(split) for split in dataset.splits()}
     shapes = {
         split: "x".join(map(str, images.shape[1:]))
@@ -101,7 +127,8 @@ def load_splits(config: Stage1Config) -> dict[str, Images]:
         listed = ", ".join(f"{shape} in {split}" for split, shape in shapes.items())
         raise InputError(
             f"received images of unequal shapes, {listed} (height, width, channels):"
-            " make all of one size, all gray or all color"
+            " make all of one size, all gray or all color, by `channels=1` or"
+            " `channels=3`"
         )
     return loaded
 
@@ -114,13 +141,20 @@ def splits_for(config: Stage1Config) -> tuple[str, ...]:
 def dataset_for(config: Stage1Config) -> Dataset:
     """The data set of a config."""
     preprocessing = Preprocessing(
-        config.crop, config.side, config.resize, config.jpeg_roundtrip, config.pad
+        config.crop,
+        config.side,
+        config.resize,
+        config.jpeg_roundtrip,
+        config.pad,
+        config.channels,
+        config.fit,
     )
     options = Options(
         preprocessing,
         limit=config.limit,
         skip_broken=config.skip_broken,
         partial=config.partial,
+        use_unlabelled=config.use_unlabelled,
         data_dir=config.data_dir or None,
         cache=config.cache or None,
     )
