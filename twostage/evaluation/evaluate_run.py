@@ -146,7 +146,7 @@ def measure_run(
 def _description(config: Stage1Config) -> dict[str, Any]:
     """How the images were prepared."""
     values = dataclasses.asdict(config)
-    names = ("crop", "side", "resize", "jpeg_roundtrip", "pad")
+    names = ("crop", "side", "fit", "resize", "jpeg_roundtrip", "channels", "pad")
     return {**{name: values[name] for name in names}, "source": config.data}
 
 

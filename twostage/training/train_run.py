@@ -1,11 +1,13 @@
 """The trainings of a run folder: on the data that its config names."""
 
+import functools
 import logging
 
 from twostage.config import Stage1Config, Stage2Config
 from twostage.data import loading, summary
 from twostage.runs.data import training_images
 from twostage.runs.run import StageRun, finished_stage1
+from twostage.training.image_checks import check_sizes, warn_without_test
 from twostage.training.train import TrainedStage, train_stage1, train_stage2
 
 logger = logging.getLogger(__name__)
@@ -21,7 +23,9 @@ def train_stage1_run(
         stage: The folder to write to.
         dry_run: Whether to stop once the networks are built; None is returned then.
     """
-    images, labels = loading.load_splits(config)["train"]
+    splits = loading.load_splits(config, functools.partial(check_sizes, config))
+    warn_without_test(config.data, splits)
+    images, labels = splits["train"]
     lines = [config.data, *summary.lines(images, labels)]
     logger.info("\n".join(lines))
     return train_stage1(
