@@ -32,6 +32,7 @@ JSON's types, and takes by `set_state(state)`.
 """
 
 from . import examples as examples
+from . import model_calls as model_calls
 from . import statistics as statistics
 from .active_latents import ActiveLatents
 from .collapse_alarm import CollapseAlarm

@@ -223,7 +223,7 @@ SETS = {
         lambda at: (faces(at / "a", 6, (9, 9)), faces(at / "b", 6, (8, 8))),
         "",
         {},
-        "unequal sizes, .*: make them equal with `side=64`",
+        "unequal sizes, .*: make them equal with `side=32`",
     ),
     "no validation split": (
         lambda at: faces(at, 30),

@@ -92,6 +92,8 @@ def test_it_holds_what_a_plain_loop_gives_and_says_what_it_is(tmp_path):
         "resize": "bilinear",
         "jpeg_roundtrip": False,
         "pad": 0,
+        "channels": 0,
+        "fit": "stretch",
     }
     assert (
         manifest["key"]["split"].startswith(
@@ -302,7 +304,7 @@ def test_unequal_sizes_and_crops(tmp_path):
         InputError,
         match=(
             r"unequal sizes, 12x10 in 00.* and 9x16 in more/00.*: make them equal with"
-            r" `side=64`"
+            r" `side=32, fit='crop'`"
         ),
     ):
         loading.load(tmp_path / "mixed")

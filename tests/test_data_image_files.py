@@ -122,15 +122,58 @@ def test_what_only_looks_like_a_split_is_named(tmp_path, caplog):
         write_images(tmp_path / "a" / folder, 20)
     loading.load(tmp_path / "a")
     assert caplog.text.count("has a folder Test, which looks like a split, but") == 1
+    assert "but none for training beside it" in caplog.text
     caplog.clear()
     for folder in ("train", "Training", "test"):
         write_images(tmp_path / "b" / folder, 20)
     with pytest.raises(InputError, match="Training and train both look like the train"):
         loading.load(tmp_path / "b")
+    for folder in ("faces", "train"):
+        write_images(tmp_path / "d" / folder, 20)
+    loading.load(tmp_path / "d")
+    assert "has a folder train, which looks like a split, but none for testing" in (
+        caplog.text
+    )
+    caplog.clear()
     for folder in ("train_masks", "test_masks", "trains", "contest"):
         write_images(tmp_path / "c" / folder, 20)
     loading.load(tmp_path / "c")
     assert "looks like a split" not in caplog.text
+
+
+def test_images_outside_of_the_splits_are_named(tmp_path, caplog):
+    folder = tmp_path / "faces" / "all"  # a folder that holds all is no place
+    for name, count in (("Train", 7), ("test", 3), ("unlabeled", 5), ("raw/a", 2)):
+        write_images(folder / name, count, seed=count)
+    write_images(folder, 4, seed=4)
+    (folder / "notes.txt").write_text("")
+    images, _ = loading.load(tmp_path / "faces")
+    loading.load(tmp_path / "faces", "test")
+    assert len(images) == 7
+    assert (
+        "left aside: 5 images in unlabeled, 4 images in no folder, 2 images in raw"
+        " (`use_unlabelled=True` trains on them), 1 .txt" in caplog.text
+    )
+    assert caplog.text.count("5 images in unlabeled") == 1
+    caplog.clear()
+    every, labels = loading.load(tmp_path / "faces", use_unlabelled=True)
+    assert len(every) == 7 + 5 + 4 + 2 and labels is None
+    assert len(loading.load(tmp_path / "faces", "test", use_unlabelled=True)[0]) == 3
+    assert "split by its folders all/Train, all/test, and the images" in caplog.text
+    assert "left aside: 1 .txt" in caplog.text
+
+
+def test_unlabelled_images_are_trained_on_without_labels(tmp_path):
+    for label in ("cats", "dogs"):
+        write_images(tmp_path / "train" / label, 3)
+        write_images(tmp_path / "test" / label, 2, seed=1)
+    with pytest.raises(InputError, match="has no images outside its splits: drop it"):
+        loading.load(tmp_path, use_unlabelled=True)
+    write_images(tmp_path / "more", 4, seed=2)
+    assert loading.load(tmp_path)[1].tolist() == [0] * 3 + [1] * 3
+    images, labels = loading.load(tmp_path, use_unlabelled=True)
+    assert len(images) == 10 and labels is None
+    assert len(loading.load(tmp_path, use_unlabelled=True, limit=8)[0]) == 8
 
 
 @pytest.mark.parametrize(

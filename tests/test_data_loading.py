@@ -142,7 +142,7 @@ def test_what_cannot_be_used_is_told_in_one_line(tmp_path):
     np.savez(tmp_path / "odd.npz", a=np.zeros(3), b=np.zeros(3))
     for source, words in {
         "empty": "holds no image",
-        "sizes": "unequal sizes, 1[02]x12 in .* and 1[02]x12 in .*`side=64`",
+        "sizes": "unequal sizes, 1[02]x12 in .* and 1[02]x12 in .*`side=32, fit='crop'",
         "broken": "cannot be read: a.png .not an image.; b.png .empty file.",
         "float.npy": "float64 images .*expected uint8",
         "flat.npy": r"shape \(20, 8\)",

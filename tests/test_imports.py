@@ -191,3 +191,67 @@ def test_every_file_of_a_package_is_installed(package):
         if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
     }
     assert others and others == data
+
+
+HIDDEN = {
+    "command": ["-m", "twostage", "train-stage1"],
+    "script of ours": [str(ROOT / "train_stage1.py")],
+    "script": [
+        "-c",
+        """
+import sys, callbacks, twostage
+from twostage.training.train import train_stage1
+print(callbacks.mine, twostage.TwoStageVAE.__name__)
+import twostage.experiments.catalog, twostage.evaluation.evaluate
+from twostage.cli import train
+sys.exit(train.stage1(sys.argv[1:]))
+""",
+    ],
+}
+
+
+@pytest.mark.parametrize("case", HIDDEN)
+def test_a_users_own_callbacks_are_not_in_the_way(tmp_path, case):
+    (tmp_path / "callbacks.py").write_text("mine = 'my own'")
+    done = subprocess.run(
+        [sys.executable, *HIDDEN[case], "--run", "x", "--dry-run"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "trainable parameters" in done.stdout
+    assert ("my own TwoStageVAE" in done.stdout) == (case == "script")
+
+
+def test_a_users_own_package_of_callbacks_is_left_alone(tmp_path):
+    (tmp_path / "callbacks").mkdir()
+    (tmp_path / "callbacks" / "__init__.py").write_text("mine = 'my own'")
+    script = "import callbacks, twostage.own_callbacks as ours\n"
+    script += "print(callbacks.mine, ours.callbacks.KLWarmup.__module__)"
+    out = run(script, cwd=tmp_path, PYTHONPATH=str(ROOT))
+    assert out.strip() == "my own twostage_callbacks.kl_warmup"
+    script = "import twostage.own_callbacks as ours, callbacks\n"
+    script += "print(ours.callbacks is callbacks)"
+    assert run(script).strip() == "True"
+
+
+def test_a_package_installed_over_ours_is_named(tmp_path):
+    """Another distribution has files of the same names."""
+    import shutil
+
+    for package in ("twostage", "callbacks"):
+        shutil.copytree(ROOT / package, tmp_path / package)
+    (tmp_path / "callbacks" / "__init__.py").write_text("")
+    script = """
+from twostage.errors import InputError
+try: import twostage.own_callbacks
+except InputError as error: print(error)
+"""
+    out = run(script, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert out.strip() == (
+        f"received {tmp_path}/callbacks/__init__.py, expected the package `callbacks`"
+        " of two-stage-vae: uninstall the other package `callbacks`, and install"
+        " two-stage-vae again"
+    )

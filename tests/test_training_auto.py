@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from twostage import InputError, presets
 from twostage.cli.main import COMMANDS
 from twostage.config import Stage1Config
+from twostage.data.datasets import ArrayDataset, Options, open_dataset
 from twostage.runs.run import StageRun, default_preset
 from twostage.training import auto
 
@@ -53,12 +55,47 @@ def test_what_follows_from_a_given_setting_follows_it():
     assert chosen(1_000, (32, 32, 3), batch_size=10)["epochs"] == 9
 
 
-def test_images_of_another_side_are_padded():
-    assert auto.pad_for((100, 28, 28, 1)) == 32
-    assert auto.pad_for((20, 32, 3)) == 32
-    assert auto.pad_for((100, 64, 64, 3)) == 0
-    with pytest.raises(InputError, match=r"images of side 250, expected at most 128"):
-        auto.pad_for((100, 250, 190, 3))
+def arrays(*shape):
+    """A data set of arrays."""
+    load = {"train": (np.full(shape, 200, "uint8"), None)}.__getitem__
+    return ArrayDataset("x.npz", Options(), load)
+
+
+def sized(dataset, **given):
+    config = presets.resolve(1, "auto", **given)
+    found = auto.with_size(config, given, dataset)
+    return found.pad, found.side, found.fit
+
+
+def test_arrays_of_another_side_are_padded():
+    assert sized(arrays(9, 28, 28, 1))[0] == 32
+    assert sized(arrays(9, 20, 32, 3))[0] == 32
+    assert sized(arrays(9, 64, 64, 3))[0] == 0
+    with pytest.raises(InputError, match=r"of side 250, expected at most 128"):
+        sized(arrays(9, 250, 190, 3))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([(64, 64)], (0, 0, "stretch")),
+        ([(28, 28)], (32, 0, "stretch")),
+        ([(48, 40)], (0, 32, "crop")),
+        ([(500, 375), (375, 500)], (0, 64, "crop")),
+        ([(100, 100)], (0, 64, "crop")),
+        ([(20, 12), (9, 9)], (0, 32, "crop")),
+    ],
+)
+def test_image_files_of_other_sizes_are_cropped_and_resized(tmp_path, sizes, expected):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(40):
+        size = sizes[i % len(sizes)]
+        Image.new("RGB", size, (i, 90, 200)).save(folder / f"{i}.png")
+    options = Options(cache=str(tmp_path / "cache"))
+    dataset = open_dataset(str(folder), options)
+    assert sized(dataset) == expected
+    assert sized(dataset, side=16)[1:] == (16, "stretch")
 
 
 def test_ones_own_data_get_the_preset():

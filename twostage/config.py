@@ -26,6 +26,7 @@ SCHEDULES = ("halving", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16")
 CROPS = ("none", "center", "128", "140", "148")
 FILTERS = ("bilinear", "nearest", "bicubic")
+FITS = ("stretch", "crop", "letterbox")
 SAMPLING_METHODS = ("mean", "noise", "normalised")  # of stage 2's latents
 DENSITY_METHODS = {"gaussian": 1, "mixture": 10}  # Gaussians in the place of stage 2
 
@@ -34,7 +35,7 @@ def option(
     default: Any,
     group: str,
     text: str,
-    choices: tuple[str, ...] | None = None,
+    choices: tuple[str | int, ...] | None = None,
     *,
     minimum: float | None = None,
 ) -> Any:
@@ -242,6 +243,13 @@ class Stage1Config(_Training):
     side: int = option(
         0, "data", "image files: resize to side x side; 0: none", minimum=0
     )
+    fit: str = option(
+        "stretch",
+        "data",
+        "image files: how `side` is reached from images that are no squares; crop: the"
+        " central square, letterbox: black bars",
+        FITS,
+    )
     resize: str = option(
         "bilinear",
         "data",
@@ -282,6 +290,13 @@ class Stage1Config(_Training):
         "data",
         "multiply the images' values by this number, and round: 255 where 1 is white;"
         " 0: none",
+        minimum=0,
+    )
+    channels: int = option(
+        0,
+        "data",
+        "1: gray images, 3: color ones; 0: as they are, all color where some are",
+        (0, 1, 3),
         minimum=0,
     )
     flip: bool = option(
@@ -442,7 +457,9 @@ def _check_field(field: dataclasses.Field, value: Any) -> None:
     name, kind = field.name, type(field.default)
     choices, minimum = field.metadata["choices"], field.metadata["minimum"]
     if choices and value not in choices:
-        raise InputError(f"`{name}={value!r}`", f"one of {', '.join(choices)}")
+        raise InputError(
+            f"`{name}={value!r}`", f"one of {', '.join(map(str, choices))}"
+        )
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or (kind is not bool and value is True):
         raise InputError(f"`{name}={value!r}`", f"a value of type {kind.__name__}")

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import PIL
 
-from twostage.data.cache_writer import Colored, PartialCache
+from twostage.data.cache_writer import PartialCache
 from twostage.data.preprocessing import Preprocessing
 from twostage.data.splits import Source
 from twostage.errors import Interrupted
@@ -58,7 +58,7 @@ def prepared(
         reason).
 
     Raises:
-        InputError: images of unequal sizes, or that do not fit the preprocessing.
+        InputError: images of unequal shapes, or that do not fit the preprocessing.
         Interrupted: Ctrl-C. What is done is kept.
     """
     key = _key(source, preprocessing)
@@ -136,11 +136,7 @@ def _filled(
 ) -> PartialCache:
     part = PartialCache(place, source, preprocessing, key)
     try:
-        try:
-            part.fill()
-        except Colored:
-            part = PartialCache(place, source, preprocessing, key, channels=3)
-            part.fill()
+        part.fill()
     except KeyboardInterrupt:
         raise Interrupted(
             f"stopped at image {part.rows:,} of {len(source.names):,}",

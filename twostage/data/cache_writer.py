@@ -31,10 +31,6 @@ IDLE_WORKER_TIMEOUT = 10  # seconds that a process waits for another split's ima
 HEADER_BYTES = 128
 
 
-class Colored(Exception):
-    """A color image after gray ones: all of them need three channels."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Layout:
     """What all images have in common.
@@ -97,14 +93,12 @@ class CacheWriter:
     Args:
         path: The file, which exists.
         count: Rows of the file.
-        channels: Of all images. None: as the first one has.
         preprocessing: What is done to each.
         read: The source's `read`.
     """
 
     path: Path
     count: int
-    channels: int | None
     preprocessing: Preprocessing
     read: Callable[[Any], bytes]
 
@@ -112,8 +106,7 @@ class CacheWriter:
         """Writes the images of a chunk.
 
         Raises:
-            Colored: begin again with 3 channels.
-            InputError: an image of another size than the others, or one that does not
+            InputError: an image of another shape than the others, or one that does not
                 go with the preprocessing.
         """
         layout = chunk.layout
@@ -130,15 +123,12 @@ class CacheWriter:
                     continue
                 sizes.append(size)
                 if layout is None:
-                    layout = self._layout_of(pixels, name)
+                    layout = Layout(name, *pixels.shape)
                     _write_at(file, 0, header((self.count, *layout.shape)))
-                content = _fitted(pixels, name, layout).tobytes()
+                _check_shape(pixels, name, layout)
+                content = pixels.tobytes()
                 _write_at(file, HEADER_BYTES + row * len(content), content)
         return ChunkResult(len(chunk.items), sizes, broken, layout)
-
-    def _layout_of(self, pixels: np.ndarray, name: str) -> Layout:
-        height, width, channels = pixels.shape
-        return Layout(name, height, width, self.channels or channels)
 
 
 class PartialCache:
@@ -150,8 +140,6 @@ class PartialCache:
         source: The image files.
         preprocessing: What is done to each.
         key: What both are, in JSON's types.
-        channels: 3 where gray images are to become color ones. None: as the first one
-            has.
 
     Attributes:
         path: Of `part.npy`.
@@ -168,29 +156,25 @@ class PartialCache:
         source: Source,
         preprocessing: Preprocessing,
         key: dict[str, Any],
-        *,
-        channels: int | None = None,
     ):
         self.source = source
         self.preprocessing = preprocessing
         self.key = key
         self.path = folder / "part.npy"
         self.rows = 0
-        self.channels = channels
         self.layout: Layout | None = None
         self.sizes: list[int] | None = None
         self.broken: dict[str, str] = {}
         self._progress_path = folder / "progress.json"
         self._last_save = 0.0
         progress = files.read_json(self._progress_path)
-        if progress.get("key") == key and channels is None and self.path.exists():
+        if progress.get("key") == key and self.path.exists():
             self._restore(progress)
         else:
             self.path.write_bytes(b"")
 
     def _restore(self, progress: dict[str, Any]) -> None:
         self.rows = progress["rows"]
-        self.channels = progress["channels"] or None
         if progress["shape"] is not None:
             self.layout = Layout(progress["first"], *progress["shape"])
         self.sizes = progress["sizes"]
@@ -200,7 +184,6 @@ class PartialCache:
         """Prepares what is missing, on all cores.
 
         Raises:
-            Colored: begin again with 3 channels.
             InputError: an image that does not go with the others or with the
                 preprocessing; a full disk.
         """
@@ -229,9 +212,7 @@ class PartialCache:
     def _results(self) -> Iterator[ChunkResult]:
         """Results of all chunks that are missing, in order."""
         total = len(self.source.names)
-        writer = CacheWriter(
-            self.path, total, self.channels, self.preprocessing, self.source.read
-        )
+        writer = CacheWriter(self.path, total, self.preprocessing, self.source.read)
         chunks = self._chunks()
         # the first image that is not broken says how large all are
         while self.layout is None and self.rows < total:
@@ -289,7 +270,6 @@ class PartialCache:
             "key": self.key,
             "rows": self.rows,
             "shape": list(self.layout.shape) if self.layout else None,
-            "channels": self.channels or 0,
             "first": self.layout.first if self.layout else "",
             "sizes": self.sizes,
             "broken": self.broken,
@@ -328,20 +308,22 @@ def header(shape: tuple[int, int, int, int]) -> bytes:
     return file.getvalue()
 
 
-def _fitted(pixels: np.ndarray, name: str, layout: Layout) -> np.ndarray:
-    """The image with as many channels as all have."""
+def _check_shape(pixels: np.ndarray, name: str, layout: Layout) -> None:
+    """Raises `InputError` unless an image has the shape of the others. Headers were
+    looked at before; an odd file may say in its pixels what it does not say there.
+    """
     height, width, channels = pixels.shape
     if (height, width) != (layout.height, layout.width):
         raise InputError(
             f"received images of unequal sizes, {layout.width}x{layout.height} in"
             f" {layout.first} and {width}x{height} in {name}: make them equal with"
-            " `side=64`, or another side, and `crop='center'` or `crop='none'`"
+            " `side=64, fit='crop'`"
         )
-    if channels > layout.channels:
-        raise Colored
-    if channels < layout.channels:
-        return np.repeat(pixels, layout.channels, axis=2)
-    return pixels
+    if channels != layout.channels:
+        raise InputError(
+            f"received gray and color images, {layout.first} and {name}: make all of"
+            " them color with `channels=3`, or gray with `channels=1`"
+        )
 
 
 def _write_at(file: BinaryIO | io.FileIO, position: int, content: bytes) -> None:

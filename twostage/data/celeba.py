@@ -95,16 +95,23 @@ def crop(image: Image.Image, side: str, *, name: str = "the image") -> Image.Ima
     Raises:
         InputError: the image is not of 178x218.
     """
-    if image.size != SIZE:
-        raise InputError(
-            f"received {name} of {image.width}x{image.height}, `crop={side!r}` is for"
-            f" CelebA's {SIZE[0]}x{SIZE[1]}: use `crop='center', side=64`"
-        )
+    check_size(image.size, side, name=name)
     return image.crop(CROPS[side])
 
 
-def resize(image: Image.Image, side: int, *, kind: str = "bilinear") -> Image.Image:
+def check_size(size: tuple[int, int], side: str, *, name: str) -> None:
+    """Raises `InputError` unless the (width, height) is that of an aligned image."""
+    if size != SIZE:
+        raise InputError(
+            f"received {name} of {size[0]}x{size[1]}, `crop={side!r}` is for"
+            f" CelebA's {SIZE[0]}x{SIZE[1]}: use `crop='center', side=64`"
+        )
+
+
+def resize(
+    image: Image.Image, size: tuple[int, int], *, kind: str = "bilinear"
+) -> Image.Image:
     """As Pillow does, antialiased but for `nearest`. Bilinear at half the side has the
     taps (1, 3, 3, 1) / 8.
     """
-    return image.resize((side, side), FILTERS[kind])
+    return image.resize(size, FILTERS[kind])

@@ -1,8 +1,10 @@
 """Every kind of data set, behind the same two methods."""
 
+import contextlib
 import dataclasses
 import functools
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,14 +12,17 @@ from typing import Any, Protocol
 import numpy as np
 
 from twostage.data import archives, celeba, levels, registry
-from twostage.data.cache import prepared
+from twostage.data.cache import home, prepared
+from twostage.data.headers import image_sizes
 from twostage.data.image_files import Folder, Zip
+from twostage.data.image_sizes import ImageSizes
 from twostage.data.numpy_files import UNLABELLED, NumpyFile
 from twostage.data.preprocessing import Preprocessing
 from twostage.data.splits import (
     Source,
     divided_rows,
     limited,
+    outside,
     split_of,
     splits,
     warn_of_lookalikes,
@@ -154,10 +159,49 @@ class ImageFileDataset:
     def splits(self) -> tuple[str, ...]:
         return self.names
 
+    @functools.cached_property
+    def sizes(self) -> ImageSizes:
+        """The sizes of the images of all splits, by their headers."""
+        sources = []
+        for split in self.names:
+            with contextlib.suppress(InputError):  # which reading it will raise
+                sources.append(self.source_of(split))
+        return image_sizes(sources, self.options.cache)
+
+    @functools.cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the images of all splits.
+
+        Raises:
+            InputError: they have unequal sizes, or do not fit the preprocessing.
+        """
+        return self.sizes.shape(self.options.preprocessing)
+
+    @functools.cached_property
+    def _preprocessing(self) -> Preprocessing:
+        """With the channels of all splits; what it does to the images is logged once,
+        before anything is decoded.
+        """
+        options = self.options
+        if not self.sizes.total:  # all are broken
+            return options.preprocessing
+        size = self.sizes.total * math.prod(self.shape)
+        for remark in self.sizes.remarks(options.preprocessing):
+            logger.warning("%s", remark)
+        logger.info(
+            "%s images of %s are kept in %s: %s on disk, and as much memory where there"
+            " is room",
+            f"{self.sizes.total:,}",
+            "x".join(map(str, self.shape)),
+            options.cache or home(),
+            f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB",
+        )
+        return dataclasses.replace(options.preprocessing, channels=self.shape[2])
+
     def read(self, split: str) -> Images:
         source = self.source_of(split)
         options = self.options
-        images, manifest = prepared(source, options.preprocessing, options.cache)
+        images, manifest = prepared(source, self._preprocessing, options.cache)
         broken = manifest["broken"]
         if broken:
             self._report_broken(source, broken, is_empty=not len(images))
@@ -326,12 +370,18 @@ def _dataset_of(
         official=official,
         limit=options.limit,
         held_out=options.held_out,
+        use_unlabelled=options.use_unlabelled,
     )
     found = splits(files, official=official)
     is_needed = options.held_out and "validation" not in found
     names = (*found, "validation") if is_needed else tuple(found)
     if not official:
         warn_of_lookalikes(files)
+    if options.use_unlabelled and not outside(files, official=official):
+        raise InputError(
+            f"received `use_unlabelled=True` for {str(files.path)!r}, which has no"
+            " images outside its splits: drop it"
+        )
     return ImageFileDataset(options, names, source_of)
 
 

@@ -4,6 +4,7 @@ is said in a few words.
 
 import io
 import os
+from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -31,8 +32,42 @@ MAX_BYTES = 2**28
 Image.init()
 
 
+# in EXIF; from 5 on width and height change places
+ORIENTATION = 0x0112
+
+
 class Broken(InputError):
     """A file that is no whole image, with the reason."""
+
+
+class Look(NamedTuple):
+    """What the header of an image file says: width and height upright, and 1 or 3
+    channels.
+    """
+
+    width: int
+    height: int
+    channels: int
+
+
+def look(file: IO[bytes], name: str = "") -> Look:
+    """The size that `decode` will give, without decoding.
+
+    Args:
+        file: The image file.
+        name: As for `decode`, with its errors.
+    """
+    try:
+        with Image.open(file, formats=PILLOW_OPENERS) as image:
+            _check(image, name)
+            # a PNG's own method decodes it, as EXIF may lie behind the pixels
+            turned = Image.Image.getexif(image).get(ORIENTATION, 1) >= 5
+            width, height = image.size[::-1] if turned else image.size
+            return Look(width, height, 1 if _is_gray(image) else 3)
+    except Broken:
+        raise
+    except Exception as error:  # as in `decode`
+        raise _broken(error) from error
 
 
 def decode(content: bytes, name: str = "") -> Image.Image:
@@ -60,11 +95,19 @@ def decode(content: bytes, name: str = "") -> Image.Image:
             return _to_8_bits(image)
     except Broken:
         raise
-    except UnidentifiedImageError as error:
-        raise Broken("not an image") from error
     except Exception as error:  # decoders fail in many ways on unforeseen bytes
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise Broken(lines[0][:80]) from error
+        raise _broken(error) from error
+
+
+def _broken(error: Exception) -> Broken:
+    if isinstance(error, UnidentifiedImageError):
+        return Broken("not an image")
+    lines = str(error).splitlines() or [type(error).__name__]
+    return Broken(lines[0][:80])
+
+
+def _is_gray(image: Image.Image) -> bool:
+    return image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I")
 
 
 def _check(image: Image.Image, name: str) -> None:
@@ -86,7 +129,7 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
         # 16 bits: Pillow's own conversion would cut everything above 255
         levels = np.asarray(image).astype("float64") / 257
         return Image.fromarray(np.rint(levels).astype("uint8"))
-    mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    mode = "L" if _is_gray(image) else "RGB"
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))

@@ -7,9 +7,19 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from twostage.data.decode import FORMATS, MAX_BYTES, Broken
 from twostage.errors import InputError, reading
+
+# what zipfile raises of an entry
+ZIP_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    RuntimeError,
+    NotImplementedError,
+    EOFError,
+)
 
 
 class Folder:
@@ -64,6 +74,10 @@ class Folder:
                     yield prefix + entry.name, entry.stat()
                 elif entry.is_symlink():
                     self._broken_links += 1
+
+    def open(self, name: str) -> IO[bytes]:
+        """The file of a name, to be closed."""
+        return open(self.path / name, "rb")
 
     def items(self, names: Sequence[str], first: int = 0) -> Iterator[str]:
         """What `read` takes, for each of the names from the row `first` on."""
@@ -124,24 +138,29 @@ class Zip:
         }
         self.files, self.others = _image_files(self.path, stamps)
 
+    def open(self, name: str) -> IO[bytes]:
+        """The file of a name, to be closed; `Broken` where that cannot be."""
+        entry = self._entries[name]
+        if entry.file_size > MAX_BYTES:
+            raise Broken(f"more than {MAX_BYTES:,} bytes")
+        if entry.flag_bits & 1:
+            raise Broken("it needs a password")
+        try:
+            return self._zip.open(entry)
+        except ZIP_DAMAGE as error:
+            raise Broken(str(error)[:80]) from error
+
     def items(self, names: Sequence[str], first: int = 0) -> Iterator[bytes | Broken]:
         """What `read` takes, for each of the names from the row `first` on."""
         return (self._content(name) for name in names[first:])
 
     def _content(self, name: str) -> bytes | Broken:
-        entry = self._entries[name]
-        if entry.flag_bits & 1:
-            return Broken("it needs a password")
         try:
-            with self._zip.open(entry) as file:
-                return file.read(MAX_BYTES + 1)  # and no more of a zip bomb
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            RuntimeError,
-            NotImplementedError,
-            EOFError,
-        ) as error:
+            with self.open(name) as file:
+                return file.read()
+        except Broken as error:
+            return error
+        except ZIP_DAMAGE as error:
             return Broken(str(error)[:80])
 
     @staticmethod

@@ -4,11 +4,19 @@ are any, labels.
 
 import dataclasses
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from twostage.config import Stage1Config
 from twostage.data import levels, registry
-from twostage.data.datasets import SPLITS, Dataset, Images, Options, open_dataset
+from twostage.data.datasets import (
+    SPLITS,
+    Dataset,
+    ImageFileDataset,
+    Images,
+    Options,
+    open_dataset,
+)
 from twostage.data.preprocessing import Preprocessing
 from twostage.errors import InputError
 
@@ -28,6 +36,8 @@ def load(
     use_unlabelled: bool = False,
     key: str = "",
     scale: float = 0,
+    channels: int = 0,
+    fit: str = "stretch",
     data_dir: str | os.PathLike[str] | None = None,
     cache: str | os.PathLike[str] | None = None,
 ) -> Images:
@@ -60,6 +70,11 @@ def load(
             `"TRAIN,VALIDATION,TEST"`. "": by their names.
         scale: Values are multiplied by it and rounded, as with 255 where 1 is white. 0:
             they are uint8, and stay as they are.
+        channels: 1: all become gray; 3: all get three channels. 0: as they are; where
+            some of the files are gray and others color, all get three.
+        fit: Image files only, how `side` is reached from an image that is no square:
+            `"stretch"`; `"crop"`, its largest square in the middle; `"letterbox"`, with
+            black bars.
         data_dir: Names only: a folder with the authors' files, or with TensorFlow
             Datasets' prepared copies. None: TensorFlow Datasets' own.
         cache: Where images are kept once they are decoded, cropped and resized. None:
@@ -76,7 +91,7 @@ def load(
     if split not in SPLITS:
         raise InputError(f"split {split!r}", f"one of {', '.join(SPLITS)}")
     options = Options(
-        Preprocessing(str(crop), side, resize, jpeg_roundtrip, pad),
+        Preprocessing(str(crop), side, resize, jpeg_roundtrip, pad, channels, fit),
         limit=limit,
         skip_broken=skip_broken,
         partial=partial,
@@ -96,15 +111,23 @@ def load_for(config: Stage1Config, split: str = "train") -> Images:
     return dataset_for(config).read(split)
 
 
-def load_splits(config: Stage1Config) -> dict[str, Images]:
+def load_splits(
+    config: Stage1Config, check: Callable[[ImageFileDataset], None] | None = None
+) -> dict[str, Images]:
     """{split: (images, labels)} of all splits that a config's data have, so that what
     is wrong with the test images is reported before training.
+
+    Args:
+        config: Says what to load, and how.
+        check: Called with image files before they are decoded.
 
     Raises:
         InputError: as of `load`; or the splits' images have unequal shapes, or those
             for training are nearly black.
     """
     dataset = dataset_for(config)
+    if check is not None and isinstance(dataset, ImageFileDataset):
+        check(dataset)
     loaded = {split: dataset.read(split) for split in dataset.splits()}
     shapes = {
         split: "x".join(map(str, images.shape[1:]))
@@ -114,7 +137,8 @@ def load_splits(config: Stage1Config) -> dict[str, Images]:
         listed = ", ".join(f"{shape} in {split}" for split, shape in shapes.items())
         raise InputError(
             f"received images of unequal shapes, {listed} (height, width, channels):"
-            " make all of one size, all gray or all color"
+            " make all of one size, all gray or all color, by `channels=1` or"
+            " `channels=3`"
         )
     levels.refuse_black(loaded["train"][0], config.scale)
     levels.warn_of_dark(loaded["train"][0], config.scale)
@@ -129,7 +153,13 @@ def splits_for(config: Stage1Config) -> tuple[str, ...]:
 def dataset_for(config: Stage1Config) -> Dataset:
     """The data set of a config."""
     preprocessing = Preprocessing(
-        config.crop, config.side, config.resize, config.jpeg_roundtrip, config.pad
+        config.crop,
+        config.side,
+        config.resize,
+        config.jpeg_roundtrip,
+        config.pad,
+        config.channels,
+        config.fit,
     )
     options = Options(
         preprocessing,

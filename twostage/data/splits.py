@@ -6,9 +6,10 @@ import hashlib
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ SPLIT_WORDS = {
     "test": ("test", "testing"),
 }
 MAX_HELD_OUT = 2_000  # images: their mean loss is known to a few hundredths of a nat
+MAX_PLACES = 5  # that are named
 MAX_TEST_BYTE = 26  # of 256, exclusive: about a tenth
 HASH_RULE = (
     "by a hash of the names: test where the first byte of SHA-256 is below"
@@ -46,6 +48,8 @@ class Source:
         stamp: Changes when a file does.
         labels: Class numbers (N,), or None.
         others: What else lies there, in words.
+        open: `open(name)` -> a file, of which a header is read. None: all are CelebA's,
+            of one size.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Source:
     stamp: str
     labels: np.ndarray | None = None
     others: str = ""
+    open: Callable[[str], IO[bytes]] | None = None
 
 
 def split_of(
@@ -66,6 +71,7 @@ def split_of(
     official: bool = False,
     limit: int = 0,
     held_out: float = 0.0,
+    use_unlabelled: bool = False,
 ) -> Source:
     """The image files of a split.
 
@@ -79,6 +85,7 @@ def split_of(
         official: Whether it must be all of CelebA.
         limit: At most so many, a fixed random choice. 0: all.
         held_out: Fraction of the training images; see `held_out_rows`.
+        use_unlabelled: Whether images outside of the splits' folders are trained on.
 
     Raises:
         InputError: there is no such split, or nothing in it, or not all of CelebA.
@@ -93,6 +100,13 @@ def split_of(
         )
     whole = "train" if of_train else split
     names, rule = _chosen(files, whole, official=official)
+    others = files.others
+    left = outside(files, official=official) if whole == "train" else []
+    if left and use_unlabelled:
+        names = sorted([*names, *left])
+        rule += ", and the images outside of them"
+    elif left:
+        others = ", ".join(filter(None, [_places(left, folders["train"]), others]))
     if not names:
         raise InputError(
             f"the {split} split of {files.path} is empty, it holds too few images: add"
@@ -113,7 +127,8 @@ def split_of(
         rule,
         image_files.stamp(files.files, names),
         None if official else _labels(files, names, folders),
-        files.others,
+        others,
+        None if official else files.open,
     )
 
 
@@ -143,6 +158,13 @@ def splits(files: Folder | Zip, *, official: bool = False) -> dict[str, str]:
     if "train" in own and (len(own) > 1 or alone):
         return own
     return {"train": "", "test": ""}
+
+
+def outside(files: Folder | Zip, *, official: bool = False) -> list[str]:
+    """The images that lie in no split's folder, where splits have folders."""
+    folders = splits(files, official=official).values()
+    own = tuple(f"{folder}/" for folder in folders if folder)
+    return [name for name in files.files if own and not name.startswith(own)]
 
 
 def split_word(folder: str) -> str | None:
@@ -177,11 +199,12 @@ def warn_of_lookalikes(files: Folder | Zip) -> None:
     found = sorted(top for top in tops if split_word(top))
     if found and not any(splits(files).values()):
         logger.warning(
-            "%s has a folder %s, which looks like a split, but none for training beside"
+            "%s has a folder %s, which looks like a split, but none for %s beside"
             " it: its images are trained on like the others. Name the folders train and"
             " test to keep them apart",
             files.path,
             ", ".join(found),
+            "testing" if split_word(found[0]) == "train" else "training",
         )
 
 
@@ -220,6 +243,17 @@ def _chosen(
     return names, HASH_RULE
 
 
+def _places(names: Sequence[str], train: str) -> str:
+    """Where the images outside of the splits lie, and how many, in words."""
+    wrapper = train.rpartition("/")[0]
+    tops = [name.removeprefix(wrapper).lstrip("/").partition("/") for name in names]
+    counts = Counter(top if separator else "no folder" for top, separator, _ in tops)
+    listed = [f"{n} images in {top}" for top, n in counts.most_common(MAX_PLACES)]
+    if len(counts) > MAX_PLACES:
+        listed.append("...")
+    return f"{', '.join(listed)} (`use_unlabelled=True` trains on them)"
+
+
 def _held_out(name: str) -> bool:
     """By a hash of the name, so that the split depends neither on the file system nor
     on the other files.
@@ -240,6 +274,8 @@ def _labels(
             if name.startswith(prefix):
                 classes[name] = PurePosixPath(name.removeprefix(prefix)).parts[:-1]
     distinct = sorted(set(classes.values()))
+    if not classes.keys() >= set(names):
+        return None
     if len(distinct) < 2 or any(len(folder) != 1 for folder in distinct):
         return None
     numbers = {folder: number for number, folder in enumerate(distinct)}

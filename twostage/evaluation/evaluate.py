@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import numpy as np
 
-import callbacks
 from twostage.errors import InputError
 from twostage.evaluation import figures
 from twostage.evaluation.evaluation_data import EvaluationData
@@ -36,6 +35,7 @@ from twostage.models.posterior import draw_latents, encode_dataset
 from twostage.models.recalibrate import recalibrate
 from twostage.models.two_stage_models import TwoStageModels
 from twostage.models.vae import VAE
+from twostage.own_callbacks import callbacks
 from twostage.sampling.latent_samplers import Sampler, samplers
 from twostage.system.progress import announced
 from twostage.system.provenance import fingerprint, provenance

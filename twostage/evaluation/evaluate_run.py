@@ -148,7 +148,7 @@ def measure_run(
 def _description(config: Stage1Config) -> dict[str, Any]:
     """How the images were prepared."""
     values = dataclasses.asdict(config)
-    names = ["crop", "side", "resize", "jpeg_roundtrip", "pad"]
+    names = ["crop", "side", "fit", "resize", "jpeg_roundtrip", "channels", "pad"]
     names += [name for name in ("key", "scale", "use_unlabelled") if values[name]]
     return {**{name: values[name] for name in names}, "source": config.data}
 

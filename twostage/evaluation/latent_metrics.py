@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-import callbacks
 from twostage.metrics.normality import normality
 from twostage.models.posterior import draw_latents, encode_dataset
 from twostage.models.two_stage_models import TwoStageModels
 from twostage.models.vae import VAE
+from twostage.own_callbacks import callbacks
 from twostage.sampling.latent_samplers import Sampler
 from twostage.system.random_streams import Stream
 

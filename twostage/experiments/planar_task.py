@@ -14,7 +14,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from callbacks import GammaSchedule, statistics
 from twostage.data.batches import Batches
 from twostage.experiments.experiment import Result
 from twostage.experiments.progress import epoch_bar
@@ -25,6 +24,7 @@ from twostage.models.compilation import jit_compile
 from twostage.models.networks.berger_sebag import residual_decoder, residual_encoder
 from twostage.models.tensors import to_numpy
 from twostage.models.vae import VAE
+from twostage.own_callbacks import callbacks as own
 from twostage.system.random_streams import Stream
 
 MAX_T = 2.5  # of the curve, on both sides of 0
@@ -69,7 +69,7 @@ def train(
         callbacks = []
     else:
         vae = build_vae(sigma[0], seed)
-        callbacks = [GammaSchedule(list(sigma), unit="epoch")]
+        callbacks = [own.GammaSchedule(list(sigma), unit="epoch")]
     history = fit(
         vae,
         points,
@@ -193,7 +193,7 @@ def kl_per_latent(vae: VAE, seed: int) -> list[float]:
     """
     heads = vae.heads(keras.ops.convert_to_tensor(_test_points(seed)))
     mean, log_var = (to_numpy(head) for head in heads)
-    kl = statistics.kl_per_latent(mean, log_var)
+    kl = own.statistics.kl_per_latent(mean, log_var)
     return sorted(kl.tolist(), reverse=True)
 
 

@@ -52,9 +52,20 @@ class LabeledData:
 
 
 def load_labeled(config: Stage1Config) -> LabeledData:
-    """The images of a config with their labels."""
-    train = LabeledImages(*loading.load_for(config, "train"))
-    test = LabeledImages(*loading.load_for(config, "test"))
+    """The images of a config with their labels.
+
+    Raises:
+        InputError: they cannot be read, or there is no test split.
+    """
+    dataset = loading.dataset_for(config)
+    if "test" not in dataset.splits():
+        raise InputError(
+            f"{config.data}, which has no test split",
+            "images to compare with that were not trained on",
+            "put some in a folder test beside the one for training",
+        )
+    train = LabeledImages(*dataset.read("train"))
+    test = LabeledImages(*dataset.read("test"))
     return LabeledData(Path(config.data).name, train, test)
 
 

@@ -1,5 +1,6 @@
 """The VAEs of the two stages, put together from their configs."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -21,8 +22,13 @@ from twostage.models.divergences import (
 )
 from twostage.models.gradient_penalty import GradientPenalty
 from twostage.models.layers.spectral_normalization import SpectralNormalization
-from twostage.models.networks import berger_sebag, beta_sigma, dai_wipf, rae
-from twostage.models.networks.image_shapes import ImageShape
+from twostage.models.networks import berger_sebag, beta_sigma, dai_wipf, rae, resnet
+from twostage.models.networks.image_shapes import (
+    ImageShape,
+    check_at_least,
+    check_divisible,
+    check_squares,
+)
 from twostage.models.networks.mlp import dense_decoder, dense_encoder
 from twostage.models.networks.resnet import resnet_decoder, resnet_encoder
 from twostage.models.vae import VAE
@@ -78,6 +84,15 @@ def build_networks(
 ) -> Networks:
     """(encoder, decoder) of a `Stage1Config`; `heads` are the likelihood's."""
     return NETWORKS[config.network](config, image_shape, heads)
+
+
+def check_images(config: Stage1Config, image_shape: ImageShape) -> None:
+    """Whether the network of a `Stage1Config` takes such images, before it is built.
+
+    Raises:
+        InputError: it does not.
+    """
+    IMAGE_CHECKS[config.network](image_shape)
 
 
 def build_likelihood(config: Stage1Config) -> Likelihood:
@@ -185,6 +200,14 @@ NETWORKS: dict[str, Callable[[Stage1Config, ImageShape, Heads], Networks]] = {
     "rae": _rae,
     "beta_sigma": _beta_sigma,
     "convolutional": _convolutional,
+}
+IMAGE_CHECKS: dict[str, Callable[[ImageShape], None]] = {
+    "resnet": functools.partial(check_squares, sides=resnet.SIDES),
+    "infogan": functools.partial(check_divisible, factor=4),
+    "wae": functools.partial(check_squares, sides=(64,), resize=64),
+    "rae": functools.partial(check_squares, sides=rae.KERNELS, resize=64),
+    "beta_sigma": functools.partial(check_squares, sides=beta_sigma.WIDTHS, resize=64),
+    "convolutional": functools.partial(check_at_least, side=8),
 }
 LIKELIHOODS: dict[str, Callable[[Stage1Config], Likelihood]] = {
     "gaussian": _gaussian,

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import ops
 
-from callbacks.model_calls import no_gradients
 from twostage.models.tensors import to_numpy
+from twostage.own_callbacks import callbacks
 from twostage.system.progress import progress
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def encode_dataset(
     starts = range(0, len(data), batch_size)
     means, log_vars = [], []
     for start in progress(starts, f"encoding {len(data):,} examples"):
-        with no_gradients():
+        with callbacks.model_calls.no_gradients():
             mean, log_var = vae.posterior(data[start : start + batch_size])
         means.append(to_numpy(mean))
         log_vars.append(to_numpy(log_var))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from callbacks.model_calls import no_gradients
+from twostage.own_callbacks import callbacks
 
 
 def to_numpy(tensor: Any) -> np.ndarray:
@@ -27,6 +27,6 @@ def apply_in_batches(
     parts = []
     for start in range(0, len(arrays[0]), batch_size):
         batches = [array[start : start + batch_size] for array in arrays]
-        with no_gradients():
+        with callbacks.model_calls.no_gradients():
             parts.append(to_numpy(function(*batches)))
     return np.concatenate(parts)

@@ -12,6 +12,8 @@ import numpy as np
 
 from twostage.config import PRECISIONS, Stage1Config, Stage2Config
 from twostage.data.batches import Batches
+from twostage.data.datasets import Dataset, ImageFileDataset
+from twostage.data.image_sizes import ImageSizes
 from twostage.errors import InputError
 from twostage.models import build
 from twostage.models.networks.image_shapes import ImageShape
@@ -29,6 +31,7 @@ STAGE2_STEPS = 8_000  # most of them; `patience` ends it earlier
 WARMUP_STEPS = 200
 STAGE1_SHARE = 0.8  # of the time that `minutes` allows
 TIMED_STEPS = 5
+MAX_SIDE, LEAST_SIDE = 64, 32  # that image files are resized to
 FEW, MANY = 3_000, 20_000  # images
 
 
@@ -84,9 +87,36 @@ def auto_stage2(
     return _chosen(config, given, choices)
 
 
-def pad_for(image_shape: tuple[int, ...]) -> int:
-    """The next side that the ResNet takes, for images (..., height, width, channels) of
-    another; 0: theirs is one.
+def with_size(
+    config: Stage1Config, given: Collection[str], dataset: Dataset
+) -> Stage1Config:
+    """The config with a side that the ResNet takes: small squares are padded, larger
+    and odd images cropped and resized.
+    """
+    if isinstance(dataset, ImageFileDataset):
+        choices = _file_choices(dataset.sizes)
+        if not {"side", "pad", "crop"}.isdisjoint(given):
+            choices = []
+    else:
+        images, _ = dataset.read("train")
+        choices = _pad_choices(images.shape)
+    return _chosen(config, given, choices)
+
+
+def _file_choices(sizes: ImageSizes) -> list[Choice]:
+    """For image files, by their headers."""
+    found = {size[:2] for size in sizes.counts}
+    width, height = next(iter(found))
+    if len(found) == 1 and width == height <= MAX_SIDE:
+        return _pad_choices((height, width, 3))
+    side = next((side for side in sizes.possible_sides if side <= MAX_SIDE), LEAST_SIDE)
+    listed = "images of other sizes"
+    return [Choice("side", side, listed), Choice("fit", "crop", listed)]
+
+
+def _pad_choices(image_shape: tuple[int, ...]) -> list[Choice]:
+    """For images (..., height, width, channels), the next side that the ResNet takes;
+    none where theirs is one.
 
     Raises:
         InputError: they are too large.
@@ -95,11 +125,13 @@ def pad_for(image_shape: tuple[int, ...]) -> int:
     sides = [side for side in SIDES if side >= largest]
     if not sides:
         raise InputError(
-            f"images of side {largest}",
+            f"an array of images of side {largest}",
             f"at most {SIDES[-1]}",
-            "`side=64` resizes image files; resize arrays before",
+            "resize them before",
         )
-    return 0 if image_shape[-3:-1] == (sides[0], sides[0]) else sides[0]
+    if image_shape[-3:-1] == (sides[0], sides[0]):
+        return []
+    return [Choice("pad", sides[0], f"images of side {largest}")]
 
 
 def stage1_choices(

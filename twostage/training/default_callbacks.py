@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-import callbacks
 from twostage.data.batches import Batches
 from twostage.models.posterior import SharedPosterior
+from twostage.own_callbacks import callbacks
 from twostage.runs.run import StageRun, recorded_gammas
 from twostage.training.best_epoch import BestEpoch
 from twostage.training.held_out import HeldOut

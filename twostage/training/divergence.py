@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from callbacks.nan_diagnosis import EXPLODED
 from twostage.errors import DivergedError
 from twostage.models.vae import VAE
+from twostage.own_callbacks import callbacks
 
 FIX = "start another run, with a smaller `learning_rate` or a larger `gamma_floor`"
 
@@ -30,7 +30,7 @@ def check_logs(
     """
     if not math.isfinite(logs["loss"]):
         raise _diverged(f"the loss of epoch {epoch} is {logs['loss']}", checkpoints)
-    if vae.posterior_std is None and logs["kl"] > EXPLODED:
+    if vae.posterior_std is None and logs["kl"] > callbacks.nan_diagnosis.EXPLODED:
         what = f"the KL of epoch {epoch} is {logs['kl']:.3g} nats: a step exploded"
         raise _diverged(what, checkpoints)
 

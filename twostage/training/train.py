@@ -9,7 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 
-import callbacks
 from twostage.config import Stage1Config, Stage2Config
 from twostage.data import levels
 from twostage.data.batches import Batches, check_count, flip
@@ -23,6 +22,7 @@ from twostage.models.posterior import draw_latents, encode_dataset
 from twostage.models.tensors import to_numpy
 from twostage.models.two_stage_models import MIXTURE, TwoStageModels
 from twostage.models.vae import VAE
+from twostage.own_callbacks import callbacks
 from twostage.reporting import latent_plots, png
 from twostage.runs import summary
 from twostage.runs.run import SAMPLING, StageRun
@@ -113,7 +113,7 @@ def train_stage1(
             config.seed,
             transform=flip if config.flip else None,
         )
-        _introduce(config, stage, vae, f"{len(images):,} images", len(batches))
+        _introduce(config, stage, vae, f"{len(images):,} images", len(images))
         if dry_run:
             return None
         if stage is not None:
@@ -156,7 +156,7 @@ def train_stage2(
         width = first.decoder.input_shape[-1]
         vae = build.build_stage2(config, width)
         data = f"{width} latents of {len(images):,} images, drawn afresh every epoch"
-        _introduce(config, stage, vae, data, len(images) // config.batch_size)
+        _introduce(config, stage, vae, data, len(images))
         if dry_run:
             return None
         if stage is not None:
@@ -365,9 +365,10 @@ def _save(
 
 
 def _introduce(
-    config: Any, stage: StageRun | None, vae: VAE, data: str, steps: int
+    config: Any, stage: StageRun | None, vae: VAE, data: str, count: int
 ) -> None:
     """Logs what is trained, on what, and for how long."""
+    steps, rest = divmod(count, config.batch_size)
     preset = f", preset {stage.preset}" if stage is not None and stage.preset else ""
     backend = keras.backend.backend()
     logger.info("%s%s, %s backend", vae.name, preset, backend)
@@ -376,8 +377,11 @@ def _introduce(
         "%s trainable parameters: encoder %s, decoder %s",
         *(f"{_parameters(model):,}" for model in (vae, vae.encoder, vae.decoder)),
     )
+    left = f"; each epoch leaves out {rest} images, others each time" if rest else ""
     logger.info(
-        "%s steps per epoch, %s in all", f"{steps:,}", f"{steps * config.epochs:,}"
+        "%s steps per epoch, %s in all%s",
+        *(f"{number:,}" for number in (steps, steps * config.epochs)),
+        left,
     )
     gaussian = getattr(config, "likelihood", "gaussian") == "gaussian"
     if config.gamma == "learned" and gaussian:

@@ -1,6 +1,6 @@
 """The trainings of a run folder: on the data that its config names."""
 
-import dataclasses
+import functools
 import logging
 
 from twostage.config import Stage1Config, Stage2Config
@@ -9,6 +9,7 @@ from twostage.presets import AUTO
 from twostage.runs.data import held_out_images, held_out_of, training_images
 from twostage.runs.run import StageRun, finished_stage1
 from twostage.training import auto
+from twostage.training.image_checks import check_sizes, warn_without_test
 from twostage.training.train import TrainedStage, train_stage1, train_stage2
 
 logger = logging.getLogger(__name__)
@@ -25,13 +26,10 @@ def train_stage1_run(
         stage: The folder to write to.
         dry_run: Whether to stop once the networks are built; None is returned then.
     """
-    splits = loading.load_splits(config)
     if _chooses(stage):
-        pad = auto.pad_for(splits["train"][0].shape)
-        if pad and "pad" not in stage.given:
-            logger.info("auto: pad %d (images of another side)", pad)
-            config = dataclasses.replace(config, pad=pad)
-            splits = loading.load_splits(config)
+        config = auto.with_size(config, stage.given, loading.dataset_for(config))
+    splits = loading.load_splits(config, functools.partial(check_sizes, config))
+    warn_without_test(config.data, splits)
     images, labels = splits["train"]
     lines = [config.data, *summary.lines(images, labels)]
     logger.info("\n".join(lines))
