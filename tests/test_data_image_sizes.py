@@ -96,6 +96,7 @@ def test_a_side_is_proposed_before_decoding(
     write_images(tmp_path / "x", 40, size)
     monkeypatch.setattr(Preprocessing, "__call__", None)
     arguments = ["--data", tmp_path / "x", "--run", tmp_path / "run", *flags]
+    arguments += ["--preset", "digits"]  # "auto" resizes them itself
     line = mistake(capsys, COMMANDS["train-stage1"], *arguments)
     assert re.search(words, line), line
 
