@@ -447,3 +447,12 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
         in out
         and "| - |" in out
     )
+
+
+def test_held_out_figures_stand_beside_those_of_training():
+    """Also where they were not measured in every epoch."""
+    values = np.arange(1.0, 5.0)
+    history = {curve.key: values for curve in html_report.CURVES}
+    history |= {"epoch": values, "val_loss": np.array([2.0, np.nan, 1.0, np.nan])}
+    loss, distortion, *_ = html_report.curve_charts(history)
+    assert "held out" in loss and "held out" not in distortion

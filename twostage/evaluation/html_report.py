@@ -51,6 +51,7 @@ class Curve:
     log: bool = False
 
 
+HELD_OUT = "val_"  # before the keys of held-out images
 CURVES = [
     Curve("loss", "loss, nats"),
     Curve("reconstruction", "distortion, nats"),
@@ -252,7 +253,9 @@ def read_history(path: str | Path) -> dict[str, np.ndarray]:
     """
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
-    keys = ["epoch", *[curve.key for curve in CURVES]]
+    keys = ["epoch"]
+    for curve in CURVES:
+        keys += [curve.key, HELD_OUT + curve.key]
     return {
         key: np.array([float(row.get(key) or "nan") for row in rows]) for key in keys
     }
@@ -260,13 +263,17 @@ def read_history(path: str | Path) -> dict[str, np.ndarray]:
 
 def curve_charts(history: Mapping[str, np.ndarray]) -> list[str]:
     """A chart per curve over the epochs."""
-    return [
-        _curve_chart(curve, history["epoch"], history[curve.key]) for curve in CURVES
-    ]
+    return [_curve_chart(curve, history) for curve in CURVES]
 
 
-def _curve_chart(curve: Curve, epochs: np.ndarray, values: np.ndarray) -> str:
+def _curve_chart(curve: Curve, history: Mapping[str, np.ndarray]) -> str:
+    epochs, values = history["epoch"], history[curve.key]
     series = [("training", epochs, values)]
+    held_out = history.get(HELD_OUT + curve.key, np.full(len(epochs), np.nan))
+    measured = np.isfinite(held_out)
+    if measured.any():
+        series.append(("held out", epochs[measured], held_out[measured]))
+        values = np.concatenate([values, held_out])
     if curve.log:
         return chart(curve.title, series, "epoch", log=True)
     least, greatest = typical_range(values)
