@@ -177,7 +177,7 @@ def make_bad_data(folder):
         (folder / name).mkdir()
     for i in range(40):
         Image.new("RGB", (16, 16 + i % 2)).save(folder / "sizes" / f"{i}.png")
-    np.save(folder / "x.npy", np.zeros((200, 28, 28), "uint8"))
+    np.save(folder / "x.npy", np.full((200, 28, 28), 255, "uint8"))
     np.savez(
         folder / "unequal.npz",
         x_train=np.zeros((200, 32, 32, 3), "uint8"),

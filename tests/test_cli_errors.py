@@ -119,7 +119,7 @@ def bad(tmp_path_factory):
     for i in range(40):
         image = Image.new("RGB", (16, 16 + i % 2))
         image.save(folder / "sizes" / f"{i}.png")
-    np.save(folder / "x.npy", np.zeros((200, 28, 28), "uint8"))
+    np.save(folder / "x.npy", np.full((200, 28, 28), 255, "uint8"))
     np.savez(
         folder / "unequal.npz",
         x_train=np.zeros((200, 32, 32, 3), "uint8"),

@@ -235,7 +235,7 @@ def _rows(found: Images, rows: np.ndarray) -> Images:
 
 
 def open_dataset(source: str, options: Options) -> Dataset:
-    """The data set of a name or path; nothing is read yet.
+    """The data set of a name or path; no image is read yet.
 
     Raises:
         InputError: there is none, or an option does not go with it.
