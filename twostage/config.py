@@ -218,6 +218,13 @@ class Stage1Config(_Training):
         "image files: filter; all but nearest are antialiased",
         FILTERS,
     )
+    channels: int = option(
+        0,
+        "data",
+        "1: gray images, 3: color ones; 0: as they are, all color where some are",
+        (0, 1, 3),
+        minimum=0,
+    )
     limit: int = option(
         0, "data", "at most so many images, a fixed random choice; 0: all", minimum=0
     )
@@ -233,13 +240,6 @@ class Stage1Config(_Training):
         False,
         "data",
         "image sets: also train on images that lie outside the splits or have no label",
-    )
-    channels: int = option(
-        0,
-        "data",
-        "1: gray images, 3: color ones; 0: as they are, all color where some are",
-        (0, 1, 3),
-        minimum=0,
     )
     flip: bool = option(
         False,

@@ -28,14 +28,14 @@ def load(
     crop: str | int = "none",
     side: int = 0,
     pad: int = 0,
+    fit: str = "stretch",
     resize: str = "bilinear",
+    channels: int = 0,
     limit: int = 0,
     jpeg_roundtrip: bool = False,
     skip_broken: bool = False,
     partial: bool = False,
     use_unlabelled: bool = False,
-    channels: int = 0,
-    fit: str = "stretch",
     data_dir: str | os.PathLike[str] | None = None,
     cache: str | os.PathLike[str] | None = None,
 ) -> Images:
@@ -53,7 +53,12 @@ def load(
         side: Image files only: they become side x side by Pillow's filter of the name
             `resize`. 0: as they are.
         pad: Zeros around smaller images, so that they are pad x pad. 0: none.
+        fit: Image files only, how `side` is reached from an image that is no square:
+            `"stretch"`; `"crop"`, its largest square in the middle; `"letterbox"`, with
+            black bars.
         resize: `"bilinear"`, `"nearest"` or `"bicubic"`.
+        channels: 1: all become gray; 3: all get three channels. 0: as they are; where
+            some of the files are gray and others color, all get three.
         limit: At most so many images, a fixed random choice in the split's order. 0:
             all.
         jpeg_roundtrip: Whether they pass through JPEG files of quality 75, before
@@ -63,11 +68,6 @@ def load(
         partial: Image files only: accept an incomplete CelebA. Its own `train` and
             `test` folders, or a hash, are the splits then.
         use_unlabelled: Also train on images that lie outside the splits' folders.
-        channels: 1: all become gray; 3: all get three channels. 0: as they are; where
-            some of the files are gray and others color, all get three.
-        fit: Image files only, how `side` is reached from an image that is no square:
-            `"stretch"`; `"crop"`, its largest square in the middle; `"letterbox"`, with
-            black bars.
         data_dir: Names only: a folder with the authors' files, or with TensorFlow
             Datasets' prepared copies. None: TensorFlow Datasets' own.
         cache: Where images are kept once they are decoded, cropped and resized. None:
