@@ -145,7 +145,7 @@ def test_a_mistake_ends_in_one_line(line, words, tmp_path, capsys, bad, small_ru
 
 def test_a_broken_test_picture_is_told_before_training(tmp_path, capsys):
     for split in ("train", "test"):
-        write_images(tmp_path / "x" / split, 100)
+        write_images(tmp_path / "x" / split, 100, (16, 16))
     (tmp_path / "x" / "test" / "broken.png").write_bytes(b"")
     with pytest.raises(SystemExit):
         COMMANDS["train-stage1"](["--data", str(tmp_path / "x"), "--dry-run"])

@@ -256,6 +256,13 @@ class Stage1Config(_Training):
         "image files: filter; all but nearest are antialiased",
         FILTERS,
     )
+    channels: int = option(
+        0,
+        "data",
+        "1: gray images, 3: color ones; 0: as they are, all color where some are",
+        (0, 1, 3),
+        minimum=0,
+    )
     limit: int = option(
         0, "data", "at most so many images, a fixed random choice; 0: all", minimum=0
     )
@@ -290,13 +297,6 @@ class Stage1Config(_Training):
         "data",
         "multiply the images' values by this number, and round: 255 where 1 is white;"
         " 0: none",
-        minimum=0,
-    )
-    channels: int = option(
-        0,
-        "data",
-        "1: gray images, 3: color ones; 0: as they are, all color where some are",
-        (0, 1, 3),
         minimum=0,
     )
     flip: bool = option(

@@ -28,7 +28,9 @@ def load(
     crop: str | int = "none",
     side: int = 0,
     pad: int = 0,
+    fit: str = "stretch",
     resize: str = "bilinear",
+    channels: int = 0,
     limit: int = 0,
     jpeg_roundtrip: bool = False,
     skip_broken: bool = False,
@@ -36,8 +38,6 @@ def load(
     use_unlabelled: bool = False,
     key: str = "",
     scale: float = 0,
-    channels: int = 0,
-    fit: str = "stretch",
     data_dir: str | os.PathLike[str] | None = None,
     cache: str | os.PathLike[str] | None = None,
 ) -> Images:
@@ -55,7 +55,12 @@ def load(
         side: Image files only: they become side x side by Pillow's filter of the name
             `resize`. 0: as they are.
         pad: Zeros around smaller images, so that they are pad x pad. 0: none.
+        fit: Image files only, how `side` is reached from an image that is no square:
+            `"stretch"`; `"crop"`, its largest square in the middle; `"letterbox"`, with
+            black bars.
         resize: `"bilinear"`, `"nearest"` or `"bicubic"`.
+        channels: 1: all become gray; 3: all get three channels. 0: as they are; where
+            some of the files are gray and others color, all get three.
         limit: At most so many images, a fixed random choice in the split's order. 0:
             all.
         jpeg_roundtrip: Whether they pass through JPEG files of quality 75, before
@@ -70,11 +75,6 @@ def load(
             `"TRAIN,VALIDATION,TEST"`. "": by their names.
         scale: Values are multiplied by it and rounded, as with 255 where 1 is white. 0:
             they are uint8, and stay as they are.
-        channels: 1: all become gray; 3: all get three channels. 0: as they are; where
-            some of the files are gray and others color, all get three.
-        fit: Image files only, how `side` is reached from an image that is no square:
-            `"stretch"`; `"crop"`, its largest square in the middle; `"letterbox"`, with
-            black bars.
         data_dir: Names only: a folder with the authors' files, or with TensorFlow
             Datasets' prepared copies. None: TensorFlow Datasets' own.
         cache: Where images are kept once they are decoded, cropped and resized. None:
