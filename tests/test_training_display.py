@@ -1,9 +1,11 @@
 """What a person sees of a training: lines, the bar, settings."""
 
+import io
 import logging
 import math
 import re
 
+import keras
 import numpy as np
 import pytest
 from small_models import linear_vae
@@ -128,6 +130,24 @@ def test_a_line_replaces_the_bar_of_each_epoch(capsys, monkeypatch, columns):
         assert all(map(EPOCH.fullmatch, rows)) and "left" not in rows[-1]
 
 
+def test_a_terminals_echo_of_ctrl_c_is_erased(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    def press(batch, logs=None):
+        terminal.write("^C" if batch == 1 else "")
+
+    terminal = Terminal()
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout", terminal)
+    pressing = keras.callbacks.LambdaCallback(on_train_batch_begin=press)
+    fit(EpochDisplay(2, 4), epochs=2, before=[pressing])
+    rows = on_screen(terminal.getvalue())
+    assert [row[:9] for row in rows] == ["epoch 1/2", "epoch 2/2"]
+    assert "^C" in terminal.getvalue() and "^C" not in "".join(rows)
+
+
 def test_the_line_is_logged_where_there_is_no_terminal(caplog, capsys):
     with caplog.at_level(logging.INFO, "twostage"):
         fit(EpochDisplay(3, 4))
@@ -137,8 +157,6 @@ def test_the_line_is_logged_where_there_is_no_terminal(caplog, capsys):
 
 
 def test_an_error_leaves_no_bar_behind(capsys):
-    import keras
-
     def stop(batch, logs=None):
         raise KeyboardInterrupt
 
@@ -147,6 +165,13 @@ def test_an_error_leaves_no_bar_behind(capsys):
         fit(EpochDisplay(3, 4, bar=True), before=[stopping])
     text = capsys.readouterr().out
     assert "epoch 1/3" in text and on_screen(text) == []
+
+
+def test_no_step_waits_for_the_display():
+    """Keras need not wait for a step's figures where every callback says so."""
+    display = EpochDisplay(3, 4)
+    found = keras.callbacks.CallbackList([display], model=linear_vae())
+    assert found._async_train == keras.src.backend.IS_THREAD_SAFE
 
 
 def test_a_resumed_run_counts_from_where_it_resumed(caplog):

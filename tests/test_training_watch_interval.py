@@ -61,6 +61,9 @@ def test_a_resumed_training_looks_in_the_same_epochs():
     resumed.set_state(first.get_state())
     slower = looks(resumed, lambda _: 20.0, first=50)
     assert slower == [68, 102, 120]
+    sooner = WatchInterval([], 120, 0, 8.5)  # the setting may change
+    sooner.set_state(first.get_state())
+    assert looks(sooner, lambda _: 20.0, first=98) == [100, 110, 120]
 
 
 def test_a_training_stopped_before_the_time_was_known():

@@ -54,8 +54,9 @@ class EpochDisplay(keras.callbacks.Callback):
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
-            if self._bar is not None:
+            if self._bar is not None and not self._bar.disable:
                 self._bar.close()
+                _erase_row()
 
     def on_train_begin(self, logs: Any = None) -> None:
         model: Any = self.model
@@ -99,7 +100,9 @@ class EpochDisplay(keras.callbacks.Callback):
             self._begin(self._epoch + 1)
             self._set("")
         else:
+            self._bar.n = self.steps  # in a notebook another number means a failure
             self._bar.close()
+        _erase_row()
         self._bar.write(line, file=sys.stdout)
         sys.stdout.flush()
 
@@ -143,6 +146,14 @@ class EpochDisplay(keras.callbacks.Callback):
 
     def _steps_here(self) -> int:
         return (self.params or {})["steps"]
+
+
+def _erase_row() -> None:
+    """Of the bar and of a ^C right of it."""
+    if sys.stdout.isatty():
+        blank = " " * (_columns() + ECHO - 1)
+        sys.stdout.write(f"\r{blank}\r")
+        sys.stdout.flush()
 
 
 def _columns() -> int:

@@ -11,10 +11,10 @@ class WatchInterval(keras.callbacks.Callback):
     """Sets the epochs between two looks of the diagnostics; the last epoch always has
     one. Goes before them, and after `Pace`.
 
-    A number of seconds becomes a number of epochs once, by the second epoch of the
-    process that trains: the first one compiles. Checkpoints keep the number, so that a
-    resumed training looks in the same epochs. Until it is known every epoch has a
-    look. The looks change no number of the training itself.
+    Seconds become epochs once, by the time of the second epoch of the process that
+    trains: the first one compiles. Checkpoints keep that time, so that a resumed
+    training looks in the same epochs. Until it is known every epoch has a look. The
+    looks change no number of the training itself.
 
     Args:
         watchers: The diagnostics, callbacks with an attribute `freq`.
@@ -29,22 +29,27 @@ class WatchInterval(keras.callbacks.Callback):
         super().__init__()
         self.watchers, self.epochs = watchers, epochs
         self.every, self.seconds = every, seconds
-        self.measured: int | None = None  # epochs that `seconds` are
+        self.epoch_seconds: float | None = None
         self._compiled = False
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if self.measured is None and self._compiled:
-            seconds = (logs or {})["seconds_per_step"] * (self.params or {})["steps"]
-            self.measured = max(1, math.ceil(self.seconds / seconds))
+        if self.epoch_seconds is None and self._compiled:
+            steps = (self.params or {})["steps"]
+            self.epoch_seconds = (logs or {})["seconds_per_step"] * steps
         self._compiled = True
-        last = epoch + 1 == self.epochs
+        freq = 1 if epoch + 1 == self.epochs else self._epochs_between()
         for watcher in self.watchers:
-            watcher.freq = 1 if last else self.every or self.measured or 1
+            watcher.freq = freq
+
+    def _epochs_between(self) -> int:
+        if self.every or self.epoch_seconds is None:
+            return self.every or 1
+        return max(1, math.ceil(self.seconds / self.epoch_seconds))
 
     def get_state(self) -> dict[str, Any]:
         """What a resumed training must know, in JSON's types."""
-        return {} if self.every else {"measured": self.measured}
+        return {} if self.every else {"epoch_seconds": self.epoch_seconds}
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Resumes from `get_state()`."""
-        self.measured = state.get("measured")
+        self.epoch_seconds = state.get("epoch_seconds")
