@@ -2,6 +2,7 @@
 decoded.
 """
 
+import dataclasses
 import io
 import re
 import zipfile
@@ -308,6 +309,7 @@ def test_headers_in_a_zip(tmp_path):
 def test_a_set_without_test_images_is_said(tmp_path, capsys):
     write_images(tmp_path / "x" / "train", 107, (8, 8))
     arguments = ["--data", tmp_path / "x", "--run", tmp_path / "run", "--dry-run"]
+    arguments += ["--preset", "digits"]
     COMMANDS["train-stage1"](list(map(str, arguments)))
     said = capsys.readouterr()
     assert said.err.count("x has no test split: `evaluate` needs one") == 1
@@ -315,6 +317,10 @@ def test_a_set_without_test_images_is_said(tmp_path, capsys):
     config = Stage1Config(data=str(tmp_path / "x"))
     with pytest.raises(InputError, match="which has no test split, expected images to"):
         load_labeled(config)
+    aside = dataclasses.replace(config, held_out=0.1)
+    assert len(load_labeled(aside).test.images) == 11
+    COMMANDS["train-stage1"]([*map(str, arguments), "--held-out", "0.1"])
+    assert "`evaluate` takes the images that are kept aside" in capsys.readouterr().err
     write_images(tmp_path / "x" / "test", 3, (8, 8))
     assert len(load_labeled(config).test.images) == 3
     COMMANDS["train-stage1"](list(map(str, arguments)))

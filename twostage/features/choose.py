@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from twostage.features.classifier import classifier
 from twostage.features.extractor import Extractor
 from twostage.features.random_network import random_network
 
+logger = logging.getLogger(__name__)
+
+UNTRAINED = ("test", "validation")  # splits that images are compared with
 INCEPTIONS = ("inception2015", "keras")  # extractors that are read from a file
 
 
@@ -52,21 +56,32 @@ class LabeledData:
 
 
 def load_labeled(config: Stage1Config) -> LabeledData:
-    """The images of a config with their labels.
+    """The images of a config with their labels. Without a test split those that the
+    training kept aside take its place, and a warning says so.
 
     Raises:
-        InputError: they cannot be read, or there is no test split.
+        InputError: they cannot be read, or all of them were trained on.
     """
     dataset = loading.dataset_for(config)
-    if "test" not in dataset.splits():
+    test = next((name for name in UNTRAINED if name in dataset.splits()), None)
+    if test is None:
         raise InputError(
             f"{config.data}, which has no test split",
             "images to compare with that were not trained on",
             "put some in a folder test beside the one for training",
         )
-    train = LabeledImages(*dataset.read("train"))
-    test = LabeledImages(*dataset.read("test"))
-    return LabeledData(Path(config.data).name, train, test)
+    if test != "test":
+        logger.warning(
+            "%s has no test split: the images that the training kept aside take its"
+            " place. Training was stopped and the sampler chosen by them where that was"
+            " asked for, so distances are a little too small",
+            config.data,
+        )
+    return LabeledData(
+        Path(config.data).name,
+        LabeledImages(*dataset.read("train")),
+        LabeledImages(*dataset.read(test)),
+    )
 
 
 def check_extractor(name: str | None, weights: str | Path | None) -> None:

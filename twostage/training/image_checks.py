@@ -39,9 +39,14 @@ def _takes(config: Stage1Config, side: int) -> bool:
 
 def warn_without_test(data: str, splits: Collection[str]) -> None:
     """Warns where nothing is there to test on."""
-    if "test" not in splits:
-        logger.warning(
-            "%s has no test split: `evaluate` needs one, which may be added later, as a"
-            " folder test beside the one for training",
-            data,
-        )
+    if "test" in splits:
+        return
+    then = "`evaluate` needs one"
+    if "validation" in splits:
+        then = "`evaluate` takes the images that are kept aside"
+    logger.warning(
+        "%s has no test split: %s. It may be added later, as a folder test beside the"
+        " one for training",
+        data,
+        then,
+    )
