@@ -1,5 +1,6 @@
 """NumPy files: which array is which split, by their names or by `key`."""
 
+import dataclasses
 import logging
 import sys
 
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 
 from twostage import InputError
+from twostage.config import Stage1Config
 from twostage.data import loading
 from twostage.data.numpy_files import NumpyFile
+from twostage.runs.run import fixed_differences
 
 GENERATOR = np.random.default_rng(0)
 
@@ -252,3 +255,16 @@ def test_settings_and_shapes_that_do_not_fit(tmp_path, source, options, message)
     where = source if source == "digits" else tmp_path / source
     with pytest.raises(InputError, match=message):
         loading.load(where, **options)
+
+
+def test_a_run_keeps_key_and_scale(tmp_path):
+    """Both stages and the evaluation read the images by the saved config."""
+    save(tmp_path / "a.npz", {"a": TRAIN // 16, "b": TEST // 16, "c": VAL})
+    settings = {"data": str(tmp_path / "a.npz"), "key": "a,b", "scale": 17}
+    config = Stage1Config.from_dict(dataclasses.asdict(Stage1Config(**settings)))
+    for split, images in {"train": TRAIN, "test": TEST}.items():
+        found = loading.load_for(config, split)[0]
+        np.testing.assert_array_equal(found[..., 0], images // 16 * 17)
+    changed = Stage1Config(data=config.data, key="a", scale=1)
+    expected = ["key a,b -> a", "scale 17 -> 1"]
+    assert sorted(fixed_differences(config, changed)) == expected
