@@ -319,7 +319,7 @@ def test_a_set_without_test_images_is_said(tmp_path, capsys):
         load_labeled(config)
     aside = dataclasses.replace(config, held_out=0.1)
     assert len(load_labeled(aside).test.images) == 11
-    COMMANDS["train-stage1"]([*map(str, arguments), "--held-out", "0.1"])
+    COMMANDS["train-stage1"]([*map(str, arguments), "--held-out", "0.05"])
     assert "`evaluate` takes the images that are kept aside" in capsys.readouterr().err
     write_images(tmp_path / "x" / "test", 3, (8, 8))
     assert len(load_labeled(config).test.images) == 3
