@@ -24,6 +24,7 @@ RULES = ("minimum", "ratchet", "ema", "batch")
 PRECISIONS = ("float32", "mixed_bfloat16")
 CROPS = ("none", "center", "128", "140", "148")
 FILTERS = ("bilinear", "nearest", "bicubic")
+EXPORT_FORMATS = ("saved_model", "onnx")
 SAMPLING_METHODS = ("mean", "noise", "normalised")
 
 
