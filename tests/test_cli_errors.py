@@ -105,6 +105,7 @@ MISTAKES = [
         "unequal shapes, 32x32x3 in train, 28x28x1 in test",
     ),
     ("export", NEEDS_STAGE1),
+    ("export --format tflite", "invalid choice: 'tflite'"),
     ("experiment rea", "invalid choice: 'rea'"),
     ("experiment rae --seeds 0", "received --seeds 0, expected at least 1"),
 ]

@@ -306,26 +306,25 @@ def test_processes_but_the_first_pass_over_a_signal(tmp_path):
 
 
 def test_saved_model_killed_between_its_two_renames_comes_back(tmp_path):
-    class FullDisk:
-        def write_out(self, *arguments, **options):
-            raise OSError(28, "No space left on device")
+    def full_disk(folder):
+        raise OSError(28, "No space left on device")
 
     (tmp_path / "old-saved_model").mkdir()
     with pytest.raises(OSError):
-        saved_model._place(FullDisk(), tmp_path / "saved_model")
+        files.replace_folder(tmp_path / "saved_model", full_disk)
     assert [path.name for path in tmp_path.iterdir()] == ["saved_model"]
 
 
-def test_a_disk_that_tensorflow_finds_full_is_told(tmp_path):
+def test_a_disk_that_tensorflow_finds_full_is_told(tmp_path, monkeypatch):
     tf = pytest.importorskip("tensorflow")
 
-    class FullDisk:
-        def write_out(self, path, **options):
-            os.mkdir(path)
-            raise tf.errors.ResourceExhaustedError(
-                None, None, "variables.data; No space left on device"
-            )
+    def full_disk(module, folder, signatures):
+        os.mkdir(folder)
+        raise tf.errors.ResourceExhaustedError(
+            None, None, "variables.data; No space left on device"
+        )
 
+    monkeypatch.setattr(tf.saved_model, "save", full_disk)
     with pytest.raises(
         InputError,
         match=(
@@ -333,7 +332,7 @@ def test_a_disk_that_tensorflow_finds_full_is_told(tmp_path):
             r" `export_run\(run="
         ),
     ):
-        saved_model._place(FullDisk(), tmp_path / "saved_model")
+        saved_model._write(tf.Module(), {}, tmp_path / "saved_model")
     assert not list(tmp_path.iterdir())
 
 

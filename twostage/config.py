@@ -26,6 +26,7 @@ SCHEDULES = ("halving", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16")
 CROPS = ("none", "center", "128", "140", "148")
 FILTERS = ("bilinear", "nearest", "bicubic")
+EXPORT_FORMATS = ("saved_model", "onnx")
 FITS = ("stretch", "crop", "letterbox")
 SAMPLING_METHODS = ("mean", "noise", "normalised")  # of stage 2's latents
 DENSITY_METHODS = {"gaussian": 1, "mixture": 10}  # Gaussians in the place of stage 2

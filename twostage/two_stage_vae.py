@@ -317,11 +317,17 @@ class TwoStageVAE:
         model.sampling = content.get("sampling", model.sampling)
         return model
 
-    def export(self, path: str | Path) -> Path:
-        """Writes a SavedModel, which TensorFlow alone can sample from; see
-        `twostage.export.load`. TensorFlow must be installed, whatever the backend.
+    def export(self, path: str | Path, *, format: str = "saved_model") -> Path:
+        """Writes a SavedModel, which TensorFlow alone can sample from, see
+        `twostage.export.load`; or ONNX files. TensorFlow must be installed, whatever
+        the backend.
+
+        Args:
+            path: A folder, which is replaced.
+            format: "saved_model", or "onnx": encoder.onnx, decoder.onnx and
+                sampler.onnx, which needs tf2onnx (the extra `onnx`).
         """
-        return export_models(path, self.models, self.sampling)
+        return export_models(path, self.models, self.sampling, format=format)
 
     @property
     def models(self) -> TwoStageModels:

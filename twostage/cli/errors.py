@@ -57,6 +57,7 @@ FLAGS = {
     "mixtures",
     "mixture",
     "recalibrate",
+    "format",
     "half_samples",
     "bound_images",
     "importance_samples",

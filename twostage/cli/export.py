@@ -1,4 +1,4 @@
-"""`export`: writes a run's SavedModel from its `.keras` files."""
+"""`export`: writes a run's SavedModel, or ONNX files, from its `.keras` files."""
 
 import os
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from twostage.cli.arguments import Parser
 from twostage.cli.backend import load_backend
 from twostage.cli.errors import guarded
 from twostage.cli.invocation import command
-from twostage.config import DENSITY_METHODS, SAMPLING_METHODS
+from twostage.config import DENSITY_METHODS, EXPORT_FORMATS, SAMPLING_METHODS
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Writes a run's SavedModel from its `.keras` files."""
+    """Writes a run's SavedModel, or ONNX files, from its `.keras` files."""
     guarded(_export, argv)
 
 
@@ -22,7 +22,16 @@ def _parser() -> Parser:
         "--models", metavar="FOLDER", help="what TwoStageVAE.save wrote, instead"
     )
     parser.add_argument(
-        "--out", metavar="FOLDER", help="with --models: where the SavedModel goes"
+        "--out", metavar="FOLDER", help="with --models: the folder to write"
+    )
+    parser.add_argument(
+        "--format",
+        choices=EXPORT_FORMATS,
+        default="saved_model",
+        help=(
+            "saved_model: RUN/saved_model; onnx: encoder.onnx, decoder.onnx and"
+            " sampler.onnx in RUN/onnx (default: saved_model)"
+        ),
     )
     parser.add_argument(
         "--method",
@@ -67,9 +76,14 @@ def _export(argv: Sequence[str] | None) -> None:
     from twostage.export.export_run import export_run
 
     if options.models:
-        path = export_folder(options.models, options.out, options.method)
+        path = export_folder(
+            options.models, options.out, options.method, options.format
+        )
     else:
         path = export_run(
-            options.run, recalibrate=options.recalibrate, mixture=options.mixture
+            options.run,
+            recalibrate=options.recalibrate,
+            mixture=options.mixture,
+            format=options.format,
         )
     print(f"wrote {path}")

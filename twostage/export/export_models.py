@@ -1,4 +1,4 @@
-"""Models of any backend to a SavedModel."""
+"""Models of any backend to a SavedModel, or to ONNX files."""
 
 import logging
 import os
@@ -12,43 +12,51 @@ import keras
 
 from twostage.config import DENSITY_METHODS
 from twostage.errors import InputError
-from twostage.export import saved_model
+from twostage.export.formats import writer
 from twostage.models.two_stage_models import TwoStageModels
 
 logger = logging.getLogger(__name__)
 
 
 def export_models(
-    path: str | Path, models: TwoStageModels, method: str = "normalised"
+    path: str | Path,
+    models: TwoStageModels,
+    method: str = "normalised",
+    *,
+    format: str = "saved_model",
 ) -> Path:
-    """Writes a SavedModel, by a process on TensorFlow where this one is not, so that a
-    seed means the same images whatever trained.
+    """Writes a SavedModel or ONNX files, by a process on TensorFlow where this one is
+    not, so that a seed means the same images whatever trained.
 
     Args:
-        path: Folder of the SavedModel, which is replaced.
+        path: Folder of the SavedModel or the files, which is replaced.
         models: The trained models.
         method: How stage 2's latents are sampled.
+        format: "saved_model" or "onnx".
 
     Raises:
-        InputError: TensorFlow is not installed, or the export failed.
+        InputError: an unknown format, TensorFlow or tf2onnx is not installed, or the
+            export failed.
     """
     if keras.backend.backend() == "tensorflow":
-        return _save(path, models, method)
+        return _export(path, models, method, format)
     with tempfile.TemporaryDirectory() as folder:
         models.save(folder)
         arguments = ["--models", folder, "--out", str(path), "--method", method]
-        run_on_tensorflow("export", *arguments)
+        run_on_tensorflow("export", *arguments, "--format", format)
     return Path(path)
 
 
-def export_folder(folder: str | Path, path: str | Path, method: str) -> Path:
-    """Writes the SavedModel of a folder that `TwoStageModels.save` wrote."""
-    return _save(path, TwoStageModels.load(folder), method)
+def export_folder(
+    folder: str | Path, path: str | Path, method: str, format: str
+) -> Path:
+    """Exports the models of a folder that `TwoStageModels.save` wrote."""
+    return _export(path, TwoStageModels.load(folder), method, format)
 
 
-def _save(path: str | Path, models: TwoStageModels, method: str) -> Path:
+def _export(path: str | Path, models: TwoStageModels, method: str, format: str) -> Path:
     mixture = models.mixture if method in DENSITY_METHODS else None
-    return saved_model.save(path, models, method=method, mixture=mixture)
+    return writer(format)(path, models, method=method, mixture=mixture)
 
 
 def run_on_tensorflow(*arguments: str) -> None:
@@ -59,10 +67,8 @@ def run_on_tensorflow(*arguments: str) -> None:
             why.
     """
     if not find_spec("tensorflow"):
-        raise InputError(
-            "no TensorFlow, which a SavedModel needs: pip install tensorflow"
-        )
-    logger.info("a process on TensorFlow writes the SavedModel")
+        raise InputError("no TensorFlow, which an export needs: pip install tensorflow")
+    logger.info("a process on TensorFlow exports the models")
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
@@ -71,4 +77,4 @@ def run_on_tensorflow(*arguments: str) -> None:
         stdout=subprocess.DEVNULL,
     )
     if done.returncode:
-        raise InputError("the SavedModel was not written, see above")
+        raise InputError("the models were not exported, see above")

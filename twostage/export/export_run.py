@@ -1,11 +1,11 @@
-"""From a finished run to its SavedModel."""
+"""From a finished run to its SavedModel, or to ONNX files."""
 
 import logging
 from pathlib import Path
 
 from twostage.config import DENSITY_METHODS
 from twostage.errors import InputError
-from twostage.export import saved_model
+from twostage.export.formats import writer
 from twostage.models import recalibration
 from twostage.models.gaussian_mixture import Mixture
 from twostage.models.serialization import load_model
@@ -19,9 +19,15 @@ from twostage.sampling.latent_samplers import drawn_latents
 logger = logging.getLogger(__name__)
 
 
-def export_run(run: str | Path, *, recalibrate: bool = False, mixture: int = 0) -> Path:
-    """Writes RUN/saved_model, sampled as stage 2's config says, and locks the run
-    meanwhile. Returns its path.
+def export_run(
+    run: str | Path,
+    *,
+    recalibrate: bool = False,
+    mixture: int = 0,
+    format: str = "saved_model",
+) -> Path:
+    """Writes RUN/saved_model, or the files in RUN/onnx, sampled as stage 2's config
+    says, and locks the run meanwhile. Returns its path.
 
     Args:
         run: The run folder. Stage 2 is exported once it is finished, and stage 1 with
@@ -30,10 +36,13 @@ def export_run(run: str | Path, *, recalibrate: bool = False, mixture: int = 0) 
             whichever validates better; which it was is logged and kept in results.json.
         mixture: Number of Gaussians of a mixture, fitted to stage 1's latents, to
             sample from instead of stage 2; 0: none.
+        format: "saved_model" or "onnx".
 
     Raises:
-        InputError: no finished stage 1, or another process has the run.
+        InputError: no finished stage 1, another process has the run, or nothing here
+            can write the format.
     """
+    write = writer(format)
     first = finished_stage1(run)
     first.lock()
     try:
@@ -43,8 +52,7 @@ def export_run(run: str | Path, *, recalibrate: bool = False, mixture: int = 0) 
         density = models.mixture if method in DENSITY_METHODS else None
         if mixture:
             density = _mixture(first, models.stage1, mixture)
-        path = Path(run) / "saved_model"
-        return saved_model.save(path, models, method=method, mixture=density)
+        return write(Path(run) / format, models, method=method, mixture=density)
     finally:
         first.end()
 

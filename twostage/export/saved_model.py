@@ -2,15 +2,21 @@
 
 import functools
 import logging
-import os
-import shutil
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from twostage.errors import InputError
+from twostage.export import image_check
+from twostage.export.latent_transform import LatentTransform
 from twostage.models.gaussian_mixture import Mixture
-from twostage.models.two_stage_models import TwoStageModels
+from twostage.models.two_stage_models import KERAS_MODELS, TwoStageModels
+from twostage.models.vae import VAE
+from twostage.sampling import generate
+from twostage.system.files import replace_folder
 from twostage.system.random_streams import SavedModelStream
 
 logger = logging.getLogger(__name__)
@@ -18,11 +24,6 @@ logger = logging.getLogger(__name__)
 # Images that go through a network at once, so that sample(10_000, seed) needs little
 # memory.
 CHUNK = 256
-# TensorFlow casts floats in [0, 1] to the whole numbers 0 and 1 without a warning.
-BLACK = (
-    "no images, or all of them black: were they floats? Give uint8, 0 to 255; black"
-    " ones in a batch with others"
-)
 
 
 def save(
@@ -36,8 +37,11 @@ def save(
 
     Endpoints, also as signatures; `n` and `seed` are int32 scalars, images float32 (n,
     height, width, channels) in [0, 1]: `sample(n, seed)`, `sample_first_stage(n,
-    seed)`, `encode(images)` -> mean, log_var; `decode(z)`, `reconstruct(images)`. The
-    images that go in are uint8. The same seed gives the same images on every load.
+    seed)`, `sample_from(u)`, `encode(images)` -> mean, log_var; `decode(z)`,
+    `reconstruct(images)`. The images that go in are uint8, or whole numbers from 0 to
+    255 of other types; the signatures take float32, so that the graph sees what a
+    caller gives, and refuses what is no such image. The same seed gives the same images
+    on every load.
 
     Args:
         path: Folder of the SavedModel.
@@ -49,8 +53,6 @@ def save(
     Raises:
         InputError: the backend is not TensorFlow's, or the disk is full.
     """
-    import keras
-
     backend = keras.backend.backend()
     if backend != "tensorflow":
         raise InputError(
@@ -58,97 +60,151 @@ def save(
             " KERAS_BACKEND=tensorflow"
         )
     logger.info("writing the SavedModel %s", path)
-    archive = keras.export.ExportArchive()
-    # Not track(model): it traces a call of its own on floats.
-    for name in ("stage1", "stage2", "normalizer"):
+    import tensorflow as tf
+
+    module = tf.Module()
+    # Not the models: TensorFlow would trace calls of their own on floats.
+    for name in KERAS_MODELS:
         model = getattr(models, name)
-        if model is not None:
-            archive.add_variable_collection(name, model.weights)
-    _add_samplers(archive, models, method, mixture)
-    _add_coders(archive, models.stage1)
-    return _place(archive, Path(path))
+        weights = [] if model is None else model.weights
+        setattr(module, name, [weight.value for weight in weights])
+    signatures = {
+        **_add_samplers(module, models, method, mixture),
+        **_add_coders(module, models.stage1),
+    }
+    signatures["serving_default"] = signatures["sample"]
+    return _write(module, signatures, Path(path))
 
 
 def _add_samplers(
-    archive: Any, models: TwoStageModels, method: str, mixture: Mixture | None
-) -> None:
+    module: Any, models: TwoStageModels, method: str, mixture: Mixture | None
+) -> dict[str, Any]:
+    """Adds the endpoints that draw, and returns their signatures."""
     import tensorflow as tf
 
-    from twostage.sampling import generate
-
     decode = functools.partial(generate.decode, models.stage1)
-    width = models.stage1.decoder.input_shape[-1]
+    transform = LatentTransform(models, method, mixture)
     density = None if mixture is None else mixture.as_distribution()
+    width = models.stage1.decoder.input_shape[-1]
+    shape = models.stage1.encoder.input_shape[1:]
 
     def normal(n, seed, stream):
         return tf.random.stateless_normal((n, width), (seed, stream), alg="philox")
 
     def sample_first_stage(n, seed):
-        return in_chunks(decode, normal(n, seed, SavedModelStream.PRIOR))
+        n = image_check.checked_count(n)
+        return in_chunks(decode, normal(n, seed, SavedModelStream.PRIOR), shape)
 
     def sample(n, seed):
+        n = image_check.checked_count(n)
         if density is not None:
             mixed = tf.stack([seed, SavedModelStream.MIXTURE])
-            return in_chunks(decode, density.sample(n, seed=mixed))
-        if models.stage2 is None:
-            return sample_first_stage(n, seed)
-        z = generate.sample_latents(
-            models.stage2,
-            normal(n, seed, SavedModelStream.PRIOR),
-            method=method,
-            normalizer=models.normalizer,
-            noise=normal(n, seed, SavedModelStream.DECODER_NOISE),
-        )
-        return in_chunks(decode, z)
+            return in_chunks(decode, density.sample(n, seed=mixed), shape)
+        streams = {"u": SavedModelStream.PRIOR, "noise": SavedModelStream.DECODER_NOISE}
+        draws = (normal(n, seed, streams[name]) for name in transform.inputs)
+        return in_chunks(decode, transform(*draws), shape)
 
-    scalar = tf.TensorSpec((), tf.int32)
-    archive.add_endpoint("sample", sample, [scalar, scalar])
-    archive.add_endpoint("sample_first_stage", sample_first_stage, [scalar, scalar])
+    def sample_from(*draws):
+        return decode(transform(*draws))
+
+    scalars = [tf.TensorSpec((), tf.int32, name) for name in ("n", "seed")]
+    draws = transform.specs()
+    return {
+        "sample": _add(module, sample, scalars),
+        "sample_first_stage": _add(module, sample_first_stage, scalars),
+        "sample_from": _add(module, sample_from, draws),
+    }
 
 
-def _add_coders(archive: Any, stage1: Any) -> None:
+def _add_coders(module: Any, stage1: VAE) -> dict[str, Any]:
+    """Adds the endpoints that encode and decode, and returns their signatures."""
     import tensorflow as tf
 
-    from twostage.sampling import generate
-
-    def checked(images):
-        enough = tf.debugging.Assert(tf.reduce_any(images > 1), [BLACK])
-        with tf.control_dependencies([enough]):
-            return tf.identity(images)
-
     def encode(images):
-        mean, log_var = stage1.posterior(checked(images))
+        mean, log_var = stage1.posterior(images)
         return {"mean": mean, "log_var": log_var}
 
     def decode(z):
         return generate.decode(stage1, z)
 
     def reconstruct(images):
-        return generate.reconstruct(stage1, checked(images))
+        return generate.reconstruct(stage1, images)
 
-    shape = (None, *stage1.encoder.input_shape[1:])
-    images = tf.TensorSpec(shape, stage1.data_dtype)
     width = stage1.decoder.input_shape[-1]
-    archive.add_endpoint("encode", encode, [images])
-    archive.add_endpoint("decode", decode, [tf.TensorSpec((None, width), tf.float32)])
-    archive.add_endpoint("reconstruct", reconstruct, [images])
+    return {
+        "encode": _add_of_images(module, encode, stage1),
+        "decode": _add(module, decode, [tf.TensorSpec((None, width), name="z")]),
+        "reconstruct": _add_of_images(module, reconstruct, stage1),
+    }
 
 
-def in_chunks(function: Callable, z: Any) -> Any:
-    """`function` over at most CHUNK rows of z at a time, in the graph."""
+def _add(module: Any, function: Callable, specs: list[Any]) -> Any:
+    """Adds an endpoint of the function's name, and returns its signature."""
+    import tensorflow as tf
+
+    endpoint = tf.function(function, input_signature=specs, autograph=False)
+    setattr(module, function.__name__, endpoint)
+    return _with_names(endpoint, specs)
+
+
+def _add_of_images(module: Any, function: Callable, stage1: VAE) -> Any:
+    """Adds an endpoint of images, which are checked where they are pixels, and returns
+    its signature.
+    """
+    import tensorflow as tf
+
+    shape = stage1.encoder.input_shape[1:]
+    spec = tf.TensorSpec((None, *shape), tf.float32, "images")
+    if stage1.data_dtype != "uint8":
+        return _add(module, function, [spec])
+    pixels = tf.TensorSpec((None, *shape), tf.uint8)
+    network = tf.function(function, input_signature=[pixels], autograph=False)
+
+    def checked(images):
+        images, right = image_check.checked_pixels(images, shape)
+        outputs = network(images)
+        # where the check cannot stop the graph
+        return tf.nest.map_structure(lambda x: tf.where(right, x, math.nan), outputs)
+
+    # Of one type alone, TensorFlow would cast to it and say nothing.
+    endpoint = tf.function(checked, autograph=False)
+    any_shape: Any = None  # so that the check sees what does not fit
+    for dtype in image_check.DTYPES:
+        endpoint.get_concrete_function(tf.TensorSpec(any_shape, dtype, "images"))
+    setattr(module, function.__name__, endpoint)
+    return _with_names(checked, [spec])
+
+
+def _with_names(function: Callable, specs: list[Any]) -> Any:
+    """An endpoint's signature, in which inputs and outputs have names."""
+    import tensorflow as tf
+
+    names = [spec.name for spec in specs]
+
+    def signature(**inputs):
+        output = function(*(inputs[name] for name in names))
+        return output if isinstance(output, dict) else {"images": output}
+
+    named = tf.function(signature, autograph=False)
+    return named.get_concrete_function(**dict(zip(names, specs, strict=True)))
+
+
+def in_chunks(function: Callable, z: Any, shape: tuple[int, ...]) -> Any:
+    """`function` over at most CHUNK rows of z at a time, in the graph.
+
+    Args:
+        function: Latents (n, k) -> images (n, *shape), float32.
+        z: (n, k).
+        shape: Of an image.
+    """
     import tensorflow as tf
 
     count = tf.shape(z)[0]
-    positive = tf.debugging.Assert(
-        count > 0, ["received n below 1, expected at least 1 sample"]
-    )
-    with tf.control_dependencies([positive]):
-        count = tf.identity(count)
     pieces = tf.TensorArray(
         tf.float32,
         size=(count + CHUNK - 1) // CHUNK,
         infer_shape=False,
-        element_shape=None,
+        element_shape=(None, *shape),
     )
 
     def step(i, pieces):
@@ -157,37 +213,18 @@ def in_chunks(function: Callable, z: Any) -> Any:
     _, pieces = tf.while_loop(
         lambda i, _: i * CHUNK < count, step, (0, pieces), parallel_iterations=1
     )
-    return pieces.concat()
+    return tf.ensure_shape(pieces.concat(), (None, *shape))
 
 
-def _place(archive: Any, path: Path) -> Path:
-    """Writes aside, then swaps. Where a crash falls between the two renames, the next
-    export still finds nothing half-written.
-    """
-    aside, old = path.with_name(f"part-{path.name}"), path.with_name(f"old-{path.name}")
-    if old.exists() and not path.exists():  # killed between the two renames
-        os.rename(old, path)
-    for leftover in (aside, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    _write_aside(archive, aside, path)
-    if path.exists():
-        os.rename(path, old)
-    os.rename(aside, path)
-    shutil.rmtree(old, ignore_errors=True)
-    return path
-
-
-def _write_aside(archive: Any, aside: Path, path: Path) -> None:
+def _write(module: Any, signatures: dict[str, Any], path: Path) -> Path:
     import tensorflow as tf
 
-    aside.parent.mkdir(parents=True, exist_ok=True)
+    def write(folder: Path) -> None:
+        tf.saved_model.save(module, str(folder), signatures)
+
     try:
-        archive.write_out(str(aside), verbose=False)
-    except (OSError, tf.errors.OpError) as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise
-        # TensorFlow's way to report a full disk
+        return replace_folder(path, write)
+    except tf.errors.OpError as error:  # TensorFlow's way to report a full disk
         reason = (error.message or type(error).__name__).splitlines()[0]
         raise InputError(
             f"{path} was not written ({reason}), everything else is intact: make room,"

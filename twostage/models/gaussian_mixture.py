@@ -5,6 +5,7 @@ import zipfile
 from typing import Any, Self
 
 import numpy as np
+from keras import ops
 
 from twostage.errors import InputError
 from twostage.system import files
@@ -87,6 +88,21 @@ class Mixture:
     def log_density(self, latents: np.ndarray) -> np.ndarray:
         """log p of each row, nats (N,)."""
         return self.mixture.score_samples(np.asarray(latents, "float64"))
+
+    def transform(self, u: Any, uniform: Any) -> Any:
+        """Latents (n, k), float32, from random numbers, for tensors of any backend.
+
+        Args:
+            u: Standard normal, (n, k).
+            uniform: In [0, 1), (n,); chooses the Gaussian.
+        """
+        means = self.mixture.means_.astype("float32")
+        factors = np.linalg.cholesky(self.mixture.covariances_).astype("float32")
+        starts = np.cumsum([0.0, *self.mixture.weights_[:-1]]).astype("float32")
+        above = ops.cast(uniform[:, None] >= starts, "int32")
+        which = ops.sum(above, axis=-1) - 1
+        noise = ops.matmul(ops.take(factors, which, axis=0), u[:, :, None])
+        return ops.take(means, which, axis=0) + noise[:, :, 0]
 
     def as_distribution(self) -> Any:
         """The same as a `tensorflow_probability` distribution of latents, which a

@@ -3,7 +3,8 @@
 import io
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +68,27 @@ def rename(aside: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
     with open(aside, "rb+") as file:
         os.fsync(file.fileno())
     os.replace(aside, path)
+
+
+def replace_folder(path: str | os.PathLike[str], write: Callable[[Path], None]) -> Path:
+    """Writes a folder aside by `write(folder)`, then swaps it with the one at `path`,
+    if any, and returns `path`. Where a crash falls between the two renames, the next
+    call still finds nothing half-written.
+    """
+    path = Path(path)
+    aside, old = path.with_name(f"part-{path.name}"), path.with_name(f"old-{path.name}")
+    if old.exists() and not path.exists():  # killed between the two renames
+        os.rename(old, path)
+    for leftover in (aside, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        write(aside)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    if path.exists():
+        os.rename(path, old)
+    os.rename(aside, path)
+    shutil.rmtree(old, ignore_errors=True)
+    return path

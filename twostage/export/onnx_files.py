@@ -1,0 +1,115 @@
+"""ONNX files: encoding, decoding and sampling with ONNX Runtime alone."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from twostage.errors import InputError
+from twostage.export.latent_transform import LatentTransform
+from twostage.models.gaussian_mixture import Mixture
+from twostage.models.two_stage_models import TwoStageModels
+from twostage.sampling import generate
+from twostage.system.files import replace_folder
+
+
+def save(
+    path: str | Path,
+    models: TwoStageModels,
+    *,
+    method: str = "normalised",
+    mixture: Mixture | None = None,
+) -> Path:
+    """Writes encoder.onnx, decoder.onnx and sampler.onnx into the folder `path`, which
+    is replaced, and returns the path.
+
+    encoder: `images`, uint8 (n, height, width, channels) -> `mean` and `log_var`,
+    float32 (n, k). decoder: `z`, float32 (n, k) -> `images`, float32 (n, height, width,
+    channels) in [0, 1]. sampler: `u`, float32 (n, k), standard normal -> `images`, of
+    both stages; under the method "noise" and with a mixture it has a second input, see
+    `LatentTransform`. Any n will do. Everything is computed in float32.
+
+    Args:
+        path: Folder of the files.
+        models, method, mixture: As for `twostage.export.saved_model.save`.
+
+    Raises:
+        InputError: the backend is not TensorFlow's, or tf2onnx is not installed.
+    """
+    check_converter()
+    import tensorflow as tf
+
+    stage1 = models.stage1
+    transform = LatentTransform(models, method, mixture)
+
+    def encode(images):
+        mean, log_var = stage1.posterior(images)
+        return {"mean": mean, "log_var": log_var}
+
+    def decode(z):
+        return {"images": generate.decode(stage1, z)}
+
+    def sample(*draws):
+        return decode(transform(*draws))
+
+    shape, width = stage1.encoder.input_shape, stage1.decoder.input_shape[-1]
+    images = tf.TensorSpec((None, *shape[1:]), stage1.data_dtype, "images")
+
+    def write(folder: Path) -> None:
+        folder.mkdir()
+        _convert(encode, [images], folder / "encoder.onnx")
+        _convert(
+            decode, [tf.TensorSpec((None, width), name="z")], folder / "decoder.onnx"
+        )
+        _convert(sample, transform.specs(), folder / "sampler.onnx")
+
+    with _in_float32(models):
+        return replace_folder(path, write)
+
+
+def check_converter() -> None:
+    """Raises InputError where nothing here can write ONNX."""
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise InputError(
+            f"the backend {backend}", "TensorFlow's", "set KERAS_BACKEND=tensorflow"
+        )
+    if not find_spec("tf2onnx"):
+        raise InputError("no tf2onnx, which ONNX needs: pip install tf2onnx")
+
+
+@contextlib.contextmanager
+def _in_float32(models: TwoStageModels) -> Iterator[None]:
+    """Within, networks of mixed precision compute in float32: ONNX Runtime has no
+    convolutions in bfloat16.
+    """
+    parts = [model for model in vars(models).values() if model is not None]
+    layers = [layer for part in parts for layer in part._flatten_layers()]
+    policies = [layer.dtype_policy for layer in layers]
+    try:
+        for layer in layers:
+            layer.dtype_policy = "float32"
+        yield
+    finally:
+        for layer, policy in zip(layers, policies, strict=True):
+            layer.dtype_policy = policy
+
+
+def _convert(function: Callable, specs: list[Any], path: Path) -> None:
+    """Writes a function of tensors, which returns a dict of them, as an ONNX file whose
+    inputs and outputs have the names of the specs and of the dict.
+    """
+    import onnx
+    import tensorflow as tf
+    import tf2onnx
+
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    traced = tf.function(function, autograph=False)
+    model, _ = tf2onnx.convert.from_function(traced, input_signature=specs)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "n"
+    onnx.save(model, path)
