@@ -31,11 +31,14 @@ TOO_LARGE = "expected numbers below 2147483648"
 # (command line, words of the error). BAD is a folder of bad data, RUN a finished run.
 # Commands without --run get one that does not exist.
 MISTAKES = [
-    ("train-stage1 --preset minst", "preset 'minst', expected one of digits, mnist"),
-    ("train-stage1 --data BAD/empty", "holds no image"),
-    ("train-stage1 --data BAD/sizes", "unequal sizes"),
     (
-        "train-stage1 --data BAD/x.npy",
+        "train-stage1 --preset minst",
+        "preset 'minst', expected one of auto, digits, mnist",
+    ),
+    ("train-stage1 --data BAD/empty", "holds no image"),
+    ("train-stage1 --preset digits --data BAD/sizes", "unequal sizes"),
+    (
+        "train-stage1 --preset digits --data BAD/x.npy",
         "28x28, expected squares of side 8, 16, 32, 64, 128: pad them with --pad 32",
     ),
     ("train-stage1 --data BAD/nowhere", "check the path"),
@@ -101,7 +104,7 @@ MISTAKES = [
         " --extractor inception2015 or --extractor keras",
     ),
     (
-        "train-stage1 --data BAD/unequal.npz",
+        "train-stage1 --preset digits --data BAD/unequal.npz",
         "unequal shapes, 32x32x3 in train, 28x28x1 in test",
     ),
     ("export", NEEDS_STAGE1),

@@ -172,7 +172,7 @@ def test_command_writes_what_the_page_runs(small_run, tmp_path):
 def test_mixed_precision_is_computed_in_float32(exported, tmp_path):
     keras.config.set_dtype_policy("mixed_bfloat16")
     mixed, (models, _) = two_stage_models(), exported
-    for ours, theirs in zip(vars(mixed).values(), vars(models).values(), strict=True):
+    for ours, theirs in zip(mixed.parts, models.parts, strict=True):
         ours.set_weights(theirs.get_weights())
     folder = onnx_files.save(tmp_path / "onnx", mixed)
     images = session(folder / "decoder.onnx").run(["images"], {"z": U})[0]

@@ -87,7 +87,7 @@ def _in_float32(models: TwoStageModels) -> Iterator[None]:
     """Within, networks of mixed precision compute in float32: ONNX Runtime has no
     convolutions in bfloat16.
     """
-    parts = [model for model in vars(models).values() if model is not None]
+    parts = models.parts
     layers = [layer for part in parts for layer in part._flatten_layers()]
     policies = [layer.dtype_policy for layer in layers]
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -35,15 +36,15 @@ class TwoStageModels:
     normalizer: keras.Model | LatentNormalizer | None = None
     mixture: Mixture | None = None
 
+    @property
+    def parts(self) -> list[Any]:
+        """The Keras models that there are, stage 1 first."""
+        models = [getattr(self, name) for name in KERAS_MODELS]
+        return [model for model in models if model is not None]
+
     def get_weights(self) -> list[np.ndarray]:
         """The weights of all models, stage 1's first."""
-        models = (self.stage1, self.stage2, self.normalizer)
-        return [
-            weight
-            for model in models
-            if model is not None
-            for weight in model.get_weights()
-        ]
+        return [weight for model in self.parts for weight in model.get_weights()]
 
     def save(self, folder: str | Path) -> None:
         """Writes stage1.keras and, where stage 2 is trained, stage2.keras and

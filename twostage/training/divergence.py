@@ -30,7 +30,8 @@ def check_logs(
     """
     if not math.isfinite(logs["loss"]):
         raise _diverged(f"the loss of epoch {epoch} is {logs['loss']}", checkpoints)
-    if vae.posterior_std is None and logs["kl"] > callbacks.nan_diagnosis.EXPLODED:
+    exploded = logs.get("kl", 0.0) > callbacks.nan_diagnosis.EXPLODED
+    if exploded and vae.posterior_std is None:
         what = f"the KL of epoch {epoch} is {logs['kl']:.3g} nats: a step exploded"
         raise _diverged(what, checkpoints)
 
