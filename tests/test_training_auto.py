@@ -136,6 +136,14 @@ def test_stage_2_is_stopped_by_held_out_latents_where_there_are_some(monkeypatch
     assert config.patience == 0
 
 
+@pytest.mark.parametrize("count", [0, 1, 9])
+def test_fewer_than_ten_images_are_refused_in_one_line(count):
+    images = np.full((count, 8, 8, 1), 200, "uint8")
+    words = f"received {count} training images, expected at least 10"
+    with pytest.raises(InputError, match=words):
+        auto.auto_stage1(presets.resolve(1, "auto"), (), images)
+
+
 def test_a_run_of_ones_own_images_chooses_once(tmp_path, monkeypatch, caplog):
     """The flags win, what was chosen is in the config, and a resumed run keeps it."""
     paces(monkeypatch, float32=0.1, mixed_bfloat16=0.2)

@@ -32,6 +32,7 @@ WARMUP_STEPS = 200
 STAGE1_SHARE = 0.8  # of the time that `minutes` allows
 TIMED_STEPS = 5
 MAX_SIDE, LEAST_SIDE = 64, 32  # that image files are resized to
+LEAST_IMAGES = 10
 FEW, MANY = 3_000, 20_000  # images
 
 
@@ -52,7 +53,16 @@ def auto_stage1(
         config: Settings, of which those that were not given are chosen.
         given: Names of settings that stay as they are.
         images: Those that are trained on, uint8 (N, side, side, channels).
+
+    Raises:
+        InputError: fewer than ten images.
     """
+    if len(images) < LEAST_IMAGES:
+        raise InputError(
+            f"{len(images)} training images",
+            f"at least {LEAST_IMAGES}, thousands if you can",
+            "add some",
+        )
     _, side, width, channels = images.shape
     choices = stage1_choices(config, given, len(images), (side, width, channels))
     config = _chosen(config, given, choices)
