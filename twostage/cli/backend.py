@@ -7,6 +7,7 @@ from twostage.errors import InputError
 from twostage.system.output import suppress_output
 from twostage.system.progress import announced
 
+LABEL = "loading Keras and its backend"
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
@@ -21,7 +22,9 @@ def load_backend(*, devices: bool = True) -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        with announced("loading Keras and its backend"), suppress_output(2):
+        # before several processes join, each of them would say so
+        said = announced(LABEL) if devices else contextlib.nullcontext()
+        with said, suppress_output(2):
             import keras
 
             # TensorFlow prints when it is loaded, which on PyTorch Keras's

@@ -32,7 +32,7 @@ def _train(number: int, argv: Sequence[str] | None) -> None:
         load_backend(devices=False)
         from twostage.training import distribution
 
-        run = options["run"] or default_run(options["preset"])
+        run = options["run"] or default_run(options["preset"], changes.get("data"))
         options["run"] = distribution.join(run)
     elif options["resume"]:
         # the command line alone says so, as the number of devices may differ

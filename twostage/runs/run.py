@@ -296,7 +296,7 @@ def open_stage(
         InputError: an unknown preset or setting, a stage that exists already or is
             missing.
     """
-    run = Path(run or default_run(preset or default_preset(changes.get("data"))))
+    run = Path(run or default_run(preset, changes.get("data")))
     if number == 2:
         preset = finished_stage1(run, preset).preset
     if resume:
@@ -317,8 +317,9 @@ def default_preset(data: str | None) -> str:
     return data if data in PRESETS else AUTO
 
 
-def default_run(preset: str | None) -> str:
-    return f"runs/{preset or 'digits'}"
+def default_run(preset: str | None, data: str | None = None) -> str:
+    """The run folder of a preset, or of that of the data."""
+    return f"runs/{preset or default_preset(data)}"
 
 
 def with_recorded_gamma(config: Any, number: int, start_given: bool = False) -> Any:
