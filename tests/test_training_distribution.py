@@ -120,6 +120,9 @@ def agree(ours, theirs, stage, x, tolerance):
     differences of rounding.
     """
     for mine, other in zip(history(ours, stage), history(theirs, stage), strict=True):
+        # |law - 1| differs by as much as the law does, which is about 1
+        errors = [row.pop("variance_law_error") for row in (mine, other)]
+        assert errors[0] == pytest.approx(errors[1], abs=tolerance)
         assert mine == pytest.approx(other, rel=tolerance, abs=1e-6)
         assert mine["loss"] == pytest.approx(other["loss"], rel=1e-5)
     outputs = (
