@@ -244,7 +244,7 @@ def test_channels_are_decided_over_all_splits(tmp_path, colored):
 
 
 def test_channels_are_as_wanted(tmp_path):
-    """As Pillow has them, of files and of arrays; the cache tells them apart."""
+    """Gray by Pillow's "L", of files and of arrays; each has a cache of its own."""
     write_images(tmp_path / "train", 4)
     write_gray(tmp_path / "test", 3)
     names = sorted((tmp_path / "train").iterdir())

@@ -65,13 +65,13 @@ def test_only_known_formats_are_written():
 
 
 @pytest.mark.skipif(TENSORFLOW, reason="of other backends")
-def test_another_backend_is_told_what_onnx_needs():
+def test_another_backend_gets_what_onnx_needs_in_a_line():
     with pytest.raises(InputError, match="expected TensorFlow's: set KERAS_BACKEND"):
         writer("onnx")
 
 
 @on_tensorflow
-def test_no_tf2onnx_is_told(monkeypatch):
+def test_a_missing_tf2onnx_is_named(monkeypatch):
     monkeypatch.setattr(onnx_files, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"no tf2onnx, .*: pip install tf2onnx"):
         writer("onnx")

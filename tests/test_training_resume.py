@@ -315,7 +315,7 @@ def test_saved_model_killed_between_its_two_renames_comes_back(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["saved_model"]
 
 
-def test_a_disk_that_tensorflow_finds_full_is_told(tmp_path, monkeypatch):
+def test_a_disk_that_tensorflow_finds_full_is_named(tmp_path, monkeypatch):
     tf = pytest.importorskip("tensorflow")
 
     def full_disk(module, folder, signatures):

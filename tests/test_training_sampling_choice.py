@@ -12,8 +12,8 @@ from twostage.models import build
 from twostage.models.gaussian_mixture import Mixture
 from twostage.sampling.generate import many_latents
 from twostage.sampling.latent_samplers import fitted_latents
+from twostage.training.normalizer import measured_normalizer
 from twostage.training.sampling_choice import Distance, _pick
-from twostage.training.train import _measured_normalizer
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_a_normalizer_that_stretches_too_far_is_warned_about(caplog):
     config = presets.resolve(2, "digits", width=8)
     vae = build.build_stage2(config, 4)
     before = float(np.mean(many_latents(vae, 10_000, 1).std(0)))
-    _measured_normalizer(config, vae, target=before * 1.7)
+    measured_normalizer(config, vae, target=before * 1.7)
     assert "stretches stage 2's latents by" in caplog.text
     caplog.clear()
-    _measured_normalizer(config, vae, target=before * 1.4)
+    measured_normalizer(config, vae, target=before * 1.4)
     assert not caplog.text

@@ -5,12 +5,11 @@ import dataclasses
 import numpy as np
 from PIL import Image
 
+from twostage.config import CROPS, FILTERS, FITS
 from twostage.data import celeba, jpeg
 from twostage.data.decode import decode
 from twostage.errors import InputError
 
-CROPS = ("none", "center", *celeba.CROPS)
-FITS = ("stretch", "crop", "letterbox")
 Size = tuple[int, int]  # width and height
 
 
@@ -48,7 +47,7 @@ class Preprocessing:
     def __post_init__(self) -> None:
         for name, choices in (
             ("crop", CROPS),
-            ("resize", tuple(celeba.FILTERS)),
+            ("resize", FILTERS),
             ("channels", (0, 1, 3)),
             ("fit", FITS),
         ):

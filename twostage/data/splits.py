@@ -84,7 +84,7 @@ def split_of(
         split: `"train"`, `"validation"` or `"test"`.
         official: Whether it must be all of CelebA.
         limit: At most so many, a fixed random choice. 0: all.
-        held_out: Fraction of the training images; see `held_out_rows`.
+        held_out: Fraction of the training images; see `divided_rows`.
         use_unlabelled: Whether images outside of the splits' folders are trained on.
 
     Raises:
@@ -118,6 +118,20 @@ def split_of(
         rows = divided_rows(len(names), held_out)[split]
         names = [names[row] for row in rows]
         rule += f"; {len(names):,} of its images for {split}"
+    return _source(files, split, names, rule=rule, others=others, official=official)
+
+
+def _source(
+    files: Folder | Zip,
+    split: str,
+    names: list[str],
+    *,
+    rule: str,
+    others: str,
+    official: bool,
+) -> Source:
+    """The chosen names of a split, with how to read them."""
+    folders = splits(files, official=official)
     return Source(
         f"{files.name}-{split}",
         f"the {split} split of {files.path}",

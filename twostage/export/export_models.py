@@ -10,7 +10,6 @@ from pathlib import Path
 
 import keras
 
-from twostage.config import DENSITY_METHODS
 from twostage.errors import InputError
 from twostage.export.formats import writer
 from twostage.models.two_stage_models import TwoStageModels
@@ -55,8 +54,8 @@ def export_folder(
 
 
 def _export(path: str | Path, models: TwoStageModels, method: str, format: str) -> Path:
-    mixture = models.mixture if method in DENSITY_METHODS else None
-    return writer(format)(path, models, method=method, mixture=mixture)
+    density = models.density_of(method)
+    return writer(format)(path, models, method=method, mixture=density)
 
 
 def run_on_tensorflow(*arguments: str) -> None:

@@ -3,7 +3,6 @@
 import logging
 from pathlib import Path
 
-from twostage.config import DENSITY_METHODS
 from twostage.errors import InputError
 from twostage.export.formats import writer
 from twostage.models import recalibration
@@ -49,7 +48,7 @@ def export_run(
         if recalibrate:
             _recalibrate(first)
         models, method = _models(run)
-        density = models.mixture if method in DENSITY_METHODS else None
+        density = models.density_of(method)
         if mixture:
             density = _mixture(first, models.stage1, mixture)
         return write(Path(run) / format, models, method=method, mixture=density)

@@ -50,6 +50,11 @@ class Mixture:
         """Number of Gaussians."""
         return len(self.mixture.weights_)
 
+    @property
+    def _factors(self) -> np.ndarray:
+        """The covariances' Cholesky factors, (components, k, k)."""
+        return np.linalg.cholesky(self.mixture.covariances_)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes an `.npz` file."""
         files.write_npz(path, {name: getattr(self.mixture, name) for name in _FITTED})
@@ -80,9 +85,8 @@ class Mixture:
         weights, means = self.mixture.weights_, self.mixture.means_
         generator = np.random.default_rng(seed)
         which = generator.choice(len(weights), count, p=weights)
-        factors = np.linalg.cholesky(self.mixture.covariances_)
         noise = generator.standard_normal((count, means.shape[1]))
-        latents = means[which] + np.einsum("nij,nj->ni", factors[which], noise)
+        latents = means[which] + np.einsum("nij,nj->ni", self._factors[which], noise)
         return latents.astype("float32")
 
     def log_density(self, latents: np.ndarray) -> np.ndarray:
@@ -97,7 +101,7 @@ class Mixture:
             uniform: In [0, 1), (n,); chooses the Gaussian.
         """
         means = self.mixture.means_.astype("float32")
-        factors = np.linalg.cholesky(self.mixture.covariances_).astype("float32")
+        factors = self._factors.astype("float32")
         starts = np.cumsum([0.0, *self.mixture.weights_[:-1]]).astype("float32")
         above = ops.cast(uniform[:, None] >= starts, "int32")
         which = ops.sum(above, axis=-1) - 1
@@ -113,7 +117,7 @@ class Mixture:
         distributions = tensorflow_probability.distributions
         weights = self.mixture.weights_.astype("float32")
         means = self.mixture.means_.astype("float32")
-        factors = np.linalg.cholesky(self.mixture.covariances_).astype("float32")
+        factors = self._factors.astype("float32")
         return distributions.MixtureSameFamily(
             distributions.Categorical(probs=weights),
             distributions.MultivariateNormalTriL(means, factors),

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from twostage.config import DENSITY_METHODS
 from twostage.errors import InputError
 from twostage.models.gaussian_mixture import Mixture
 from twostage.models.latent_normalizer import LatentNormalizer
@@ -41,6 +42,10 @@ class TwoStageModels:
         """The Keras models that there are, stage 1 first."""
         models = [getattr(self, name) for name in KERAS_MODELS]
         return [model for model in models if model is not None]
+
+    def density_of(self, method: str) -> Mixture | None:
+        """What a sampling method draws from in the place of stage 2; None: nothing."""
+        return self.mixture if method in DENSITY_METHODS else None
 
     def get_weights(self) -> list[np.ndarray]:
         """The weights of all models, stage 1's first."""

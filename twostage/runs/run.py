@@ -4,6 +4,7 @@ exists.
 
 import csv
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,6 @@ class StageRun:
         number: 1 or 2.
         preset: Name of the preset, kept in config.json; None: none.
         resume: Whether `begin` may find the stage there.
-
-    Attributes:
         given: Names of the settings that were asked for, which no preset changes.
     """
 
@@ -57,24 +56,30 @@ class StageRun:
         *,
         preset: str | None = None,
         resume: bool = False,
+        given: Collection[str] = (),
     ):
         self.run, self.number = Path(run), number
         self.preset, self.resume = preset, resume
-        self.given: frozenset[str] = frozenset()
+        self.given = frozenset(given)
         self.path = self.run / f"stage{number}"
         self._lock: FileLock | None = None
         self._distribute = False
 
     @classmethod
     def create(
-        cls, run: str | Path, number: int, *, preset: str | None = None
+        cls,
+        run: str | Path,
+        number: int,
+        *,
+        preset: str | None = None,
+        given: Collection[str] = (),
     ) -> "StageRun":
         """A stage that is not there yet.
 
         Raises:
             InputError: it is.
         """
-        stage = cls(run, number, preset=preset)
+        stage = cls(run, number, preset=preset, given=given)
         if stage.exists:
             raise InputError(stage._refusal())
         return stage
@@ -304,8 +309,7 @@ def open_stage(
         saved = stage.saved_config()
         return stage, saved.from_dict({**dataclasses.asdict(saved), **changes})
     preset = preset or default_preset(changes.get("data"))
-    stage = StageRun.create(run, number, preset=preset)
-    stage.given = frozenset(changes)
+    stage = StageRun.create(run, number, preset=preset, given=changes)
     config = resolve(number, preset, **changes)
     return stage, with_recorded_gamma(config, number, "gamma_start" in changes)
 

@@ -14,21 +14,16 @@ from twostage.data import levels
 from twostage.data.batches import Batches, check_count, flip
 from twostage.errors import InputError
 from twostage.models import build, recalibration
-from twostage.models.divergences import MaximumMeanDiscrepancy
 from twostage.models.gaussian_mixture import Mixture
 from twostage.models.gaussian_start import initialize_as_gaussian
-from twostage.models.latent_normalizer import LatentNormalizer
 from twostage.models.posterior import draw_latents, encode_dataset
-from twostage.models.tensors import to_numpy
 from twostage.models.two_stage_models import MIXTURE, TwoStageModels
 from twostage.models.vae import VAE
 from twostage.own_callbacks import callbacks
 from twostage.reporting import latent_plots, png
 from twostage.runs import summary
 from twostage.runs.run import SAMPLING, StageRun
-from twostage.sampling import generate
 from twostage.system import files
-from twostage.system.progress import announced
 from twostage.system.provenance import fingerprint
 from twostage.system.random_streams import Stream
 from twostage.training import distribution
@@ -36,6 +31,7 @@ from twostage.training.default_callbacks import MAX_WATCHED, Diagnostics
 from twostage.training.fit import Fitted, fit
 from twostage.training.held_out import HeldOut
 from twostage.training.history import keras_history
+from twostage.training.normalizer import measured_normalizer, normalizer_target
 from twostage.training.sampling_choice import (
     HeldOutData,
     SamplingChoice,
@@ -45,9 +41,6 @@ from twostage.training.settings import training_settings
 from twostage.training.settings_table import settings_table
 
 logger = logging.getLogger(__name__)
-
-MAX_FACTOR = 1.5  # by which a normalizer may stretch latents without a warning
-NORMALIZER_SAMPLES = 50_000  # latents that the normalizer's statistics come from
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +95,7 @@ def train_stage1(
         >>> config = presets.resolve(1, "mnist", epochs=20)
         >>> vae = train_stage1(images, config).model
     """
-    _check_patience(config, held_out)
+    _check_held_out(config, held_out)
     levels.refuse_black(images, config.scale)
     stage = _stage_run(run, 1, resume)
     with training_settings(config), distribution.spread(config):
@@ -148,8 +141,7 @@ def train_stage2(
     The other arguments, and errors, are those of `train_stage1`.
     """
     check_count(len(images), config.batch_size)
-    _check_patience(config, held_out)
-    _check_sampling(config, held_out)
+    _check_held_out(config, held_out)
     stage = _stage_run(run, 2, resume)
     with training_settings(config), distribution.spread(config):
         first: VAE = stage1.load_model() if isinstance(stage1, StageRun) else stage1
@@ -177,8 +169,8 @@ def train_stage2(
             _held_out(config, aside.latents if aside else None),
         )
         fitted = fit(config, stage, vae, batches, diagnostics, bar)
-        target = _normalizer_target(config, first, moments)
-        normalizer = _measured_normalizer(config, vae, target)
+        target = normalizer_target(config, first, moments)
+        normalizer = measured_normalizer(config, vae, target)
         models, choice = with_sampling(
             TwoStageModels(first, vae, normalizer),
             config.sampling,
@@ -207,10 +199,16 @@ def _stage_run(
     return StageRun.create(run, number)
 
 
-def _check_patience(config: Any, held_out: np.ndarray | None) -> None:
-    if config.patience and held_out is None:
+def _check_held_out(config: Any, held_out: np.ndarray | None) -> None:
+    """Raises `InputError` where a setting goes by held-out images that are missing."""
+    if held_out is not None:
+        return
+    needing = [f"`patience={config.patience}`"] if config.patience else []
+    if getattr(config, "sampling", "") == "auto":
+        needing.append("`sampling='auto'`")
+    if needing:
         raise InputError(
-            f"`patience={config.patience}` and no held-out images",
+            f"{' and '.join(needing)} and no held-out images",
             "`held_out`, images that are not trained on",
         )
 
@@ -219,14 +217,6 @@ def _held_out(config: Any, data: np.ndarray | None) -> HeldOut | None:
     if data is None:
         return None
     return HeldOut(data, config.seed)
-
-
-def _check_sampling(config: Stage2Config, held_out: np.ndarray | None) -> None:
-    if config.sampling == "auto" and held_out is None:
-        raise InputError(
-            "`sampling='auto'` and no held-out images",
-            "`held_out`, images that are not trained on",
-        )
 
 
 def _held_out_data(
@@ -267,41 +257,6 @@ def _encode(stage1: VAE, images: np.ndarray) -> np.ndarray:
     """The posterior's (mean, log_var) of each image, stacked: (N, 2, k)."""
     mean, log_var = encode_dataset(stage1, images)
     return np.stack([mean, log_var], axis=1)
-
-
-def _normalizer_target(config: Stage2Config, stage1: VAE, moments: np.ndarray) -> float:
-    """The standard deviation of normalized latents: 1, or that of stage 1's latents by
-    the variance law, as where no prior of variance 1 shaped them.
-    """
-    law = float(callbacks.statistics.variance_law(*moments.swapaxes(0, 1)).mean())
-    has_prior = stage1.posterior_std != 0 or isinstance(
-        stage1.divergence, MaximumMeanDiscrepancy
-    )
-    return 1.0 if config.normal_target == "one" and has_prior else law**0.5
-
-
-def _measured_normalizer(
-    config: Stage2Config, stage2: VAE, target: float
-) -> keras.Model:
-    layer = LatentNormalizer(target, config.per_latent)
-    # not the stream of an evaluation's samples
-    with announced(f"normalizer: measured on {NORMALIZER_SAMPLES:,} samples"):
-        layer.adapt(
-            generate.many_latents(
-                stage2, NORMALIZER_SAMPLES, (config.seed, Stream.NORMALIZER_PRIOR)
-            )
-        )
-    factor = target / float(to_numpy(layer.latent_std).mean())
-    if factor > MAX_FACTOR:
-        logger.warning(
-            "the normalizer stretches stage 2's latents by %.2f, expected at most %g:"
-            " stage 2 says little about them, and stretching does not make up for it;"
-            " train it longer, or use another `sampling`",
-            factor,
-            MAX_FACTOR,
-        )
-    width = stage2.decoder.input_shape[-1]
-    return keras.Sequential([keras.Input((width,)), layer])
 
 
 def _save_stage1(
