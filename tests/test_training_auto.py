@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from twostage import InputError, presets
+from twostage import InputError, TwoStageVAE, presets
 from twostage.cli.main import COMMANDS
 from twostage.config import Stage1Config
 from twostage.data.datasets import ArrayDataset, Options, open_dataset
@@ -134,6 +134,37 @@ def test_stage_2_is_stopped_by_held_out_latents_where_there_are_some(monkeypatch
     first = presets.resolve(1, "auto", held_out=0.0)
     config = auto.auto_stage2(presets.resolve(2, "auto"), first=first, **settings)
     assert config.patience == 0
+
+
+def test_arrays_get_the_preset_too(tmp_path, monkeypatch):
+    """`fit` chooses by the images, keeps what was given, and resumes what it chose."""
+    paces(monkeypatch, float32=0.1, mixed_bfloat16=0.2)
+    digits = (load_digits().images[:300] * 255 / 16).astype("uint8")
+    images = np.pad(digits, ((0, 0), (1, 1), (0, 2)))  # 10x10
+
+    def fitted():
+        model = TwoStageVAE.from_preset(
+            "auto", stage1={"base_dim": 4, "fc_dim": 16}, stage2={"width": 16}
+        )
+        return model, model.fit(images, epochs=(1, 1), run=tmp_path / "run")
+
+    model, history = fitted()
+    first, second = model.stage1_config, model.stage2_config
+    assert first.pad == 16 and first.latent_dim == 32 and first.base_dim == 4
+    assert first.schedule == "cosine" and first.epochs == 1
+    assert second.initialization == "gaussian" and second.sampling == "auto"
+    assert "val_loss" in history.stage1.history
+    paces(monkeypatch, float32=0.2, mixed_bfloat16=0.1)
+    again, _ = fitted()
+    assert again.stage1_config == first and again.stage2_config == second
+    np.testing.assert_array_equal(again.sample(3, seed=1), model.sample(3, seed=1))
+
+
+@pytest.mark.parametrize("shape", [(), (8,), (8, 8), (1, 2, 3, 4, 5)])
+def test_what_are_no_images_is_refused_in_one_line(shape):
+    model = TwoStageVAE.from_preset("auto")
+    with pytest.raises(InputError, match=r"expected uint8, 0 to 255, of shape"):
+        model.fit(np.full(shape, 200, "uint8"))
 
 
 @pytest.mark.parametrize("count", [0, 1, 9])

@@ -25,12 +25,13 @@ from twostage.models.posterior import encode_dataset
 from twostage.models.tensors import apply_in_batches
 from twostage.models.two_stage_models import TwoStageModels
 from twostage.models.vae import VAE
-from twostage.presets import resolve
+from twostage.presets import AUTO, resolve
 from twostage.runs.models import load_models
-from twostage.runs.run import KINDS, finished_stage2
+from twostage.runs.run import KINDS, StageRun, finished_stage2
 from twostage.sampling import generate
 from twostage.sampling.latent_samplers import draw_prior, draw_stage2
 from twostage.system import files
+from twostage.training.auto import auto_stage1, auto_stage2, with_pad
 from twostage.training.train import train_stage1, train_stage2
 
 BATCH = 250  # images that go through a network at once
@@ -81,6 +82,8 @@ class TwoStageVAE:
         self.mixture: Mixture | None = None
         self.sampling = stage2_config.sampling
         self._training_images: np.ndarray | None = None
+        # the settings of each stage that "auto" does not choose; None: it chooses none
+        self._given: tuple[frozenset[str], frozenset[str]] | None = None
 
     @classmethod
     def from_preset(
@@ -94,7 +97,8 @@ class TwoStageVAE:
         """A model with a preset's settings.
 
         Args:
-            preset: digits, mnist, fashion_mnist, cifar10 or celeba.
+            preset: digits, mnist, fashion_mnist, cifar10, celeba; or auto, with which
+                `fit` chooses the settings by the images and the machine.
             image_shape: See the class.
             stage1, stage2: Settings that differ from the preset's, by name, such as
                 `stage1={"latent_dim": 32}`.
@@ -104,7 +108,10 @@ class TwoStageVAE:
         """
         first = resolve(1, preset, **(stage1 or {}))
         second = resolve(2, preset, **(stage2 or {}))
-        return cls(first, second, image_shape=image_shape)
+        model = cls(first, second, image_shape=image_shape)
+        if preset == AUTO:
+            model._given = frozenset(stage1 or {}), frozenset(stage2 or {})
+        return model
 
     @classmethod
     def from_run(cls, run: str | Path) -> "TwoStageVAE":
@@ -150,24 +157,51 @@ class TwoStageVAE:
                 are nearly black.
             DivergedError: the loss is not finite any more.
         """
-        images = self._prepared(images)
-        levels.warn_of_dark(images, self.stage1_config.scale)
+        given = self._given_with(epochs)
+        if given and np.ndim(images) in (3, 4):  # else they are refused below
+            shape = (*np.shape(images), 1)[:4]
+            self.stage1_config = with_pad(self.stage1_config, given[0], shape)
+        images, held_out = self._divided(images, held_out)
         first, second = self._configs(epochs)
-        if held_out is not None:
-            held_out = self._prepared(held_out)
-        elif first.held_out:
-            rows = divided_rows(len(images), first.held_out)
-            images, held_out = images[rows["train"]], images[rows["validation"]]
         options = {"held_out": held_out, "bar": bar}
+        if given:
+            first = _begun(run, 1) or auto_stage1(first, given[0], images)
+            self.stage1_config = first
         stage1 = train_stage1(images, first, run, **options)
         assert stage1 is not None  # only a dry run gives none
         self._set_models(TwoStageModels(stage1.model))
+        if given:
+            count = len(images)
+            second = _begun(run, 2) or auto_stage2(second, given[1], first, count)
+            self.stage2_config = second
         stage2 = train_stage2(stage1.model, images, second, run, **options)
         assert stage2 is not None
         self.stage2, self.normalizer = stage2.model, stage2.normalizer
         self.mixture, self.sampling = stage2.mixture, stage2.sampling
         self._training_images = images
         return FitHistory(stage1.history, stage2.history)
+
+    def _divided(
+        self, images: np.ndarray, held_out: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """The images that are trained on, and those that are held out, prepared."""
+        images = self._prepared(images)
+        levels.warn_of_dark(images, self.stage1_config.scale)
+        if held_out is not None:
+            return images, self._prepared(held_out)
+        fraction = self.stage1_config.held_out
+        if not fraction:
+            return images, None
+        rows = divided_rows(len(images), fraction)
+        return images[rows["train"]], images[rows["validation"]]
+
+    def _given_with(
+        self, epochs: tuple[int, int] | None
+    ) -> tuple[frozenset[str], frozenset[str]] | None:
+        """The settings that "auto" leaves as they are; None: it chooses none."""
+        if self._given is None or epochs is None:
+            return self._given
+        return self._given[0] | {"epochs"}, self._given[1] | {"epochs"}
 
     def _configs(
         self, epochs: tuple[int, int] | None
@@ -375,6 +409,13 @@ def load(run: str | Path) -> TwoStageVAE:
     """The `TwoStageVAE` of a run folder, or of one that `TwoStageVAE.save` wrote."""
     saved = (Path(run) / "stage1.keras").exists()
     return TwoStageVAE.load(run) if saved else TwoStageVAE.from_run(run)
+
+
+def _begun(run: str | Path | None, number: int) -> Any:
+    """The settings of a stage that a run folder has already; None: it has not."""
+    if run is None or not StageRun(run, number).exists:
+        return None
+    return StageRun.open(run, number).saved_config()
 
 
 def _rounded(images: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -107,10 +107,18 @@ def with_size(
         choices = _file_choices(dataset.sizes)
         if not {"side", "pad", "crop"}.isdisjoint(given):
             choices = []
-    else:
-        images, _ = dataset.read("train")
-        choices = _pad_choices(images.shape)
-    return _chosen(config, given, choices)
+        return _chosen(config, given, choices)
+    images, _ = dataset.read("train")
+    return with_pad(config, given, images.shape)
+
+
+def with_pad(
+    config: Stage1Config, given: Collection[str], image_shape: Sequence[int]
+) -> Stage1Config:
+    """The config with the side that arrays (N, height, width, channels) are padded to,
+    where they have none that the ResNet takes.
+    """
+    return _chosen(config, given, _pad_choices(tuple(image_shape)))
 
 
 def _file_choices(sizes: ImageSizes) -> list[Choice]:

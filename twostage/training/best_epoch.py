@@ -75,9 +75,10 @@ class BestEpoch(keras.callbacks.Callback):
         variables = model.variables
         for variable, value in zip(variables, self._read(), strict=True):
             variable.assign(value)
+        kept = f"epoch {self.epoch}" if self.epoch else "the weights of the start"
         logger.info(
-            "kept epoch %d of %d, the one with the least held-out loss, %.5g nats",
-            self.epoch,
+            "kept %s: of %d epochs none has a smaller held-out loss, %.5g nats",
+            kept,
             self.done,
             self.loss,
         )
