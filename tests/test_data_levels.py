@@ -74,6 +74,19 @@ def test_masks_in_files_are_refused_and_scaled(tmp_path):
     assert as_they_are["train"][0].max() == 1
 
 
+def test_files_of_sixteen_bits_are_scaled_before_they_are_rounded(tmp_path):
+    levels = np.linspace(0, 4095, 64).astype("uint16").reshape(8, 8)  # twelve bits
+    (tmp_path / "set").mkdir()
+    for row in range(12):
+        Image.fromarray(levels).save(tmp_path / "set" / f"{row}.png")
+    images, _ = loading.load(tmp_path / "set", scale=16)
+    assert images.max() == 255 and len(np.unique(images)) == 64
+    np.testing.assert_array_equal(images[0, ..., 0], np.rint(levels * (16 / 257)))
+    with pytest.raises(InputError, match=r"`scale=17` takes above .* `scale=16") as why:
+        loading.load(tmp_path / "set", scale=17)
+    assert "values up to 15.93" in str(why.value)
+
+
 @pytest.mark.parametrize(
     ("greatest", "warned"), [(17, True), (127, True), (128, False), (255, False)]
 )

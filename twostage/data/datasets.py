@@ -51,7 +51,6 @@ class Options:
     partial: bool = False
     use_unlabelled: bool = False
     key: str = ""
-    scale: float = 0
     data_dir: str | None = None
     cache: str | None = None
 
@@ -125,7 +124,8 @@ class ArrayDataset:
     def _loaded(self, split: str) -> Images:
         images, labels = self.load(split)
         where = f"{self.source} ({split})"
-        return levels.to_8_bits(images, self.options.scale, where), labels
+        scale = self.options.preprocessing.scale
+        return levels.to_8_bits(images, scale, where), labels
 
     def _check_options(self) -> None:
         preprocessing = self.options.preprocessing
@@ -207,7 +207,6 @@ class ImageFileDataset:
             self._report_broken(source, broken, is_empty=not len(images))
         _log_summary(source, len(images), manifest)
         whole = [name not in broken for name in source.names]
-        images = levels.to_8_bits(images, options.scale, source.where)
         return images, None if source.labels is None else source.labels[whole]
 
     def _report_broken(
@@ -310,7 +309,7 @@ def _numpy_file(source: str, options: Options) -> Dataset | None:
     def load(split: str) -> Images:
         images = file.load(split)
         if split == "train" and not file.is_plain:
-            logger.info("%s", file.summary(options.use_unlabelled))
+            _log_once(file.summary(options.use_unlabelled))
         return images
 
     unlabelled = UNLABELLED if file.roles.unlabelled else ""
@@ -328,12 +327,17 @@ def _archive(source: str, options: Options) -> Dataset | None:
         if found is None:
             raise _not_a_dataset(source)
         if extra and split == "train" and not options.use_unlabelled:
-            logger.info(
-                "%s: %s images left aside: `use_unlabelled` adds them", path, extra
-            )
+            aside = f"{extra} images left aside: `use_unlabelled` adds them"
+            _log_once(f"{path}: {aside}")
         return found
 
     return ArrayDataset(source, options, load, unlabelled=extra)
+
+
+@functools.cache
+def _log_once(text: str) -> None:
+    """For what several splits of a file, or several readings, would repeat."""
+    logger.info("%s", text)
 
 
 def _joined(first: Images, second: Images) -> Images:

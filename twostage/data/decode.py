@@ -26,6 +26,7 @@ KNOWN_FORMATS = {kind for kinds in FORMATS.values() for kind in kinds}
 PILLOW_OPENERS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MAX_PIXELS = 89_478_485  # Pillow's own limit: 256 MiB of colors
 MAX_BYTES = 2**28
+WHITE = 255
 
 # here, since threads that meet a first WebP together would each begin to load its
 # decoder
@@ -70,7 +71,7 @@ def look(file: IO[bytes], name: str = "") -> Look:
         raise _broken(error) from error
 
 
-def decode(content: bytes, name: str = "") -> Image.Image:
+def decode(content: bytes, name: str = "", scale: float = 0) -> Image.Image:
     """A Pillow image of mode L or RGB: the first frame, upright as its EXIF says, 16
     bits rounded to 8, on white where it is transparent.
 
@@ -78,9 +79,12 @@ def decode(content: bytes, name: str = "") -> Image.Image:
         content: The file's bytes.
         name: The file's name. Content of another kind than its suffix says is refused;
             without a suffix, any kind that is known will do.
+        scale: Values are multiplied by it before they are rounded to 8 bits. 0: they
+            are not.
 
     Raises:
-        Broken: a file that is empty, truncated, too large, misnamed, or no image.
+        Broken: a file that is empty, truncated, too large, misnamed, or no image; or
+            the scale takes it above 255.
     """
     if not content:
         raise Broken("empty file")
@@ -92,7 +96,7 @@ def decode(content: bytes, name: str = "") -> Image.Image:
             if image.format != "JPEG" or image.info.keys() & {"exif", "xmp"}:
                 # the others hold EXIF behind their pixels, or in other places
                 ImageOps.exif_transpose(image, in_place=True)
-            return _to_8_bits(image)
+            return _to_8_bits(image, scale or 1)
     except Broken:
         raise
     except Exception as error:  # decoders fail in many ways on unforeseen bytes
@@ -118,17 +122,32 @@ def _check(image: Image.Image, name: str) -> None:
         raise Broken(f"{image.width}x{image.height}, more than {MAX_PIXELS:,} pixels")
 
 
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """A Pillow image of any mode -> mode L or RGB, its pixels in memory. One of such a
-    mode is not copied: a copy takes as long as decoding.
+def _to_8_bits(image: Image.Image, scale: float) -> Image.Image:
+    """A Pillow image of any mode -> mode L or RGB, its pixels in memory, multiplied by
+    a scale. One of such a mode is not copied: a copy takes as long as decoding.
     """
     image.load()
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
     if image.mode.startswith("I"):
         # 16 bits: Pillow's own conversion would cut everything above 255
-        levels = np.asarray(image).astype("float64") / 257
-        return Image.fromarray(np.rint(levels).astype("uint8"))
+        return _rounded(np.asarray(image) / 257, scale)
+    image = _as_l_or_rgb(image)
+    return image if scale == 1 else _rounded(np.asarray(image), scale)
+
+
+def _rounded(levels: np.ndarray, scale: float) -> Image.Image:
+    """The image of numbers (height, width[, 3]) times a scale, rounded."""
+    high = levels.max(initial=0)
+    if high * scale >= WHITE + 0.5:
+        raise Broken(
+            f"values up to {high:.4g}, which `scale={scale:g}` takes above {WHITE}: at"
+            f" most `scale={WHITE / high:.4g}`"
+        )
+    return Image.fromarray(np.rint(levels * scale).astype("uint8"))
+
+
+def _as_l_or_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
     mode = "L" if _is_gray(image) else "RGB"
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")

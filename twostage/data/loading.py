@@ -73,8 +73,9 @@ def load(
             no label, such as `x_unlabeled` of an `.npz` file.
         key: `.npz` files only: the name of the array of images, or `"TRAIN,TEST"`, or
             `"TRAIN,VALIDATION,TEST"`. "": by their names.
-        scale: Values are multiplied by it and rounded, as with 255 where 1 is white. 0:
-            they are uint8, and stay as they are.
+        scale: Values are multiplied by it and rounded, as with 255 where 1 is white;
+            those of image files before anything else is done. 0: they stay as they
+            are.
         data_dir: Names only: a folder with the authors' files, or with TensorFlow
             Datasets' prepared copies. None: TensorFlow Datasets' own.
         cache: Where images are kept once they are decoded, cropped and resized. None:
@@ -91,13 +92,14 @@ def load(
     if split not in SPLITS:
         raise InputError(f"split {split!r}", f"one of {', '.join(SPLITS)}")
     options = Options(
-        Preprocessing(str(crop), side, resize, jpeg_roundtrip, pad, channels, fit),
+        Preprocessing(
+            str(crop), side, resize, jpeg_roundtrip, pad, channels, fit, scale
+        ),
         limit=limit,
         skip_broken=skip_broken,
         partial=partial,
         use_unlabelled=use_unlabelled,
         key=key,
-        scale=scale,
         data_dir=os.fspath(data_dir) if data_dir else None,
         cache=os.fspath(cache) if cache else None,
     )
@@ -160,6 +162,7 @@ def dataset_for(config: Stage1Config) -> Dataset:
         config.pad,
         config.channels,
         config.fit,
+        config.scale,
     )
     options = Options(
         preprocessing,
@@ -169,7 +172,6 @@ def dataset_for(config: Stage1Config) -> Dataset:
         partial=config.partial,
         use_unlabelled=config.use_unlabelled,
         key=config.key,
-        scale=config.scale,
         data_dir=config.data_dir or None,
         cache=config.cache or None,
     )

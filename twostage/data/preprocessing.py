@@ -15,7 +15,7 @@ Size = tuple[int, int]  # width and height
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """Image files to pixels: decode, crop, resize, JPEG round trip, color, pad.
+    """Image files to pixels: decode, scale, crop, resize, JPEG round trip, color, pad.
 
     The cache's key holds these fields under these names.
 
@@ -31,6 +31,8 @@ class Preprocessing:
         fit: How a side is reached from an image that is no square: `"stretch"`;
             `"crop"`, from its largest square in the middle; `"letterbox"`, with black
             bars.
+        scale: Values are multiplied by it before they are rounded to 8 bits. 0: they
+            are not.
 
     Raises:
         InputError: an unknown value; a fit that has no effect.
@@ -43,6 +45,7 @@ class Preprocessing:
     pad: int = 0
     channels: int = 0
     fit: str = "stretch"
+    scale: float = 0.0
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -55,6 +58,8 @@ class Preprocessing:
             if value not in choices:
                 listed = ", ".join(map(str, choices))
                 raise InputError(f"`{name}={value!r}`", f"one of {listed}")
+        if not 0 <= self.scale < np.inf:
+            raise InputError(f"`scale={self.scale}`", "a number above 0, or 0 for none")
         if self.fit != "stretch" and not self.side:
             raise InputError(
                 f"`fit={self.fit!r}` without `side`", "both", "add `side=64`"
@@ -79,7 +84,7 @@ class Preprocessing:
             (pixels, size): uint8 (height, width, 1 or 3), and the (width, height) of
             the image in the file.
         """
-        image = decode(content, name)
+        image = decode(content, name, self.scale)
         size = image.size
         if self.channels == 1:
             image = image.convert("L")
@@ -143,6 +148,8 @@ class Preprocessing:
     def __str__(self) -> str:
         """For a file's name: what differs from a plain decode."""
         parts = []
+        if self.scale:
+            parts.append(f"scale{self.scale:g}")
         if self.crop != "none":
             parts.append(f"crop{self.crop}")
         if self.fit != "stretch":
