@@ -93,7 +93,10 @@ def add_extractor_flags(parser: Parser) -> None:
     parser.add_argument(
         "--extractor",
         choices=EXTRACTORS,
-        help="feature extractor (default: a classifier where there are labels)",
+        help=(
+            "feature extractor (default: a classifier where there are labels, else"
+            " imagenet for color images where it is installed, else random)"
+        ),
     )
     parser.add_argument(
         "--weights",

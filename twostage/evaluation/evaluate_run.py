@@ -52,8 +52,7 @@ def evaluate_run(
 
     Args:
         run: The run folder; stage 2 is measured where it is finished.
-        extractor: Name of the feature extractor; None: a classifier where the data have
-            labels, else the random network.
+        extractor: Name of the feature extractor; None: as `chosen_extractor` chooses.
         weights: File of an Inception.
         inception_resize: `"tf1"` or `"antialiased"`, of the Inception of 2015.
         protocol: Name of the `Protocol`.

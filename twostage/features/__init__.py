@@ -1,3 +1,3 @@
 """Feature extractors: what Frechet distances are measured by."""
 
-EXTRACTORS = ("classifier", "random", "inception2015", "keras")
+EXTRACTORS = ("classifier", "imagenet", "random", "inception2015", "keras")

@@ -14,6 +14,7 @@ from twostage.errors import InputError
 from twostage.features import inception
 from twostage.features.classifier import BATCH as CLASSIFIER_BATCH
 from twostage.features.classifier import classifier
+from twostage.features.efficientnet import efficientnet_lite0, is_installed
 from twostage.features.extractor import Extractor
 from twostage.features.random_network import random_network
 
@@ -112,7 +113,8 @@ def chosen_extractor(
     Args:
         data: What a classifier is trained on; the other extractors need none.
         name: One of `twostage.features.EXTRACTORS`; None: a classifier of the data
-            where they have labels and enough images for one, else the random network.
+            where they have labels and enough images for one; else EfficientNet-Lite0
+            where they have colors and it is installed; else the random network.
         weights: File of an Inception.
         resize: `"tf1"` or `"antialiased"`, of the Inception of 2015.
 
@@ -125,14 +127,22 @@ def chosen_extractor(
         return inception.inception_2015(weights, resize=resize)
     if name == "keras" and weights:
         return inception.keras_inception(weights)
+    if name == "imagenet":
+        return efficientnet_lite0()
     if name == "random":
         return random_network()
     if data is None:
         raise InputError("no data", "labeled images for a classifier")
     if name is None and not data.can_be_classified:
-        return random_network()
+        return _without_labels(data)
     return classifier(
         data.name,
         (data.train.images, data.train.labels),
         test=(data.test.images, data.test.labels),
     )
+
+
+def _without_labels(data: LabeledData) -> Extractor:
+    """ImageNet's photographs are in color."""
+    in_color = data.train.images.shape[-1] == 3
+    return efficientnet_lite0() if in_color and is_installed() else random_network()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from twostage.errors import InputError
-from twostage.features.extractor import Extractor, in_color
+from twostage.features.extractor import Extractor, enlarged, in_color
 
 SIDE = 299
 RESIZES = ("tf1", "antialiased")
@@ -48,7 +48,7 @@ def inception_2015(path: str | Path, *, resize: str = "tf1") -> Extractor:
     def features(images: np.ndarray) -> np.ndarray:
         images = in_color(images)
         if resize == "antialiased":
-            images = _enlarged(images)
+            images = enlarged(images, SIDE)
         pooled = pool(tf.constant(images.astype("float32")))
         return pooled.numpy().reshape(len(images), -1)
 
@@ -115,7 +115,7 @@ def keras_inception(path: str | Path) -> Extractor:
         ) from error
 
     def features(images: np.ndarray) -> np.ndarray:
-        scaled = _enlarged(in_color(images)) / 127.5 - 1
+        scaled = enlarged(in_color(images), SIDE) / 127.5 - 1
         return np.asarray(network.predict_on_batch(scaled))
 
     return Extractor(
@@ -137,19 +137,3 @@ def _content(path: str | Path, source: str) -> bytes:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
-
-
-def _enlarged(images: np.ndarray) -> np.ndarray:
-    """uint8 (n, height, width, 3) -> float32 (n, 299, 299, 3), 0 to 255."""
-    return np.stack([_enlarged_image(image) for image in images])
-
-
-def _enlarged_image(image: np.ndarray) -> np.ndarray:
-    """Each channel in 32 bits, so that nothing is rounded on the way."""
-    from PIL import Image
-
-    planes = []
-    for plane in image.astype("float32").transpose(2, 0, 1):
-        enlarged = Image.fromarray(plane).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-        planes.append(np.asarray(enlarged))
-    return np.stack(planes, axis=-1).clip(0, 255)
