@@ -45,7 +45,7 @@ def image_distances(
 
     def measured(name: str, measure: Callable) -> tuple[float, float]:
         """A distance and its standard error."""
-        shown = functools.partial(progress, label=f"{label}: {name}", unit="half")
+        shown = functools.partial(progress, label=f"{label}: {name}", unit="set")
         halves = {"repeats": half_samples, "seed": seed, "paired": paired}
         value, error, *_ = interval(measure, real, features, progress=shown, **halves)
         return value, error

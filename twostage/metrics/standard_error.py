@@ -26,15 +26,19 @@ def interval(
     errors to either side of the value of all rows. `paired`: row i of both sets is of
     one image, as of a reconstruction, so that the halves are the same rows of both;
     halves apart from each other would make such a measure look several times less
-    certain than it is. `progress` passes on the numbers of the halves, and may show how
-    many are done.
+    certain than it is. `progress` passes on the numbers of the halves, and one more for
+    all rows, and may show how many are done.
     """
     generator = np.random.default_rng(seed)
     halves = []
-    for _ in progress(range(repeats)):
+    value = float("nan")
+    for repeat in progress(range(repeats + 1)):
+        if repeat == repeats:
+            value = measure(real, generated)
+            continue
         rows = others = generator.permutation(len(real))[: len(real) // 2]
         if not paired:
             others = generator.permutation(len(generated))[: len(generated) // 2]
         halves.append(measure(real[rows], generated[others]))
-    value, error = measure(real, generated), float(np.std(halves, ddof=1))
+    error = float(np.std(halves, ddof=1))
     return value, error, value - z * error, value + z * error

@@ -24,6 +24,7 @@ from twostage.reporting import latent_plots, png
 from twostage.runs import summary
 from twostage.runs.run import SAMPLING, StageRun
 from twostage.system import files
+from twostage.system.progress import announced
 from twostage.system.provenance import fingerprint
 from twostage.system.random_streams import Stream
 from twostage.training import distribution
@@ -99,7 +100,8 @@ def train_stage1(
     levels.refuse_black(images, config.scale)
     stage = _stage_run(run, 1, resume)
     with training_settings(config), distribution.spread(config):
-        vae = build.build_stage1(config, images.shape[1:])
+        with announced("building the networks"):
+            vae = build.build_stage1(config, images.shape[1:])
         batches = Batches(
             images,
             config.batch_size,
@@ -146,7 +148,8 @@ def train_stage2(
     with training_settings(config), distribution.spread(config):
         first: VAE = stage1.load_model() if isinstance(stage1, StageRun) else stage1
         width = first.decoder.input_shape[-1]
-        vae = build.build_stage2(config, width)
+        with announced("building the networks"):
+            vae = build.build_stage2(config, width)
         data = f"{width} latents of {len(images):,} images, drawn afresh every epoch"
         _introduce(config, stage, vae, data, len(images))
         if dry_run:
