@@ -26,6 +26,7 @@ from twostage.runs.run import StageRun
 from twostage.training.best_epoch import BestEpoch
 from twostage.training.fit import compile_vae
 from twostage.training.held_out import HeldOut
+from twostage.training.overfitting import warn_of_overfitting
 
 SMALL = ["--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4"]
 
@@ -195,6 +196,27 @@ def test_the_best_epoch_is_kept_and_patience_ends(
     assert len(history.epoch) == epochs
     assert kept.restore(vae, rows)["epoch"] == best == kept.epoch
     assert float(ops.convert_to_numpy(vae.kl_weight)) == best + 9.0
+
+
+@pytest.mark.parametrize(
+    ("losses", "warned"),
+    [
+        ([-100, -900, -1000, -950], True),
+        ([-100, -900, -1000, -995], False),  # within a hundredth
+        ([50, 40, 41], False),
+        ([50, 40, 41.1], True),
+        ([0.5, 0.1, 0.9], False),  # within a nat
+        ([3.0, 2.0, 1.0], False),
+        ([None, None], False),
+        ([50, 40, None, 45, None], True),  # not every epoch is measured
+    ],
+)
+def test_overfitting_is_said(caplog, losses, warned):
+    rows = [{} if loss is None else {"val_loss": loss} for loss in losses]
+    assert warn_of_overfitting(rows) == warned
+    assert (
+        "overfits: the held-out loss was least after epoch" in caplog.text
+    ) == warned
 
 
 def test_patience_without_held_out_images_is_refused():

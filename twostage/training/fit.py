@@ -18,6 +18,7 @@ from twostage.training.default_callbacks import Diagnostics, default_callbacks
 from twostage.training.epoch_display import EpochDisplay
 from twostage.training.held_out import HeldOut
 from twostage.training.history import EpochRows
+from twostage.training.overfitting import warn_of_overfitting
 
 Rows = list[dict[str, float]]
 
@@ -60,7 +61,10 @@ def fit(
     with EpochDisplay(config.epochs, len(batches), bar) as display:
         watching.append(display)
         rows = _rows(config, stage, _Fit(config.epochs, vae, batches), watching, best)
-    return Fitted(rows, best.restore(vae, rows) if best else rows[-1])
+    if best:
+        return Fitted(rows, best.restore(vae, rows))
+    warn_of_overfitting(rows)
+    return Fitted(rows, rows[-1])
 
 
 def _rows(
