@@ -13,7 +13,6 @@ from twostage.evaluation.evaluate import check_numbers, evaluate
 from twostage.evaluation.evaluation_data import EvaluationData
 from twostage.evaluation.evaluation_result import EvaluationResult
 from twostage.evaluation.protocol import Protocol
-from twostage.evaluation.tables import markdown
 from twostage.evaluation.write import write
 from twostage.features.choose import (
     LabeledData,
@@ -88,12 +87,13 @@ def evaluate_run(
     network = chosen_extractor(labeled, extractor, weights, resize=inception_resize)
     settings = {**numbers, "mixtures": tuple(mixtures)}
     if recalibrate:
-        _log_written(
-            *measure_run(run, labeled, chosen, network, recalibrated=True, **settings)
+        _, path = measure_run(
+            run, labeled, chosen, network, recalibrated=True, **settings
         )
+        _log_written(path)
     # the report shows the last
     result, path = measure_run(run, labeled, chosen, network, **settings)
-    _log_written(result, path)
+    _log_written(path)
     logger.info("wrote %s", Path(run) / "report.html")
     return result
 
@@ -152,6 +152,6 @@ def _description(config: Stage1Config) -> dict[str, Any]:
     return {**{name: values[name] for name in names}, "source": config.data}
 
 
-def _log_written(result: EvaluationResult, path: Path) -> None:
+def _log_written(path: Path) -> None:
     json_name = path.with_suffix(".json").name
-    logger.info("%s\nwrote %s and %s", markdown(result), path, json_name)
+    logger.info("%s\nwrote %s and %s", path.read_text(), path, json_name)

@@ -13,6 +13,8 @@ import numpy as np
 from twostage.evaluation.evaluation_result import EvaluationResult
 from twostage.evaluation.figures import sample_figure
 from twostage.evaluation.tables import Table, sentences, tables
+from twostage.evaluation.terms import terms
+from twostage.evaluation.verdict import verdict
 from twostage.reporting import html_page
 from twostage.reporting.charts import chart
 from twostage.system import files
@@ -99,6 +101,8 @@ def write(run: str | Path, name: str) -> None:
         TEMPLATES,
         title=run.resolve().name,
         about=_about(run, result),
+        findings=verdict(result, held_out_losses(run)),
+        terms=terms(result),
         results=[_section(key, other, result) for key, other in results.items()],
         samples=_sample_figures(folder, result),
         figures=_other_figures(folder, result),
@@ -115,6 +119,7 @@ def result_html(result: EvaluationResult) -> str:
         TEMPLATES,
         tables=tables(result),
         sentences=sentences(result),
+        terms=terms(result),
     )
 
 
@@ -259,6 +264,15 @@ def read_history(path: str | Path) -> dict[str, np.ndarray]:
     return {
         key: np.array([float(row.get(key) or "nan") for row in rows]) for key in keys
     }
+
+
+def held_out_losses(run: Path) -> list[float]:
+    """Stage 1's, nats per image, of the epochs that measured it."""
+    path = run / "stage1" / "history.csv"
+    if not path.exists():
+        return []
+    losses = read_history(path)[f"{HELD_OUT}loss"]
+    return losses[np.isfinite(losses)].tolist()
 
 
 def curve_charts(history: Mapping[str, np.ndarray]) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from twostage.evaluation.rounding import plus_minus
+from twostage.evaluation.verdict import Finding, headline
 from twostage.reporting.markdown import markdown_table
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ class Column:
     Args:
         title: Its heading.
         key: Of the number in a row's dict.
-        format: As in an f-string.
+        format: As in an f-string; of a number with an error its error decides.
         error: Key of the number's standard error, or None.
         scale: The number and its error are multiplied by it.
     """
@@ -35,10 +37,9 @@ class Column:
         value = values.get(self.key)
         if value is None:
             return "-"
-        text = f"{self.scale * value:{self.format}}"
         if self.error is None:
-            return text
-        return f"{text} +- {self.scale * values[self.error]:{self.format}}"
+            return f"{self.scale * value:{self.format}}"
+        return plus_minus(self.scale * value, self.scale * values[self.error])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +61,6 @@ def _plain_columns(style: str, *keys: str) -> list[Column]:
 
 
 DISTANCES = [
-    Column("at infinity", "frechet_infinite", ".3f"),
     Column("kernel x 1000", "kernel", ".3f", "kernel_error", scale=1000),
     Column("precision", "precision", ".3f"),
     Column("recall", "recall", ".3f"),
@@ -95,9 +95,11 @@ NORMALITY = _plain_columns(
 )
 
 
-def markdown(result: EvaluationResult) -> str:
-    """`tables` and `sentences` as a document."""
+def markdown(result: EvaluationResult, findings: Sequence[Finding] = ()) -> str:
+    """The verdict's findings, `tables` and `sentences` as a document."""
     lines = [f"# {result.manifest['run']}", ""]
+    if findings:
+        lines += [*(f"- {_mark(each)}{each.text}" for each in findings), ""]
     for table in tables(result):
         text = markdown_table(table.header, table.rows)
         lines += [f"## {table.heading}", "", text]
@@ -113,7 +115,11 @@ def distance_table(result: EvaluationResult) -> Table:
     """A row per kind of images."""
     name = result.manifest["extractor"]["frechet"]
     frechet = Column(name, "frechet", ".3f", "frechet_error")
-    return _table("Images", "images", [frechet, *DISTANCES], result.distances)
+    infinite = Column(f"{name} at infinity", "frechet_infinite", ".3f")
+    columns = [frechet, infinite]
+    if headline(result) == "frechet_infinite":
+        columns.reverse()
+    return _table("Images", "images", [*columns, *DISTANCES], result.distances)
 
 
 def latent_table(result: EvaluationResult) -> Table:
@@ -130,6 +136,10 @@ def normality_table(result: EvaluationResult) -> Table:
     """A row per stage."""
     normality = result.latents["normality"]
     return _table("How normal the latents are", "", NORMALITY, normality)
+
+
+def _mark(finding: Finding) -> str:
+    return "" if finding.good else "**Attention:** "
 
 
 def _table(
@@ -153,8 +163,6 @@ def sentences(result: EvaluationResult) -> list[str]:
         _likelihood_sentence(result.manifest, result.likelihood),
         _memorization_sentence(result.memorization),
     ]
-    if _overfits(result.distances):
-        found.append(_overfitting_sentence(result.distances))
     choice = result.manifest.get("batch_normalisation_choice")
     if choice:
         found.append(_choice_sentence(choice))
@@ -189,32 +197,6 @@ def _choice_sentence(choice: Mapping[str, Any]) -> str:
         f" normalization is: {choice['chosen']} (recalibration changes the evidence"
         f" bound by {choice['gain']:+.2f} +- {choice['gain_error']:.2f} nats per"
         " image)."
-    )
-
-
-def _overfits(distances: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether stage 2 is a better density of training latents than one Gaussian is, and
-    a worse one of test latents by more than a nat: too few images, seen too often.
-    """
-    stage2 = distances.get("GEN-2 noise", {})
-    gaussian = distances.get("Gaussian", {})
-    key = "training_latent_nats"
-    if stage2.get(key) is None or gaussian.get(key) is None:
-        return False
-    fits_training = stage2[key] >= gaussian[key]
-    fails_test = stage2["latent_nats"] <= gaussian["latent_nats"] - 1
-    return fits_training and fails_test
-
-
-def _overfitting_sentence(distances: Mapping[str, Mapping[str, Any]]) -> str:
-    stage2, gaussian = distances["GEN-2 noise"], distances["Gaussian"]
-    return (
-        "Stage 2 overfits its training latents: it gives them"
-        f" {stage2['training_latent_nats']:.1f} nats, one Gaussian"
-        f" {gaussian['training_latent_nats']:.1f}; test latents"
-        f" {stage2['latent_nats']:.1f}, the Gaussian {gaussian['latent_nats']:.1f}."
-        " Use fewer epochs, a narrower stage 2 or more images, or sample from a"
-        " mixture."
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from twostage.evaluation import html_report
 from twostage.evaluation.evaluation_result import EvaluationResult
 from twostage.evaluation.tables import markdown
+from twostage.evaluation.verdict import verdict
 from twostage.reporting.png import save_png
 from twostage.system import files
 from twostage.system.locks import held
@@ -30,6 +31,7 @@ def write(run: str | Path, result: EvaluationResult) -> Path:
         for name, image in result.figures.items():
             save_png(folder / result.name / f"{name}.png", image)
         files.write_json(folder / f"{result.name}.json", result.to_json())
-        files.write(folder / f"{result.name}.md", markdown(result))
+        findings = verdict(result, html_report.held_out_losses(Path(run)))
+        files.write(folder / f"{result.name}.md", markdown(result, findings))
         html_report.write(run, result.name)
     return folder / f"{result.name}.md"

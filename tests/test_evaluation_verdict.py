@@ -1,0 +1,151 @@
+"""The verdict of an evaluation, by figures whose answer is known."""
+
+import copy
+import re
+
+import pytest
+
+from twostage.evaluation import tables, verdict
+from twostage.evaluation.evaluation_result import EvaluationResult
+from twostage.evaluation.rounding import plus_minus, rounded
+from twostage.evaluation.terms import TERMS, terms
+
+
+def kind(value, error=0.02, *, contrast=0.95, train=None, test=None, infinite=None):
+    return {
+        "frechet": value,
+        "frechet_error": error,
+        "frechet_infinite": infinite,
+        "contrast": contrast,
+        "training_latent_nats": train,
+        "latent_nats": test,
+    }
+
+
+DISTANCES = {
+    "REC": kind(0.2),
+    "GEN-1": kind(2.0, train=-90, test=-90),
+    "GEN-2 noise": kind(0.6, train=-66, test=-67),
+    "GEN-2 normalised": kind(0.4),
+    "Gaussian": kind(0.55, train=-68, test=-68),
+    "mixture of 10": kind(0.5, train=-65, test=-66),
+}
+MEMORIZATION = {"kind": "GEN-1", "closer": 0.01, "ratio": 1.0, "training_images": 9}
+
+
+def result(changes=None, memorization=None, extractor=None):
+    distances = copy.deepcopy(DISTANCES)
+    for name, values in (changes or {}).items():
+        distances[name] = None if values is None else {**distances[name], **values}
+    manifest = {"extractor": {"frechet": "FD (random network)", **(extractor or {})}}
+    kept = {name: values for name, values in distances.items() if values is not None}
+    copies = {**MEMORIZATION, **(memorization or {})}
+    return EvaluationResult(manifest, kept, copies, {}, {})
+
+
+def texts(findings):
+    return [finding.text for finding in findings]
+
+
+def test_all_is_well():
+    findings = verdict.verdict(result(), [-100.0, -200.0])
+    assert len(findings) == 5 and all(finding.good for finding in findings)
+    best, second, overfits, copies, contrast = texts(findings)
+    assert best == (
+        "The best samples are those of GEN-2 normalised: FD (random network) 0.400 +-"
+        " 0.020; next: mixture of 10, 0.500 +- 0.020."
+    )
+    assert second.startswith("Stage 2 is better than a density")
+    assert overfits.startswith("Stage 1 does not overfit: its held-out loss ended at")
+    assert "Stage 2 does not overfit: it gives training latents -66.0" in overfits
+    assert "are no copies" in copies and "1.0%" in copies
+    assert "have the contrast" in contrast and "95%" in contrast
+
+
+@pytest.mark.parametrize(
+    ("changes", "number", "text"),
+    [
+        ({"GEN-1": {"frechet": 0.1}}, 0, "those of GEN-1"),
+        ({"GEN-2 normalised": {"frechet": 0.7}}, 1, "worse than a density"),
+        ({"GEN-2 noise": {"latent_nats": -80}}, 2, "Stage 2 overfits: .* Use fewer"),
+        ({"GEN-2 normalised": {"contrast": 0.8}}, 4, "lose part of the contrast"),
+    ],
+)
+def test_what_is_wrong_is_said(changes, number, text):
+    findings = verdict.verdict(result(changes), [-100.0, -200.0])
+    assert [each.good for each in findings].index(False) == number
+    assert re.search(text, findings[number].text)
+
+
+def test_a_difference_within_two_standard_errors_is_none():
+    findings = verdict.verdict(result({"GEN-2 normalised": {"frechet": 0.45}}))
+    assert "no worse within the error: mixture of 10" in findings[0].text
+    assert "is as good as" in findings[1].text and findings[1].good
+
+
+def test_a_loss_that_rises_again_is_overfitting():
+    losses = [-100.0, -1000.0, -900.0]
+    overfits = verdict.verdict(result(), losses)[2]
+    assert not overfits.good and "the least was -1000." in overfits.text
+    assert verdict.verdict(result(), [-100.0, -1000.0, -995.0])[2].good
+
+
+@pytest.mark.parametrize("found", [{"closer": 0.2}, {"ratio": 0.5}])
+def test_copies_are_said(found):
+    copies = verdict.verdict(result(memorization=found))[3]
+    assert not copies.good and "may be copies" in copies.text
+
+
+def test_an_undertrained_second_stage_does_not_overfit():
+    changes = {"GEN-2 noise": {"training_latent_nats": -90, "latent_nats": -99}}
+    assert verdict.verdict(result(changes))[2].good
+
+
+def test_stage_1_alone_has_fewer_findings():
+    alone = {name: None for name in DISTANCES if name.startswith("GEN-2")}
+    findings = verdict.verdict(result(alone))
+    assert len(findings) == 3 and "mixture of 10" in findings[0].text
+
+
+def test_the_distance_at_infinity_comes_first_where_the_extractor_says_so():
+    infinite = {"headline": "frechet_infinite"}
+    changes = {
+        name: {"frechet_infinite": 1.0 if name == "GEN-2 noise" else 3.0}
+        for name in DISTANCES
+    }
+    found = result(changes, extractor=infinite)
+    assert (
+        "GEN-2 noise: FD (random network) at infinity"
+        in texts(verdict.verdict(found))[0]
+    )
+    assert "at infinity" in tables.distance_table(found).header[1]
+    too_few = result(extractor=infinite)
+    assert "at infinity" not in texts(verdict.verdict(too_few))[0]
+    assert "at infinity" not in tables.distance_table(too_few).header[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (0.43412, 0.0341, "0.434 +- 0.034"),
+        (86.951, 0.84, "86.95 +- 0.84"),
+        (1234.5, 21.7, "1234 +- 22"),
+        (992.2, 312.0, "992 +- 312"),
+        (2.5, 0.0, "2.5 +- 0"),
+        (0.0000123, 0.0000004, "0.000012 +- 0.000000"),
+    ],
+)
+def test_numbers_have_the_digits_that_their_error_allows(value, error, text):
+    assert plus_minus(value, error) == text
+
+
+def test_an_infinite_error_is_no_crash():
+    assert rounded(1.5, float("nan")) == "1.5"
+
+
+def test_every_word_of_the_tables_is_explained():
+    found = terms(result())
+    columns = [*tables.DISTANCES, *tables.LATENTS]
+    known = {column.title for column in columns} - {"latents"}
+    assert known <= set(found) and set(DISTANCES) <= set(found)
+    assert set(TERMS) <= set(found)

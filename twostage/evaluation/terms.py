@@ -1,0 +1,54 @@
+"""What the words in an evaluation's tables mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from twostage.evaluation.evaluation_result import EvaluationResult
+
+_FRECHET = (
+    "Frechet distance: of Gaussians fitted to the features of both sets of images; 0"
+    " for equal sets"
+)
+TERMS = {
+    "REC": "reconstructions of the reference's images by stage 1",
+    "GEN-1": "stage 1's decoder on draws of N(0, I)",
+    "GEN-2 mean": "both stages: the mean of stage 2's decoder, then stage 1's decoder",
+    "GEN-2 noise": "both stages: stage 2's decoder with its noise gamma",
+    "GEN-2 normalised": "both stages: stage 2's means, rescaled to the standard"
+    " deviation that stage 1's latents should have",
+    "Gaussian": "latents from one Gaussian, fitted to stage 1's latents after training",
+    "kernel x 1000": "kernel distance: the unbiased squared maximum mean discrepancy"
+    " under a cubic kernel, times 1000; 0 for equal sets",
+    "precision": "share of samples that lie among real images: 1 is best",
+    "recall": "share of real images that lie among samples: 1 is best",
+    "density": "samples within the neighborhoods of real images; 1 for equal sets",
+    "coverage": "share of real images with a sample in their neighborhood: 1 is best",
+    "brightness": "mean of the pixels minus the reference's, as a part of 255",
+    "contrast": "standard deviation of the pixels over the reference's",
+    "nats of test latents": "mean log density of test images' latents under what"
+    " samples are drawn from; larger is better",
+    "variance law": "mean over the latents of Var[mu] + E[sigma^2]; 1 where the"
+    " aggregate posterior has the prior's variance",
+    "variance law sd": "the same with E[sigma], as Asperti & Trentin's code has it",
+    "active": "latents with E[sigma^2] below 0.8",
+    "active sd": "latents with E[sigma] below 0.8",
+    "active mu": "latents with Var[mu] above 0.01",
+    "active kl": "latents with more than 0.01 nats of KL",
+    "energy distance": "between the latents and N(0, I); 0 for equal distributions",
+    "z of stage 1": "draws of stage 1's posterior over training images",
+    "u of stage 2": "draws of stage 2's posterior over training latents",
+}
+
+
+def terms(result: EvaluationResult) -> dict[str, str]:
+    """{word: explanation}, with those of this result's extractor and mixtures."""
+    name = result.manifest["extractor"]["frechet"]
+    mixtures = {
+        kind: f"latents from a {kind} Gaussians, fitted to stage 1's after training"
+        for kind in result.distances
+        if kind.startswith("mixture of")
+    }
+    infinite = f"{_FRECHET}; extrapolated to infinitely many images, without bias"
+    return {**TERMS, name: _FRECHET, f"{name} at infinity": infinite, **mixtures}

@@ -1,0 +1,194 @@
+"""What an evaluation says about a model, in five sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from twostage.evaluation.rounding import plus_minus
+
+if TYPE_CHECKING:
+    from twostage.evaluation.evaluation_result import EvaluationResult
+
+RECONSTRUCTIONS = "REC"
+ERRORS = 2  # standard errors beyond which two distances differ
+MAX_CLOSE = 0.05  # share of samples nearer to training images than 99 % of test images
+MIN_RATIO = 0.8  # of the distance to the nearest training image, samples over test
+MIN_CONTRAST = 0.9  # of the test images'
+NATS = 1.0  # by which a density of test latents is worse
+MAX_RISE = 0.01  # of a held-out loss above its least, as a part of that
+
+Distances = Mapping[str, Mapping[str, Any]]
+
+
+class Finding(NamedTuple):
+    """Args:
+    text: A sentence.
+    good: Whether it is as one hopes.
+    """
+
+    text: str
+    good: bool
+
+
+def verdict(
+    result: EvaluationResult, held_out_losses: Sequence[float] = ()
+) -> list[Finding]:
+    """The findings, most important first.
+
+    Args:
+        result: Of the evaluation.
+        held_out_losses: Stage 1's, an epoch each, nats per image; empty where no images
+            were kept aside.
+    """
+    found = [
+        _best_sampler(result),
+        _second_stage(result),
+        _overfitting(result.distances, held_out_losses),
+        _copies(result.memorization),
+        _contrast(result),
+    ]
+    return [finding for finding in found if finding is not None]
+
+
+def headline(result: EvaluationResult) -> str:
+    """The key of the distance that comes first: `frechet`, or `frechet_infinite` where
+    the extractor says so and there were enough images.
+    """
+    key = result.manifest["extractor"].get("headline", "frechet")
+    known = [values.get(key) is not None for values in result.distances.values()]
+    return key if all(known) else "frechet"
+
+
+class _Distance(NamedTuple):
+    kind: str
+    value: float
+    error: float
+
+    def __str__(self) -> str:
+        return plus_minus(self.value, self.error)
+
+    def differs(self, other: _Distance) -> bool:
+        """Whether the difference is more than two standard errors of it."""
+        error = math.hypot(self.error, other.error)
+        return abs(self.value - other.value) > ERRORS * error
+
+
+def _sampled(result: EvaluationResult) -> list[_Distance]:
+    """The distances of all samplers, least first."""
+    key = headline(result)
+    found = [
+        _Distance(kind, values[key], values["frechet_error"])
+        for kind, values in result.distances.items()
+        if kind != RECONSTRUCTIONS
+    ]
+    return sorted(found, key=lambda distance: distance.value)
+
+
+def _best_sampler(result: EvaluationResult) -> Finding:
+    best, *others = _sampled(result)
+    name = result.manifest["extractor"]["frechet"]
+    if headline(result) != "frechet":
+        name += " at infinity"
+    text = f"The best samples are those of {best.kind}: {name} {best}"
+    if not others:
+        return Finding(f"{text}.", True)
+    following = others[0]
+    relation = "next" if best.differs(following) else "no worse within the error"
+    good = best.kind != "GEN-1" or not _has_second_stage(result)
+    return Finding(f"{text}; {relation}: {following.kind}, {following}.", good)
+
+
+def _has_second_stage(result: EvaluationResult) -> bool:
+    return any(kind.startswith("GEN-2") for kind in result.distances)
+
+
+def _second_stage(result: EvaluationResult) -> Finding | None:
+    """Stage 2 against densities that are fitted to the latents in a minute."""
+    sampled = _sampled(result)
+    own = [distance for distance in sampled if distance.kind.startswith("GEN-2")]
+    fitted = [distance for distance in sampled if not distance.kind.startswith("GEN")]
+    if not own or not fitted:
+        return None
+    stage2, density = own[0], fitted[0]
+    if not stage2.differs(density):
+        text, good = "is as good as", True
+    elif stage2.value < density.value:
+        text, good = "is better than", True
+    else:
+        text, good = "is worse than", False
+    return Finding(
+        f"Stage 2 {text} a density fitted to stage 1's latents: {stage2.kind}"
+        f" {stage2}, {density.kind} {density}.",
+        good,
+    )
+
+
+def _overfitting(
+    distances: Distances, held_out_losses: Sequence[float]
+) -> Finding | None:
+    parts = [_stage1_overfits(held_out_losses), _stage2_overfits(distances)]
+    found = [part for part in parts if part is not None]
+    if not found:
+        return None
+    return Finding(
+        " ".join(part.text for part in found), all(part.good for part in found)
+    )
+
+
+def _stage1_overfits(losses: Sequence[float]) -> Finding | None:
+    if not losses:
+        return None
+    least, last = min(losses), losses[-1]
+    good = last - least <= max(MAX_RISE * abs(least), NATS)
+    says = "does not overfit" if good else "overfits"
+    return Finding(
+        f"Stage 1 {says}: its held-out loss ended at {last:.5g} nats, the least was"
+        f" {least:.5g}.",
+        good,
+    )
+
+
+def _stage2_overfits(distances: Distances) -> Finding | None:
+    """A better density of training latents than one Gaussian, and a worse one of test
+    latents: too few images, seen too often.
+    """
+    stage2 = distances.get("GEN-2 noise", {})
+    gaussian = distances.get("Gaussian", {})
+    keys = ("training_latent_nats", "latent_nats")
+    if any(each.get(key) is None for each in (stage2, gaussian) for key in keys):
+        return None
+    train, test = (stage2[key] for key in keys)
+    of_train, of_test = (gaussian[key] for key in keys)
+    good = train < of_train or test > of_test - NATS
+    says = "does not overfit" if good else "overfits"
+    remedy = "" if good else " Use fewer epochs, a narrower stage 2 or a mixture."
+    return Finding(
+        f"Stage 2 {says}: it gives training latents {train:.1f} nats and test latents"
+        f" {test:.1f}, one Gaussian {of_train:.1f} and {of_test:.1f}.{remedy}",
+        good,
+    )
+
+
+def _copies(found: Mapping[str, Any]) -> Finding:
+    good = found["closer"] <= MAX_CLOSE and found["ratio"] >= MIN_RATIO
+    says = "are no copies" if good else "may be copies"
+    return Finding(
+        f"Samples ({found['kind']}) {says} of training images: {found['closer']:.1%} of"
+        f" them, where 1 % is expected, are nearer to one than 99 % of the test images"
+        f" are; their median distance is {found['ratio']:.2f} of the test images'.",
+        good,
+    )
+
+
+def _contrast(result: EvaluationResult) -> Finding:
+    kind = _sampled(result)[0].kind
+    contrast = result.distances[kind]["contrast"]
+    good = contrast >= MIN_CONTRAST
+    says = "have the contrast" if good else "lose part of the contrast"
+    return Finding(
+        f"Samples ({kind}) {says} of the reference: {contrast:.0%} of its standard"
+        " deviation.",
+        good,
+    )
