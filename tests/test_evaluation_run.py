@@ -14,7 +14,7 @@ from scipy import stats
 from twostage.cli.main import COMMANDS
 from twostage.data import loading
 from twostage.errors import InputError
-from twostage.evaluation import html_report, protocol, tables, verdict
+from twostage.evaluation import html_report, protocol, verdict
 from twostage.evaluation.evaluation_result import EvaluationResult
 from twostage.export import export_run
 from twostage.models import recalibration

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from twostage.metrics.frechet import extrapolated, frechet_of
-from twostage.metrics.kernel import kernel_distance
+from twostage.metrics.kernel import kernel_distances
 from twostage.metrics.moments import Moments
 from twostage.metrics.precision_recall import neighbour_measures
-from twostage.metrics.standard_error import interval
+from twostage.metrics.standard_error import half_error, interval, subsets
 from twostage.system.progress import announced, progress
 
 BATCH = 250  # images that go through a network together
@@ -43,16 +44,20 @@ def image_distances(
         `precision`, `recall`, `density`, `coverage`.
     """
 
-    def measured(name: str, measure: Callable) -> tuple[float, float]:
-        """A distance and its standard error."""
-        shown = functools.partial(progress, label=f"{label}: {name}", unit="set")
-        halves = {"repeats": half_samples, "seed": seed, "paired": paired}
-        value, error, *_ = interval(measure, real, features, progress=shown, **halves)
-        return value, error
+    def shown(name: str) -> Callable:
+        return functools.partial(progress, label=f"{label}: {name}")
 
-    frechet, frechet_error = measured("Frechet distance", frechet_of)
-    of_kernels = functools.partial(kernel_distance, paired=paired)
-    kernel, kernel_error = measured("kernel distance", of_kernels)
+    halves: dict[str, Any] = {"repeats": half_samples, "seed": seed, "paired": paired}
+    frechet, frechet_error = interval(
+        frechet_of, real, features, progress=shown("Frechet distance"), **halves
+    )
+    kernel = kernel_distances(
+        real,
+        features,
+        subsets(len(real), len(features), **halves),
+        paired=paired,
+        progress=shown("kernel distance"),
+    )
     infinite = None
     with announced(f"{label}: neighbors"):
         if min(len(real), len(features)) >= 4 * real.shape[1]:
@@ -65,8 +70,8 @@ def image_distances(
         "frechet": frechet,
         "frechet_error": frechet_error,
         "frechet_infinite": infinite,
-        "kernel": kernel,
-        "kernel_error": kernel_error,
+        "kernel": float(kernel[0]),
+        "kernel_error": half_error(kernel),
         **neighbors,
     }
 

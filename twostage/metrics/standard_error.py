@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+Subset = tuple[np.ndarray, np.ndarray]  # numbers of rows of both sets
+
 
 def interval(
     measure: Callable[[np.ndarray, np.ndarray], float],
@@ -12,33 +14,61 @@ def interval(
     *,
     repeats: int = 20,
     seed: int = 0,
-    z: float = 1.96,
     paired: bool = False,
-    progress: Callable[[Sequence[int]], Iterable[int]] = iter,
-) -> tuple[float, float, float, float]:
-    """(value, standard error, low, high) of `measure(real, generated)` over features
-    (N, d), (M, d).
+    progress: Callable[[Sequence[Subset]], Iterable[Subset]] = iter,
+) -> tuple[float, float]:
+    """(value, standard error) of `measure(real, generated)` over features (N, d), (M,
+    d).
+
+    Args:
+        measure: Of two arrays of rows.
+        real: Features (N, d).
+        generated: Features (M, d).
+        repeats: Number of halves.
+        seed: Of their choice.
+        paired: See `subsets`.
+        progress: Passes on the subsets, and may show how many are done.
+    """
+    chosen = subsets(
+        len(real), len(generated), repeats=repeats, seed=seed, paired=paired
+    )
+    found = [
+        measure(real[rows], generated[others]) for rows, others in progress(chosen)
+    ]
+    return found[0], half_error(found)
+
+
+def half_error(values: Sequence[float]) -> float:
+    """The standard error of the first value, that of all rows, by the others, those of
+    halves.
 
     A bootstrap without replacement: with replacement there would be duplicates, which
-    no measure of pairs or neighbours survives. The variance over halves around the
-    whole is 2/N - 1/N = 1/N of that of a row, as is the whole's own (Shao & Wu 1989,
-    the jackknife that deletes half). The interval is `z` standard
-    errors to either side of the value of all rows. `paired`: row i of both sets is of
-    one image, as of a reconstruction, so that the halves are the same rows of both;
-    halves apart from each other would make such a measure look several times less
-    certain than it is. `progress` passes on the numbers of the halves, and one more for
-    all rows, and may show how many are done.
+    no measure of pairs or neighbors survives. The variance over halves around the whole
+    is 2/N - 1/N = 1/N of that of a row, as is the whole's own (Shao & Wu 1989, the
+    jackknife that deletes half).
+    """
+    return float(np.std(values[1:], ddof=1))
+
+
+def subsets(
+    count: int, others: int, *, repeats: int, seed: int, paired: bool = False
+) -> list[Subset]:
+    """All rows of two sets, then random halves of them.
+
+    Args:
+        count: Rows of the first set.
+        others: Rows of the second.
+        repeats: Number of halves.
+        seed: Of their choice.
+        paired: Row i of both sets is of one image, as of a reconstruction, so that the
+            halves are the same rows of both; halves apart from each other would make a
+            measure look several times less certain than it is.
     """
     generator = np.random.default_rng(seed)
-    halves = []
-    value = float("nan")
-    for repeat in progress(range(repeats + 1)):
-        if repeat == repeats:
-            value = measure(real, generated)
-            continue
-        rows = others = generator.permutation(len(real))[: len(real) // 2]
+    found = [(np.arange(count), np.arange(others))]
+    for _ in range(repeats):
+        first = second = generator.permutation(count)[: count // 2]
         if not paired:
-            others = generator.permutation(len(generated))[: len(generated) // 2]
-        halves.append(measure(real[rows], generated[others]))
-    error = float(np.std(halves, ddof=1))
-    return value, error, value - z * error, value + z * error
+            second = generator.permutation(others)[: others // 2]
+        found.append((first, second))
+    return found

@@ -134,7 +134,7 @@ def _choose(
     for method, sampler in progress(list(samplers.items()), "choosing the sampler"):
         z = sampler.draw(SAMPLES, seed)
         features = extractor(apply_in_batches(decode, z, batch_size=BATCH))
-        value, error, *_ = interval(
+        value, error = interval(
             frechet_of, reference, features, repeats=REPEATS, seed=seed
         )
         distances[method] = Distance(value, error)
