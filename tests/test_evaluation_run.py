@@ -194,6 +194,18 @@ def check_page(run, found, names):
     )  # of each stage two histograms, of four latents, of each stage's training
 
 
+def check_model_card(run):
+    """It says what was measured, and a person's own lines survive."""
+    card = run / "model_card.md"
+    text = card.read_text()
+    assert "training images: 300, 8x8x1" in text and "| GEN-1 |" in text
+    assert "FD (random network)" in text and "&" not in text
+    assert text.startswith("---\ntags:") and text.count("FILL IN") == 5
+    card.write_text(text.replace("licence of the data: FILL IN", "licence: CC0"))
+    evaluated(run, "--extractor", "random", "--mixtures", "1", "3")
+    assert "CC0" in card.read_text()
+
+
 def check_odd_name(run, found, name, folder):
     """Signs of HTML in a run's name are shown as they are; a result of other weights is
     marked.
@@ -421,6 +433,8 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
         found,
         ["random_network-fid10k_test", "random_network-fid10k_test-recalibrated"],
     )
+    check_model_card(run)
+    check_model_card(run)
     check_odd_name(run, found, "random_network-fid10k_test", tmp_path)
     again = json.loads(
         evaluated(run, "--extractor", "random", "--mixtures", "1", "3").read_text()

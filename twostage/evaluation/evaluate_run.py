@@ -94,7 +94,7 @@ def evaluate_run(
     # the report shows the last
     result, path = measure_run(run, labeled, chosen, network, **settings)
     _log_written(path)
-    logger.info("wrote %s", Path(run) / "report.html")
+    logger.info("wrote %s and model_card.md", Path(run) / "report.html")
     return result
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from twostage.evaluation import html_report
+from twostage.evaluation import html_report, model_card
 from twostage.evaluation.evaluation_result import EvaluationResult
 from twostage.evaluation.tables import markdown
 from twostage.evaluation.verdict import verdict
@@ -14,8 +14,8 @@ from twostage.system.locks import held
 
 
 def write(run: str | Path, result: EvaluationResult) -> Path:
-    """Writes RUN/evaluation/NAME.json, NAME.md, the figures NAME/*.png, and
-    RUN/report.html. Waits while another process writes there.
+    """Writes RUN/evaluation/NAME.json, NAME.md, the figures NAME/*.png,
+    RUN/report.html and RUN/model_card.md. Waits while another process writes there.
 
     Args:
         run: The run folder.
@@ -34,4 +34,5 @@ def write(run: str | Path, result: EvaluationResult) -> Path:
         findings = verdict(result, html_report.held_out_losses(Path(run)))
         files.write(folder / f"{result.name}.md", markdown(result, findings))
         html_report.write(run, result.name)
+        model_card.write(run, result, findings)
     return folder / f"{result.name}.md"
