@@ -434,7 +434,6 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
         ["random_network-fid10k_test", "random_network-fid10k_test-recalibrated"],
     )
     check_model_card(run)
-    check_model_card(run)
     check_odd_name(run, found, "random_network-fid10k_test", tmp_path)
     again = json.loads(
         evaluated(run, "--extractor", "random", "--mixtures", "1", "3").read_text()

@@ -17,6 +17,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 NETWORK = ("network", "likelihood", "latent_dim", "base_dim", "fc_dim", "num_scale")
 DENSE = ("width", "depth", "sampling")
 TRAINING = ("epochs", "batch_size", "learning_rate", "schedule", "gamma", "kl_weight")
+RESIZING = ("fit", "resize")  # of no effect without a side
 UNCHANGED = (None, 0, False, "none", "")
 
 
@@ -81,6 +82,8 @@ def _preparation(data: Mapping[str, Any]) -> str:
         "pad",
         "scale",
     )
+    if not data.get("side"):
+        names = tuple(name for name in names if name not in RESIZING)
     done = [f"{name} {data[name]}" for name in names if data.get(name) not in UNCHANGED]
     return ", ".join(done) or "none"
 
