@@ -180,9 +180,9 @@ def test_missing_inceptions_are_reported(tmp_path):
     ):
         keras_inception(tmp_path / "odd.h5")
     with pytest.raises(
-        InputError, match="received `extractor='keras'` without `weights`, expected"
+        InputError, match="received `extractor='inception2015'` without `weights`"
     ):
-        choose.chosen_extractor(None, "keras")
+        choose.chosen_extractor(None, "inception2015")
     with pytest.raises(
         InputError,
         match=(

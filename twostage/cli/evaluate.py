@@ -101,8 +101,8 @@ def add_extractor_flags(parser: Parser) -> None:
     parser.add_argument(
         "--weights",
         help=(
-            "classify_image_graph_def.pb for inception2015, the .h5 without top for"
-            " keras"
+            "of inception or keras, where they cannot be fetched;"
+            " classify_image_graph_def.pb of inception2015"
         ),
     )
 

@@ -1,3 +1,10 @@
 """Feature extractors: what Frechet distances are measured by."""
 
-EXTRACTORS = ("classifier", "imagenet", "random", "inception2015", "keras")
+EXTRACTORS = (
+    "classifier",
+    "imagenet",
+    "random",
+    "inception",
+    "inception2015",
+    "keras",
+)

@@ -16,12 +16,13 @@ from twostage.features.classifier import BATCH as CLASSIFIER_BATCH
 from twostage.features.classifier import classifier
 from twostage.features.efficientnet import efficientnet_lite0, is_installed
 from twostage.features.extractor import Extractor
+from twostage.features.fidelity import fid_inception
 from twostage.features.random_network import random_network
 
 logger = logging.getLogger(__name__)
 
 UNTRAINED = ("test", "validation")  # splits that images are compared with
-INCEPTIONS = ("inception2015", "keras")  # extractors that are read from a file
+FROM_FILES = ("inception", "inception2015", "keras")  # that take `weights`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,15 +90,15 @@ def check_extractor(name: str | None, weights: str | Path | None) -> None:
     """Raises `InputError` unless a name comes with weights where it needs them, and
     only there.
     """
-    if name in INCEPTIONS and not weights:
+    if name == "inception2015" and not weights:
         raise InputError(
             f"`extractor={name!r}` without `weights`", "the file to read it from"
         )
-    if weights and name not in INCEPTIONS:
+    if weights and name not in FROM_FILES:
         extractor = f"`extractor={name!r}`" if name else "no `extractor`"
         raise InputError(
             f"`weights={str(weights)!r}` for {extractor}, which reads none",
-            " or ".join(f"`extractor={inception!r}`" for inception in INCEPTIONS),
+            " or ".join(f"`extractor={inception!r}`" for inception in FROM_FILES),
         )
 
 
@@ -115,17 +116,19 @@ def chosen_extractor(
         name: One of `twostage.features.EXTRACTORS`; None: a classifier of the data
             where they have labels and enough images for one; else EfficientNet-Lite0
             where they have colors and it is installed; else the random network.
-        weights: File of an Inception.
+        weights: File of an Inception; None: fetched, but for `"inception2015"`.
         resize: `"tf1"` or `"antialiased"`, of the Inception of 2015.
 
     Raises:
-        InputError: weights without an Inception, an Inception without weights, or a
-            classifier of data without labels.
+        InputError: weights without an Inception, an Inception without weights, none of
+            which can be fetched, or a classifier of data without labels.
     """
     check_extractor(name, weights)
     if name == "inception2015" and weights:
         return inception.inception_2015(weights, resize=resize)
-    if name == "keras" and weights:
+    if name == "inception":
+        return fid_inception(weights)
+    if name == "keras":
         return inception.keras_inception(weights)
     if name == "imagenet":
         return efficientnet_lite0()

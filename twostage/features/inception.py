@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from twostage.errors import InputError
-from twostage.features.extractor import Extractor, enlarged, in_color
+from twostage.features.extractor import Extractor, digest_of, enlarged, in_color
 
 SIDE = 299
 RESIZES = ("tf1", "antialiased")
@@ -86,28 +86,35 @@ def _pool_of_graph(content: bytes, path: str | Path) -> Callable[[Any], Any]:
         ) from error
 
 
-def keras_inception(path: str | Path) -> Extractor:
+def keras_inception(path: str | Path | None = None) -> Extractor:
     """The `Extractor` of `keras.applications.InceptionV3`, 2,048 features, average
     pooling. Its distances are no FID: the weights are others.
 
     Args:
         path: `inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5`, from
-            https://github.com/fchollet/deep-learning-models/releases/tag/v0.5.
+            https://github.com/fchollet/deep-learning-models/releases/tag/v0.5. None:
+            Keras fetches it once.
 
     Raises:
-        InputError: no such file, or other weights.
+        InputError: no such file, other weights, or it cannot be fetched.
     """
     import keras
 
-    content = _content(path, KERAS_WEIGHTS)
+    if path is not None:
+        _content(path, KERAS_WEIGHTS)
     try:
         network = keras.applications.InceptionV3(
             include_top=False,
-            weights=str(path),
+            weights="imagenet" if path is None else str(path),
             input_shape=(SIDE, SIDE, 3),
             pooling="avg",
         )
-    except (ValueError, OSError) as error:
+    except Exception as error:  # Keras raises a plain one without a network
+        if path is None:
+            received = f"no weights from the network ({str(error)[:80]})"
+            raise InputError(
+                received, f"{KERAS_WEIGHTS}", "bring it and pass it as `weights`"
+            ) from error
         raise InputError(
             str(path),
             "weights of keras.applications.InceptionV3 without its top",
@@ -121,7 +128,7 @@ def keras_inception(path: str | Path) -> Extractor:
     return Extractor(
         "Keras InceptionV3",
         features,
-        _digest(content),
+        digest_of(network.get_weights()),
         notes={"resize": "antialiased"},
     )
 
