@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import urllib.error
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from twostage.errors import InputError
+from twostage.features import fidelity_worker
 from twostage.features.extractor import Extractor, in_color
 
 NAME = "Inception 2015 (torch-fidelity)"
@@ -21,19 +22,20 @@ URL = (
 )
 SIZE = 95_628_359  # bytes
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+WORKER = (sys.executable, "-m", fidelity_worker.__name__)
 
 
 def fid_inception(weights: str | Path | None = None) -> Extractor:
     """The `Extractor` of torch-fidelity's Inception (Obukhov et al. 2020). Its weights
     are those of the graph of 2015; 2,048 features, the output `pool_3`. Needs PyTorch
-    and torch-fidelity (extra `fid`).
+    and torch-fidelity (extra `fid`), which run in a process of their own.
 
     Args:
         weights: The file, where it is at hand; None: torch-fidelity fetches it once.
 
     Raises:
-        InputError: torch-fidelity is not installed, the file cannot be fetched, or it
-            is another one.
+        InputError: torch-fidelity is not installed, or the file is another one; when
+            it is called: the file cannot be fetched.
 
     Example:
         >>> fid_inception()(images).shape  # doctest: +SKIP
@@ -45,17 +47,8 @@ def fid_inception(weights: str | Path | None = None) -> Extractor:
         )
     if weights is not None:
         _check(Path(weights).expanduser())
-    network = _network(weights)
-
-    def features(images: np.ndarray) -> np.ndarray:
-        import torch
-
-        channels_first = in_color(images).transpose(0, 3, 1, 2)
-        with torch.no_grad():
-            (pooled,) = network(torch.from_numpy(np.ascontiguousarray(channels_first)))
-        return pooled.cpu().numpy()
-
-    return Extractor(NAME, features, SHA256[:16], "FID", {"resize": "tf1"})
+    worker = _Worker(weights)
+    return Extractor(NAME, worker, SHA256[:16], "FID", {"resize": "tf1"})
 
 
 def _check(path: Path) -> None:
@@ -70,18 +63,44 @@ def _check(path: Path) -> None:
         )
 
 
-def _network(weights: str | Path | None) -> Any:
-    """uint8 tensors (n, 3, height, width) -> (features (n, 2048),)."""
-    from torch_fidelity import FeatureExtractorInceptionV3
+class _Worker:
+    """Images (n, height, width, 1 or 3) -> features (n, 2048), by a process that starts
+    with the first images.
+    """
 
-    path = str(Path(weights).expanduser()) if weights is not None else None
-    try:
-        return FeatureExtractorInceptionV3(
-            "inception-v3-compat", ["2048"], feature_extractor_weights_path=path
+    def __init__(self, weights: str | Path | None):
+        path = [] if weights is None else [str(Path(weights).expanduser().absolute())]
+        self.command = [*WORKER, *path]
+        self._process: subprocess.Popen | None = None
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        if self._process is None:
+            pipe = subprocess.PIPE
+            self._process = subprocess.Popen(
+                self.command, stdin=pipe, stdout=pipe, stderr=pipe
+            )
+        process = self._process
+        try:
+            assert process.stdin is not None and process.stdout is not None
+            fidelity_worker.send(process.stdin, in_color(images))
+            features = fidelity_worker.receive(process.stdout, "<f4")
+        except BrokenPipeError:
+            features = None
+        if features is None:
+            raise self._failure(process)
+        return features
+
+    def _failure(self, process: subprocess.Popen) -> InputError:
+        """What the process said before it ended."""
+        _, said = process.communicate()
+        lines = said.decode(errors="replace").strip().splitlines() or ["no message"]
+        return InputError(
+            f"no features by torch-fidelity ({lines[-1][:120]})",
+            "it to run, and its weights",
+            f"where there is no network, bring {URL} ({SIZE:,} bytes, sha256 {SHA256})"
+            " and pass it as `weights`",
         )
-    except (urllib.error.URLError, OSError) as error:
-        raise InputError(
-            f"no answer from {URL} ({error})",
-            "a network, or the file",
-            f"bring it ({SIZE:,} bytes, sha256 {SHA256}) and pass it as `weights`",
-        ) from error
+
+    def __del__(self) -> None:
+        if self._process is not None:
+            self._process.kill()
