@@ -442,6 +442,12 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
         again["distances"] == found["distances"]
         and again["likelihood"] == found["likelihood"]
     )  # the same seed, the same figures
+    fewer = json.loads(
+        evaluated(run, "--extractor", "random", "--samples", "50").read_text()
+    )
+    assert fewer["manifest"]["reference_images"] == 50
+    assert {one["images"] for one in fewer["distances"].values()} == {50}
+    assert (run / "evaluation" / "random_network-fid10k_test-50.md").exists()
     other = evaluated(
         run, "--extractor", "random", "--quirk", "stretch", "--seed", "1", "--mixtures"
     )

@@ -19,7 +19,7 @@ from twostage.evaluation.evaluation_data import EvaluationData
 from twostage.evaluation.evaluation_result import EvaluationResult
 from twostage.evaluation.protocol import Protocol
 from twostage.export.export_models import export_models
-from twostage.features.choose import chosen_extractor
+from twostage.features.choose import LabeledData, LabeledImages, chosen_extractor
 from twostage.models.gaussian_mixture import Mixture
 from twostage.models.posterior import encode_dataset
 from twostage.models.tensors import apply_in_batches
@@ -295,6 +295,7 @@ class TwoStageVAE:
         extractor: str | None = None,
         weights: str | Path | None = None,
         protocol: str = "fid10k_test",
+        samples: int = 0,
         **options: Any,
     ) -> EvaluationResult:
         """Distances of reconstructions and samples, likelihoods, and latents.
@@ -302,9 +303,11 @@ class TwoStageVAE:
         Args:
             test_images: Held-out images, as `fit` takes them.
             train_images: Those of `fit`, which knows its own.
-            extractor: "random" (the default), "inception2015" or "keras".
-            weights: The file of the last two.
+            extractor: One of `twostage.features.EXTRACTORS` but "classifier"; None: as
+                `evaluate` of the command line chooses for images without labels.
+            weights: The file of an Inception.
             protocol: "fid10k_test" or "fid50k_train".
+            samples: Images of each kind; 0: as the protocol says.
             options: As `twostage.evaluation.evaluate.evaluate` takes them: seed,
                 half_samples, bound_images, importance_samples, mixtures.
         """
@@ -316,8 +319,12 @@ class TwoStageVAE:
                 "`train_images`",
             )
         data = EvaluationData(self._prepared(train_images), self._prepared(test_images))
-        network = chosen_extractor(None, extractor or "random", weights)
-        return evaluate(self.models, data, Protocol(protocol), network, **options)
+        unlabeled = LabeledData(
+            "images", LabeledImages(data.train), LabeledImages(data.test)
+        )
+        network = chosen_extractor(unlabeled, extractor, weights)
+        chosen = Protocol(protocol, samples=samples)
+        return evaluate(self.models, data, chosen, network, **options)
 
     def save(self, folder: str | Path) -> None:
         """Writes the models (`.keras`) and config.json into a folder."""

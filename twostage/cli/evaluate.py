@@ -75,6 +75,14 @@ def _add_protocol_flags(parser: Parser) -> None:
         help="which images, and how many (default: fid10k_test)",
     )
     parser.add_argument(
+        "--samples",
+        type=int,
+        default=0,
+        metavar="N",
+        help="images of each kind, and in the reference at most (default: as the"
+        " protocol says); fewer are faster and have larger distances",
+    )
+    parser.add_argument(
         "--quirk",
         action="append",
         default=[],
@@ -127,6 +135,7 @@ def _evaluate(argv: Sequence[str] | None) -> None:
         inception_resize=options.inception_resize,
         protocol=options.protocol,
         quirks=options.quirk,
+        samples=options.samples,
         recalibrate=options.recalibrate,
         mixtures=options.mixtures,
         seed=options.seed,

@@ -27,7 +27,7 @@ from twostage.evaluation.image_metrics import (
 from twostage.evaluation.latent_metrics import latent_metrics
 from twostage.evaluation.likelihood_metrics import likelihood_metrics
 from twostage.evaluation.memorization import memorization
-from twostage.evaluation.protocol import Protocol
+from twostage.evaluation.protocol import MIN_SAMPLES, Protocol
 from twostage.features.extractor import Extractor, digest_of
 from twostage.metrics.moments import Moments
 from twostage.models import recalibration
@@ -47,7 +47,6 @@ logger = logging.getLogger(__name__)
 IMAGES_IN_FIGURES = 200
 MAX_TRAINING_NEIGHBORS = 50_000  # training images among which copies are searched
 MAX_TEST_NEIGHBORS = 1_000  # test images that these copies are compared with
-MIN_REFERENCE_IMAGES = 6  # a metric searches the fifth neighbor of each
 # samplers whose latents the histograms show; the last is tested for memorization
 MAIN_SAMPLERS = ("GEN-1", "GEN-2 normalised")
 MIN_VALUES = {
@@ -252,10 +251,10 @@ def _reference(
     data: EvaluationData, protocol: Protocol, extractor: Extractor
 ) -> _Reference:
     images = protocol.reference(data.split(protocol.split))
-    if len(images) < MIN_REFERENCE_IMAGES:
+    if len(images) < MIN_SAMPLES:
         raise InputError(
             f"{len(images)} images in the {protocol.split} split",
-            f"at least {MIN_REFERENCE_IMAGES} for a distance",
+            f"at least {MIN_SAMPLES} for a distance",
             "give it more images, thousands if you can",
         )
     return _Reference(images, extractor(images, BATCH), pixel_moments(images))

@@ -39,6 +39,7 @@ def evaluate_run(
     inception_resize: str = "tf1",
     protocol: str = "fid10k_test",
     quirks: Sequence[str] = (),
+    samples: int = 0,
     recalibrate: bool = False,
     mixtures: Sequence[int] = (1, 10),
     seed: int = 0,
@@ -56,6 +57,7 @@ def evaluate_run(
         inception_resize: `"tf1"` or `"antialiased"`, of the Inception of 2015.
         protocol: Name of the `Protocol`.
         quirks: Its quirks.
+        samples: Images of each kind; 0: as the protocol says.
         recalibrate: Whether to evaluate with recalibrated batch normalization, too.
         mixtures: Numbers of Gaussians in mixtures of latents to sample from.
         seed: Of all samples.
@@ -76,7 +78,7 @@ def evaluate_run(
         "importance_samples": importance_samples,
     }
     check_numbers(numbers, mixtures)
-    chosen = Protocol(protocol, tuple(sorted(set(quirks))))
+    chosen = Protocol(protocol, tuple(sorted(set(quirks))), samples)
     config = finished_stage1(run).saved_config()
     folder = Path(run) / "evaluation"
     folder.mkdir(exist_ok=True)

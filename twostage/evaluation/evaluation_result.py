@@ -46,12 +46,14 @@ class EvaluationResult:
 
     @property
     def name(self) -> str:
-        """The name of its files: extractor, protocol, quirks and batch normalization,
-        such as `random_network-fid10k_test`.
+        """The name of its files: extractor, protocol, quirks, number of samples and
+        batch normalization, such as `random_network-fid10k_test`.
         """
         protocol = self.manifest["protocol"]
         extractor = self.manifest["extractor"]["name"].replace(" ", "_")
         parts = [extractor, protocol["name"], *protocol["quirks"]]
+        if protocol.get("samples"):
+            parts.append(str(protocol["samples"]))
         if self.manifest["batch_normalisation"] == RECALIBRATED:
             parts.append("recalibrated")
         return "-".join(parts)

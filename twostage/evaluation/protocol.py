@@ -15,6 +15,7 @@ from twostage.features.extractor import quantised
 from twostage.metrics.moments import Moments
 
 SPLITS = {"fid10k_test": ("test", 10_000), "fid50k_train": ("train", 50_000)}
+MIN_SAMPLES = 6  # a metric searches the fifth neighbor of each
 QUIRKS = ("stretch", "contrast", "first10k", "tone")
 
 
@@ -35,17 +36,24 @@ class Protocol:
             `"tone"`, no paper's: each kind of images gets the mean and standard
             deviation of the reference's channels, so that brightness and contrast no
             longer count.
+        samples: How many images are generated, and are in the reference at most. 0: as
+            the name says. Distances fall with it.
 
     Raises:
-        InputError: another name or quirk.
+        InputError: another name or quirk, or too few samples.
     """
 
     name: str = "fid10k_test"
     quirks: tuple[str, ...] = ()
+    samples: int = 0
 
     def __post_init__(self) -> None:
         if self.name not in SPLITS:
             raise InputError(f"protocol {self.name!r}", f"one of {', '.join(SPLITS)}")
+        if self.samples and self.samples < MIN_SAMPLES:
+            raise InputError(
+                f"`samples={self.samples}`", f"at least {MIN_SAMPLES}, or 0"
+            )
         unknown = set(self.quirks) - set(QUIRKS)
         if unknown:
             raise InputError(
@@ -60,6 +68,8 @@ class Protocol:
     @property
     def count(self) -> int:
         """How many images are generated, and are in the reference at most."""
+        if self.samples:
+            return self.samples
         return 10_000 if "first10k" in self.quirks else SPLITS[self.name][1]
 
     @property
@@ -108,6 +118,7 @@ class Protocol:
             "split": self.split,
             "count": self.count,
             "quirks": list(self.quirks),
+            **({"samples": self.samples} if self.samples else {}),
             "quantisation": "uint8, rounded",
         }
 
