@@ -34,7 +34,7 @@ def receive(pipe: IO[bytes], dtype: str) -> np.ndarray | None:
 
 def main(weights: str | None) -> None:
     """Answers until standard input ends."""
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]
 
     answers, sys.stdout = sys.stdout.buffer, sys.stderr  # what prints goes there
     network = _network(weights)
@@ -47,9 +47,9 @@ def main(weights: str | None) -> None:
 
 def _network(weights: str | None) -> Any:
     """uint8 tensors (n, 3, height, width) -> (features (n, 2048),)."""
-    from torch_fidelity import FeatureExtractorInceptionV3
+    import torch_fidelity  # pyright: ignore[reportMissingImports]
 
-    return FeatureExtractorInceptionV3(
+    return torch_fidelity.FeatureExtractorInceptionV3(
         "inception-v3-compat", ["2048"], feature_extractor_weights_path=weights
     )
 

@@ -38,7 +38,7 @@ def interval(
     return found[0], half_error(found)
 
 
-def half_error(values: Sequence[float]) -> float:
+def half_error(values: Sequence[float] | np.ndarray) -> float:
     """The standard error of the first value, that of all rows, by the others, those of
     halves.
 
