@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -43,6 +43,8 @@ from twostage.system.random_streams import Stream
 
 logger = logging.getLogger(__name__)
 
+Features = Callable[[np.ndarray, int], np.ndarray]
+
 # test images that are reconstructed, interpolated, and show which latents are active
 IMAGES_IN_FIGURES = 200
 MAX_TRAINING_NEIGHBORS = 50_000  # training images among which copies are searched
@@ -71,6 +73,7 @@ def evaluate(
     memorization_kind: str | None = None,
     recalibrated: bool = False,
     fixed_gamma: bool = False,
+    features_of: Features | None = None,
     name: str = "model",
 ) -> EvaluationResult:
     """Measures models: distances of reconstructions and samples, likelihoods, latents,
@@ -94,6 +97,8 @@ def evaluate(
             images first.
         fixed_gamma: Whether gamma was fixed throughout the training; the evidence then
             has several readings.
+        features_of: The features of the data's images, such as a `FeatureCache`; None:
+            the extractor computes them.
         name: Of the models, for the manifest.
 
     Raises:
@@ -112,7 +117,8 @@ def evaluate(
     digest = digest_of(models.get_weights())
     with recalibration.restored(models.stage1):
         statistics = _batch_normalization(models.stage1, data, seed, recalibrated)
-        result = _evaluate(models, data, protocol, extractor, settings)
+        known = features_of or extractor
+        result = _evaluate(models, data, protocol, extractor, known, settings)
     bounded = min(bound_images, len(data.test))
     manifest = {
         "run": name,
@@ -199,11 +205,12 @@ def _evaluate(
     data: EvaluationData,
     protocol: Protocol,
     extractor: Extractor,
+    features_of: Features,
     settings: _Settings,
 ) -> EvaluationResult:
     """The result; its manifest has extractor, protocol and data alone."""
     stage1, seed = models.stage1, settings.seed
-    reference = _reference(data, protocol, extractor)
+    reference = _reference(data, protocol, features_of)
     drawing = _samplers(models, data, settings)
     kinds = _measure_kinds(stage1, drawing, reference, protocol, extractor, settings)
     bounded = _subset(data.test, settings.bound_images, seed)
@@ -215,7 +222,7 @@ def _evaluate(
         for kind, nats in _latent_nats(stage1, drawing, images, seed).items():
             kinds.distances[kind][key] = nats
     copies, neighbors = _memorization(
-        kinds, reference, data, protocol, extractor, settings
+        kinds, reference, data, protocol, features_of, settings
     )
     likelihood = likelihood_metrics(
         stage1,
@@ -248,7 +255,7 @@ def _subset(images: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 def _reference(
-    data: EvaluationData, protocol: Protocol, extractor: Extractor
+    data: EvaluationData, protocol: Protocol, features_of: Features
 ) -> _Reference:
     images = protocol.reference(data.split(protocol.split))
     if len(images) < MIN_SAMPLES:
@@ -257,7 +264,7 @@ def _reference(
             f"at least {MIN_SAMPLES} for a distance",
             "give it more images, thousands if you can",
         )
-    return _Reference(images, extractor(images, BATCH), pixel_moments(images))
+    return _Reference(images, features_of(images, BATCH), pixel_moments(images))
 
 
 def _samplers(
@@ -354,7 +361,7 @@ def _memorization(
     reference: _Reference,
     data: EvaluationData,
     protocol: Protocol,
-    extractor: Extractor,
+    features_of: Features,
     settings: _Settings,
 ) -> tuple[dict[str, Any], np.ndarray]:
     """The memorization test of one kind of samples, and the training images nearest to
@@ -362,11 +369,11 @@ def _memorization(
     """
     kind, seed = settings.memorization_kind, settings.seed
     train = _subset(data.train, MAX_TRAINING_NEIGHBORS, seed)
-    of_train = extractor(train, BATCH)
+    of_train = features_of(train, BATCH)
     if protocol.split == "test":
         of_test = reference.features
     else:
-        of_test = extractor(_subset(data.test, MAX_TEST_NEIGHBORS, seed), BATCH)
+        of_test = features_of(_subset(data.test, MAX_TEST_NEIGHBORS, seed), BATCH)
     with announced(f"{kind}: nearest of {len(train):,} training images"):
         found = memorization(kinds.features, of_train, test=of_test, seed=seed)
         neighbors = figures.neighbors(

@@ -21,6 +21,7 @@ from twostage.features.choose import (
     load_labeled,
 )
 from twostage.features.extractor import Extractor
+from twostage.features.feature_cache import FeatureCache
 from twostage.runs.data import validation_images
 from twostage.runs.models import load_models
 from twostage.runs.run import finished_stage1
@@ -140,6 +141,7 @@ def measure_run(
         extractor,
         recalibrated=recalibrated,
         fixed_gamma=config.gamma == "fixed" and config.likelihood == "gaussian",
+        features_of=FeatureCache(extractor),
         name=str(run),
         **settings,
     )
