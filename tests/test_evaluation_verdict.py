@@ -1,6 +1,7 @@
 """The verdict of an evaluation, by figures whose answer is known."""
 
 import copy
+import dataclasses
 import re
 
 import pytest
@@ -9,6 +10,7 @@ from twostage.evaluation import tables, verdict
 from twostage.evaluation.evaluation_result import EvaluationResult
 from twostage.evaluation.rounding import plus_minus, rounded
 from twostage.evaluation.terms import TERMS, terms
+from twostage.evaluation.verdict import TrainingLosses
 
 
 def kind(value, error=0.02, *, contrast=0.95, train=None, test=None, infinite=None):
@@ -30,6 +32,7 @@ DISTANCES = {
     "Gaussian": kind(0.55, train=-68, test=-68),
     "mixture of 10": kind(0.5, train=-65, test=-66),
 }
+HELD_OUT = TrainingLosses(held_out=[-100.0, -200.0])
 MEMORIZATION = {"kind": "GEN-1", "closer": 0.01, "ratio": 1.0, "training_images": 9}
 
 
@@ -48,7 +51,7 @@ def texts(findings):
 
 
 def test_all_is_well():
-    findings = verdict.verdict(result(), [-100.0, -200.0])
+    findings = verdict.verdict(result(), HELD_OUT)
     assert len(findings) == 5 and all(finding.good for finding in findings)
     best, second, overfits, copies, contrast = texts(findings)
     assert best == (
@@ -72,7 +75,7 @@ def test_all_is_well():
     ],
 )
 def test_what_is_wrong_is_said(changes, number, text):
-    findings = verdict.verdict(result(changes), [-100.0, -200.0])
+    findings = verdict.verdict(result(changes), HELD_OUT)
     assert [each.good for each in findings].index(False) == number
     assert re.search(text, findings[number].text)
 
@@ -84,10 +87,21 @@ def test_a_difference_within_two_standard_errors_is_none():
 
 
 def test_a_loss_that_rises_again_is_overfitting():
-    losses = [-100.0, -1000.0, -900.0]
-    overfits = verdict.verdict(result(), losses)[2]
+    rising = TrainingLosses(held_out=[-100.0, -1000.0, -900.0])
+    overfits = verdict.verdict(result(), rising)[2]
     assert not overfits.good and "the least was -1000." in overfits.text
-    assert verdict.verdict(result(), [-100.0, -1000.0, -995.0])[2].good
+    flat = TrainingLosses(held_out=[-100.0, -1000.0, -995.0])
+    assert verdict.verdict(result(), flat)[2].good
+
+
+@pytest.mark.parametrize(("training", "good"), [(-75.0, False), (-19.0, True)])
+def test_without_held_out_images_the_gap_to_test_images_tells(training, good):
+    found = dataclasses.replace(
+        result({"GEN-2 noise": {"latent_nats": None}}), likelihood={"evidence": -12.5}
+    )
+    found.manifest["data"] = {"shape": [1797, 8, 8, 1]}
+    overfits = verdict.verdict(found, TrainingLosses(training))[2]
+    assert overfits.good == good and "12.5 on test images" in overfits.text
 
 
 @pytest.mark.parametrize("found", [{"closer": 0.2}, {"ratio": 0.5}])
@@ -145,7 +159,7 @@ def test_an_infinite_error_is_no_crash():
 
 def test_every_word_of_the_tables_is_explained():
     found = terms(result())
-    columns = [*tables.DISTANCES, *tables.LATENTS]
+    columns = [*tables.DISTANCES, *tables.LATENTS, *tables.NORMALITY]
     known = {column.title for column in columns} - {"latents"}
     assert known <= set(found) and set(DISTANCES) <= set(found)
     assert set(TERMS) <= set(found)

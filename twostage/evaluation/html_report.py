@@ -12,9 +12,10 @@ import numpy as np
 
 from twostage.evaluation.evaluation_result import EvaluationResult
 from twostage.evaluation.figures import sample_figure
+from twostage.evaluation.rounding import rounded
 from twostage.evaluation.tables import Table, sentences, tables
 from twostage.evaluation.terms import terms
-from twostage.evaluation.verdict import verdict
+from twostage.evaluation.verdict import TrainingLosses, verdict
 from twostage.reporting import html_page
 from twostage.reporting.charts import chart
 from twostage.system import files
@@ -101,7 +102,7 @@ def write(run: str | Path, name: str) -> None:
         TEMPLATES,
         title=run.resolve().name,
         about=_about(run, result),
-        findings=verdict(result, held_out_losses(run)),
+        findings=verdict(result, training_losses(run)),
         terms=terms(result),
         results=[_section(key, other, result) for key, other in results.items()],
         samples=_sample_figures(folder, result),
@@ -166,7 +167,8 @@ def _sample_figures(folder: Path, result: EvaluationResult) -> list[_Figure]:
     return [
         _Figure(
             folder / f"{sample_figure(kind)}.png",
-            f"{kind}: distance {distances['frechet']:.3f}",
+            f"{kind}: distance"
+            f" {rounded(distances['frechet'], distances['frechet_error'])}",
         )
         for kind, distances in result.distances.items()
         if kind != "REC"
@@ -266,13 +268,18 @@ def read_history(path: str | Path) -> dict[str, np.ndarray]:
     }
 
 
-def held_out_losses(run: Path) -> list[float]:
-    """Stage 1's, nats per image, of the epochs that measured it."""
+def training_losses(run: Path) -> TrainingLosses:
+    """Of the run's stage 1."""
     path = run / "stage1" / "history.csv"
     if not path.exists():
-        return []
-    losses = read_history(path)[f"{HELD_OUT}loss"]
-    return losses[np.isfinite(losses)].tolist()
+        return TrainingLosses()
+    history = read_history(path)
+    held_out = history[f"{HELD_OUT}loss"]
+    training = history["reconstruction"][-1] + history["kl"][-1]
+    return TrainingLosses(
+        float(training) if np.isfinite(training) else None,
+        held_out[np.isfinite(held_out)].tolist(),
+    )
 
 
 def curve_charts(history: Mapping[str, np.ndarray]) -> list[str]:

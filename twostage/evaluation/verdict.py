@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +19,7 @@ MIN_RATIO = 0.8  # of the distance to the nearest training image, samples over t
 MIN_CONTRAST = 0.9  # of the test images'
 NATS = 1.0  # by which a density of test latents is worse
 MAX_RISE = 0.01  # of a held-out loss above its least, as a part of that
+MAX_GAP = 0.5  # nats per dimension between test and training images
 
 Distances = Mapping[str, Mapping[str, Any]]
 
@@ -32,20 +34,34 @@ class Finding(NamedTuple):
     good: bool
 
 
+@dataclasses.dataclass(frozen=True)
+class TrainingLosses:
+    """Stage 1's, nats per image.
+
+    Args:
+        training: Reconstruction and KL (kappa 1) of the training images, in the last
+            epoch; None: not known.
+        held_out: The loss of held-out images, an epoch each; empty where none were kept
+            aside.
+    """
+
+    training: float | None = None
+    held_out: Sequence[float] = ()
+
+
 def verdict(
-    result: EvaluationResult, held_out_losses: Sequence[float] = ()
+    result: EvaluationResult, losses: TrainingLosses | None = None
 ) -> list[Finding]:
     """The findings, most important first.
 
     Args:
         result: Of the evaluation.
-        held_out_losses: Stage 1's, an epoch each, nats per image; empty where no images
-            were kept aside.
+        losses: Of stage 1's training; None: not known.
     """
     found = [
         _best_sampler(result),
         _second_stage(result),
-        _overfitting(result.distances, held_out_losses),
+        _overfitting(result, losses or TrainingLosses()),
         _copies(result.memorization),
         _contrast(result),
     ]
@@ -125,10 +141,9 @@ def _second_stage(result: EvaluationResult) -> Finding | None:
     )
 
 
-def _overfitting(
-    distances: Distances, held_out_losses: Sequence[float]
-) -> Finding | None:
-    parts = [_stage1_overfits(held_out_losses), _stage2_overfits(distances)]
+def _overfitting(result: EvaluationResult, losses: TrainingLosses) -> Finding | None:
+    of_stage1 = _rises(losses.held_out) or _gap(result, losses.training)
+    parts = [of_stage1, _stage2_overfits(result.distances)]
     found = [part for part in parts if part is not None]
     if not found:
         return None
@@ -137,7 +152,8 @@ def _overfitting(
     )
 
 
-def _stage1_overfits(losses: Sequence[float]) -> Finding | None:
+def _rises(losses: Sequence[float]) -> Finding | None:
+    """Whether stage 1's held-out loss has risen again."""
     if not losses:
         return None
     least, last = min(losses), losses[-1]
@@ -146,6 +162,23 @@ def _stage1_overfits(losses: Sequence[float]) -> Finding | None:
     return Finding(
         f"Stage 1 {says}: its held-out loss ended at {last:.5g} nats, the least was"
         f" {least:.5g}.",
+        good,
+    )
+
+
+def _gap(result: EvaluationResult, training: float | None) -> Finding | None:
+    """How much better stage 1 knows its training images than test images."""
+    evidence = result.likelihood.get("evidence")
+    if training is None or evidence is None:
+        return None
+    dimensions = math.prod(result.manifest["data"]["shape"][1:])
+    gap = -evidence - training
+    good = gap <= MAX_GAP * dimensions
+    says = "does not overfit" if good else "overfits"
+    return Finding(
+        f"Stage 1 {says}: its loss is {training:.5g} nats on training images and"
+        f" {-evidence:.5g} on test images, {gap / dimensions:.2g} nats per dimension"
+        " apart.",
         good,
     )
 

@@ -31,7 +31,7 @@ def write(run: str | Path, result: EvaluationResult) -> Path:
         for name, image in result.figures.items():
             save_png(folder / result.name / f"{name}.png", image)
         files.write_json(folder / f"{result.name}.json", result.to_json())
-        findings = verdict(result, html_report.held_out_losses(Path(run)))
+        findings = verdict(result, html_report.training_losses(Path(run)))
         files.write(folder / f"{result.name}.md", markdown(result, findings))
         html_report.write(run, result.name)
         model_card.write(run, result, findings)
