@@ -101,7 +101,7 @@ MISTAKES = [
     (
         "evaluate --run RUN --weights graph.pb",
         "received --weights graph.pb for no --extractor, which reads none, expected"
-        " --extractor inception2015 or --extractor keras",
+        " --extractor inception or --extractor inception2015 or --extractor keras",
     ),
     (
         "train-stage1 --preset digits --data BAD/unequal.npz",
