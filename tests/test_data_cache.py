@@ -94,6 +94,7 @@ def test_it_holds_what_a_plain_loop_gives_and_says_what_it_is(tmp_path):
         "pad": 0,
         "channels": 0,
         "fit": "stretch",
+        "scale": 0.0,
     }
     assert (
         manifest["key"]["split"].startswith(
