@@ -10,7 +10,12 @@ from twostage.cli.main import COMMANDS
 from twostage.config import Stage1Config
 from twostage.data.datasets import ArrayDataset, Options, open_dataset
 from twostage.runs.run import StageRun, default_preset
-from twostage.training import auto
+from twostage.training import auto, sampling_choice
+
+
+@pytest.fixture(autouse=True)
+def few_samples(monkeypatch):
+    monkeypatch.setattr(sampling_choice, "SAMPLES", 100)
 
 
 def chosen(count, shape, **given):
