@@ -16,6 +16,7 @@ from twostage.data import loading
 from twostage.errors import InputError
 from twostage.evaluation import html_report, protocol, verdict
 from twostage.evaluation.evaluation_result import EvaluationResult
+from twostage.evaluation.rounding import plus_minus
 from twostage.export import export_run
 from twostage.models import recalibration
 from twostage.models.gaussian_mixture import Mixture
@@ -186,7 +187,8 @@ def check_page(run, found, names):
             "distances"
         ].values():
             assert (
-                f"{one['frechet']:.3f} \u00b1 {one['frechet_error']:.3f}" in seen.cells
+                plus_minus(one["frechet"], one["frechet_error"]).replace("+-", "\u00b1")
+                in seen.cells
             )
         assert f"<h3>{name}</h3>" in text
     assert (
