@@ -179,6 +179,9 @@ def stage1_choices(
         Choice("fc_dim", 512 if wide else 256, f"{many} of {size}"),
         Choice("latent_dim", latents, f"images of {size}"),
     ]
+    if config.network == "resnet":
+        reason = "the decoder begins at the mean color"
+        network.append(Choice("initialization", "mean", reason))
     if "latent_dim" in given:
         latents = config.latent_dim
     return [
