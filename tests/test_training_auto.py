@@ -195,6 +195,7 @@ def test_a_run_of_ones_own_images_chooses_once(tmp_path, monkeypatch, caplog):
     config = first.saved_config()
     assert first.preset == "auto" and config.schedule == "cosine"
     assert config.base_dim == 4 and config.latent_dim == 16 and config.batch_size == 23
+    assert config.patience == 10  # of stage 1, too
     assert "val_loss" in (first.path / "history.csv").read_text()
     COMMANDS["train-stage1"](["--run", run, "--resume"])
     assert caplog.text.count("auto: timing a few steps") == 1

@@ -21,7 +21,8 @@ LIKELIHOODS = (
 )
 GAMMAS = ("computed", "learned", "fixed", "scheduled")
 RULES = ("minimum", "ratchet", "ema", "batch")
-INITIALIZATIONS = ("random", "gaussian")
+INITIALIZATIONS = ("random", "gaussian")  # of stage 2
+STARTS = ("random", "mean")  # of stage 1
 SCHEDULES = ("halving", "cosine")
 PRECISIONS = ("float32", "mixed_bfloat16")
 CROPS = ("none", "center", "128", "140", "148")
@@ -353,6 +354,13 @@ class Stage1Config(_Training):
         " authors'; convolutional: Berger & Sebag's",
         NETWORKS,
     )
+    initialization: str = option(
+        "random",
+        "network",
+        "random; mean, of resnet: the decoder's images begin with the mean color of the"
+        " training images, which nearly white or black ones need at a high rate",
+        STARTS,
+    )
     spectral_norm: bool = option(
         False, "network", "rae: divide kernels by their largest singular value (RAE-SN)"
     )
@@ -402,6 +410,10 @@ class Stage1Config(_Training):
                 "received `posterior='none'` with the KL divergence, which is infinite"
                 " there: use `divergence='l2'` or `divergence='mmd'`, or `kl_weight=0`"
                 " for a plain autoencoder"
+            )
+        if self.initialization == "mean" and self.network != "resnet":
+            raise InputError(
+                f"`initialization='mean'` with `network={self.network!r}`", "resnet"
             )
         if self.spectral_norm and self.network != "rae":
             raise InputError(

@@ -34,6 +34,8 @@ TIMED_STEPS = 5
 MAX_SIDE, LEAST_SIDE = 64, 32  # that image files are resized to
 LEAST_IMAGES = 10
 FEW, MANY = 3_000, 20_000  # images
+MIN_PATIENCE = 10  # epochs; while the rate is high the held-out loss jumps
+HELD_OUT_REASON = "by the held-out images"
 
 
 class Choice(NamedTuple):
@@ -67,7 +69,11 @@ def auto_stage1(
     choices = stage1_choices(config, given, len(images), (side, width, channels))
     config = _chosen(config, given, choices)
     minutes = STAGE1_SHARE * config.minutes
-    return _fit_to_machine(config, given, len(images), images[0], minutes)
+    config = _fit_to_machine(config, given, len(images), images[0], minutes)
+    if not config.held_out:
+        return config
+    patience = max(MIN_PATIENCE, config.epochs // 4)
+    return _chosen(config, given, [Choice("patience", patience, HELD_OUT_REASON)])
 
 
 def auto_stage2(
@@ -89,10 +95,9 @@ def auto_stage2(
     config = _fit_to_machine(config, given, count, latents, minutes)
     if not first.held_out:
         return config
-    reason = "by the held-out images"
     choices = [
-        Choice("patience", max(5, config.epochs // 5), reason),
-        Choice("sampling", "auto", reason),
+        Choice("patience", max(5, config.epochs // 5), HELD_OUT_REASON),
+        Choice("sampling", "auto", HELD_OUT_REASON),
     ]
     return _chosen(config, given, choices)
 
@@ -174,6 +179,9 @@ def stage1_choices(
         Choice("fc_dim", 512 if wide else 256, f"{many} of {size}"),
         Choice("latent_dim", latents, f"images of {size}"),
     ]
+    if config.network == "resnet":
+        reason = "the decoder begins at the mean color"
+        network.append(Choice("initialization", "mean", reason))
     if "latent_dim" in given:
         latents = config.latent_dim
     return [

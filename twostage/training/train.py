@@ -16,6 +16,7 @@ from twostage.errors import InputError
 from twostage.models import build, recalibration
 from twostage.models.gaussian_mixture import Mixture
 from twostage.models.gaussian_start import initialize_as_gaussian
+from twostage.models.mean_start import initialize_at_mean
 from twostage.models.posterior import draw_latents, encode_dataset
 from twostage.models.two_stage_models import MIXTURE, TwoStageModels
 from twostage.models.vae import VAE
@@ -114,6 +115,8 @@ def train_stage1(
         if stage is not None:
             stage.begin(config, fingerprint(images))
         examples = callbacks.examples.random_subset(images, MAX_WATCHED, config.seed)
+        if config.initialization == "mean":
+            initialize_at_mean(vae, examples)
         diagnostics = Diagnostics(examples, held_out=_held_out(config, held_out))
         fitted = fit(config, stage, vae, batches, diagnostics, bar)
         choice = _recalibrated(vae, images, held_out, config.seed)
