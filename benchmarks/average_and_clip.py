@@ -9,10 +9,10 @@ measured again on training images.
 """
 
 import argparse
-import json
 
 import keras
 import numpy as np
+from changes import changes_of
 
 import callbacks
 from twostage import presets
@@ -71,10 +71,10 @@ def report(name, vae, images, held_out):
 
 def main(given):
     """Prints a Markdown table, a row as soon as it is measured."""
-    changes = dict(pair.split("=") for pair in given.set)
-    changes = {name: json.loads(value) for name, value in changes.items()}
-    changes |= {"data": given.data}
-    changes |= {"epochs": given.epochs} if given.epochs else {}
+    changes = changes_of(given.set)
+    changes["data"] = given.data
+    if given.epochs:
+        changes["epochs"] = given.epochs
     config = presets.resolve(1, presets.AUTO, **changes)
     splits = loading.load_splits(config)
     images, held_out = splits["train"][0], splits["validation"][0]

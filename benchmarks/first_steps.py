@@ -10,10 +10,10 @@ bound.
 
 import argparse
 import itertools
-import json
 
 import keras
 import numpy as np
+from changes import changes_of
 
 import callbacks
 from twostage import presets
@@ -64,8 +64,7 @@ def measure(config, images, steps, *, bounded):
 
 def main(given):
     """Prints a Markdown table, a row as soon as it is measured."""
-    changes = dict(pair.split("=") for pair in given.set)
-    changes = {name: json.loads(value) for name, value in changes.items()}
+    changes = changes_of(given.set)
     base = presets.resolve(1, given.preset, data=given.data, **changes)
     images, _ = loading.load_for(base)
     print(HEAD, "| --- | --- | --- | --- | --- | --- | --- |", sep="\n", flush=True)

@@ -7,16 +7,14 @@ the distance of degraded images, three strengths each, which should rise with it
 """
 
 import argparse
-import io
 
 import numpy as np
-from PIL import Image
 from scipy.ndimage import gaussian_filter
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from twostage.data import loading
+from twostage.data import jpeg, loading
 from twostage.features.choose import chosen_extractor
 from twostage.metrics.frechet import extrapolated, frechet_of
 
@@ -31,12 +29,6 @@ STRENGTHS = {
 }
 
 
-def jpeg(image, quality):
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(file))
-
-
 def degraded(kind, strength, images, foreign, generator):
     """uint8 images (N, height, width, 3), of which some property is worse."""
     count = round(strength * len(images))
@@ -46,7 +38,7 @@ def degraded(kind, strength, images, foreign, generator):
     elif kind == "noise of 255":
         worse += generator.normal(0, strength, images.shape)
     elif kind == "JPEG quality":
-        return np.stack([jpeg(image, strength) for image in images])
+        return jpeg.roundtrip(images, strength)
     elif kind == "contrast":
         middle = worse.mean((1, 2, 3), keepdims=True)
         worse = middle + strength * (worse - middle)
@@ -91,15 +83,14 @@ def main(options):
         infinite, _ = extrapolated(clean, other)
         print(f"halves {frechet_of(clean, other):.4g}, at infinity {infinite:.4g}")
         for kind, strengths in STRENGTHS.items():
-            found = []
+            listed = []
             for strength in strengths:
                 generator = np.random.default_rng(1)
                 worse = degraded(kind, strength, second, foreign, generator)
                 features = extractor(worse)
-                found.append(
-                    (frechet_of(clean, features), extrapolated(clean, features))
-                )
-            listed = [f"{value:.4g} ({at[0]:.4g})" for value, at in found]
+                value = frechet_of(clean, features)
+                infinite, _ = extrapolated(clean, features)
+                listed.append(f"{value:.4g} ({infinite:.4g})")
             print(f"{kind} {strengths}: {', '.join(listed)}", flush=True)
 
 

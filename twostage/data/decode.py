@@ -9,6 +9,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from twostage.data.levels import WHITE
 from twostage.errors import InputError
 
 # what Pillow calls the content of files of each suffix; MPO: a camera's JPEG with more
@@ -26,7 +27,6 @@ KNOWN_FORMATS = {kind for kinds in FORMATS.values() for kind in kinds}
 PILLOW_OPENERS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MAX_PIXELS = 89_478_485  # Pillow's own limit: 256 MiB of colors
 MAX_BYTES = 2**28
-WHITE = 255
 
 # here, since threads that meet a first WebP together would each begin to load its
 # decoder

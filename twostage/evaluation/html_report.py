@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from twostage.evaluation.figures import sample_figure
 from twostage.evaluation.rounding import rounded
 from twostage.evaluation.tables import Table, sentences, tables
 from twostage.evaluation.terms import terms
-from twostage.evaluation.verdict import TrainingLosses, verdict
+from twostage.evaluation.verdict import Finding, TrainingLosses
 from twostage.reporting import html_page
 from twostage.reporting.charts import chart
 from twostage.system import files
@@ -85,13 +85,14 @@ class _Figure:
     caption: str
 
 
-def write(run: str | Path, name: str) -> None:
+def write(run: str | Path, name: str, findings: Sequence[Finding] = ()) -> None:
     """Writes RUN/report.html.
 
     Args:
         run: The run folder, with RUN/evaluation and its figures.
         name: Of the result whose figures and latents are shown; the tables of all
             results are.
+        findings: Of the verdict on it.
     """
     run = Path(run)
     results = _read_results(run / "evaluation", name)
@@ -102,7 +103,7 @@ def write(run: str | Path, name: str) -> None:
         TEMPLATES,
         title=run.resolve().name,
         about=_about(run, result),
-        findings=verdict(result, training_losses(run)),
+        findings=findings,
         terms=terms(result),
         results=[_section(key, other, result) for key, other in results.items()],
         samples=_sample_figures(folder, result),

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twostage.evaluation.rounding import plus_minus
+from twostage.metrics.overfitting import has_risen
 
 if TYPE_CHECKING:
     from twostage.evaluation.evaluation_result import EvaluationResult
@@ -18,7 +19,6 @@ MAX_CLOSE = 0.05  # share of samples nearer to training images than 99 % of test
 MIN_RATIO = 0.8  # of the distance to the nearest training image, samples over test
 MIN_CONTRAST = 0.9  # of the test images'
 NATS = 1.0  # by which a density of test latents is worse
-MAX_RISE = 0.01  # of a held-out loss above its least, as a part of that
 MAX_GAP = 0.5  # nats per dimension between test and training images
 
 Distances = Mapping[str, Mapping[str, Any]]
@@ -157,7 +157,7 @@ def _rises(losses: Sequence[float]) -> Finding | None:
     if not losses:
         return None
     least, last = min(losses), losses[-1]
-    good = last - least <= max(MAX_RISE * abs(least), NATS)
+    good = not has_risen(losses)
     says = "does not overfit" if good else "overfits"
     return Finding(
         f"Stage 1 {says}: its held-out loss ended at {last:.5g} nats, the least was"

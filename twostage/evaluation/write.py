@@ -33,6 +33,6 @@ def write(run: str | Path, result: EvaluationResult) -> Path:
         files.write_json(folder / f"{result.name}.json", result.to_json())
         findings = verdict(result, html_report.training_losses(Path(run)))
         files.write(folder / f"{result.name}.md", markdown(result, findings))
-        html_report.write(run, result.name)
+        html_report.write(run, result.name, findings)
         model_card.write(run, result, findings)
     return folder / f"{result.name}.md"

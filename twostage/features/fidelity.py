@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -13,6 +12,7 @@ import numpy as np
 from twostage.errors import InputError
 from twostage.features import fidelity_worker
 from twostage.features.extractor import Extractor, in_color
+from twostage.features.weights_file import checked_weights
 
 NAME = "Inception 2015 (torch-fidelity)"
 PACKAGE = "torch_fidelity"
@@ -46,21 +46,9 @@ def fid_inception(weights: str | Path | None = None) -> Extractor:
             "no torch-fidelity", "it for the FID", "pip install torch-fidelity"
         )
     if weights is not None:
-        _check(Path(weights).expanduser())
+        weights = checked_weights(weights, SHA256, f"fetch {URL}, {SIZE:,} bytes")
     worker = _Worker(weights)
     return Extractor(NAME, worker, SHA256[:16], "FID", {"resize": "tf1"})
-
-
-def _check(path: Path) -> None:
-    if not path.is_file():
-        raise InputError(f"received {path}, which does not exist", fix=f"fetch {URL}")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if digest != SHA256:
-        raise InputError(
-            f"{path}, {path.stat().st_size:,} bytes with sha256 {digest}",
-            f"{SIZE:,} bytes with sha256 {SHA256}",
-            f"fetch {URL}",
-        )
 
 
 class _Worker:
@@ -69,7 +57,7 @@ class _Worker:
     """
 
     def __init__(self, weights: str | Path | None):
-        path = [] if weights is None else [str(Path(weights).expanduser().absolute())]
+        path = [] if weights is None else [str(Path(weights).absolute())]
         self.command = [*WORKER, *path]
         self._process: subprocess.Popen | None = None
 
