@@ -141,11 +141,17 @@ def measure_run(
         extractor,
         recalibrated=recalibrated,
         fixed_gamma=config.gamma == "fixed" and config.likelihood == "gaussian",
-        features_of=FeatureCache(extractor),
+        features_of=_feature_cache(config, extractor),
         name=str(run),
         **settings,
     )
     return result, write(run, result)
+
+
+def _feature_cache(config: Stage1Config, extractor: Extractor) -> FeatureCache:
+    """Beside the prepared images."""
+    folder = Path(config.cache) / "features" if config.cache else None
+    return FeatureCache(extractor, folder)
 
 
 def _description(config: Stage1Config) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,14 @@ from twostage.reporting import html_page
 from twostage.reporting.markdown import markdown_table
 from twostage.system import files
 
+logger = logging.getLogger(__name__)
+
 TEMPLATES = Path(__file__).parent / "templates"
 NETWORK = ("network", "likelihood", "latent_dim", "base_dim", "fc_dim", "num_scale")
 DENSE = ("width", "depth", "sampling")
 TRAINING = ("epochs", "batch_size", "learning_rate", "schedule", "gamma", "kl_weight")
 RESIZING = ("fit", "resize")  # of no effect without a side
+CHECKSUM = "<!-- a card that was changed is not written again: checksum"
 UNCHANGED = (None, 0, False, "none", "")
 
 
@@ -25,7 +30,7 @@ def write(
     run: str | Path, result: EvaluationResult, findings: Sequence[Finding]
 ) -> None:
     """Writes RUN/model_card.md, with `FILL IN` where only a person knows. A card that
-    somebody has filled in is kept.
+    somebody has changed is kept: its last line is a checksum of what was written.
 
     Args:
         run: The run folder.
@@ -33,17 +38,20 @@ def write(
         findings: Of the verdict.
     """
     path = Path(run) / "model_card.md"
-    is_edited = path.exists() and _is_edited(path)
-    if not is_edited:
-        files.write(path, _card(Path(run), result, findings))
+    if path.exists() and _is_edited(path.read_text()):
+        logger.info("%s was changed by hand, and is kept", path)
+        return
+    card = _card(Path(run), result, findings)
+    files.write(path, card + _checksum(card))
 
 
-def _is_edited(path: Path) -> bool:
-    return path.read_text().count("FILL IN") < _template().count("FILL IN")
+def _is_edited(text: str) -> bool:
+    card, _, _ = text.rpartition(CHECKSUM)
+    return text != card + _checksum(card)
 
 
-def _template() -> str:
-    return (TEMPLATES / "model_card.md.jinja").read_text()
+def _checksum(card: str) -> str:
+    return f"{CHECKSUM} {zlib.crc32(card.encode()):08x} -->\n"
 
 
 def _card(run: Path, result: EvaluationResult, findings: Sequence[Finding]) -> str:
