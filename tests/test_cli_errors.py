@@ -99,6 +99,10 @@ MISTAKES = [
     ("sample --run RUN --out BAD", "a folder, expected a file to write"),
     ("evaluate --compare RUN RUN", "expected the result of an evaluation: give "),
     (
+        "evaluate --run RUN --samples 3",
+        "error: received --samples 3, expected at least 6, or 0",
+    ),
+    (
         "evaluate --run RUN --weights graph.pb",
         "received --weights graph.pb for no --extractor, which reads none, expected"
         " --extractor inception or --extractor inception2015 or --extractor keras",

@@ -54,6 +54,7 @@ FLAGS = {
     "weights",
     "protocol",
     "quirk",
+    "samples",
     "mixtures",
     "mixture",
     "recalibrate",
