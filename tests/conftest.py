@@ -2,6 +2,7 @@
 no other backend behind.
 """
 
+import fcntl
 import gc
 import os
 import tempfile
@@ -22,9 +23,7 @@ from small_run import train  # noqa: E402
 
 if keras.backend.backend() != "torch":
     keras.distribution.list_devices()  # loads the backend
-# each `clear_session` collects garbage, which takes a third of a second among the
-# frameworks' own objects
-gc.freeze()
+gc.freeze()  # the frameworks' own objects
 
 
 @pytest.fixture(autouse=True)
@@ -37,12 +36,38 @@ def seeded(monkeypatch, tmp_path_factory):
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
-    keras.utils.clear_session()
+    # to collect garbage after each test took half the suite's time
+    keras.utils.clear_session(free_memory=False)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def collected():
+    """Each file frees its models. What survives is not looked at again."""
+    yield
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module")
+def without_saved_model():
+    """The commands train and write no SavedModel, which takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("twostage.cli.train._export_on_tensorflow", lambda *_: None)
+        yield
 
 
 @pytest.fixture(scope="session")
-def small_run(tmp_path_factory):
+def small_run(tmp_path_factory, worker_id):
     """Both stages on digits, by the scripts themselves; see small_run.py. For all
-    tests: none may change it.
+    tests of all processes: none may change it.
     """
-    return train(tmp_path_factory.mktemp("runs") / "small")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "small"
+    folder.mkdir(exist_ok=True)
+    outputs = [folder / "stage1.txt", folder / "stage2.txt"]
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not outputs[-1].exists():
+            for path, printed in zip(outputs, train(folder / "run"), strict=True):
+                path.write_text(printed)
+    return folder / "run", *(path.read_text() for path in outputs)

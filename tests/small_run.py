@@ -33,20 +33,10 @@ def python(*arguments, **environment):
 
 
 def train(folder):
-    """(the run, what stage 1 printed, what stage 2 printed)"""
-    first = python("train_stage1.py", "--run", folder, *SMALL)
+    """What stage 1 and stage 2 printed."""
+    run = ["--run", folder]
+    second = ["--width", 16, "--epochs", 2, "--watch-every", 1]
     return (
-        folder,
-        first,
-        python(
-            "train_stage2.py",
-            "--run",
-            folder,
-            "--width",
-            16,
-            "--epochs",
-            2,
-            "--watch-every",
-            1,
-        ),
+        python("train_stage1.py", *run, *SMALL),
+        python("train_stage2.py", *run, *second),
     )

@@ -13,6 +13,8 @@ from scipy import special, stats
 import twostage
 from twostage.models.compilation import jit_compile
 
+pytestmark = pytest.mark.usefixtures("without_saved_model")
+
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 MODELS = {
     "gaussian": lambda: twostage.GaussianLikelihood(0.2),

@@ -135,9 +135,9 @@ def test_a_damaged_savedmodel_is_told_and_written_again(finished, tmp_path, caps
     assert out.exists()
 
 
-def test_a_read_only_run_is_refused_before_it_is_evaluated(finished, tmp_path, capsys):
+def test_a_read_only_run_is_refused_before_it_is_evaluated(small_run, tmp_path, capsys):
     run = tmp_path / "run"
-    shutil.copytree(finished, run)
+    shutil.copytree(small_run[0], run)
     (run / "evaluation").write_text("no folder")
     told(COMMANDS["evaluate"], "--run", run, "--extractor", "random")
     out = capsys.readouterr()

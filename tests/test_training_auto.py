@@ -12,6 +12,8 @@ from twostage.data.datasets import ArrayDataset, Options, open_dataset
 from twostage.runs.run import StageRun, default_preset
 from twostage.training import auto, sampling_choice
 
+pytestmark = pytest.mark.usefixtures("without_saved_model")
+
 
 @pytest.fixture(autouse=True)
 def few_samples(monkeypatch):

@@ -28,6 +28,8 @@ from twostage.training.fit import compile_vae
 from twostage.training.held_out import HeldOut
 from twostage.training.overfitting import warn_of_overfitting
 
+pytestmark = pytest.mark.usefixtures("without_saved_model")
+
 SMALL = ["--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4"]
 
 

@@ -132,7 +132,7 @@ def test_a_run_resumed_after_signals_is_bit_exact(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, without_saved_model):
     folder = tmp_path_factory.mktemp("runs") / "run"
     COMMANDS["train-stage1"](
         [

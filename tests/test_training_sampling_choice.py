@@ -12,6 +12,7 @@ from twostage.models import build
 from twostage.models.gaussian_mixture import Mixture
 from twostage.sampling.generate import many_latents
 from twostage.sampling.latent_samplers import fitted_latents
+from twostage.training import sampling_choice
 from twostage.training.normalizer import measured_normalizer
 from twostage.training.sampling_choice import Distance, _pick
 
@@ -47,6 +48,12 @@ def test_the_nearest_is_picked_and_then_the_likelier(distances, nats, method):
 @pytest.fixture(scope="module")
 def trained():
     """A model of both stages that chose its sampler, and its training images."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling_choice, "SAMPLES", 500)
+        return _trained()
+
+
+def _trained():
     images = (load_digits().images[:400, ..., None] * 255 / 16).astype("uint8")
     model = TwoStageVAE.from_preset(
         "digits",
