@@ -13,7 +13,7 @@ from keras import layers, ops
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
-GUIDE = (ROOT / "docs" / "callbacks.md").read_text()
+GUIDE = (ROOT / "docs" / "reference" / "callbacks.md").read_text()
 SECTIONS = [section.split("\n", 1) for section in GUIDE.split("\n## ")[1:]]
 BLOCKS = [
     (title, code)
@@ -205,7 +205,11 @@ def test_every_command_exists():
     from twostage.cli.main import COMMANDS
     from twostage.experiments.catalog import EXPERIMENTS
 
-    table = (ROOT / "docs" / "results.md").read_text().partition("| run so far |")[2]
+    table = (
+        (ROOT / "docs" / "notes" / "results.md")
+        .read_text()
+        .partition("| run so far |")[2]
+    )
     rows = re.findall(r"^\| `([a-z_]+)", table.partition("\n\n")[0], re.M)
     assert len(rows) > 10 and set(rows) <= EXPERIMENTS.keys()
     named = set()

@@ -339,7 +339,7 @@ def test_listing_the_experiments_loads_no_framework():
 
 
 def test_the_page_of_results_knows_the_experiments():
-    page = (Path(__file__).parents[1] / "docs" / "results.md").read_text()
+    page = (Path(__file__).parents[1] / "docs" / "notes" / "results.md").read_text()
     for name, count in re.findall(r"^\| `(\w+)[^|]*\|[^|]*\| (\d+) rows", page, re.M):
         assert len(EXPERIMENTS[name].rows) == int(count), name
 

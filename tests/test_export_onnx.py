@@ -20,7 +20,7 @@ from twostage.models.tensors import to_numpy
 from twostage.models.two_stage_models import TwoStageModels
 from twostage.sampling import generate
 
-SERVING = (Path(__file__).parents[1] / "docs" / "serving.md").read_text()
+SERVING = (Path(__file__).parents[1] / "docs" / "how-to" / "serve.md").read_text()
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 on_tensorflow = pytest.mark.skipif(not TENSORFLOW, reason="another process would write")
 SHAPE, LATENTS = (4, 4, 1), 3

@@ -107,7 +107,7 @@ def test_saved_model_is_the_keras_models_chain(small_run):
         model.encode(images / 255.0)
 
 
-SERVING = (Path(__file__).parents[1] / "docs" / "serving.md").read_text()
+SERVING = (Path(__file__).parents[1] / "docs" / "how-to" / "serve.md").read_text()
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1))
 PIXELS[0, 0, 0, 0], PIXELS[0, 0, 1, 0] = 0, 255
 WHOLE = "expected uint8, or whole numbers from 0 to 255: round 255 x of floats"

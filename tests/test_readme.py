@@ -59,7 +59,7 @@ def test_commands_of_the_readme_exist():
         == 1
     )
     assert README.count('pip install ".[test,jax]" && python -m pytest') == 1
-    for name in re.findall(r"docs/[\w.]+", README):
+    for name in re.findall(r"docs/[\w./-]+", README):
         assert (Path(__file__).parents[1] / name).exists(), name
 
 

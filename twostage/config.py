@@ -152,7 +152,7 @@ class _Training:
         False,
         "run",
         "train on all local devices, and on several machines where Keras's environment"
-        " variables name them (docs/scaling.md)",
+        " variables name them (docs/how-to/distribute.md)",
     )
     tensorboard: bool = option(
         False, "training", "also write TensorBoard logs (pip install tensorboard)"

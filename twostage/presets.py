@@ -7,7 +7,7 @@ from twostage.errors import InputError
 
 # Differences from the defaults above, which are CIFAR-10's: (stage 1, stage 2).
 # CIFAR-10 and CelebA: Asperti & Trentin's
-# released code. MNIST, Fashion and digits have no source; docs/presets.md says what was
+# released code. MNIST, Fashion and digits have no source; docs/notes/presets.md says what was
 # tried.
 _GREY_28 = (
     {

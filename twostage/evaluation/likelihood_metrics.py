@@ -35,7 +35,7 @@ def likelihood_metrics(
         importance_samples: Draws of z for the importance-weighted bound.
         seed: Of the draws.
         fixed_gamma: Whether gamma was fixed from the start, so that the evidence bound
-            has several `readings` (docs/observation_models.md).
+            has several `readings` (docs/explanation/observation_models.md).
 
     Returns:
         dict in JSON's types: `distortion`, `rate`, `importance` and `evidence`, each

@@ -4,7 +4,7 @@ are in each other's terms; and what a constant-sigma VAE's likelihood is said to
 S is an example's squared error summed over its D dimensions, KL its divergence summed
 over k latents. Two losses train alike where one is a positive multiple of the other, up
 to constants and the optimiser's epsilon. Derivations and the table:
-docs/observation_models.md.
+docs/explanation/observation_models.md.
 """
 
 import math

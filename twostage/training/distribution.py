@@ -1,5 +1,5 @@
 """Training on all local devices, and on several machines: MirroredStrategy on
-TensorFlow, Keras's DataParallel on JAX. How to start it: docs/scaling.md.
+TensorFlow, Keras's DataParallel on JAX. How to start it: docs/how-to/distribute.md.
 """
 
 import atexit
@@ -60,7 +60,7 @@ def _checked_number() -> int:
     if missing:
         raise InputError(
             f"received {COUNT} without {', '.join(missing)}: set all three for each"
-            " process (docs/scaling.md)"
+            " process (docs/how-to/distribute.md)"
         )
     count, number = os.environ[COUNT], os.environ[NUMBER]
     decimal = count.isdecimal() and number.isdecimal()

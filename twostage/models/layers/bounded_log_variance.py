@@ -17,7 +17,7 @@ class BoundedLogVariance(keras.layers.Layer):
     Here the exponential grows linearly above the bound, e^c (1 + v - c), and its
     gradient never vanishes, as that of clipping does. No optimum is changed: a
     posterior wider than the prior, log_var > 0, is never optimal. See
-    docs/mathematics.md.
+    docs/explanation/mathematics.md.
 
     Args:
         bound: c, in nats (log of a variance), at least 0. 2: a standard deviation of

@@ -1,6 +1,6 @@
 """Convolutions whose filter gradient, where TensorFlow's own is slow on a CPU, is
 computed in another way. Which and how much is gained: `FILTER_GRADIENTS`; the
-derivations: docs/speed.md.
+derivations: docs/notes/speed.md.
 """
 
 import dataclasses
