@@ -40,7 +40,8 @@ class GaussianLikelihood(GaussianNoise):
 
     Calling it, `likelihood(x, mean, sample_weight=None, training=False)`, gives the
     negative log likelihood of each example in nats, all constants kept (Asperti &
-    Trentin, eq. 7, summed over dimensions; why the sum matters: docs/explanation/mathematics.md):
+    Trentin, eq. 7, summed over dimensions; why the sum matters:
+    docs/explanation/mathematics.md):
 
         S / (2 gamma^2) + D log gamma + (D / 2) log 2 pi,
 
