@@ -150,7 +150,7 @@ def test_sample_command_draws_a_grid(small_run, tmp_path):
         assert picture.size == (
             4 * 9 * 14,
             3 * 9 * 14,
-        )  # 4 x 3 tiles of 8 pixels and a line, enlarged towards 512
+        )  # 4 x 3 tiles of 8 pixels and a line, enlarged toward 512
 
 
 WITHOUT_TENSORFLOW = """

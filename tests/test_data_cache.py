@@ -36,7 +36,7 @@ def left_in(place):
 
 
 def faces(folder, count=40):
-    """Aligned JPEGs of smooth colours, as many different ones."""
+    """Aligned JPEGs of smooth colors, as many different ones."""
     folder.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(0)
     for i in range(count):

@@ -113,7 +113,7 @@ def test_numpy_files_by_another_name_and_labels_of_any_kind(tmp_path):
     assert loading.load(tmp_path / "c.npz")[0].shape == (6, 8, 8, 1)
 
 
-def test_padding_centres_the_image(tmp_path):
+def test_padding_centers_the_image(tmp_path):
     np.save(tmp_path / "x.npy", np.full((20, 28, 28), 9, "uint8"))
     padded = loading.load(tmp_path / "x.npy", pad=32)[0]
     assert (
@@ -276,7 +276,7 @@ def test_the_summary_before_training_is_right(tmp_path, capsys):
         assert montage.size == (
             7 * 8 * 7,
             7 * 8 * 9,
-        )  # 8 x 8 tiles of 6 x 8 pixels and a line, enlarged 7 times towards 512
+        )  # 8 x 8 tiles of 6 x 8 pixels and a line, enlarged 7 times toward 512
 
 
 def test_limit_is_a_fixed_choice_and_jpeg_is_pillows(tmp_path):

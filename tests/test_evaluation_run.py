@@ -1,5 +1,5 @@
 """A whole run measured: tables, JSON, pictures and the page; both modes of batch
-normalisation, and which is exported.
+normalization, and which is exported.
 """
 
 import base64
@@ -261,7 +261,7 @@ def test_densities_of_latents_are_densities(run):
     assert noise.log_density(z).mean() == pytest.approx(by_hand.mean(), abs=0.2)
     assert (
         found["GEN-2 mean"].log_density is None
-        and found["GEN-2 normalised"].log_density is None
+        and found["GEN-2 normalized"].log_density is None
     )
     np.testing.assert_array_equal(
         found["GEN-1"].draw(5, 3), found["GEN-1"].draw(9, 3)[:5]
@@ -302,7 +302,7 @@ def test_the_better_batch_norm_statistics_are_chosen(run, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not TENSORFLOW, reason="a SavedModel is TensorFlow's")
-def test_the_better_batch_normalisation_is_exported(run, tmp_path, capsys):
+def test_the_better_batch_normalization_is_exported(run, tmp_path, capsys):
     import shutil
 
     from twostage import export
@@ -329,7 +329,7 @@ def test_the_better_batch_normalisation_is_exported(run, tmp_path, capsys):
         atol=1e-5,
     )
     assert (
-        json.loads((folder / "results.json").read_text())["batch_normalisation"][
+        json.loads((folder / "results.json").read_text())["batch_normalization"][
             "chosen"
         ]
         == recalibration.RECALIBRATED
@@ -351,7 +351,7 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
         "GEN-1",
         "GEN-2 mean",
         "GEN-2 noise",
-        "GEN-2 normalised",
+        "GEN-2 normalized",
         "Gaussian",
         "mixture of 3",
     ]
@@ -379,7 +379,7 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
         "split": "test",
         "count": 200,
         "quirks": [],
-        "quantisation": "uint8, rounded",
+        "quantization": "uint8, rounded",
     }
     assert (
         manifest["data"]["source"] == "digits"
@@ -427,11 +427,11 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
         first.with_name("random_network-fid10k_test-recalibrated.json").read_text()
     )
     assert (
-        anew["manifest"]["batch_normalisation"] == recalibration.RECALIBRATED
+        anew["manifest"]["batch_normalization"] == recalibration.RECALIBRATED
         and anew["likelihood"]["distortion"] != nats["distortion"]
     )
-    assert manifest["batch_normalisation"] == recalibration.MOVING and set(
-        anew["manifest"]["batch_normalisation_choice"]["evidence"]
+    assert manifest["batch_normalization"] == recalibration.MOVING and set(
+        anew["manifest"]["batch_normalization_choice"]["evidence"]
     ) == {recalibration.MOVING, recalibration.RECALIBRATED}
     check_page(
         run,

@@ -28,7 +28,7 @@ DISTANCES = {
     "REC": kind(0.2),
     "GEN-1": kind(2.0, train=-90, test=-90),
     "GEN-2 noise": kind(0.6, train=-66, test=-67),
-    "GEN-2 normalised": kind(0.4),
+    "GEN-2 normalized": kind(0.4),
     "Gaussian": kind(0.55, train=-68, test=-68),
     "mixture of 10": kind(0.5, train=-65, test=-66),
 }
@@ -55,7 +55,7 @@ def test_all_is_well():
     assert len(findings) == 5 and all(finding.good for finding in findings)
     best, second, overfits, copies, contrast = texts(findings)
     assert best == (
-        "The best samples are those of GEN-2 normalised: FD (random network) 0.400 +-"
+        "The best samples are those of GEN-2 normalized: FD (random network) 0.400 +-"
         " 0.020; next: mixture of 10, 0.500 +- 0.020."
     )
     assert second.startswith("Stage 2 is better than a density")
@@ -69,9 +69,9 @@ def test_all_is_well():
     ("changes", "number", "text"),
     [
         ({"GEN-1": {"frechet": 0.1}}, 0, "those of GEN-1"),
-        ({"GEN-2 normalised": {"frechet": 0.7}}, 1, "worse than a density"),
+        ({"GEN-2 normalized": {"frechet": 0.7}}, 1, "worse than a density"),
         ({"GEN-2 noise": {"latent_nats": -80}}, 2, "Stage 2 overfits: .* Use fewer"),
-        ({"GEN-2 normalised": {"contrast": 0.8}}, 4, "lose part of the contrast"),
+        ({"GEN-2 normalized": {"contrast": 0.8}}, 4, "lose part of the contrast"),
     ],
 )
 def test_what_is_wrong_is_said(changes, number, text):
@@ -81,7 +81,7 @@ def test_what_is_wrong_is_said(changes, number, text):
 
 
 def test_a_difference_within_two_standard_errors_is_none():
-    findings = verdict.verdict(result({"GEN-2 normalised": {"frechet": 0.45}}))
+    findings = verdict.verdict(result({"GEN-2 normalized": {"frechet": 0.45}}))
     assert "no worse within the error: mixture of 10" in findings[0].text
     assert "is as good as" in findings[1].text and findings[1].good
 

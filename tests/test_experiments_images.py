@@ -153,7 +153,7 @@ def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypa
         "GEN-1",
         "GEN-2 mean",
         "GEN-2 noise",
-        "GEN-2 normalised",
+        "GEN-2 normalized",
         "mse",
         "variance law",
         "variance law, E[sigma]",
@@ -222,7 +222,7 @@ def test_every_rule_of_gamma_is_a_row_with_one_second_stage(
     )
     assert (
         ema.keys() == learned.keys()
-        and {"GEN-2 normalised", "mixture of 10", "evidence", "KL"} < ema.keys()
+        and {"GEN-2 normalized", "mixture of 10", "evidence", "KL"} < ema.keys()
     )
     told = json.loads((folder / "ema-0" / "results.json").read_text())["stage1"]
     assert ema["gamma^2 over training mse"] == pytest.approx(

@@ -10,7 +10,7 @@ from twostage import InputError
 from twostage.metrics.frechet import extrapolated, frechet_distance, frechet_of
 from twostage.metrics.kernel import kernel_distance, kernel_distances
 from twostage.metrics.moments import Moments
-from twostage.metrics.precision_recall import neighbour_measures
+from twostage.metrics.precision_recall import neighbor_measures
 from twostage.metrics.standard_error import interval, subsets
 
 
@@ -275,8 +275,8 @@ def test_of_pairs_errors_and_extrapolation_are_by_pairs():
     )
 
 
-def test_neighbours_are_those_of_plain_loops(monkeypatch):
-    from twostage.metrics import precision_recall as neighbours
+def test_neighbors_are_those_of_plain_loops(monkeypatch):
+    from twostage.metrics import precision_recall as neighbors
 
     x, y = features(60, 4, 0), features(50, 4, 1, shift=0.3)
 
@@ -292,8 +292,8 @@ def test_neighbours_are_those_of_plain_loops(monkeypatch):
         return np.array(
             [
                 [
-                    distance(point, centre) <= ball(balls, i, k)
-                    for i, centre in enumerate(balls)
+                    distance(point, center) <= ball(balls, i, k)
+                    for i, center in enumerate(balls)
                 ]
                 for point in points
             ]
@@ -305,9 +305,9 @@ def test_neighbours_are_those_of_plain_loops(monkeypatch):
         "density": inside(y, x, 5).sum() / (5 * len(y)),
         "coverage": inside(y, x, 5).any(0).mean(),
     }
-    assert neighbour_measures(x, y) == pytest.approx(expected)
-    monkeypatch.setattr(neighbours, "BLOCK", 7)
-    assert neighbour_measures(x, y) == pytest.approx(expected)
+    assert neighbor_measures(x, y) == pytest.approx(expected)
+    monkeypatch.setattr(neighbors, "BLOCK", 7)
+    assert neighbor_measures(x, y) == pytest.approx(expected)
 
 
 def test_perfect_useless_and_duplicated_generators_rank():
@@ -322,7 +322,7 @@ def test_perfect_useless_and_duplicated_generators_rank():
     }
     frechet = {name: frechet_of(real, x) for name, x in sets.items()}
     kernel = {name: kernel_distance(real, x) for name, x in sets.items()}
-    found = {name: neighbour_measures(real, x) for name, x in sets.items()}
+    found = {name: neighbor_measures(real, x) for name, x in sets.items()}
     assert (
         frechet["perfect"] < frechet["duplicated"] < frechet["useless"]
         and kernel["perfect"] < kernel["duplicated"] < kernel["useless"]

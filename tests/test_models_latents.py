@@ -1,4 +1,4 @@
-"""Latents: redrawing, normalising, sampling."""
+"""Latents: redrawing, normalizing, sampling."""
 
 import keras
 import numpy as np
@@ -92,7 +92,7 @@ def test_normalizer_keeps_its_statistics_in_a_file(tmp_path):
 
 
 def test_sampling_chain():
-    """mean: the decoder's; noise: variance gamma^2 more; normalised: deviation 1; then
+    """mean: the decoder's; noise: variance gamma^2 more; normalized: deviation 1; then
     stage 1 decodes.
     """
     stage1, stage2 = (
@@ -109,20 +109,20 @@ def test_sampling_chain():
     np.testing.assert_allclose(noisy, mean + 0.5 * noise, rtol=1e-4, atol=1e-5)
     normalizer = twostage.LatentNormalizer()
     normalizer.adapt(mean)
-    normalised = ops.convert_to_numpy(
-        generate.sample_latents(stage2, u, method="normalised", normalizer=normalizer)
+    normalized = ops.convert_to_numpy(
+        generate.sample_latents(stage2, u, method="normalized", normalizer=normalizer)
     )
-    assert normalised.std(0).mean() == pytest.approx(1, rel=1e-4)
+    assert normalized.std(0).mean() == pytest.approx(1, rel=1e-4)
     images = ops.convert_to_numpy(
-        generate.sample(stage1, stage2, u, method="normalised", normalizer=normalizer)
+        generate.sample(stage1, stage2, u, method="normalized", normalizer=normalizer)
     )
     np.testing.assert_allclose(
-        images, normalised @ stage1.decoder.get_weights()[0], rtol=1e-4, atol=1e-4
+        images, normalized @ stage1.decoder.get_weights()[0], rtol=1e-4, atol=1e-4
     )
     for method, words in (
         ("means", "expected one of mean"),
         ("noise", "no noise"),
-        ("normalised", "no normalizer"),
+        ("normalized", "no normalizer"),
     ):
         with pytest.raises(ValueError, match=words):
             generate.sample_latents(stage2, u, method=method)

@@ -17,7 +17,7 @@ from twostage.reporting import charts
 
 @pytest.fixture
 def vae():
-    """An autoencoder of 2x2 grey images that is exact: the latents are the pixels."""
+    """An autoencoder of 2x2 gray images that is exact: the latents are the pixels."""
     encoder_in, z = keras.Input((2, 2, 1)), keras.Input((4,))
     mean = layers.Flatten()(encoder_in)
     encoder = keras.Model(
@@ -96,7 +96,7 @@ def test_traversals_move_one_latent_each_the_most_active_first(vae, images):
         assert (others == others[0]).all()
 
 
-def test_neighbours_are_the_nearest_training_images(images):
+def test_neighbors_are_the_nearest_training_images(images):
     features = images.reshape(40, 4).astype("float64")
     rows, distances = nearest(features[:3], features, 4)
     expected = np.linalg.norm(features[:3, None] - features, axis=-1)

@@ -137,7 +137,7 @@ def agree(ours, theirs, stage, x, tolerance):
 @pytest.mark.slow
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="MirroredStrategy is TensorFlow's")
 def test_two_devices_train_nearly_as_one(tmp_path, monkeypatch):
-    """Two logical CPUs. Batch normalisation and noise are each replica's own, so the
+    """Two logical CPUs. Batch normalization and noise are each replica's own, so the
     loss is near, not equal.
     """
     devices = (

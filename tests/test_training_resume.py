@@ -110,7 +110,7 @@ print("equal")
 
 @pytest.mark.slow
 def test_a_run_resumed_after_signals_is_bit_exact(tmp_path):
-    """Three stops in each stage: weights, optimiser, seeds, metrics, history and
+    """Three stops in each stage: weights, optimizer, seeds, metrics, history and
     callbacks' state of both.
     """
     done = in_a_process(BOTH, tmp_path)

@@ -29,8 +29,17 @@ CROPS = ("none", "center", "128", "140", "148")
 FILTERS = ("bilinear", "nearest", "bicubic")
 EXPORT_FORMATS = ("saved_model", "onnx")
 FITS = ("stretch", "crop", "letterbox")
-SAMPLING_METHODS = ("mean", "noise", "normalised")  # of stage 2's latents
+SAMPLING_METHODS = ("mean", "noise", "normalized")  # of stage 2's latents
 DENSITY_METHODS = {"gaussian": 1, "mixture": 10}  # Gaussians in the place of stage 2
+# Names in files of earlier versions, and in commands for them, and their names now.
+_CURRENT = {
+    "normalised": "normalized",
+    "GEN-2 normalised": "GEN-2 normalized",
+    "batch_normalisation": "batch_normalization",
+    "batch_normalisation_choice": "batch_normalization_choice",
+    "quantisation": "quantization",
+}
+_SAMPLER_KEYS = ("method", "kind", "sampling")  # whose values are names of samplers
 
 
 def option(
@@ -52,6 +61,33 @@ def option(
     """
     metadata = {"group": group, "help": text, "choices": choices, "minimum": minimum}
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def current_name(name: Any) -> Any:
+    """A sampler's or a key's name as it is now; anything else as it is.
+
+    >>> current_name("normalised")
+    'normalized'
+    """
+    return _CURRENT.get(name, name) if isinstance(name, str) else name
+
+
+def current_names(content: Any) -> Any:
+    """The content of a JSON file that an earlier version may have written, with the
+    current names, at every depth.
+
+    >>> current_names({"sampling": {"method": "normalised", "images": 8}})
+    {'sampling': {'method': 'normalized', 'images': 8}}
+    """
+    if isinstance(content, list):
+        return [current_names(item) for item in content]
+    if not isinstance(content, dict):
+        return content
+    found = {current_name(key): current_names(item) for key, item in content.items()}
+    for key in _SAMPLER_KEYS:
+        if key in found:
+            found[key] = current_name(found[key])
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -317,7 +353,7 @@ class Stage1Config(_Training):
         "gaussian: one gamma, see `gamma`; diagonal: one per dimension, from the"
         " decoder, at least `gamma_floor`; optimal_image (Beta-Sigma VAE) and"
         " optimal_batch (sigma-VAE): the best gamma of each; bernoulli:"
-        " cross-entropy; logistic: discretised, for 8 bits",
+        " cross-entropy; logistic: discretized, for 8 bits",
         LIKELIHOODS,
     )
     posterior: str = option(
@@ -441,9 +477,9 @@ class Stage2Config(_Training):
         "least gamma; stage 2's bound is flat in it, so a rule may drift here",
     )
     sampling: str = option(
-        "normalised",
+        "normalized",
         "sampling",
-        "of latents: stage 2's mean, with its noise, or normalised; one gaussian or a"
+        "of latents: stage 2's mean, with its noise, or normalized; one gaussian or a"
         " mixture of ten in its place; auto: what is nearest to held-out images",
         (*SAMPLING_METHODS, *DENSITY_METHODS, "auto"),
     )
@@ -463,6 +499,10 @@ class Stage2Config(_Training):
         "training",
         "epochs between halvings of the learning rate",
     )
+
+    def __post_init__(self):
+        object.__setattr__(self, "sampling", current_name(self.sampling))
+        super().__post_init__()
 
 
 def _check_field(field: dataclasses.Field, value: Any) -> None:

@@ -9,7 +9,12 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from twostage.config import DENSITY_METHODS, Stage1Config, Stage2Config
+from twostage.config import (
+    DENSITY_METHODS,
+    Stage1Config,
+    Stage2Config,
+    current_name,
+)
 from twostage.data import levels
 from twostage.data.preprocessing import pad_to
 from twostage.data.splits import divided_rows
@@ -224,7 +229,7 @@ class TwoStageVAE:
             n: Number of images.
             seed: The same seed gives the same images. They are others than the
                 SavedModel's.
-            method: Of stage 2's latents: "normalised" (Asperti & Trentin), "mean", or
+            method: Of stage 2's latents: "normalized" (Asperti & Trentin), "mean", or
                 "noise" (Dai & Wipf); "gaussian" or "mixture", where one was fitted;
                 "first stage": stage 1's prior alone. None: the config's, or the first
                 stage's where there is no second.
@@ -355,7 +360,7 @@ class TwoStageVAE:
         configs = [KINDS[i].from_dict(content[f"stage{i}"]) for i in (1, 2)]
         model = cls(*configs)  # pyright: ignore[reportArgumentType]
         model._set_models(TwoStageModels.load(folder))
-        model.sampling = content.get("sampling", model.sampling)
+        model.sampling = current_name(content.get("sampling", model.sampling))
         return model
 
     def export(self, path: str | Path, *, format: str = "saved_model") -> Path:

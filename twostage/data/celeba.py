@@ -12,7 +12,7 @@ from twostage.errors import InputError
 SIZE = (178, 218)  # of an aligned image, width and height
 CROPS = {  # left, top, right, bottom
     "128": (25, 45, 153, 173),  # Dai & Wipf; Asperti & Trentin
-    "140": (19, 39, 159, 179),  # Wasserstein and regularised autoencoders
+    "140": (19, 39, 159, 179),  # Wasserstein and regularized autoencoders
     "148": (15, 35, 163, 183),  # Beta-Sigma VAE: the center
 }
 COUNTS = {

@@ -34,7 +34,7 @@ CAPTIONS = {
         "The most active latents, one a row, from -3 to 3, the others at the latents of"
         " one test image. From the top: {traversed}."
     ),
-    "neighbours": (
+    "neighbors": (
         "Memorization test: a sample ({kind}) on the left, right of it the training"
         " images that are nearest to it by the extractor's features."
     ),

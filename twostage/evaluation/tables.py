@@ -163,7 +163,7 @@ def sentences(result: EvaluationResult) -> list[str]:
         _likelihood_sentence(result.manifest, result.likelihood),
         _memorization_sentence(result.memorization),
     ]
-    choice = result.manifest.get("batch_normalisation_choice")
+    choice = result.manifest.get("batch_normalization_choice")
     if choice:
         found.append(_choice_sentence(choice))
     return found
@@ -175,9 +175,9 @@ def _protocol_sentence(manifest: Mapping[str, Any]) -> str:
         f"Extractor {extractor['name']}, weights {extractor['digest']}; protocol"
         f" {protocol['name']}: {protocol['count']:,} images against"
         f" {manifest['reference_images']:,} of the {protocol['split']} split,"
-        f" {protocol['quantisation']}, quirks"
+        f" {protocol['quantization']}, quirks"
         f" {', '.join(protocol['quirks']) or 'none'}; batch normalization:"
-        f" {manifest['batch_normalisation']}; seed {manifest['seed']}; +- is one"
+        f" {manifest['batch_normalization']}; seed {manifest['seed']}; +- is one"
         f" standard error over {manifest['half_samples']} half-samples."
     )
 

@@ -16,7 +16,7 @@ TERMS = {
     "GEN-1": "stage 1's decoder on draws of N(0, I)",
     "GEN-2 mean": "both stages: the mean of stage 2's decoder, then stage 1's decoder",
     "GEN-2 noise": "both stages: stage 2's decoder with its noise gamma",
-    "GEN-2 normalised": "both stages: stage 2's means, rescaled to the standard"
+    "GEN-2 normalized": "both stages: stage 2's means, rescaled to the standard"
     " deviation that stage 1's latents should have",
     "Gaussian": "latents from one Gaussian, fitted to stage 1's latents after training",
     "kernel x 1000": "kernel distance: the unbiased squared maximum mean discrepancy"

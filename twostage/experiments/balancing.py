@@ -120,7 +120,7 @@ def measure(
 
 # Charts over the epochs: their titles, and the numbers in each.
 CHARTS = {
-    "distance of images (FD)": ("REC", "GEN-1", "GEN-2 mean", "GEN-2 normalised"),
+    "distance of images (FD)": ("REC", "GEN-1", "GEN-2 mean", "GEN-2 normalized"),
     "mse": ("mse",),
     "variance law": ("variance law", "variance law, E[sigma]"),
     "inactive latents": ("inactive", "inactive, E[sigma]"),

@@ -17,7 +17,7 @@ from twostage.experiments.experiment import (
 RULES = ("minimum", "ratchet", "ema", "batch")
 MULTIPLIERS = (1, 10)  # of the learning rate of a learned gamma
 MIXTURES = (10,)
-QUANTITIES_IN_FIGURES = ("REC", "GEN-1", "GEN-2 normalised", "energy distance of z")
+QUANTITIES_IN_FIGURES = ("REC", "GEN-1", "GEN-2 normalized", "energy distance of z")
 
 
 def _learned_row(multiplier: int) -> Row:

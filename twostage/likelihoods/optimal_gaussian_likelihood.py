@@ -44,7 +44,7 @@ class OptimalGaussianLikelihood(GaussianNoise):
     batches; `gamma`, `sample` and `as_distribution` use it.
     """
 
-    normalised = False
+    normalized = False
 
     def __init__(self, per: str = "image", floor: float | None = None, **kwargs: Any):
         super().__init__(**kwargs)

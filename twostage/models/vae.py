@@ -22,7 +22,7 @@ class VAE(keras.Model):
 
     The loss is the negative evidence bound in nats, summed over dimensions and averaged
     over the batch, with kappa on the KL: nll(x | z) + kappa KL(q(z | x) || N(0, I)),
-    plus the networks' own regularisers. Constants are kept, so it is a log density with
+    plus the networks' own regularizers. Constants are kept, so it is a log density with
     its sign turned, and falls below 0 when gamma is small.
 
     Args:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from twostage.config import current_names
 from twostage.models.tensors import to_numpy
 from twostage.models.vae import VAE
 from twostage.sampling import generate
@@ -19,7 +20,7 @@ def write(run: str | Path, **results: Any) -> None:
     RUN/report.md from the whole.
     """
     path = Path(run) / "results.json"
-    merged = {**files.read_json(path), **results}
+    merged = {**current_names(files.read_json(path)), **results}
     merged = {name: value for name, value in merged.items() if value is not None}
     files.write_json(path, merged)
     files.write(Path(run) / "report.md", _report(Path(run).name, merged))
@@ -90,8 +91,8 @@ def _report(name: str, results: dict[str, Any]) -> str:
         lines.extend(_latent_lines(results["latents"]))
     if "sampling" in results:
         lines.extend(_sampling_lines(results["sampling"]))
-    if "batch_normalisation" in results:
-        lines.extend(_batch_norm_lines(results["batch_normalisation"]))
+    if "batch_normalization" in results:
+        lines.extend(_batch_norm_lines(results["batch_normalization"]))
     return "\n".join(lines) + "\n"
 
 

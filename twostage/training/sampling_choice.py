@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 SAMPLES = 2_000  # images of each sampler
 BATCH = 250
-PREFERENCE = ("normalised", "noise", "mean", "mixture", "gaussian")  # among equals
+PREFERENCE = ("normalized", "noise", "mean", "mixture", "gaussian")  # among equals
 REPEATS = 10  # random halves that a standard error comes from
 
 

@@ -275,7 +275,7 @@ def _save_stage1(
 ) -> None:
     # Removes what describes an earlier training of this stage.
     (stage.path / "recalibrated.keras").unlink(missing_ok=True)
-    outdated: dict[str, Any] = {"batch_normalisation": choice}
+    outdated: dict[str, Any] = {"batch_normalization": choice}
     if not (stage.run / "stage2").exists():
         outdated |= {"stage2": None, "latents": None, "sampling": None}
     _save(config, stage, vae, fitted, examples, outdated)
