@@ -1,4 +1,4 @@
-"""The yardstick: the same networks, losses and training step in PyTorch, written as its
+"""The baseline: the same networks, losses and training step in PyTorch, written as its
 users write them. An extra, never a dependency: pip install torch.
 """
 
@@ -127,7 +127,7 @@ class DenseDecoder(nn.Sequential):
 
 
 def loss(encoder, decoder, x, gamma):
-    """Nats an example: S / (2 gamma^2) + D log gamma + (D / 2) log 2 pi + KL; and the
+    """Nats per example: S / (2 gamma^2) + D log gamma + (D / 2) log 2 pi + KL; and the
     batch's mean squared error.
     """
     mean, log_sd = (head.float() for head in encoder(x))

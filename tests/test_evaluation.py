@@ -101,8 +101,8 @@ def test_tone_takes_brightness_and_contrast_out_of_a_set():
     generator = np.random.default_rng(0)
     reference = generator.integers(60, 200, (400, 4, 4, 3)).astype("uint8")
     pixels = image_metrics.pixel_moments(reference)
-    paler = 0.2 + [0.3, 0.4, 0.5] * (reference / 255.0).astype("float32")
-    even = Protocol(quirks=("tone",)).preprocess(paler, pixels=pixels)
+    flatter = 0.2 + [0.3, 0.4, 0.5] * (reference / 255.0).astype("float32")
+    even = Protocol(quirks=("tone",)).preprocess(flatter, pixels=pixels)
     np.testing.assert_allclose(
         even.astype(float), reference, atol=1
     )  # shifted and scaled alone, so all comes back
@@ -428,8 +428,8 @@ def test_a_result_is_written_into_a_folder(in_memory, tmp_path):
     path = write.write(tmp_path, result)
     assert path == tmp_path / "evaluation" / "pixels-fid10k_test.md"
     assert json.loads(path.with_suffix(".json").read_text()) == result.to_json()
-    pictures = {picture.stem for picture in path.with_suffix("").glob("*.png")}
-    assert pictures == set(result.figures)
+    images = {image.stem for image in path.with_suffix("").glob("*.png")}
+    assert images == set(result.figures)
     assert "FD (pixels)" in (tmp_path / "report.html").read_text()
 
 

@@ -271,11 +271,11 @@ def test_latents_are_counted_by_paper_and_by_code():
 def test_tone_compares_mean_and_standard_deviation_of_pixels():
     generator = np.random.default_rng(0)
     reference = generator.integers(100, 160, (600, 4, 4, 3)).astype("uint8")
-    paler = np.rint((reference - 130.0) * 0.5 + [135, 140, 145]).astype("uint8")
+    flatter = np.rint((reference - 130.0) * 0.5 + [135, 140, 145]).astype("uint8")
     found = image_metrics.tone(
-        image_metrics.pixel_moments(paler), image_metrics.pixel_moments(reference)
+        image_metrics.pixel_moments(flatter), image_metrics.pixel_moments(reference)
     )
-    plain = [images.astype(float).reshape(-1, 3) for images in (paler, reference)]
+    plain = [images.astype(float).reshape(-1, 3) for images in (flatter, reference)]
     assert (
         found["brightness"]
         == pytest.approx(np.mean(plain[0].mean(0) - plain[1].mean(0)) / 255, abs=1e-9)

@@ -1,4 +1,4 @@
-"""A whole run measured: tables, JSON, pictures and the page; both modes of batch
+"""A whole run measured: tables, JSON, images and the page; both modes of batch
 normalization, and which is exported.
 """
 
@@ -165,8 +165,8 @@ class Page(HTMLParser):
 
 
 def check_page(run, found, names):
-    """The report holds the tables of all results, seven charts a stage and more, and
-    every picture; it loads nothing.
+    """The report holds the tables of all results, seven charts per stage and more, and
+    every image; it loads nothing.
     """
     text = (run / "report.html").read_text()
     seen = Page(text)
@@ -177,11 +177,11 @@ def check_page(run, found, names):
         and "url(" not in text
     )
     assert all(address.startswith("data:image/png;base64,") for address in seen.loaded)
-    pictures = sorted((run / "evaluation" / names[0]).glob("*.png"))
-    assert sorted(path.read_bytes() for path in pictures) == sorted(
+    images = sorted((run / "evaluation" / names[0]).glob("*.png"))
+    assert sorted(path.read_bytes() for path in images) == sorted(
         base64.b64decode(address.split(",")[1]) for address in seen.loaded
     )
-    assert len(pictures) == len(found["distances"]) - 1 + 4
+    assert len(images) == len(found["distances"]) - 1 + 4
     for name in names:
         for one in json.loads((run / "evaluation" / f"{name}.json").read_text())[
             "distances"
@@ -423,15 +423,15 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
         findings = verdict.verdict(EvaluationResult.from_json(altered))
         said = " ".join(finding.text for finding in findings)
         assert ("Stage 2 overfits" in said) == overfits
-    anew = json.loads(
+    recalibrated = json.loads(
         first.with_name("random_network-fid10k_test-recalibrated.json").read_text()
     )
     assert (
-        anew["manifest"]["batch_normalization"] == recalibration.RECALIBRATED
-        and anew["likelihood"]["distortion"] != nats["distortion"]
+        recalibrated["manifest"]["batch_normalization"] == recalibration.RECALIBRATED
+        and recalibrated["likelihood"]["distortion"] != nats["distortion"]
     )
     assert manifest["batch_normalization"] == recalibration.MOVING and set(
-        anew["manifest"]["batch_normalization_choice"]["evidence"]
+        recalibrated["manifest"]["batch_normalization_choice"]["evidence"]
     ) == {recalibration.MOVING, recalibration.RECALIBRATED}
     check_page(
         run,
@@ -446,7 +446,7 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
     assert (
         again["distances"] == found["distances"]
         and again["likelihood"] == found["likelihood"]
-    )  # the same seed, the same figures
+    )  # the same seed, the same numbers
     fewer = json.loads(
         evaluated(run, "--extractor", "random", "--samples", "50").read_text()
     )
@@ -472,7 +472,7 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
     )
 
 
-def test_held_out_figures_stand_beside_those_of_training():
+def test_held_out_losses_stand_beside_those_of_training():
     """Also where they were not measured in every epoch."""
     values = np.arange(1.0, 5.0)
     history = {curve.key: values for curve in html_report.CURVES}

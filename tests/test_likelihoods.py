@@ -121,7 +121,7 @@ def test_the_variance_per_image_is_at_its_optimum():
 
 
 def test_the_variance_per_batch_has_a_soft_floor():
-    """Figures of seed_facts 5.2: at log sigma -2.748 the soft floor gives -2.710."""
+    """Numbers of seed_facts 5.2: at log sigma -2.748 the soft floor gives -2.710."""
     likelihood = twostage.OptimalGaussianLikelihood("batch")
     mean = np.zeros((3, 100), "float32")
     x = np.full((3, 100), math.exp(-2.748), "float32")
@@ -181,7 +181,7 @@ def test_samples_have_the_moments_of_the_model(name):
     draws = ops.convert_to_numpy(likelihood.sample(parameters, seed=3)).astype(
         "float64"
     )
-    deviation = {
+    sigma = {
         "gaussian": 0.2,
         "diagonal": math.hypot(math.exp(-1), 1 / (255 * math.sqrt(12))),
         "image": 1.0,
@@ -191,9 +191,9 @@ def test_samples_have_the_moments_of_the_model(name):
     }[name]
     assert draws.mean() == pytest.approx(
         float(ops.convert_to_numpy(likelihood.mean(parameters))[0, 0]),
-        abs=5 * deviation / 200,
+        abs=5 * sigma / 200,
     )
-    assert draws.std() == pytest.approx(deviation, rel=0.02)
+    assert draws.std() == pytest.approx(sigma, rel=0.02)
     assert name != "logistic" or np.allclose(
         draws * 255, np.rint(draws * 255), atol=1e-3
     )
@@ -281,7 +281,7 @@ def test_bits_are_nats_of_levels():
     )  # a density of 1 on [0, 1) is 1/256 a level
 
 
-def test_bad_arguments_are_told():
+def test_bad_arguments_are_reported():
     for make, words in (
         (
             lambda: twostage.DiagonalGaussianLikelihood(floor=-1),

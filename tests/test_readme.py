@@ -66,7 +66,7 @@ def test_commands_of_the_readme_exist():
 @pytest.mark.parametrize(
     "preset", ["digits", "mnist", "fashion_mnist", "cifar10", "celeba"]
 )
-def test_table_of_presets_tells_the_truth(preset):
+def test_table_of_presets_matches_the_presets(preset):
     from twostage import presets
 
     row = next(

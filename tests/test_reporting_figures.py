@@ -40,12 +40,12 @@ def vae():
     )
 
 
-def cells(picture, columns, side=2, gap=1):
-    """(rows, columns, side, side) of a picture of `tile`."""
+def cells(image, columns, side=2, gap=1):
+    """(rows, columns, side, side) of an image of `tile`."""
     step = side + gap
-    rows = picture.shape[0] // step
+    rows = image.shape[0] // step
     return (
-        picture[..., 0]
+        image[..., 0]
         .reshape(rows, step, columns, step)[:, :side, :, :side]
         .swapaxes(1, 2)
     )
@@ -84,9 +84,9 @@ def test_interpolations_walk_straight_between_two_images(vae, images):
 
 def test_traversals_move_one_latent_each_the_most_active_first(vae, images):
     spread = images * np.array([1.0, 0.2, 0.6, 0.0]).reshape(2, 2, 1)
-    picture, latents = figures.traversals(vae, spread.astype("uint8"), span=1.0)
+    image, latents = figures.traversals(vae, spread.astype("uint8"), span=1.0)
     assert latents == [0, 2, 1, 3]
-    found = cells(picture, figures.STEPS)
+    found = cells(image, figures.STEPS)
     for row, latent in enumerate(latents):
         np.testing.assert_array_equal(
             found[row].reshape(figures.STEPS, 4)[:, latent],

@@ -181,7 +181,7 @@ def test_processes_share_a_batch(monkeypatch):
             )
 
 
-def test_what_is_missing_is_said(monkeypatch, tmp_path):
+def test_what_is_missing_is_reported(monkeypatch, tmp_path):
     monkeypatch.setenv(distribution.COUNT, "2")
     with pytest.raises(
         InputError,

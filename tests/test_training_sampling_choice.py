@@ -1,4 +1,4 @@
-"""Which sampler is chosen, by which figures."""
+"""Which sampler is chosen, and from which numbers."""
 
 import dataclasses
 

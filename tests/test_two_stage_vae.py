@@ -152,7 +152,7 @@ def test_gray_images_are_padded_and_get_a_channel():
         ),
     ],
 )
-def test_mistakes_say_how_to_mend_them(trained, images, call, words):
+def test_mistakes_say_how_to_fix_them(trained, images, call, words):
     with pytest.raises(InputError, match=words):
         call(trained[0], images)
 

@@ -127,7 +127,7 @@ class _RegisterAfterKeras(MetaPathFinder):
     ) -> ModuleSpec | None:
         spec = PathFinder.find_spec("keras", path) if fullname == "keras" else None
         if spec is None or spec.loader is None:
-            return None  # the other finders go on
+            return None  # the other finders continue
         execute = spec.loader.exec_module
 
         def execute_and_register(module: ModuleType) -> None:

@@ -30,7 +30,7 @@ FILTERS = ("bilinear", "nearest", "bicubic")
 EXPORT_FORMATS = ("saved_model", "onnx")
 FITS = ("stretch", "crop", "letterbox")
 SAMPLING_METHODS = ("mean", "noise", "normalized")  # of stage 2's latents
-DENSITY_METHODS = {"gaussian": 1, "mixture": 10}  # Gaussians in the place of stage 2
+DENSITY_METHODS = {"gaussian": 1, "mixture": 10}  # Gaussians instead of stage 2
 # Names in files of earlier versions, and in commands for them, and their names now.
 _CURRENT = {
     "normalised": "normalized",
@@ -103,7 +103,7 @@ class _Training:
     gamma_from: str = option(
         "",
         "likelihood",
-        "folder of another run: with `gamma='fixed'` its last gamma is taken (F*-VAE),"
+        "folder of another run: with `gamma='fixed'` its last gamma is used (F*-VAE),"
         " with `gamma='scheduled'` its gamma of each epoch",
     )
     gamma_rule: str = option("minimum", "likelihood", "rule of a computed gamma", RULES)
@@ -143,8 +143,8 @@ class _Training:
     patience: int = option(
         0,
         "training",
-        "keep the epoch whose held-out loss is least, and stop after so many epochs"
-        " without a smaller one, see `held_out`; 0: keep the last epoch",
+        "keep the epoch with the lowest held-out loss, and stop after so many epochs"
+        " without a lower one, see `held_out`; 0: keep the last epoch",
         minimum=0,
     )
     precision: str = option(
@@ -156,8 +156,8 @@ class _Training:
     steps_per_execution: int = option(
         1,
         "training",
-        "steps in one compiled call; on a GPU under JAX 50 or so, where a step takes"
-        " less than its start",
+        "steps in one compiled call; on a GPU under JAX about 50, where a step takes"
+        " less time than its launch",
     )
     seed: int = option(0, "training", "of weights, batches and noise", minimum=0)
     deterministic: bool = option(
@@ -284,7 +284,7 @@ class Stage1Config(_Training):
     fit: str = option(
         "stretch",
         "data",
-        "image files: how `side` is reached from images that are no squares; crop: the"
+        "image files: how `side` is reached from images that are not square; crop: the"
         " central square, letterbox: black bars",
         FITS,
     )
@@ -307,12 +307,12 @@ class Stage1Config(_Training):
     held_out: float = option(
         0.0,
         "data",
-        "fraction of the training images that is kept aside, 2,000 at most, for"
-        " held-out figures; a validation split takes their place; 0: none",
+        "fraction of the training images that is held out, 2,000 at most, for held-out"
+        " metrics; a validation split replaces them; 0: none",
         minimum=0,
     )
     skip_broken: bool = option(
-        False, "data", "image files: leave out, and name, those that cannot be read"
+        False, "data", "image files: leave out, and list, those that cannot be read"
     )
     partial: bool = option(
         False,
@@ -322,7 +322,7 @@ class Stage1Config(_Training):
     use_unlabelled: bool = option(
         False,
         "data",
-        "image sets: also train on images that lie outside the splits or have no label",
+        "also train on images that lie outside the splits or have no label",
     )
     key: str = option(
         "",
@@ -394,7 +394,8 @@ class Stage1Config(_Training):
         "random",
         "network",
         "random; mean, of resnet: the decoder's images begin with the mean color of the"
-        " training images, which nearly white or black ones need at a high rate",
+        " training images, which nearly white or black images need at a high learning"
+        " rate",
         STARTS,
     )
     spectral_norm: bool = option(
@@ -480,7 +481,7 @@ class Stage2Config(_Training):
         "normalized",
         "sampling",
         "of latents: stage 2's mean, with its noise, or normalized; one gaussian or a"
-        " mixture of ten in its place; auto: what is nearest to held-out images",
+        " mixture of ten instead of it; auto: the nearest to held-out images",
         (*SAMPLING_METHODS, *DENSITY_METHODS, "auto"),
     )
     normal_target: str = option(

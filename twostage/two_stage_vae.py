@@ -63,7 +63,7 @@ class TwoStageVAE:
         stage1_config: Settings of stage 1. Those of its data are not used, but `pad`.
         stage2_config: Settings of stage 2.
         image_shape: (height, width, channels) of the images that the networks take;
-            None: that of the first images that come.
+            None: that of the first images it is given.
 
     Example:
         >>> model = TwoStageVAE.from_preset("mnist", image_shape=(32, 32, 1))
@@ -148,8 +148,8 @@ class TwoStageVAE:
                 ones; smaller ones are padded where the config says so.
             epochs: Of stage 1 and stage 2; None: the config's.
             held_out: Images like those, which are not trained on: their loss is logged,
-                and `patience` goes by it. None: a part of `images`, where the setting
-                `held_out` says so.
+                and `patience` uses it. None: a part of `images`, as the setting
+                `held_out` says.
             run: A folder for checkpoints, histories and models. One that has a training
                 of the same settings and images is resumed. None: everything stays in
                 memory.
@@ -307,7 +307,7 @@ class TwoStageVAE:
 
         Args:
             test_images: Held-out images, as `fit` takes them.
-            train_images: Those of `fit`, which knows its own.
+            train_images: Those of `fit`; None: those that `fit` was called with.
             extractor: One of `twostage.features.EXTRACTORS` but "classifier"; None: as
                 `evaluate` of the command line chooses for images without labels.
             weights: The file of an Inception.

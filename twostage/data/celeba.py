@@ -1,5 +1,5 @@
-"""CelebA's partition, crop and resize. The authors' figures need exactly these: a
-nearest-neighbor resize went unnoticed once.
+"""CelebA's partition, crop and resize. The authors' numbers need exactly these: a
+nearest-neighbor resize once went unnoticed.
 """
 
 from collections.abc import Sequence

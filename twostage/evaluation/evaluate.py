@@ -187,7 +187,7 @@ def _main_sampler(models: TwoStageModels) -> str:
 def _batch_normalization(
     stage1: VAE, data: EvaluationData, seed: int, recalibrated: bool
 ) -> dict[str, Any]:
-    """Recalibrates stage 1 where that is wanted; what the manifest says about it."""
+    """Recalibrates stage 1 if requested; returns what the manifest says about it."""
     if not recalibrated:
         return {"batch_normalization": recalibration.MOVING}
     choice = recalibration.recalibrate_if_better(

@@ -57,7 +57,11 @@ class Table:
 
 def _plain_columns(style: str, *keys: str) -> list[Column]:
     """A column for each key, whose title is the key in words."""
-    return [Column(key.replace("_", " "), key, style) for key in keys]
+    return [Column(_in_words(key), key, style) for key in keys]
+
+
+def _in_words(key: str) -> str:
+    return key.replace("_", " ").replace("deviation", "standard deviation")
 
 
 DISTANCES = [
@@ -184,10 +188,11 @@ def _protocol_sentence(manifest: Mapping[str, Any]) -> str:
 
 def _memorization_sentence(found: Mapping[str, Any]) -> str:
     return (
-        f"Memorization: {found['kind']} lie {found['ratio']:.2f} times as far from the"
-        f" nearest of {found['training_images']:,} training images as test images do"
-        f" (medians over the extractor's features); {found['closer']:.1%} are nearer"
-        " than 99 % of the test images (1 % were expected)."
+        f"Memorization: samples of {found['kind']} lie {found['ratio']:.2f} times as"
+        f" far from the nearest of {found['training_images']:,} training images as"
+        " test images do (medians over the extractor's features);"
+        f" {found['closer']:.1%} are nearer than 99% of the test images (1% is"
+        " expected)."
     )
 
 

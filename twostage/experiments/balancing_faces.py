@@ -122,7 +122,7 @@ IMPROVED_ROW = Row("improved, computed, 70 epochs", IMPROVED, IMPROVED_PAPER)
 def measure(
     row: Row, seed: int, earlier: dict[str, Result], setting: Setting
 ) -> Result:
-    """A row of both stages; GEN-2 in each way of sampling."""
+    """A row of both stages; GEN-2 by each sampler."""
     from twostage.experiments import two_stage_runs
 
     return two_stage_runs.measure_row(

@@ -105,7 +105,7 @@ def _latent_numbers(evaluation: dict[str, Any]) -> Result:
 EXPERIMENT = Experiment(
     name="gamma_rules",
     title=(
-        "Every way of finding stage 1's gamma, with the same networks, data and second"
+        "Every rule for stage 1's gamma, with the same networks, data and second"
         " stage, on several seeds."
     ),
     description=(

@@ -15,7 +15,7 @@ from twostage.system.progress import progress
 
 @dataclasses.dataclass(frozen=True)
 class Extractor:
-    """Images to features, with what a reader of the numbers must know.
+    """Images to features, with what describes the extractor in a manifest.
 
     Args:
         name: Of the extractor.
@@ -25,7 +25,7 @@ class Extractor:
             compared.
         metric: What a Frechet distance over its features is called. None: `FD` and its
             name. `FID` is that of the 2015 Inception graph alone.
-        notes: What else belongs into the manifest, in JSON's types.
+        notes: What else belongs in the manifest, in JSON's types.
     """
 
     name: str

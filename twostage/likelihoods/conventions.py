@@ -1,5 +1,6 @@
 """One loss, many notations: what the papers' gamma, sigma, beta, lambda and KL weight
-are in each other's terms; and what a constant-sigma VAE's likelihood is said to be.
+are in each other's terms; and the likelihood that each implies for a constant-sigma
+VAE.
 
 S is an example's squared error summed over its D dimensions, KL its divergence summed
 over k latents. Two losses train alike where one is a positive multiple of the other, up

@@ -60,23 +60,25 @@ class Likelihood(keras.layers.Layer):
 
 
 class GaussianNoise(Likelihood):
-    """A mean with Gaussian noise: what these models share once `deviation` is known."""
+    """A mean with Gaussian noise: what these models share; each defines
+    `standard_deviation`.
+    """
 
-    def deviation(self, parameters: Any) -> Any:
+    def standard_deviation(self, parameters: Any) -> Any:
         """The standard deviation, one number or one of each dimension."""
         return self.gamma
 
     def sample(self, parameters: Any, seed: Any = None) -> Any:
         """A draw from p(x | z): the mean plus noise. Not clipped to [0, 1]."""
         mean = self.mean(parameters)
-        return mean + self.deviation(parameters) * keras.random.normal(
+        return mean + self.standard_deviation(parameters) * keras.random.normal(
             ops.shape(mean), dtype="float32", seed=seed
         )
 
     def as_distribution(self, parameters: Any) -> Any:
         """p(x | z), independent over dimensions."""
         normal = tfp().distributions.Normal(
-            self.mean(parameters), self.deviation(parameters)
+            self.mean(parameters), self.standard_deviation(parameters)
         )
         return tfp().distributions.Independent(normal, len(parameters.shape) - 1)
 

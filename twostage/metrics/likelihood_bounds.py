@@ -30,7 +30,7 @@ def bounds(
         vae: The VAE.
         data: (N, ...), as `fit` takes them: uint8 images, whose density is that of x /
             255 in [0, 1]; or floats as they are, such as `dequantized` images.
-        samples: Draws of z a row.
+        samples: Draws of z per row.
         seed: Of the draws.
         batch_rows: Rows of z that go through the decoder in one batch.
         progress: Passes on the batches, and may show how many are done.
@@ -97,7 +97,7 @@ def bits_per_dimension(likelihood: Any, nats: float, data: np.ndarray) -> float:
 
     Raises:
         InputError: a density of data that are not dequantized: that of x / 255 at its
-            256 points can be as large as one likes, and says nothing about their
+            256 points can be arbitrarily large, and says nothing about their
             probability.
     """
     if not likelihood.discrete:

@@ -16,10 +16,10 @@ def neighbor_measures(
 ) -> dict[str, float]:
     """Precision, recall, density and coverage of features (N, d) and (M, d).
 
-    Precision: the share of generated rows inside a ball of a real one that reaches its
-    k-th neighbor among the real (k 3); recall: the same with both sets exchanged
+    Precision: the fraction of generated rows inside a ball of a real one that reaches
+    its k-th neighbor among the real (k 3); recall: the same with both sets exchanged
     (Kynkaanniemi et al. 2019, equation 2). Density: how many such balls (k 5) a
-    generated row lies in, over k, 1 for equal distributions; coverage: the share of
+    generated row lies in, over k, 1 for equal distributions; coverage: the fraction of
     real balls with a generated row inside (Naeem et al. 2020, equations 4 and 6).
 
     Returns:

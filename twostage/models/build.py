@@ -1,4 +1,4 @@
-"""The VAEs of the two stages, put together from their configs."""
+"""The VAEs of the two stages, built from their configs."""
 
 import functools
 from collections.abc import Callable

@@ -20,8 +20,8 @@ class LatentNormalizer(keras.layers.Layer):
     Args:
         target: Standard deviation after normalization: 1, or the square root of the
             variance law.
-        per_latent: One scale a latent instead of one for all. Latents that hardly vary
-            (standard deviation below 1e-3) keep their scale.
+        per_latent: One scale per latent instead of one for all. Latents that hardly
+            vary (standard deviation below 1e-3) keep their scale.
     """
 
     MIN_DRAWS = 10_000  # that the statistics need

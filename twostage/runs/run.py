@@ -46,7 +46,7 @@ class StageRun:
         number: 1 or 2.
         preset: Name of the preset, kept in config.json; None: none.
         resume: Whether `begin` may find the stage there.
-        given: Names of the settings that were asked for, which no preset changes.
+        given: Names of the settings that the caller gave, which no preset changes.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ def write(run: str | Path, **results: Any) -> None:
     files.write(Path(run) / "report.md", _report(Path(run).name, merged))
 
 
-def stage_figures(
+def stage_numbers(
     config: Any,
     rows: Sequence[dict[str, float]],
     kept: dict[str, float],
@@ -52,7 +52,7 @@ def stage_figures(
     }
 
 
-def latent_figures(stage2: VAE, normalizer: Any, seed: Any) -> dict[str, Any]:
+def latent_numbers(stage2: VAE, normalizer: Any, seed: Any) -> dict[str, Any]:
     """Standard deviations of 10,000 latents before and after normalization.
 
     Args:
@@ -81,7 +81,7 @@ def _report(name: str, results: dict[str, Any]) -> str:
     lines = [
         f"# Run {name}",
         "",
-        "Metrics of the training set in the last epoch, in training mode. Losses in"
+        "Metrics of the training split in the last epoch, in training mode. Losses in"
         " nats per example, mse per dimension.",
     ]
     for stage in ("stage1", "stage2"):
@@ -102,8 +102,8 @@ def _stage_lines(stage: str, numbers: dict[str, Any]) -> list[str]:
         for key, value in numbers.items()
         if not isinstance(value, list)
     ]
-    picture = f"![latents]({stage}/images/latents.png)"
-    return ["", f"## {stage}", "", *TABLE_HEAD, *rows, "", picture]
+    image = f"![latents]({stage}/images/latents.png)"
+    return ["", f"## {stage}", "", *TABLE_HEAD, *rows, "", image]
 
 
 def _latent_lines(latents: dict[str, Any]) -> list[str]:

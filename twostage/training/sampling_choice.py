@@ -152,7 +152,7 @@ def _choose(
 
 def _pick(distances: Mapping[str, Distance], nats: Mapping[str, float]) -> str:
     """The nearest method; of those within its standard error the one under which
-    held-out latents are likeliest, and else the first of all.
+    held-out latents are likeliest, else the first.
     """
     nearest = min(distances.values(), key=lambda found: found.value)
     as_good = [

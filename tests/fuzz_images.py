@@ -1,7 +1,7 @@
-"""Mutated picture files: each is refused with a reason, or read as Pillow reads it to
+"""Mutated image files: each is refused with a reason, or read as Pillow reads it to
 one gray level; none hangs or crashes.
 
-`python tests/fuzz_pictures.py [--count 10000] [--seed 0] [--folder FACES]` prints how
+`python tests/fuzz_images.py [--count 10000] [--seed 0] [--folder FACES]` prints how
 many of each kind were read and refused, the largest difference, the longest decode, and
 every hang (more than two seconds) and crash. The mutants are a function of the seed and
 their number; they are of files of our own and, with `--folder`, of its JPEGs. A process
