@@ -5,7 +5,7 @@
 Trains stage 1 by the preset `auto` from the same weights: as it is, with Keras's
 `use_ema` beside it, and with each global norm that gradients are clipped to. Prints the
 held-out loss (nats per image) and mse of each, with batch normalization as trained and
-measured again on training images.
+re-estimated on training images.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from twostage.training import auto
 from twostage.training.fit import compile_vae
 from twostage.training.settings import training_settings
 
-HEAD = "| | held-out loss | mse | measured again: loss | mse |"
+HEAD = "| | held-out loss | mse | re-estimated: loss | mse |"
 MOMENTUM = 0.999  # of the average: about the last thousand steps
 
 
@@ -60,13 +60,13 @@ def trained(config, images, *, averages=False, clip=None):
 
 def report(name, vae, images, held_out):
     """Prints a row of the table."""
-    figures = []
+    cells = []
     for again in (False, True):
         if again:
             recalibrate(vae, images)
         found = held_out_loss(vae, held_out)
-        figures += [f"{found['val_loss']:.0f}", f"{found['val_mse']:.5f}"]
-    print(f"| {name} | {' | '.join(figures)} |", flush=True)
+        cells += [f"{found['val_loss']:.0f}", f"{found['val_mse']:.5f}"]
+    print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 def main(given):

@@ -105,7 +105,7 @@ def main(preset, source, steps, rounds):
         error, end = more.std(ddof=1) / rounds**0.5, np.median(ends[name])
         share = 100 * np.array([np.median(more), error]) / bare
         text = (
-            f"{name:5s} {np.median(seconds[name]):.4f} s a step, {share[0]:+.2f} %"
+            f"{name:5s} {np.median(seconds[name]):.4f} s per step, {share[0]:+.2f} %"
             f" (standard error {share[1]:.2f} %); epoch's end {end:.3f} s"
         )
         print(

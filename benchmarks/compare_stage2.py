@@ -2,8 +2,8 @@
 [RUN ...]`.
 
 For each: gamma_z, the epoch in which its floor first bound, the negative evidence bound
-(kappa 1) on latents drawn afresh, and the energy distance of 2,000 sampled latents to
-2,000 of the aggregate posterior, for the three ways to sample and for z ~ N(0, I)
+(kappa 1) on newly drawn latents, and the energy distance of 2,000 sampled latents to
+2,000 of the aggregate posterior, for the three samplers and for z ~ N(0, I)
 (stage 1 alone). The distance of two halves of the posterior itself is the noise level.
 """
 
@@ -54,7 +54,7 @@ def main(runs):
         normalizer = keras.saving.load_model(run / "stage2" / "normalizer.keras")
         z = draw_latents(np.stack(encode_dataset(stage1, images), 1), generator)
         generator.shuffle(z)
-        figures = stage2.evaluate(z, batch_size=500, verbose=0, return_dict=True)
+        metrics = stage2.evaluate(z, batch_size=500, verbose=0, return_dict=True)
         u, noise = generator.standard_normal((2, N, z.shape[1])).astype("float32")
         half = len(z) // 2
         found = {
@@ -75,8 +75,8 @@ def main(runs):
         print(
             f"{run}: rule {rule}, gamma_z {float(stage2.gamma):.4f}, floor since epoch"
             f" {results['stage2']['gamma_at_floor_since_epoch']}, negative bound"
-            f" {figures['reconstruction'] + figures['kl']:.3f} nats, mse"
-            f" {figures['mse']:.4f}"
+            f" {metrics['reconstruction'] + metrics['kl']:.3f} nats, mse"
+            f" {metrics['mse']:.4f}"
         )
         print(
             "   energy distance to the posterior: "
@@ -87,8 +87,8 @@ def main(runs):
             results["latents"]["deviation_after"],
         )
         print(
-            f"   deviation of the latents (mean, smallest, largest): before {before},"
-            f" after {after}"
+            "   standard deviation of the latents (mean, smallest, largest): before"
+            f" {before}, after {after}"
         )
 
 

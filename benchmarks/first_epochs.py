@@ -1,4 +1,4 @@
-"""Which latents come alive, and when: `python benchmarks/first_epochs.py --preset mnist
+"""Which latents get active, and when: `python benchmarks/first_epochs.py --preset mnist
 --data mnist.npz --epochs 5 --out docs/latents`.
 
 Trains stage 1 and draws E[sigma^2] of each latent, like Figures 6 and 7 of Asperti &
@@ -71,7 +71,7 @@ if __name__ == "__main__":
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--out", default="latents")
     parser.add_argument(
-        "--every", type=int, default=20, help="steps from one look to the next"
+        "--every", type=int, default=20, help="steps between two measurements"
     )
     options = parser.parse_args()
     main(options.preset, options.data, options.epochs, options.out, options.every)

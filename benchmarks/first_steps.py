@@ -76,8 +76,8 @@ def main(given):
             measure(config, images, given.steps, bounded=bounded)
             for bounded in (False, True)
         ]
-        figures = " | ".join(f"{kl:,.6g} | {mse:.5f}" for kl, mse in sides)
-        print(f"| {rate:g} | {precision} | {seed} | {figures} |", flush=True)
+        cells = " | ".join(f"{kl:,.6g} | {mse:.5f}" for kl, mse in sides)
+        print(f"| {rate:g} | {precision} | {seed} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -194,8 +194,11 @@ def errors(folder):
 
 def compare(one, other):
     """Prints what differs; status 1 if a number does."""
+    sys.path.insert(0, str(ROOT))
+    from twostage.config import current_names
+
     first, second = (
-        drop_times(json.loads((path / "numbers.json").read_text()))
+        current_names(drop_times(json.loads((path / "numbers.json").read_text())))
         for path in (one, other)
     )
     differing = sorted(

@@ -53,7 +53,7 @@ def main(preset, source, steps, rounds, options):
         if i:
             print(
                 f"round {i}: real {seconds['real'][-1]:.4f}, cached"
-                f" {seconds['cached'][-1]:.4f} s a step",
+                f" {seconds['cached'][-1]:.4f} s per step",
                 flush=True,
             )
     real, ready_made = (np.array(seconds[name]) for name in seconds)

@@ -1,10 +1,10 @@
-"""A classifier's verdict on a digits run: `python benchmarks/judge_digits.py --run
+"""A classifier evaluates a digits run: `python benchmarks/judge_digits.py --run
 runs/digits`.
 
 A scikit-learn perceptron of 256 units, trained on the real training digits, judges
-1,000 samples of the SavedModel, of both stages and of
-stage 1 alone: the share of which it is more than 90 % sure, and the share of each
-class. Real held-out digits are the yardstick.
+1,000 samples of the SavedModel, of both stages and of stage 1 alone: the fraction of
+which it is more than 90% sure, and the fraction of each class. Real held-out digits are
+the baseline.
 """
 
 import argparse

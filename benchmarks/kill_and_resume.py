@@ -138,10 +138,10 @@ def where(job):
 def exporting(job):
     """Whether the running stage has written everything but its SavedModel."""
     try:
-        figures = json.loads((job.folder / "results.json").read_text())
+        results = json.loads((job.folder / "results.json").read_text())
     except FileNotFoundError:
         return False
-    return ("stage1", "latents")[job.stage - 1] in figures
+    return ("stage1", "latents")[job.stage - 1] in results
 
 
 def aim(job, what, chance):

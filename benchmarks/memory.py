@@ -1,7 +1,7 @@
 """Memory of a training: `python benchmarks/memory.py [--preset celeba] [--steps 200]`:
 its peak at batch 100; with a small network, `--small --steps 20000`, whether it grows.
 
-Resident memory of this process every tenth of the steps, on images made up.
+Resident memory of this process every tenth of the steps, on random images.
 """
 
 import argparse

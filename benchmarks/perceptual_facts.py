@@ -1,4 +1,4 @@
-"""What does a feature extractor see? `python benchmarks/perceptual_facts.py --data
+"""What does a feature extractor detect? `python benchmarks/perceptual_facts.py --data
 cifar10.npz --foreign FOLDER [--images 10000] [--extractors random imagenet]`.
 
 Prints how well a linear classifier of 1,200 images' features names the class of 1,200
@@ -62,7 +62,7 @@ def shuffled(image, generator):
 
 
 def probe(features, labels):
-    """The share of images whose class a linear classifier of the features names."""
+    """The fraction of images whose class a linear classifier of the features names."""
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
     model.fit(features[:PROBED], labels[:PROBED])
     others = slice(PROBED, 2 * PROBED)

@@ -186,7 +186,7 @@ if __name__ == "__main__":
     parser.add_argument("--side", help=argparse.SUPPRESS)
     parser.add_argument("--run", help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of a turn")
+    parser.add_argument("--seconds", type=float, default=2.0, help="per round")
     parser.add_argument(
         "--torch-python", default=sys.executable, help="an interpreter that has PyTorch"
     )

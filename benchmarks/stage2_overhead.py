@@ -120,7 +120,7 @@ def main(width, latents, rows, rounds, steps_per_execution):
             alone = (time.perf_counter() - begun) / steps
             ratios.append(whole / alone)
             print(
-                f"fit {1000 * whole:.2f} ms a step, bare {1000 * alone:.2f} ms, ratio"
+                f"fit {1000 * whole:.2f} ms per step, bare {1000 * alone:.2f} ms, ratio"
                 f" {ratios[-1]:.3f}",
                 flush=True,
             )

@@ -1,4 +1,4 @@
-"""How a tree is built: rooms and the arrows between them, dense lines, long functions.
+"""Structure of a tree: rooms and the arrows between them, dense lines, long functions.
 
     python benchmarks/structure.py              # of this tree
     python benchmarks/structure.py OLD_TREE .   # of several, one column each
@@ -122,7 +122,7 @@ def functions(source: str) -> Iterator[Function]:
 
 
 def density(function: Function) -> float | None:
-    """AST nodes a line of the body, docstring excluded; None for a short body."""
+    """AST nodes per line of the body, docstring excluded; None for a short body."""
     body = function.body
     if ast.get_docstring(function) is not None:
         body = body[1:]
@@ -177,8 +177,8 @@ def measure(tree: Path, layers: Layers) -> dict[str, str]:
         "functions": f"{len(found):,}",
         f"functions over {MAX_FUNCTION_LINES} lines": f"{long}",
         "annotated functions": f"{annotated:.0%}",
-        "AST nodes a line, median": f"{statistics.median(densities):.1f}",
-        "AST nodes a line, 90 %": f"{statistics.quantiles(densities, n=10)[-1]:.1f}",
+        "AST nodes per line, median": f"{statistics.median(densities):.1f}",
+        "AST nodes per line, 90%": f"{statistics.quantiles(densities, n=10)[-1]:.1f}",
     }
 
 

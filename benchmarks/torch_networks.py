@@ -1,4 +1,4 @@
-"""The yardstick: the same networks, losses and training step in PyTorch, written as its
+"""The baseline: the same networks, losses and training step in PyTorch, written as its
 users write them. An extra, never a dependency: pip install torch.
 """
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 
 class Residual(nn.Module):
-    """Two normalised convolutions beside a convolution."""
+    """Two normalized convolutions beside a convolution."""
 
     def __init__(self, before, width):
         super().__init__()
@@ -19,14 +19,14 @@ class Residual(nn.Module):
         def convolution(channels):
             return nn.Conv2d(channels, width, 3, padding=1)
 
-        def normalised(channels):
+        def normalized(channels):
             return nn.BatchNorm2d(channels, eps=1e-5, momentum=1e-3)
 
         self.body = nn.Sequential(
-            normalised(before),
+            normalized(before),
             nn.ReLU(),
             convolution(before),
-            normalised(width),
+            normalized(width),
             nn.ReLU(),
             convolution(width),
         )
@@ -127,7 +127,7 @@ class DenseDecoder(nn.Sequential):
 
 
 def loss(encoder, decoder, x, gamma):
-    """Nats an example: S / (2 gamma^2) + D log gamma + (D / 2) log 2 pi + KL; and the
+    """Nats per example: S / (2 gamma^2) + D log gamma + (D / 2) log 2 pi + KL; and the
     batch's mean squared error.
     """
     mean, log_sd = (head.float() for head in encoder(x))

@@ -292,7 +292,7 @@ def main(options):
     print(
         f"\n{options.configuration}, {options.precision}, batch {BATCH}, medians of"
         f" {options.rounds} rounds of {options.steps} steps"
-        + (f"; {flops / 1e9:.1f} GFLOP a step" if flops else "")
+        + (f"; {flops / 1e9:.1f} GFLOP per step" if flops else "")
     )
     peak = max(peaks.values())
     for name, seconds in medians.items():
@@ -326,7 +326,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
     parser.add_argument("--side", help=argparse.SUPPRESS)
-    parser.add_argument("--steps", type=int, default=5, help="steps of a turn")
+    parser.add_argument("--steps", type=int, default=5, help="steps per round")
     parser.add_argument("--steps-per-execution", type=int, default=1, help="of JAX")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument(

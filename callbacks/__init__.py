@@ -1,7 +1,7 @@
 """Callbacks for any Keras 3 VAE, on TensorFlow, JAX and PyTorch. They import keras and
 numpy only; the folder can be copied into another project as it is.
 
-What a callback asks of a model. Nothing is guessed: what is missing is a ValueError
+What a callback requires of a model. Nothing is guessed: what is missing is a ValueError
 when training begins, with the fix.
 
 - Setting gamma (`ComputedGamma`, `GammaSchedule`): a variable `model.gamma`, the

@@ -1,4 +1,4 @@
-"""Warns when latents die or blow up."""
+"""Warns when latents collapse or blow up."""
 
 import json
 import logging
@@ -27,8 +27,8 @@ ADVICE = {
 
 @keras.saving.register_keras_serializable("callbacks")
 class CollapseAlarm(PosteriorWatcher):
-    """Warns, by number, of latents that died or blew up since the last measured epoch,
-    and says what usually helps.
+    """Warns, by number, of latents that died (collapsed) or blew up since the last
+    measured epoch, with what usually helps.
 
     A latent has died where E[sigma^2] has risen to `threshold` or above and was below
     it in an earlier epoch of this training; latents that never carried anything are

@@ -1,4 +1,4 @@
-"""What the callbacks ask of a model's variables and metrics.
+"""What the callbacks require of a model's variables and metrics.
 
 The posterior is posterior.py's, the decoder decoder.py's.
 """

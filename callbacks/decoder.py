@@ -23,8 +23,7 @@ def find_images(
     Args:
         model: With `decode(z)`, or a `decoder`.
         z: Latents (n, ...), float32.
-        decode: `decode(model, z)` or `decode(model, z, x)`, in the place of the
-            model's own.
+        decode: `decode(model, z)` or `decode(model, z, x)`, instead of the model's own.
         examples: The n examples x that belong to z, which hold the labels of a
             conditional model.
 

@@ -1,4 +1,4 @@
-"""Images of what a VAE does, drawn while it trains."""
+"""Reconstructions and samples of a VAE, drawn while it trains."""
 
 import io
 import logging
@@ -31,8 +31,8 @@ class ImageGrid(ModelCallback):
     """Writes `reconstructions_0001.png` (originals left, reconstructions right of them)
     and `samples_0001.png` after epoch 1, and so on.
 
-    The samples come from the same z in every epoch, so that one sees them sharpen. Both
-    use no noise but that of z ~ N(0, I).
+    The samples come from the same z in every epoch, so that epochs can be compared.
+    Both use no noise but that of z ~ N(0, I).
 
     Args:
         folder: Where the PNG files go; made if it is not there.

@@ -63,7 +63,7 @@ def describe(thing: Any) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The line of an error that says what was wrong, without Keras's frame."""
+    """The line of an error that names the cause, without Keras's frame."""
     text = re.sub(r"\x1b\[\d*m", "", str(error)).split("Arguments received by")[0]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     framed = lines and lines[0].startswith("Exception encountered")

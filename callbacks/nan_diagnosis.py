@@ -15,19 +15,19 @@ from .posterior import find_posterior
 from .training_progress import batches_per_step, optimizer_steps
 
 MAX_DESCRIBED = 10_000  # examples whose range is reported
-EXPLODED = 1e6  # nats of KL an example, on average over an epoch: no code is that long
+EXPLODED = 1e6  # nats of KL per example, mean over an epoch: far above any real KL
 
 
 @keras.saving.register_keras_serializable("callbacks")
 class NaNDiagnosis(ModelCallback):
-    """Stops training where a step's loss is NaN or infinite, and says which terms,
-    which step, and what the inputs look like.
+    """Stops training where a step's loss is NaN or infinite, and reports which terms,
+    which step, and the range of the inputs.
 
     It knows the terms that the model reports as metrics: a term is named where its
-    figure is no finite number. Weights that are no longer finite are named too, and
-    stop the training at the end of an epoch even where its losses were all right (the
-    last step's gradient was not). At the end of each epoch that went well the weights
-    are kept in `path`; they stay as the last good ones.
+    value is not finite. Weights that are no longer finite are named too, and stop the
+    training at the end of an epoch even where its losses were finite (the last step's
+    gradient was not). At the end of each epoch that went well the weights are kept in
+    `path`; they stay as the last good ones.
 
     Args:
         path: A `.weights.h5` file for the last good weights; its folder is made.
@@ -38,7 +38,7 @@ class NaNDiagnosis(ModelCallback):
 
     An epoch whose `logs["kl"]` is above 1e6 nats is warned about: it had a step with an
     enormous gradient, and Adam, whose second moments remember it for some 50,000 steps,
-    hardly moves what the gradient touched. Such a run looks alive and learns little.
+    hardly moves what the gradient touched. Such a run seems to train and learns little.
     With `data` and a posterior the message names the largest log variance, the usual
     cause.
 
@@ -70,7 +70,7 @@ class NaNDiagnosis(ModelCallback):
         if data is not None:
             self.data = random_subset(data, MAX_DESCRIBED, finite=False)
 
-    # Keras need not wait for each step's figures; they may come late, from threads and
+    # Keras need not wait for each step's metrics; they may come late, from threads and
     # out of order
     async_safe = True
 

@@ -11,7 +11,7 @@ import numpy as np
 from .examples import count_rows, rows
 from .model_calls import batches, call, call_without_training, describe, to_numpy
 
-MAX_CHECKED = 2_000  # examples whose draws tell a log variance from other scales
+MAX_CHECKED = 2_000  # examples whose draws separate a log variance from other scales
 SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "log variance": lambda value: value,
     "log standard deviation": lambda value: 2 * value,
@@ -34,7 +34,7 @@ def find_posterior(model: Any, data: Any, posterior: Callable | None = None) -> 
     Args:
         model: With `posterior(x)`, or an `encoder`.
         data: Examples, see `examples.random_subset`.
-        posterior: `posterior(model, x)`, in the place of the model's own.
+        posterior: `posterior(model, x)`, instead of the model's own.
 
     Raises:
         ValueError: outputs that are no mean and log variance.
@@ -172,9 +172,9 @@ def _check_source(model: Any, posterior: Callable | None) -> None:
 
 
 def check_scale(model: Any, posterior: Callable | None, data: Any) -> bool:
-    """Checks, as far as an encoder's draws of z or its outputs' names can tell, that
-    its second output is a log variance. Whether that is settled: before training the
-    scales may be too alike.
+    """Checks, as far as an encoder's draws of z or its outputs' names show, that its
+    second output is a log variance. Returns whether that is settled: before training
+    the scales may be too alike.
 
     Raises:
         ValueError: it is something else.

@@ -67,10 +67,10 @@ class PosteriorWatcher(ModelCallback, ABC):
         """The metrics of a posterior, by key."""
 
     def reset(self) -> None:
-        """Forgets earlier epochs: another training begins."""
+        """Drops earlier epochs: another training begins."""
 
     def recall(self) -> None:
-        """Takes up what another process has kept: this training is resumed."""
+        """Restores what another process saved: this training is resumed."""
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         model = self.model

@@ -1,5 +1,5 @@
 """Statistics of q(z | x) over a data set: pure functions of mean and log_var, each (N,
-k). One value a latent, (k,), comes back.
+k). They return one value per latent, (k,).
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ def mean_variance(log_var: np.ndarray) -> np.ndarray:
     return np.exp(log_var).mean(axis=0)
 
 
-def mean_deviation(log_var: np.ndarray) -> np.ndarray:
+def mean_standard_deviation(log_var: np.ndarray) -> np.ndarray:
     """E[sigma] over the data, which Asperti & Trentin's code has where the paper has
     E[sigma^2].
     """
@@ -28,7 +28,7 @@ def variance_law_sd(mean: np.ndarray, log_var: np.ndarray) -> np.ndarray:
     """Var[mu] + E[sigma]: what the authors' released code printed as the variance law.
     Never below it while sigma < 1.
     """
-    return mean.var(axis=0) + mean_deviation(log_var)
+    return mean.var(axis=0) + mean_standard_deviation(log_var)
 
 
 def kl_per_latent(mean: np.ndarray, log_var: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ class VariableUse:
     there was none: what a callback sets then changes nothing.
 
     Reads for a metric do not count. A step that was compiled before, in an earlier
-    `fit`, reads nothing: then nothing is known, and nothing is said.
+    `fit`, reads nothing: then nothing is known, and nothing is logged.
 
     Args:
         attribute: Name of the model's variable.

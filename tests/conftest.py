@@ -42,7 +42,7 @@ def seeded(monkeypatch, tmp_path_factory):
 
 @pytest.fixture(autouse=True, scope="module")
 def collected():
-    """Each file frees its models. What survives is not looked at again."""
+    """Each file frees its models. What survives is not checked again."""
     yield
     gc.collect()
     gc.freeze()

@@ -24,7 +24,7 @@ BATCH, ROWS, EPOCHS = (
 )  # 5 full batches and 6 rows: 6 steps an epoch, which 3 divides and 4 does not
 RULES = ("minimum", "ratchet", "ema", "batch")
 STRANGERS_TOLERANCE = 2e-7 * 6  # times the steps of an epoch
-MODES = {  # arguments of `deviation`
+MODES = {  # arguments of `difference`
     "steps_per_execution 1": {},
     "steps_per_execution 3": {"steps_per_execution": 3},
     "steps_per_execution 4": {"steps_per_execution": 4},
@@ -60,7 +60,7 @@ def data(rows=ROWS):
     ).astype("float32")
 
 
-def deviation(
+def difference(
     policy="float32",
     model=linear_vae,
     accumulate=None,
@@ -68,7 +68,7 @@ def deviation(
     share=None,
     **options,
 ):
-    """The largest relative deviation of gamma from the loop, over all rules, at the end
+    """The largest relative error of gamma against the loop, over all rules, at the end
     of each epoch of each fit.
 
     `share(x)`: the rows that this process feeds, where several work together; `batch`
@@ -114,7 +114,7 @@ def deviation(
 
 def _make_representable(vae):
     """Weights with which all that the networks compute on `data` fits into bfloat16:
-    what deviates then is the rule.
+    what differs then is the rule.
     """
     generator = np.random.default_rng(1)
     (encoder, _, *_), (decoder, _) = vae.encoder.weights, vae.decoder.weights
@@ -123,8 +123,8 @@ def _make_representable(vae):
 
 
 def on_two_replicas():
-    """The deviations under MirroredStrategy on two logical CPUs, by name. For a process
-    of its own.
+    """The errors under MirroredStrategy on two logical CPUs, by name. For a process of
+    its own.
     """
     import tensorflow as tf
 
@@ -134,15 +134,15 @@ def on_two_replicas():
     )
     with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
         return {
-            "MirroredStrategy, 2 replicas": deviation(jit_compile=False),
-            "stranger, MirroredStrategy, 2 replicas": deviation(
+            "MirroredStrategy, 2 replicas": difference(jit_compile=False),
+            "stranger, MirroredStrategy, 2 replicas": difference(
                 model=StrangersVAE, jit_compile=False
             ),
         }
 
 
 def as_process(rank, port, out):
-    """One of two JAX processes on the loopback: the deviation, and a run that learns,
+    """One of two JAX processes on the loopback: the difference, and a run that learns,
     for comparison with one process. rank -1: that one.
     """
     parts = 1 if rank < 0 else 2
@@ -160,8 +160,8 @@ def as_process(rank, port, out):
             [np.array_split(batch, parts)[max(rank, 0)] for batch in batches]
         )
 
-    found = {"deviation": deviation(batch=BATCH // parts, share=share)}
-    found["stranger's deviation"] = deviation(
+    found = {"difference": difference(batch=BATCH // parts, share=share)}
+    found["stranger's difference"] = difference(
         model=StrangersVAE, batch=BATCH // parts, share=share
     )
     x = data(96)
@@ -192,7 +192,7 @@ def as_process(rank, port, out):
 
 def _from_batches():
     """The weights after two epochs of shuffled and noisy `Batches`, each process with
-    its own part of them, and what tells a wrong use.
+    its own part of them, and what shows a wrong use.
     """
     keras.utils.set_random_seed(0)
     vae = linear_vae(seed=0)
@@ -224,6 +224,6 @@ if __name__ == "__main__":
         for name, arguments in {**MODES, **STRANGERS_MODES}.items():
             print(
                 f"| {name} | {keras.backend.backend()} |"
-                f" {deviation(**arguments):.1e} |",
+                f" {difference(**arguments):.1e} |",
                 flush=True,
             )

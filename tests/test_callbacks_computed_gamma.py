@@ -42,7 +42,7 @@ def test_gamma_of_the_next_step_enters_the_loss():
     assert found == pytest.approx((nll(first, 1.0) + nll(second, first)) / 2, rel=1e-5)
 
 
-def test_floor_binds_and_is_told(caplog):
+def test_floor_binds_and_is_reported(caplog):
     x = data()
     for model in (linear_vae(log_var=-60.0), StrangersVAE(log_var=-60.0)):
         caplog.clear()
@@ -110,7 +110,7 @@ def test_linear_vae_reaches_probabilistic_pca():
     assert gammas["minimum"] < 0.95 * pca
 
 
-def test_bad_input_is_told_when_it_is_given():
+def test_bad_input_is_reported_when_it_is_given():
     with pytest.raises(
         ValueError, match="received rule 'min', expected one of minimum"
     ):
@@ -170,7 +170,7 @@ def test_a_compiled_metric_serves_from_the_first_step():
         model.fit(x, x, verbose=0, callbacks=[callbacks.ComputedGamma()])
 
 
-def test_a_metric_that_the_step_does_not_feed_is_told():
+def test_a_metric_that_the_step_does_not_feed_is_reported():
     class Forgetful(StrangersVAE):
         def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
             return keras.ops.mean(keras.ops.square(x - y_pred["x"]))

@@ -114,7 +114,7 @@ def endless():
         (lambda: np.where(images() > 0.5, np.nan, 0.0), "NaN in .* of 1000"),
     ],
 )
-def test_what_cannot_be_counted_is_refused_with_the_line_that_mends_it(make, words):
+def test_what_cannot_be_counted_is_refused_with_the_line_that_fixes_it(make, words):
     with pytest.raises(ValueError, match=words) as caught:
         callbacks.VarianceLaw(make())
     assert str(caught.value).startswith("received") and len(str(caught.value)) < 300

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from gamma_modes import MODES, STRANGERS_MODES, STRANGERS_TOLERANCE, deviation
+from gamma_modes import MODES, STRANGERS_MODES, STRANGERS_TOLERANCE, difference
 from small_models import linear_vae
 
 from twostage.data.batches import Batches
@@ -40,12 +40,12 @@ def start(*arguments):
 def test_rule_inside_the_step_is_the_numpy_loop(mode):
     if BACKEND == "torch" and "steps_per_execution" in MODES[mode]:
         pytest.skip("Keras has no steps_per_execution on PyTorch")
-    assert deviation(**MODES[mode]) <= 1e-5
+    assert difference(**MODES[mode]) <= 1e-5
 
 
 @pytest.mark.parametrize("mode", STRANGERS_MODES)
 def test_rule_in_a_strangers_vae_is_the_numpy_loop(mode):
-    assert deviation(**STRANGERS_MODES[mode]) <= STRANGERS_TOLERANCE
+    assert difference(**STRANGERS_MODES[mode]) <= STRANGERS_TOLERANCE
 
 
 @pytest.mark.slow
@@ -73,9 +73,9 @@ def test_two_processes_are_the_numpy_loop_and_equal_one(tmp_path):
     found = {
         rank: json.loads((tmp_path / f"{rank}.json").read_text()) for rank in processes
     }
-    assert max(one.pop("deviation") for one in found.values()) <= 1e-5
+    assert max(one.pop("difference") for one in found.values()) <= 1e-5
     assert (
-        max(one.pop("stranger's deviation") for one in found.values())
+        max(one.pop("stranger's difference") for one in found.values())
         <= STRANGERS_TOLERANCE
     )
     for rank in (0, 1):
@@ -133,7 +133,7 @@ def test_tf_data_must_drop_its_remainder_on_replicas():
     BACKEND != "tensorflow",
     reason="on JAX an exception inside fit costs the model its weights",
 )
-def test_an_interrupted_fit_leaves_no_rule_at_work():
+def test_an_interrupted_fit_leaves_no_rule_active():
     class Interrupt(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             raise KeyboardInterrupt
@@ -150,9 +150,9 @@ def test_an_interrupted_fit_leaves_no_rule_at_work():
 
 
 @pytest.mark.parametrize("kept", ["restored", "saved"])
-def test_the_weights_of_a_fit_leave_nothing_at_work(kept, tmp_path):
+def test_the_weights_of_a_fit_leave_nothing_active(kept, tmp_path):
     """EarlyStopping brings the best epoch's weights back after the rule has ended;
-    ModelCheckpoint's file has the rule at work.
+    ModelCheckpoint's file has the rule active.
     """
     import callbacks
 

@@ -1,4 +1,4 @@
-"""ImageGrid: what its pictures show, in files that say so."""
+"""ImageGrid: what its images show, in files that say so."""
 
 import keras
 import numpy as np
@@ -33,15 +33,15 @@ def test_the_grid_shows_originals_reconstructions_and_fixed_z(tmp_path):
         f"{kind}_000{e}.png" for kind in ("reconstructions", "samples") for e in (2, 4)
     ]
     with Image.open(tmp_path / "reconstructions_0002.png") as file:
-        picture = np.asarray(file)
+        image = np.asarray(file)
     factor = 512 // 20
-    picture = picture[::factor, ::factor]
-    assert picture.shape == (20, 20, 3)
+    image = image[::factor, ::factor]
+    assert image.shape == (20, 20, 3)
     np.testing.assert_array_equal(
-        picture[:4, :4], picture[:4, 5:9]
+        image[:4, :4], image[:4, 5:9]
     )  # an original and, right of it, its reconstruction
     np.testing.assert_array_equal(
-        picture[:4, :4], np.rint(callbacks.examples.random_subset(images, 8)[0] * 255)
+        image[:4, :4], np.rint(callbacks.examples.random_subset(images, 8)[0] * 255)
     )
     assert (tmp_path / "samples_0002.png").read_bytes() == (
         tmp_path / "samples_0004.png"

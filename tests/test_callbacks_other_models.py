@@ -57,7 +57,7 @@ class Interrupting(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_free_bits_are_at_rest_whoever_brings_weights_back(first):
+def test_free_bits_are_inactive_whatever_restores_weights(first):
     model, free = Full(), callbacks.FreeBits(0.05)
     best = keras.callbacks.EarlyStopping("loss", restore_best_weights=True)
     history = fitted(model, [free, best] if first else [best, free])
@@ -254,7 +254,7 @@ def test_faults_are_reported_at_the_first_step(make, watch, words):
     assert len(steps) <= 1
 
 
-def test_pictures_of_another_shape_than_the_data_are_told(tmp_path):
+def test_images_of_another_shape_than_the_data_are_reported(tmp_path):
     def decode(model, z):
         return np.zeros((len(z), 8, 8, 1))
 
@@ -292,7 +292,7 @@ def test_pictures_of_another_shape_than_the_data_are_told(tmp_path):
         lambda: callbacks.VarianceLaw(data() * np.float32("nan")),
     ],
 )
-def test_values_that_slip_through_are_told(make):
+def test_values_that_slip_through_are_reported(make):
     with pytest.raises(ValueError, match="received") as caught:
         make()
     assert len(str(caught.value)) < 250
@@ -305,7 +305,7 @@ def test_tensors_are_data_too():
     )
 
 
-def test_a_posterior_of_nan_is_no_death(caplog):
+def test_a_posterior_of_nan_is_no_collapse(caplog):
     seen = iter([np.log([[0.1, 0.1]] * 40), [[np.nan, np.log(0.1)]] * 40])
 
     def posterior(model, x):

@@ -161,7 +161,7 @@ def test_one_output_of_both_halves_is_refused_with_the_line_that_splits_it():
         ("variance", "softplus", ops.sqrt, lambda v: v, "keras.ops.log(variance)"),
     ],
 )
-def test_draws_tell_what_the_second_output_is(
+def test_draws_show_what_the_second_output_is(
     scale, activation, sigma, to_variance, remedy
 ):
     inputs, mean, value = heads("second", activation)
@@ -234,7 +234,7 @@ def test_draws_of_a_log_variance_pass_whatever_the_noise(factor):
         ("dense_7", None),
     ],
 )
-def test_without_draws_the_outputs_name_tells(name, scale):
+def test_without_draws_the_outputs_name_decides(name, scale):
     inputs, mean, value = heads(name)
     model = stranger(keras.Model(inputs, [mean, value]))
     if scale:

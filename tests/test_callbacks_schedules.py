@@ -187,7 +187,7 @@ def test_a_nan_is_reported_with_step_term_and_inputs(tmp_path, caplog):
     )
 
 
-def test_an_exploded_step_is_told(caplog):
+def test_an_exploded_step_is_reported(caplog):
     x = data(40)
     for log_var, words in (
         (18.0, "epoch 1: kl 9.85e+07 nats on average: a step exploded"),
@@ -202,7 +202,7 @@ def test_an_exploded_step_is_told(caplog):
         )  # 3 latents, each exp(18) / 2 nats
 
 
-def test_missing_parts_and_bad_arguments_are_told():
+def test_missing_parts_and_bad_arguments_are_reported():
     x, stranger = data(), StrangersVAE
     for callback, words, options in (
         (

@@ -308,7 +308,7 @@ def watched(tmp_path):
 
 
 def test_a_loop_of_fits_is_one_training(tmp_path):
-    """Keras counts epochs from 0 in each; the callbacks go on counting."""
+    """Keras counts epochs from 0 in each; the callbacks keep counting."""
     x = data()
     once, often = watched(tmp_path / "once"), watched(tmp_path / "often")
     keras.utils.set_random_seed(0)
@@ -378,7 +378,7 @@ def test_a_training_that_backup_and_restore_resumes(path, tmp_path, caplog):
 
     first, second = Full(), Full()
     for model in (first, second):
-        model(x)  # BackupAndRestore wants a built one
+        model(x)  # BackupAndRestore needs a built one
     with pytest.raises(KeyboardInterrupt):
         fitted(first, [*make(), Stop()], epochs=3)
     watch = make()

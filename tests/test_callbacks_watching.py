@@ -16,7 +16,7 @@ N = 200_000
 
 
 def posteriors():
-    """Of 4 latents: one ignored, one perfect, one half, one dead with its variance
+    """Of 4 latents: one ignored, one perfect, one half, one collapsed with its variance
     blown up.
     """
     generator = np.random.default_rng(0)
@@ -62,7 +62,7 @@ def fitted():
         model = StrangersVAE(log_var=-1.0)
         model.compile(
             keras.optimizers.SGD(0.0)
-        )  # nothing moves: every figure is known beforehand
+        )  # nothing moves: every number is known beforehand
         watch = [
             callbacks.VarianceLaw(x, **options),
             callbacks.ActiveLatents(x, **options),
@@ -74,7 +74,7 @@ def fitted():
     return fit
 
 
-def test_figures_of_a_strangers_vae(fitted):
+def test_metrics_of_a_strangers_vae(fitted):
     _, mean, history = fitted()
     law = mean.var(0) + np.exp(-1.0)
     np.testing.assert_allclose(history["variance_law"], [law.mean()] * 2, rtol=1e-4)
@@ -145,7 +145,7 @@ def test_keys_reach_the_csv_file_and_early_stopping(tmp_path):
     assert len(lines) == 3  # the law never rises, so training stopped after two epochs
 
 
-def test_missing_parts_are_told_when_training_begins():
+def test_missing_parts_are_reported_when_training_begins():
     x = np.zeros((32, 6), "float32")
 
     def plain():
@@ -165,7 +165,7 @@ def test_missing_parts_are_told_when_training_begins():
             plain().fit(x, x, verbose=0, callbacks=[callback])
 
 
-def test_bad_arguments_are_told():
+def test_bad_arguments_are_reported():
     x = np.zeros((32, 6), "float32")
     for make in (
         lambda: callbacks.VarianceLaw(x, freq=0),
@@ -244,8 +244,8 @@ def test_latent_moments_are_recorded_within_and_after_epochs(tmp_path):
 
 
 def test_collapse_alarm_names_the_latents(caplog):
-    """Latent 1 dies in epoch 2, latent 2 blows up in epoch 3, latent 0 never lived:
-    each is reported once.
+    """Latent 1 becomes inactive in epoch 2, latent 2 blows up in epoch 3, latent 0 was
+    never active: each is reported once.
     """
     variances = [[1.0, 0.2, 0.5], [1.0, 0.9, 0.5], [1.0, 0.9, 9.0], [1.0, 0.9, 9.0]]
     x, model, epoch = np.zeros((40, 6), "float32"), StrangersVAE(), iter(range(4))
@@ -286,7 +286,7 @@ class SetState(keras.callbacks.Callback):
         self.callback.set_state(self.state)
 
 
-def test_callbacks_go_on_in_another_process_where_they_were(caplog):
+def test_callbacks_continue_in_another_process_where_they_were(caplog):
     """A state that went through JSON: nothing is reported twice, no record is lost."""
     x, model = (
         np.random.default_rng(0).normal(size=(60, 6)).astype("float32"),

@@ -23,7 +23,7 @@ def test_scripts_train_and_say_what_comes_next(small_run):
     )
     assert (
         first.count("\nepoch ") == second.count("\nepoch ") == 2
-    )  # one line an epoch where there is no terminal
+    )  # one line per epoch where there is no terminal
     for stage in ("stage1", "stage2"):
         found = {path.name for path in (folder / stage).iterdir()}
         assert {
@@ -47,8 +47,8 @@ def test_scripts_train_and_say_what_comes_next(small_run):
             "active_latents",
         }
         assert wanted <= set(names.split(",")) and len(rows) == 2
-        pictures = {path.name for path in (folder / stage / "images").iterdir()}
-        assert {"samples_0001.png", "samples_0002.png", "latents.png"} <= pictures
+        images = {path.name for path in (folder / stage / "images").iterdir()}
+        assert {"samples_0001.png", "samples_0002.png", "latents.png"} <= images
     assert not [
         path
         for path in folder.rglob("*")
@@ -74,8 +74,8 @@ def recorded(folder):
 
 
 def test_gamma_of_another_run(small_run, tmp_path, capsys):
-    """F*-VAE takes the last gamma, the scheduled F-VAE all of them, and needs the other
-    run no more.
+    """F*-VAE takes the last gamma, the scheduled F-VAE all of them, and no longer needs
+    the other run.
     """
     gammas = recorded(small_run[0])
     _, config = run.open_stage(
@@ -106,7 +106,7 @@ def test_gamma_of_another_run(small_run, tmp_path, capsys):
     assert recorded(tmp_path / "scheduled") == pytest.approx(gammas, rel=1e-5)
     stage, config = run.open_stage(1, {}, run=tmp_path / "scheduled", resume=True)
     assert stage.gamma_curve(dataclasses.replace(config, gamma_from="gone")) == gammas
-    for wrong, told in (
+    for wrong, expected in (
         (["--gamma", "scheduled"], "expected --gamma-from RUN"),
         (["--gamma-from", str(small_run[0])], "expected no --gamma-from"),
         (
@@ -127,7 +127,7 @@ def test_gamma_of_another_run(small_run, tmp_path, capsys):
     ):
         with pytest.raises(SystemExit):
             COMMANDS["train-stage1"](["--run", str(tmp_path / "wrong"), *wrong])
-        assert told in capsys.readouterr().err
+        assert expected in capsys.readouterr().err
     assert not (tmp_path / "wrong").exists()
 
 
@@ -146,11 +146,11 @@ def test_sample_command_draws_a_grid(small_run, tmp_path):
         "--out",
         tmp_path / "new" / "s.png",
     )
-    with Image.open(tmp_path / "new" / "s.png") as picture:
-        assert picture.size == (
+    with Image.open(tmp_path / "new" / "s.png") as image:
+        assert image.size == (
             4 * 9 * 14,
             3 * 9 * 14,
-        )  # 4 x 3 tiles of 8 pixels and a line, enlarged towards 512
+        )  # 4 x 3 tiles of 8 pixels and a line, enlarged toward 512
 
 
 WITHOUT_TENSORFLOW = """

@@ -1,4 +1,4 @@
-"""What a newcomer gets wrong ends in one line that says how to mend it."""
+"""What a newcomer gets wrong ends in one line that says how to fix it."""
 
 import subprocess
 import sys
@@ -80,7 +80,7 @@ MISTAKES = [
     ),
     (
         "train-stage1 --run BAD/x.npy/run --limit 200",
-        "Not a directory: choose a folder that is there, or can be made",
+        "Not a directory: choose a folder that exists, or can be made",
     ),
     ("evaluate --run RUN --seed -1", "received --seed -1, expected at least 0"),
     ("sample", "holds no SavedModel"),
@@ -151,7 +151,7 @@ def test_a_mistake_ends_in_one_line(line, words, tmp_path, capsys, bad, small_ru
     assert not (tmp_path / "run").exists()  # nothing half-written
 
 
-def test_a_broken_test_picture_is_told_before_training(tmp_path, capsys):
+def test_a_broken_test_image_is_reported_before_training(tmp_path, capsys):
     for split in ("train", "test"):
         write_images(tmp_path / "x" / split, 100, (16, 16))
     (tmp_path / "x" / "test" / "broken.png").write_bytes(b"")
@@ -160,7 +160,7 @@ def test_a_broken_test_picture_is_told_before_training(tmp_path, capsys):
     assert "error: 1 of 101 images in the test split" in capsys.readouterr().err
 
 
-def test_another_backend_is_told():
+def test_another_backend_is_reported():
     done = subprocess.run(
         [
             sys.executable,

@@ -3,8 +3,11 @@
 import pytest
 
 from twostage import InputError
+from twostage.cli.arguments import stage_parser
 from twostage.cli.errors import in_flags
-from twostage.config import Stage1Config, Stage2Config
+from twostage.cli.export import _parser as export_parser
+from twostage.config import Stage1Config, Stage2Config, current_names
+from twostage.presets import resolve
 
 
 @pytest.mark.parametrize(
@@ -43,6 +46,42 @@ def test_settings_by_name():
     assert config.differences(Stage1Config(epochs=4, kl_weight=2)) == ["epochs 3 -> 4"]
     with pytest.raises(InputError, match="unknown settings epoch, expected some of"):
         Stage1Config.from_dict({"epoch": 3})
+
+
+def test_the_british_name_of_a_sampler_is_taken():
+    """As files and commands of earlier versions have it."""
+    assert Stage2Config(sampling="normalised") == Stage2Config(sampling="normalized")
+    old = {"sampling": "normalised", "epochs": 3}
+    assert Stage2Config.from_dict(old).sampling == "normalized"
+    parser = stage_parser(2, "train-stage2")
+    changes = vars(parser.parse_args(["--sampling", "normalised"]))
+    assert resolve(2, "digits", sampling=changes["sampling"]).sampling == "normalized"
+    assert export_parser().parse_args(["--method", "normalised"]).method == "normalized"
+
+
+def test_names_of_earlier_versions_become_the_current_ones():
+    old = {
+        "manifest": {
+            "run": "normalised",
+            "batch_normalisation": "moving",
+            "batch_normalisation_choice": {"chosen": "moving"},
+            "protocol": {"quantisation": "uint8, rounded"},
+        },
+        "distances": {"GEN-2 normalised": {"frechet": 1.0}, "GEN-2 mean": {}},
+        "copying": {"kind": "GEN-2 normalised"},
+        "rows": [{"sampling": "normalised"}, {"method": "normalised"}],
+    }
+    assert current_names(old) == {
+        "manifest": {
+            "run": "normalised",
+            "batch_normalization": "moving",
+            "batch_normalization_choice": {"chosen": "moving"},
+            "protocol": {"quantization": "uint8, rounded"},
+        },
+        "distances": {"GEN-2 normalized": {"frechet": 1.0}, "GEN-2 mean": {}},
+        "copying": {"kind": "GEN-2 normalized"},
+        "rows": [{"sampling": "normalized"}, {"method": "normalized"}],
+    }
 
 
 @pytest.mark.parametrize(

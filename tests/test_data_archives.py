@@ -42,7 +42,7 @@ def write_idx(folder, labels_of=lambda count: np.arange(count) % 10, packed=True
 
 
 def write_cifar(path, kind="python", old=False):
-    """CIFAR-10's archive, 4 images a batch. Returns {split: (images, labels)}."""
+    """CIFAR-10's archive, 4 images per batch. Returns {split: (images, labels)}."""
     generator, parts = np.random.default_rng(0), {"train": [], "test": []}
     with tarfile.open(path, "w:gz") as archive:
         for split, names in archives.CIFAR_BATCHES.items():
@@ -158,7 +158,7 @@ def test_several_sets_in_one_folder(tmp_path, monkeypatch):
     same(loading.load("cifar10", data_dir=tmp_path), cifar["train"])
 
 
-def test_svhns_extra_images_are_added_where_that_is_said(tmp_path, caplog):
+def test_svhns_extra_images_are_added_where_that_is_reported(tmp_path, caplog):
     from scipy.io import savemat
 
     caplog.set_level("INFO", "twostage")
@@ -168,7 +168,7 @@ def test_svhns_extra_images_are_added_where_that_is_said(tmp_path, caplog):
         content = {"X": images[..., rows], "y": np.arange(1, 10)[rows, None]}
         savemat(tmp_path / f"{name}_32x32.mat", content)
     assert len(loading.load(tmp_path)[0]) == 5
-    assert "extra images left aside: `use_unlabelled` adds them" in caplog.text
+    assert "extra images not used: `use_unlabelled` adds them" in caplog.text
     for source, options in ((tmp_path, {}), ("svhn", {"data_dir": tmp_path})):
         found, labels = loading.load(source, use_unlabelled=True, **options)
         np.testing.assert_array_equal(found, images.transpose(3, 0, 1, 2))
@@ -204,13 +204,13 @@ def test_a_pickle_that_is_no_array_is_not_run(tmp_path):
         )
     with pytest.raises(
         InputError,
-        match=r"a pickle that wants __builtin__.print, which CIFAR-10 does not",
+        match=r"a pickle that needs __builtin__.print, which CIFAR-10 does not",
     ):
         loading.load(folder)
 
 
 def test_tensorflow_datasets_prepared_celeba(tmp_path):
-    """A copy as TFDS prepares it, from its own writer, of our own pictures: each JPEG
+    """A copy as TFDS prepares it, from its own writer, of our own images: each JPEG
     reaches the cache as its authors coded it.
     """
     tfds = pytest.importorskip("tensorflow_datasets")
@@ -282,13 +282,13 @@ def test_without_a_network_the_error_says_where_the_files_are(
         raise OSError("no network")
 
     monkeypatch.setattr(registry, "_reach", unreachable)
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as raised:
         loading.load(
             name,
             data_dir=tmp_path,
             **({"crop": 128, "side": 64} if name == "celeba" else {}),
         )
-    text, found = str(told.value), registry.FETCHED[name]
+    text, found = str(raised.value), registry.FETCHED[name]
     assert text.startswith(
         f"could not get {name} through TensorFlow Datasets (no network): fetch"
         f" {found.files} from {found.page} "

@@ -1,5 +1,5 @@
 """Bad data, one after the other: each ends in one line that says what was received and
-how to mend it, before anything is trained.
+how to fix it, before anything is trained.
 """
 
 import gzip
@@ -51,9 +51,9 @@ def png(width, height, checksum=0):
     )
 
 
-FILES = {  # a picture file among good ones: (name, content, reason)
+FILES = {  # an image file among good ones: (name, content, reason)
     "empty": ("a.png", b"", "empty file"),
-    "text": ("a.gif", b"hello, this is no picture", "not an image"),
+    "text": ("a.gif", b"hello, this is no image", "not an image"),
     "a page that an error gave": (
         "a.jpg",
         b"<!DOCTYPE html><html><title>404 Not Found",
@@ -114,10 +114,10 @@ def test_a_bad_file_is_listed_with_its_reason(tmp_path, case):
             rf"^1 of 5 images in the train split of .* cannot be read: train/{name}"
             rf" \(.*({reason})"
         ),
-    ) as told:
+    ) as raised:
         loading.load(tmp_path)
-    assert "\n" not in str(told.value) and str(told.value).endswith(
-        "mend or remove them, or leave them out with `skip_broken=True`"
+    assert "\n" not in str(raised.value) and str(raised.value).endswith(
+        "fix or remove them, or leave them out with `skip_broken=True`"
     )
     assert len(loading.load(tmp_path, skip_broken=True)[0]) == 4
 
@@ -306,7 +306,7 @@ SETS = {
         {},
         "which is no whole zip",
     ),
-    "a zip without pictures": (
+    "a zip without images": (
         lambda at: zipfile.ZipFile(at / "a.zip", "w").close(),
         "a.zip",
         {},
@@ -562,15 +562,15 @@ def empty_cifar(at):
 
 
 @pytest.mark.parametrize("case", SETS)
-def test_a_set_that_cannot_be_used_is_told_in_one_line(tmp_path, monkeypatch, case):
+def test_a_set_that_cannot_be_used_is_reported_in_one_line(tmp_path, monkeypatch, case):
     make, source, options, message = SETS[case]
     monkeypatch.setattr(originals, "MNIST_COUNTS", COUNT)
     if "listing" in case:
         monkeypatch.setattr(celeba, "COUNTS", {"train": 7, "validation": 2, "test": 3})
     make(tmp_path)
-    with pytest.raises(InputError, match=message) as told:
+    with pytest.raises(InputError, match=message) as raised:
         loading.load(
             source if source in ("cifra10", "digits", "mnist") else tmp_path / source,
             **options,
         )
-    assert "\n" not in str(told.value) and len(str(told.value)) < 700
+    assert "\n" not in str(raised.value) and len(str(raised.value)) < 700

@@ -36,7 +36,7 @@ def left_in(place):
 
 
 def faces(folder, count=40):
-    """Aligned JPEGs of smooth colours, as many different ones."""
+    """Aligned JPEGs of smooth colors, as many different ones."""
     folder.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(0)
     for i in range(count):
@@ -104,7 +104,7 @@ def test_it_holds_what_a_plain_loop_gives_and_says_what_it_is(tmp_path):
     )
 
 
-def test_a_disk_that_is_too_small_is_told_before_it_is_full(tmp_path, monkeypatch):
+def test_a_disk_that_is_too_small_is_reported_before_it_is_full(tmp_path, monkeypatch):
     source = split_of(Folder(faces(tmp_path / "faces")), "train")
     room = 64 * 64 * 3 * len(source.names)
     for free, side in (

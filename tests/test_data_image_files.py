@@ -1,4 +1,4 @@
-"""Folders of pictures: exact pixels whatever the file, CelebA's own rules, and what is
+"""Folders of images: exact pixels whatever the file, CelebA's own rules, and what is
 broken is named.
 """
 
@@ -32,7 +32,7 @@ def write_images(folder, count, size=(12, 12), seed=0):
 
 def test_celeba_crop_and_resize_are_pillows_to_the_bit(tmp_path):
     """Rows 45-173, columns 25-153, then 1, 3, 3, 1 taps: also computed here in NumPy,
-    to one grey level.
+    to one gray level.
     """
     write_images(tmp_path, 30, celeba.SIZE)
     images, labels = loading.load(tmp_path, "train", crop=128, side=64, partial=True)
@@ -61,7 +61,7 @@ def test_celeba_crop_and_resize_are_pillows_to_the_bit(tmp_path):
     )  # the border has fewer taps
 
 
-def test_celeba_crop_refuses_other_pictures(tmp_path):
+def test_celeba_crop_refuses_other_images(tmp_path):
     write_images(tmp_path, 3, (100, 100))
     with pytest.raises(
         InputError,
@@ -151,7 +151,7 @@ def test_images_outside_of_the_splits_are_named(tmp_path, caplog):
     loading.load(tmp_path / "faces", "test")
     assert len(images) == 7
     assert (
-        "left aside: 5 images in unlabeled, 4 images in no folder, 2 images in raw"
+        "not used: 5 images in unlabeled, 4 images in no folder, 2 images in raw"
         " (`use_unlabelled=True` trains on them), 1 .txt" in caplog.text
     )
     assert caplog.text.count("5 images in unlabeled") == 1
@@ -160,7 +160,7 @@ def test_images_outside_of_the_splits_are_named(tmp_path, caplog):
     assert len(every) == 7 + 5 + 4 + 2 and labels is None
     assert len(loading.load(tmp_path / "faces", "test", use_unlabelled=True)[0]) == 3
     assert "split by its folders all/Train, all/test, and the images" in caplog.text
-    assert "left aside: 1 .txt" in caplog.text
+    assert "not used: 1 .txt" in caplog.text
 
 
 def test_unlabelled_images_are_trained_on_without_labels(tmp_path):
@@ -193,38 +193,38 @@ def test_the_other_papers_crops_and_filters(tmp_path, crop, rows, columns, kind)
     np.testing.assert_array_equal(images[0], np.asarray(expected))
 
 
-def test_pictures_of_every_kind_become_what_a_viewer_shows(tmp_path):
+def test_images_of_every_kind_become_what_a_viewer_shows(tmp_path):
     generator = np.random.default_rng(0)
-    colours, grey = (
+    colors, gray = (
         generator.integers(0, 256, (6, 4, 3), "uint8"),
         generator.integers(0, 256, (6, 4), "uint8"),
     )
-    alpha = np.where(grey > 128, 255, 0).astype("uint8")
-    on_white = np.where(alpha[..., None] > 0, colours, 255)
+    alpha = np.where(gray > 128, 255, 0).astype("uint8")
+    on_white = np.where(alpha[..., None] > 0, colors, 255)
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was held upright: rotate by 270 degrees
     cases = {
-        "rgb.png": (Image.fromarray(colours), {}, colours),
-        "grey.png": (Image.fromarray(grey), {}, grey[..., None]),
+        "rgb.png": (Image.fromarray(colors), {}, colors),
+        "gray.png": (Image.fromarray(gray), {}, gray[..., None]),
         "palette.gif": (
-            Image.fromarray(grey).convert("P"),
+            Image.fromarray(gray).convert("P"),
             {},
-            np.repeat(grey[..., None], 3, 2),
+            np.repeat(gray[..., None], 3, 2),
         ),
-        "alpha.png": (Image.fromarray(np.dstack([colours, alpha])), {}, on_white),
+        "alpha.png": (Image.fromarray(np.dstack([colors, alpha])), {}, on_white),
         "alpha.webp": (
-            Image.fromarray(np.dstack([colours, alpha])),
+            Image.fromarray(np.dstack([colors, alpha])),
             {"lossless": True, "exact": True},
             on_white,
         ),
-        "grey_alpha.png": (
-            Image.fromarray(np.dstack([grey, alpha]), "LA"),
+        "gray_alpha.png": (
+            Image.fromarray(np.dstack([gray, alpha]), "LA"),
             {},
-            np.where(alpha > 0, grey, 255)[..., None],
+            np.where(alpha > 0, gray, 255)[..., None],
         ),
-        "deep.png": (Image.fromarray(grey.astype("uint16") * 257), {}, grey[..., None]),
-        "colours.bmp": (Image.fromarray(colours), {}, colours),
-        "turned.png": (Image.fromarray(colours), {"exif": exif}, np.rot90(colours, -1)),
+        "deep.png": (Image.fromarray(gray.astype("uint16") * 257), {}, gray[..., None]),
+        "colors.bmp": (Image.fromarray(colors), {}, colors),
+        "turned.png": (Image.fromarray(colors), {"exif": exif}, np.rot90(colors, -1)),
     }
     for name, (image, options, expected) in cases.items():
         image.save(tmp_path / name, **options)
@@ -250,23 +250,23 @@ def test_resize_comparison_draws_a_row_a_filter(tmp_path, capsys):
         if "roughness" in line
     }
     assert rough["nearest"] > rough["bicubic"] > rough["bilinear"]
-    with Image.open(tmp_path / "r.png") as picture:
-        assert picture.size == (8 * 65, 3 * 65)
+    with Image.open(tmp_path / "r.png") as image:
+        assert image.size == (8 * 65, 3 * 65)
 
 
-def test_grey_and_coloured_pictures_are_compared_too(tmp_path):
+def test_gray_and_colored_images_are_compared_too(tmp_path):
     write_images(tmp_path / "faces", 4, celeba.SIZE)
     with Image.open(
         tmp_path / "faces" / min(path.name for path in (tmp_path / "faces").iterdir())
-    ) as picture:
-        picture.convert("L").save(tmp_path / "faces" / "grey.png")
+    ) as image:
+        image.convert("L").save(tmp_path / "faces" / "gray.png")
     COMMANDS["data"](
         ["resize-comparison", str(tmp_path / "faces"), "--out", str(tmp_path / "r.png")]
     )
 
 
-def test_what_may_not_be_read_is_told_as_input(tmp_path, capsys, monkeypatch):
-    """A folder, a file of NumPy, and a picture, which --skip-broken leaves out."""
+def test_what_may_not_be_read_is_reported_as_input(tmp_path, capsys, monkeypatch):
+    """A folder, a file of NumPy, and an image, which --skip-broken leaves out."""
     write_images(tmp_path / "train", 12)
     write_images(tmp_path / "test", 2)
     np.save(tmp_path / "x.npy", np.zeros((20, 8, 8), "uint8"))
@@ -306,11 +306,11 @@ def test_broken_images_are_listed_with_reasons_or_left_out(tmp_path, caplog):
     whole = (tmp_path / "train" / "0000.png").read_bytes()
     (tmp_path / "train" / "a.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "train" / "b.jpg").write_bytes(b"")
-    (tmp_path / "train" / "c.gif").write_text("not a picture")
+    (tmp_path / "train" / "c.gif").write_text("not an image")
     (tmp_path / "train" / "d.png").write_bytes(_bomb())
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as raised:
         loading.load(tmp_path)
-    text = str(told.value)
+    text = str(raised.value)
     assert (
         "\n" not in text
         and f"4 of 16 images in the train split of {tmp_path} cannot be read:" in text
@@ -385,7 +385,7 @@ def test_links_are_followed_and_broken_ones_counted(tmp_path, caplog):
     ]
     assert counts == [40, 40, 30]
     loading.load(tmp_path / "all")
-    assert "left aside: 1 broken links" in caplog.text
+    assert "not used: 1 broken links" in caplog.text
     assert Folder(tmp_path / "all").name == "all"
     (store / "faces" / "back").symlink_to(store)
     with pytest.raises(InputError, match="the link back/faces leads back to a folder"):
@@ -408,16 +408,16 @@ def test_names_that_are_no_utf_8_and_files_that_cannot_be_read(tmp_path):
         Folder.read(str(tmp_path / "gone.png"))
 
 
-def test_grey_pictures_among_coloured_ones_become_coloured(tmp_path):
+def test_gray_images_among_colored_ones_become_colored(tmp_path):
     write_images(tmp_path / "train", 3)
     write_images(tmp_path / "test", 1)
-    grey = np.random.default_rng(0).integers(0, 256, (12, 12), "uint8")
+    gray = np.random.default_rng(0).integers(0, 256, (12, 12), "uint8")
     for name in ("0000a.png", "-first.png"):
-        Image.fromarray(grey).save(tmp_path / "train" / name)
+        Image.fromarray(gray).save(tmp_path / "train" / name)
     images, _ = loading.load(tmp_path)
     assert images.shape == (5, 12, 12, 3)
     for row in (0, 2):
-        np.testing.assert_array_equal(images[row], np.repeat(grey[..., None], 3, 2))
+        np.testing.assert_array_equal(images[row], np.repeat(gray[..., None], 3, 2))
 
 
 def test_celeba_has_the_official_partition_or_is_refused(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Sizes, channels and how a side is reached: looked at in headers, before anything is
+"""Sizes, channels and how a side is reached: read from headers, before anything is
 decoded.
 """
 
@@ -17,7 +17,7 @@ from twostage import InputError
 from twostage.cli.main import COMMANDS
 from twostage.config import Stage1Config
 from twostage.data import headers, loading
-from twostage.data.decode import decode, look
+from twostage.data.decode import decode, read_header
 from twostage.data.image_sizes import ImageSizes, SizeCount
 from twostage.data.preprocessing import Preprocessing
 from twostage.features.choose import load_labeled
@@ -61,7 +61,7 @@ def test_a_header_says_what_decoding_gives(case):
     image, kind, options = HEADERS[case]
     content = coded(image, kind, **options)
     decoded = decode(content)
-    found = look(io.BytesIO(content))
+    found = read_header(io.BytesIO(content))
     assert found == (*decoded.size, len(decoded.getbands()))
 
 
@@ -128,7 +128,7 @@ def test_sides_that_are_proposed():
     assert sizes_of((9, 7, 3, 1)).possible_sides == []
 
 
-def test_what_is_stretched_enlarged_or_colored_is_said():
+def test_what_is_stretched_enlarged_or_colored_is_reported():
     sizes = sizes_of((100, 50, 3, 7), (64, 64, 1, 2), (40, 30, 3, 1))
     assert sizes.remarks(Preprocessing(side=64)) == [
         "2 of 10 images are gray, and become color ones of equal channels: `channels=1`"
@@ -166,8 +166,8 @@ def test_what_is_said_before_images_are_prepared(tmp_path, caplog):
         "8 of 8 images are smaller than 16x16, and enlarged",
     ]
     assert said[2] == (
-        f"8 images of 16x16x3 are kept in {cache}: 0.0 MB on disk, and as much memory"
-        " where there is room"
+        f"8 images of 16x16x3 are cached in {cache}: 0.0 MB on disk, and as much memory"
+        " where available"
     )
     assert len(said) == 5  # and a line for each split
 
@@ -306,21 +306,21 @@ def test_headers_in_a_zip(tmp_path):
         loading.load(tmp_path / "x.zip")
 
 
-def test_a_set_without_test_images_is_said(tmp_path, capsys):
+def test_a_set_without_test_images_is_reported(tmp_path, capsys):
     write_images(tmp_path / "x" / "train", 107, (8, 8))
     arguments = ["--data", tmp_path / "x", "--run", tmp_path / "run", "--dry-run"]
     arguments += ["--preset", "digits"]
     COMMANDS["train-stage1"](list(map(str, arguments)))
     said = capsys.readouterr()
     assert said.err.count("x has no test split: `evaluate` needs one") == 1
-    assert "120 in all; each epoch leaves out 7 images, others each time" in said.out
+    assert "120 in all; each epoch omits 7 images, different ones each time" in said.out
     config = Stage1Config(data=str(tmp_path / "x"))
     with pytest.raises(InputError, match="which has no test split, expected images to"):
         load_labeled(config)
     aside = dataclasses.replace(config, held_out=0.1)
     assert len(load_labeled(aside).test.images) == 11
     COMMANDS["train-stage1"]([*map(str, arguments), "--held-out", "0.05"])
-    assert "`evaluate` takes the images that are kept aside" in capsys.readouterr().err
+    assert "`evaluate` uses the held-out images instead" in capsys.readouterr().err
     write_images(tmp_path / "x" / "test", 3, (8, 8))
     assert len(load_labeled(config).test.images) == 3
     COMMANDS["train-stage1"](list(map(str, arguments)))

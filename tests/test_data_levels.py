@@ -119,7 +119,7 @@ def test_one_bright_image_is_enough(tmp_path):
         (np.full((5, 8, 8), 9, "uint16") * 455, r"where 4095 is white, .*\* 0.06227"),
     ],
 )
-def test_arrays_in_memory_are_looked_at(images, message):
+def test_arrays_in_memory_are_checked(images, message):
     with pytest.raises(InputError, match=message):
         TwoStageVAE.from_preset("digits").fit(images, epochs=(1, 1))
 

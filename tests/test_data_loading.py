@@ -113,7 +113,7 @@ def test_numpy_files_by_another_name_and_labels_of_any_kind(tmp_path):
     assert loading.load(tmp_path / "c.npz")[0].shape == (6, 8, 8, 1)
 
 
-def test_padding_centres_the_image(tmp_path):
+def test_padding_centers_the_image(tmp_path):
     np.save(tmp_path / "x.npy", np.full((20, 28, 28), 9, "uint8"))
     padded = loading.load(tmp_path / "x.npy", pad=32)[0]
     assert (
@@ -127,7 +127,7 @@ def test_padding_centres_the_image(tmp_path):
         loading.load(tmp_path / "x.npy", pad=16)
 
 
-def test_what_cannot_be_used_is_told_in_one_line(tmp_path):
+def test_what_cannot_be_used_is_reported_in_one_line(tmp_path):
     (tmp_path / "empty").mkdir()
     write_images(tmp_path / "sizes", 4)
     write_images(tmp_path / "sizes" / "other", 4, (10, 12))
@@ -261,22 +261,22 @@ def test_the_summary_before_training_is_right(tmp_path, capsys):
         y_test=labels[:7],
     )
     COMMANDS["data"](
-        [str(tmp_path / "x.npz"), "--montage", str(tmp_path / "new" / "m.png")]
+        [str(tmp_path / "x.npz"), "--grid", str(tmp_path / "new" / "m.png")]
     )
     out = capsys.readouterr().out.splitlines()
     assert (
         out[0] == "train: 120 images of 8x6x3, 3 classes of 20 to 60 images"
-        and out[2] == "3 of them equal an earlier one"
+        and out[2] == "3 of them are duplicates"
     )
     assert out[1].startswith(
         f"values 3 to 249; in units of 255: mean {floats.mean(0)[0]:.4f}, "
     )
     assert out[3] == "test: 7 images of 8x6x3, 1 classes of 7 to 7 images"
-    with Image.open(tmp_path / "new" / "m.png") as montage:
-        assert montage.size == (
+    with Image.open(tmp_path / "new" / "m.png") as grid:
+        assert grid.size == (
             7 * 8 * 7,
             7 * 8 * 9,
-        )  # 8 x 8 tiles of 6 x 8 pixels and a line, enlarged 7 times towards 512
+        )  # 8 x 8 tiles of 6 x 8 pixels and a line, enlarged 7 times toward 512
 
 
 def test_limit_is_a_fixed_choice_and_jpeg_is_pillows(tmp_path):
@@ -313,7 +313,7 @@ def test_tensorflow_gets_batches_without_autotuning(
     assert given[0].options().autotune.enabled is False and given[0].cardinality() == 3
 
 
-def test_flip_mirrors_half_of_the_images_anew_in_every_epoch():
+def test_flip_mirrors_another_half_of_the_images_in_every_epoch():
     images = np.random.default_rng(0).integers(0, 256, (400, 4, 5, 1), "uint8")
     batches, shares = Batches(images, 200, seed=3, transform=flip), []
     for epoch in range(2):

@@ -16,7 +16,7 @@ from twostage.runs.run import fixed_differences
 GENERATOR = np.random.default_rng(0)
 
 
-def pictures(count, dtype="uint8"):
+def some_images(count, dtype="uint8"):
     return GENERATOR.integers(0, 256, (count, 8, 8)).astype(dtype)
 
 
@@ -33,7 +33,7 @@ def trap(count=3):
     return objects
 
 
-TRAIN, VAL, TEST, EXTRA = (pictures(count) for count in (40, 7, 12, 20))
+TRAIN, VAL, TEST, EXTRA = (some_images(count) for count in (40, 7, 12, 20))
 # arrays of a file, the key, {split: (images, labels)}; without labels: None
 NAMES = {
     "Keras": (
@@ -96,7 +96,7 @@ SINGLE = {
         "imgs",
     ),
     "no names": ({"arr_0": TRAIN, "arr_1": range(40)}, "", "arr_0"),
-    "masks beside": ({"images": TRAIN, "masks": pictures(40)}, "", "images"),
+    "masks beside": ({"images": TRAIN, "masks": some_images(40)}, "", "images"),
     "row numbers of the splits": (
         {"images": TRAIN, "train": range(30), "test": range(30, 40)},
         "",
@@ -104,7 +104,7 @@ SINGLE = {
     ),
     "train alone": ({"x_train": TRAIN}, "", "x_train"),
     "test alone": ({"x_test": TRAIN}, "", "x_test"),
-    "a key": ({"faces": TRAIN, "cars": pictures(9)}, "faces", "faces"),
+    "a key": ({"faces": TRAIN, "cars": some_images(9)}, "faces", "faces"),
     "a key with a comma": ({"a,b": TRAIN, "a": VAL, "b": TEST}, "a,b", "a,b"),
     "a key of splits": ({"x_train": TRAIN, "x_test": TEST}, "x_train", "x_train"),
 }
@@ -199,7 +199,7 @@ def test_validation_and_unlabelled_images_are_counted(tmp_path, caplog):
     assert len(loading.load(tmp_path / "a.npz")[0]) == 40
     assert caplog.messages[-1].endswith(
         "a.npz: train 40 images of x_train, validation 7 images of x_val,"
-        " test 12 images of x_test; left aside: 20 images of x_unlabeled"
+        " test 12 images of x_test; not used: 20 images of x_unlabeled"
         " (`use_unlabelled` adds them)"
     )
     images, labels = loading.load(tmp_path / "a.npz", use_unlabelled=True)
@@ -228,13 +228,13 @@ def test_extra_images_keep_their_labels_and_no_test_images(tmp_path):
 @pytest.mark.parametrize("count", [0, 1, 7, 9])
 def test_fewer_than_ten_images_are_one_line(tmp_path, count, name):
     save_as = np.save if name.endswith("y") else np.savez
-    save_as(tmp_path / name, pictures(count))
+    save_as(tmp_path / name, some_images(count))
     word = "1 image in" if count == 1 else f"{count} images in"
     message = rf"{word} .*, expected at least 10: add some" if count else "no image"
     with pytest.raises(InputError, match=message) as caught:
         loading.load(tmp_path / name, "test")
     assert "\n" not in str(caught.value)
-    save_as(tmp_path / name, pictures(10))
+    save_as(tmp_path / name, some_images(10))
     assert len(loading.load(tmp_path / name, "test")[0]) == 1
 
 

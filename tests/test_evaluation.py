@@ -101,8 +101,8 @@ def test_tone_takes_brightness_and_contrast_out_of_a_set():
     generator = np.random.default_rng(0)
     reference = generator.integers(60, 200, (400, 4, 4, 3)).astype("uint8")
     pixels = image_metrics.pixel_moments(reference)
-    paler = 0.2 + [0.3, 0.4, 0.5] * (reference / 255.0).astype("float32")
-    even = Protocol(quirks=("tone",)).preprocess(paler, pixels=pixels)
+    flatter = 0.2 + [0.3, 0.4, 0.5] * (reference / 255.0).astype("float32")
+    even = Protocol(quirks=("tone",)).preprocess(flatter, pixels=pixels)
     np.testing.assert_allclose(
         even.astype(float), reference, atol=1
     )  # shifted and scaled alone, so all comes back
@@ -142,8 +142,8 @@ def test_the_2015_graph_is_fed_and_read_where_it_must_be(tmp_path):
         atol=1e-4,
     )  # sums of 89,401 floats
     assert extractor.frechet_name == "FID" and len(extractor.digest) == 16
-    grey = images[..., :1]
-    np.testing.assert_array_equal(extractor(grey), extractor(np.repeat(grey, 3, -1)))
+    gray = images[..., :1]
+    np.testing.assert_array_equal(extractor(gray), extractor(np.repeat(gray, 3, -1)))
     smooth = inception_2015(path, resize="antialiased")
     assert (
         smooth.frechet_name == "FID, antialiased" and smooth.digest == extractor.digest
@@ -224,11 +224,12 @@ def test_results_of_other_extractors_or_data_are_not_compared(tmp_path):
             "shape": [10_000, 64, 64, 3],
             "crc32": 1,
         },
-        "batch_normalisation": "moving",
+        "batch_normalization": "moving",
     }
     distances = {
         "REC": {"frechet": 50.0, "frechet_error": 0.3},
         "GEN-1": {"frechet": 60.0, "frechet_error": 0.4},
+        "GEN-2 normalized": {"frechet": 55.0, "frechet_error": 0.4},
     }
     (tmp_path / "a.json").write_text(
         json.dumps({"manifest": manifest, "distances": distances})
@@ -244,7 +245,7 @@ def test_results_of_other_extractors_or_data_are_not_compared(tmp_path):
         ("data", "resize"): "nearest",
         ("data", "jpeg_roundtrip"): True,
         ("data", "crc32"): 2,
-        ("batch_normalisation",): "recalibrated",
+        ("batch_normalization",): "recalibrated",
     }
     for place, value in changes.items():
         altered = json.loads(
@@ -277,6 +278,13 @@ def test_results_of_other_extractors_or_data_are_not_compared(tmp_path):
     assert "| REC | 50.000 +- 0.300 | 51.000 +- 0.400 | +2.0 |" in comparison.compare(
         tmp_path / "a.json", tmp_path / "b.json"
     )
+    # as versions before the American spelling wrote it
+    (tmp_path / "old.json").write_text(
+        (tmp_path / "a.json").read_text().replace("normaliz", "normalis")
+    )
+    text = comparison.compare(tmp_path / "old.json", tmp_path / "a.json")
+    assert text.startswith("These may be compared:")
+    assert "| GEN-2 normalized | 55.000 +- 0.400 | 55.000 +- 0.400 | +0.0 |" in text
     for other in ("{}", "[1]"):
         (tmp_path / "c.json").write_text(other)
         with pytest.raises(
@@ -306,8 +314,8 @@ def test_a_classifier_learns_is_kept_and_reads_its_features(tmp_path, caplog):
         features.shape == (179, 32)
         and first.frechet_name == "FD (classifier of digits)"
     )
-    centres = np.stack([features[test[1] == digit].mean(0) for digit in range(10)])
-    nearest = ((features[:, None] - centres) ** 2).sum(-1).argmin(1)
+    centers = np.stack([features[test[1] == digit].mean(0) for digit in range(10)])
+    nearest = ((features[:, None] - centers) ** 2).sum(-1).argmin(1)
     assert (nearest == test[1]).mean() > 0.8
     with pytest.raises(
         InputError,
@@ -385,12 +393,12 @@ def test_arrays_and_models_in_memory_are_evaluated(in_memory, tmp_path, caplog, 
     caplog.set_level(logging.INFO, "twostage")
     models, data, extractor = in_memory
     result = evaluated(models, data, extractor)
-    kinds = ["REC", "GEN-1", "GEN-2 mean", "GEN-2 noise", "GEN-2 normalised"]
+    kinds = ["REC", "GEN-1", "GEN-2 mean", "GEN-2 noise", "GEN-2 normalized"]
     assert list(result.frechet) == [*kinds, "Gaussian"]
     assert all(f"{kind}: FD (pixels) " in caplog.text for kind in kinds)
     assert capsys.readouterr().out == "" and not list(tmp_path.iterdir())
     assert result.name == "pixels-fid10k_test"
-    assert result.memorization["kind"] == "GEN-2 normalised"
+    assert result.memorization["kind"] == "GEN-2 normalized"
     assert result.evidence == result.likelihood["evidence"]
     assert result.manifest["data"]["source"] == "arrays in memory"
     # through JSON and back, without the figures
@@ -420,8 +428,8 @@ def test_a_result_is_written_into_a_folder(in_memory, tmp_path):
     path = write.write(tmp_path, result)
     assert path == tmp_path / "evaluation" / "pixels-fid10k_test.md"
     assert json.loads(path.with_suffix(".json").read_text()) == result.to_json()
-    pictures = {picture.stem for picture in path.with_suffix("").glob("*.png")}
-    assert pictures == set(result.figures)
+    images = {image.stem for image in path.with_suffix("").glob("*.png")}
+    assert images == set(result.figures)
     assert "FD (pixels)" in (tmp_path / "report.html").read_text()
 
 
@@ -430,7 +438,7 @@ def test_recalibration_does_not_change_the_callers_model(in_memory):
     to_numpy = keras.ops.convert_to_numpy
     before = [np.array(to_numpy(each)) for each in models.stage1.variables]
     result = evaluated(models, data, extractor, recalibrated=True)
-    assert result.manifest["batch_normalisation"] == recalibration.RECALIBRATED
+    assert result.manifest["batch_normalization"] == recalibration.RECALIBRATED
     assert result.name == "pixels-fid10k_test-recalibrated"
     for old, variable in zip(before, models.stage1.variables, strict=True):
         np.testing.assert_array_equal(old, to_numpy(variable))

@@ -11,8 +11,8 @@ from small_models import linear_vae
 import twostage
 from twostage import InputError
 from twostage.evaluation import image_metrics, latent_metrics
-from twostage.features.extractor import Extractor, quantised
-from twostage.metrics.likelihood_bounds import bits_per_dimension, bounds, dequantised
+from twostage.features.extractor import Extractor, quantized
+from twostage.metrics.likelihood_bounds import bits_per_dimension, bounds, dequantized
 from twostage.metrics.normality import energy_distance, normality
 from twostage.models.gaussian_mixture import Mixture
 
@@ -44,7 +44,7 @@ def test_the_importance_bound_of_a_linear_gaussian_is_exact():
     assert abs(errors.mean()) < 4 * errors.std() / 20 + 2e-3
     assert (
         found["evidence"].mean() < few["importance"].mean() < truth.mean()
-    )  # K lifts the bound towards the likelihood
+    )  # K lifts the bound toward the likelihood
     assert (truth - found["evidence"]).mean() > 0.02
 
 
@@ -74,9 +74,9 @@ def test_evidence_is_what_the_model_evaluates_with_kappa_1():
     )
 
 
-def test_bits_per_dimension_are_of_dequantised_images_only():
+def test_bits_per_dimension_are_of_dequantized_images_only():
     images = np.random.default_rng(0).integers(0, 256, (200, 4, 4, 1), "uint8")
-    floats = dequantised(images)
+    floats = dequantized(images)
     assert (
         floats.dtype == np.float32
         and (np.floor(floats.astype("float64") * 256) == images).mean() > 0.9999
@@ -89,12 +89,12 @@ def test_bits_per_dimension_are_of_dequantised_images_only():
     )  # the uniform density on [0, 1]
     assert bits_per_dimension(density, 16 * np.log(2), floats) == pytest.approx(7)
     assert bits_per_dimension(
-        twostage.DiscretisedLogisticLikelihood(), -16 * np.log(2), images
+        twostage.DiscretizedLogisticLikelihood(), -16 * np.log(2), images
     ) == pytest.approx(1)
     for wrong in (images, (images / 255).astype("float32"), floats * 255):
         with pytest.raises(
             InputError,
-            match="not dequantised, for which bits per dimension mean nothing",
+            match="not dequantized, for which bits per dimension mean nothing",
         ):
             bits_per_dimension(density, 0.0, wrong)
 
@@ -155,12 +155,12 @@ def test_energy_distance_is_that_of_plain_loops():
 
 def test_a_mixture_finds_and_draws_its_components():
     generator = np.random.default_rng(0)
-    centres, factor = (
+    centers, factor = (
         np.array([[0.0, 0], [6, 0], [0, 6]]),
         np.array([[1.0, 0], [0.8, 0.6]]),
     )
     latents = (
-        centres[generator.integers(0, 3, 6_000)]
+        centers[generator.integers(0, 3, 6_000)]
         + generator.standard_normal((6_000, 2)) @ factor.T
     )
     density = Mixture(latents, 3)
@@ -171,8 +171,8 @@ def test_a_mixture_finds_and_draws_its_components():
     truth = np.log(
         np.mean(
             [
-                stats.multivariate_normal(centre, factor @ factor.T).pdf(latents[:500])
-                for centre in centres
+                stats.multivariate_normal(center, factor @ factor.T).pdf(latents[:500])
+                for center in centers
             ],
             axis=0,
         )
@@ -211,13 +211,13 @@ def test_images_are_rounded_to_8_bits_before_any_extractor():
         InputError,
         match="received images of type float64, 0 to 255, expected uint8, or floats in",
     ):
-        quantised(floats.astype("float64") * 254)
+        quantized(floats.astype("float64") * 254)
     with pytest.raises(InputError, match="type int64"):
-        quantised(np.zeros((1, 2, 2, 1), "int64"))
+        quantized(np.zeros((1, 2, 2, 1), "int64"))
 
 
 def test_the_random_network_is_the_same_everywhere():
-    """Against NumPy's own convolution on one small image; colours and grey ones."""
+    """Against NumPy's own convolution on one small image; colors and gray ones."""
     from twostage.features.random_network import random_network
 
     extractor = random_network(seed=3, width=4)
@@ -245,8 +245,8 @@ def test_the_random_network_is_the_same_everywhere():
         rtol=1e-4,
         atol=1e-5,
     )
-    grey = image[..., :1]
-    np.testing.assert_array_equal(extractor(grey), extractor(np.repeat(grey, 3, -1)))
+    gray = image[..., :1]
+    np.testing.assert_array_equal(extractor(gray), extractor(np.repeat(gray, 3, -1)))
     assert (
         random_network(seed=3, width=4).digest
         == extractor.digest
@@ -271,11 +271,11 @@ def test_latents_are_counted_by_paper_and_by_code():
 def test_tone_compares_mean_and_standard_deviation_of_pixels():
     generator = np.random.default_rng(0)
     reference = generator.integers(100, 160, (600, 4, 4, 3)).astype("uint8")
-    paler = np.rint((reference - 130.0) * 0.5 + [135, 140, 145]).astype("uint8")
+    flatter = np.rint((reference - 130.0) * 0.5 + [135, 140, 145]).astype("uint8")
     found = image_metrics.tone(
-        image_metrics.pixel_moments(paler), image_metrics.pixel_moments(reference)
+        image_metrics.pixel_moments(flatter), image_metrics.pixel_moments(reference)
     )
-    plain = [images.astype(float).reshape(-1, 3) for images in (paler, reference)]
+    plain = [images.astype(float).reshape(-1, 3) for images in (flatter, reference)]
     assert (
         found["brightness"]
         == pytest.approx(np.mean(plain[0].mean(0) - plain[1].mean(0)) / 255, abs=1e-9)

@@ -1,5 +1,5 @@
-"""A whole run measured: tables, JSON, pictures and the page; both modes of batch
-normalisation, and which is exported.
+"""A whole run measured: tables, JSON, images and the page; both modes of batch
+normalization, and which is exported.
 """
 
 import base64
@@ -165,8 +165,8 @@ class Page(HTMLParser):
 
 
 def check_page(run, found, names):
-    """The report holds the tables of all results, seven charts a stage and more, and
-    every picture; it loads nothing.
+    """The report holds the tables of all results, seven charts per stage and more, and
+    every image; it loads nothing.
     """
     text = (run / "report.html").read_text()
     seen = Page(text)
@@ -177,11 +177,11 @@ def check_page(run, found, names):
         and "url(" not in text
     )
     assert all(address.startswith("data:image/png;base64,") for address in seen.loaded)
-    pictures = sorted((run / "evaluation" / names[0]).glob("*.png"))
-    assert sorted(path.read_bytes() for path in pictures) == sorted(
+    images = sorted((run / "evaluation" / names[0]).glob("*.png"))
+    assert sorted(path.read_bytes() for path in images) == sorted(
         base64.b64decode(address.split(",")[1]) for address in seen.loaded
     )
-    assert len(pictures) == len(found["distances"]) - 1 + 4
+    assert len(images) == len(found["distances"]) - 1 + 4
     for name in names:
         for one in json.loads((run / "evaluation" / f"{name}.json").read_text())[
             "distances"
@@ -261,7 +261,7 @@ def test_densities_of_latents_are_densities(run):
     assert noise.log_density(z).mean() == pytest.approx(by_hand.mean(), abs=0.2)
     assert (
         found["GEN-2 mean"].log_density is None
-        and found["GEN-2 normalised"].log_density is None
+        and found["GEN-2 normalized"].log_density is None
     )
     np.testing.assert_array_equal(
         found["GEN-1"].draw(5, 3), found["GEN-1"].draw(9, 3)[:5]
@@ -302,7 +302,7 @@ def test_the_better_batch_norm_statistics_are_chosen(run, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not TENSORFLOW, reason="a SavedModel is TensorFlow's")
-def test_the_better_batch_normalisation_is_exported(run, tmp_path, capsys):
+def test_the_better_batch_normalization_is_exported(run, tmp_path, capsys):
     import shutil
 
     from twostage import export
@@ -329,7 +329,7 @@ def test_the_better_batch_normalisation_is_exported(run, tmp_path, capsys):
         atol=1e-5,
     )
     assert (
-        json.loads((folder / "results.json").read_text())["batch_normalisation"][
+        json.loads((folder / "results.json").read_text())["batch_normalization"][
             "chosen"
         ]
         == recalibration.RECALIBRATED
@@ -351,7 +351,7 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
         "GEN-1",
         "GEN-2 mean",
         "GEN-2 noise",
-        "GEN-2 normalised",
+        "GEN-2 normalized",
         "Gaussian",
         "mixture of 3",
     ]
@@ -379,7 +379,7 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
         "split": "test",
         "count": 200,
         "quirks": [],
-        "quantisation": "uint8, rounded",
+        "quantization": "uint8, rounded",
     }
     assert (
         manifest["data"]["source"] == "digits"
@@ -423,15 +423,15 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
         findings = verdict.verdict(EvaluationResult.from_json(altered))
         said = " ".join(finding.text for finding in findings)
         assert ("Stage 2 overfits" in said) == overfits
-    anew = json.loads(
+    recalibrated = json.loads(
         first.with_name("random_network-fid10k_test-recalibrated.json").read_text()
     )
     assert (
-        anew["manifest"]["batch_normalisation"] == recalibration.RECALIBRATED
-        and anew["likelihood"]["distortion"] != nats["distortion"]
+        recalibrated["manifest"]["batch_normalization"] == recalibration.RECALIBRATED
+        and recalibrated["likelihood"]["distortion"] != nats["distortion"]
     )
-    assert manifest["batch_normalisation"] == recalibration.MOVING and set(
-        anew["manifest"]["batch_normalisation_choice"]["evidence"]
+    assert manifest["batch_normalization"] == recalibration.MOVING and set(
+        recalibrated["manifest"]["batch_normalization_choice"]["evidence"]
     ) == {recalibration.MOVING, recalibration.RECALIBRATED}
     check_page(
         run,
@@ -446,7 +446,7 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
     assert (
         again["distances"] == found["distances"]
         and again["likelihood"] == found["likelihood"]
-    )  # the same seed, the same figures
+    )  # the same seed, the same numbers
     fewer = json.loads(
         evaluated(run, "--extractor", "random", "--samples", "50").read_text()
     )
@@ -472,7 +472,7 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
     )
 
 
-def test_held_out_figures_stand_beside_those_of_training():
+def test_held_out_losses_stand_beside_those_of_training():
     """Also where they were not measured in every epoch."""
     values = np.arange(1.0, 5.0)
     history = {curve.key: values for curve in html_report.CURVES}

@@ -1,4 +1,4 @@
-"""The verdict of an evaluation, by figures whose answer is known."""
+"""The verdict of an evaluation, from numbers whose answer is known."""
 
 import copy
 import dataclasses
@@ -28,7 +28,7 @@ DISTANCES = {
     "REC": kind(0.2),
     "GEN-1": kind(2.0, train=-90, test=-90),
     "GEN-2 noise": kind(0.6, train=-66, test=-67),
-    "GEN-2 normalised": kind(0.4),
+    "GEN-2 normalized": kind(0.4),
     "Gaussian": kind(0.55, train=-68, test=-68),
     "mixture of 10": kind(0.5, train=-65, test=-66),
 }
@@ -55,10 +55,10 @@ def test_all_is_well():
     assert len(findings) == 5 and all(finding.good for finding in findings)
     best, second, overfits, copies, contrast = texts(findings)
     assert best == (
-        "The best samples are those of GEN-2 normalised: FD (random network) 0.400 +-"
+        "The best samples are those of GEN-2 normalized: FD (random network) 0.400 +-"
         " 0.020; next: mixture of 10, 0.500 +- 0.020."
     )
-    assert second.startswith("Stage 2 is better than a density")
+    assert second.startswith("Stage 2 is better than a Gaussian mixture")
     assert overfits.startswith("Stage 1 does not overfit: its held-out loss ended at")
     assert "Stage 2 does not overfit: it gives training latents -66.0" in overfits
     assert "are no copies" in copies and "1.0%" in copies
@@ -69,19 +69,19 @@ def test_all_is_well():
     ("changes", "number", "text"),
     [
         ({"GEN-1": {"frechet": 0.1}}, 0, "those of GEN-1"),
-        ({"GEN-2 normalised": {"frechet": 0.7}}, 1, "worse than a density"),
+        ({"GEN-2 normalized": {"frechet": 0.7}}, 1, "worse than a Gaussian mixture"),
         ({"GEN-2 noise": {"latent_nats": -80}}, 2, "Stage 2 overfits: .* Use fewer"),
-        ({"GEN-2 normalised": {"contrast": 0.8}}, 4, "lose part of the contrast"),
+        ({"GEN-2 normalized": {"contrast": 0.8}}, 4, "lose part of the contrast"),
     ],
 )
-def test_what_is_wrong_is_said(changes, number, text):
+def test_what_is_wrong_is_reported(changes, number, text):
     findings = verdict.verdict(result(changes), HELD_OUT)
     assert [each.good for each in findings].index(False) == number
     assert re.search(text, findings[number].text)
 
 
 def test_a_difference_within_two_standard_errors_is_none():
-    findings = verdict.verdict(result({"GEN-2 normalised": {"frechet": 0.45}}))
+    findings = verdict.verdict(result({"GEN-2 normalized": {"frechet": 0.45}}))
     assert "no worse within the error: mixture of 10" in findings[0].text
     assert "is as good as" in findings[1].text and findings[1].good
 
@@ -89,13 +89,13 @@ def test_a_difference_within_two_standard_errors_is_none():
 def test_a_loss_that_rises_again_is_overfitting():
     rising = TrainingLosses(held_out=[-100.0, -1000.0, -900.0])
     overfits = verdict.verdict(result(), rising)[2]
-    assert not overfits.good and "the least was -1000." in overfits.text
+    assert not overfits.good and "the lowest was -1000." in overfits.text
     flat = TrainingLosses(held_out=[-100.0, -1000.0, -995.0])
     assert verdict.verdict(result(), flat)[2].good
 
 
 @pytest.mark.parametrize(("training", "good"), [(-75.0, False), (-19.0, True)])
-def test_without_held_out_images_the_gap_to_test_images_tells(training, good):
+def test_without_held_out_images_the_gap_to_test_images_decides(training, good):
     found = dataclasses.replace(
         result({"GEN-2 noise": {"latent_nats": None}}), likelihood={"evidence": -12.5}
     )
@@ -105,7 +105,7 @@ def test_without_held_out_images_the_gap_to_test_images_tells(training, good):
 
 
 @pytest.mark.parametrize("found", [{"closer": 0.2}, {"ratio": 0.5}])
-def test_copies_are_said(found):
+def test_copies_are_reported(found):
     copies = verdict.verdict(result(memorization=found))[3]
     assert not copies.good and "may be copies" in copies.text
 

@@ -344,15 +344,15 @@ def test_the_page_of_results_knows_the_experiments():
         assert len(EXPERIMENTS[name].rows) == int(count), name
 
 
-def test_an_experiment_tells_its_defaults(capsys):
+def test_an_experiment_prints_its_defaults(capsys):
     with pytest.raises(SystemExit):
         experiment("balancing", ["--help"])
-    told = " ".join(capsys.readouterr().out.split())
+    printed = " ".join(capsys.readouterr().out.split())
     assert (
-        "Tables 1, 2 and 5" in told
-        and "(default: 700, with --quick 7)" in told
-        and "(default: cifar10)" in told
-        and "(default: 10)" in told
+        "Tables 1, 2 and 5" in printed
+        and "(default: 700, with --quick 7)" in printed
+        and "(default: cifar10)" in printed
+        and "(default: 10)" in printed
     )
 
 

@@ -1,5 +1,5 @@
 """Experiments that train on images: rows of one stage and of both, an epoch or two
-each, on a few noisy pictures.
+each, on a few noisy images.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ SMALL = {
 
 @pytest.fixture
 def made(tmp_path, monkeypatch):
-    """A file of 60 images, looked at by the random network; no SavedModels."""
+    """A file of 60 images, measured by the random network; no SavedModels."""
     generator = np.random.default_rng(0)
     images, labels = (
         generator.integers(0, 256, (60, 8, 8, 1), "uint8"),
@@ -64,7 +64,7 @@ def made(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_images_rows_train_measure_and_draw(tmp_path, made, monkeypatch):
-    """Both families, an epoch each."""
+    """Both families, one epoch each."""
     rows = [row for row in beta_sigma.ROWS if row.name.endswith(" 1")]
     with_rows(monkeypatch, "beta_sigma", rows)
     monkeypatch.setattr(beta_sigma, "BETAS", (1.0,))
@@ -106,7 +106,7 @@ def test_images_rows_train_measure_and_draw(tmp_path, made, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypatch):
+def test_a_row_of_two_stages_continues_from_a_shorter_one(tmp_path, made, monkeypatch):
     """Lengths of 10 and 20 epochs at a tenth: the longer row's history begins with the
     shorter one's; what is finished is not trained again.
     """
@@ -118,7 +118,7 @@ def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypa
         continues="a, 10",
     )
     setting = Setting(tmp_path, 1, made, partial=True)
-    told = [
+    measured = [
         two_stage_runs.measure_row(
             row, 0, setting=setting, full_epochs=10, preset="digits"
         )
@@ -153,14 +153,14 @@ def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypa
         "GEN-1",
         "GEN-2 mean",
         "GEN-2 noise",
-        "GEN-2 normalised",
+        "GEN-2 normalized",
         "mse",
         "variance law",
         "variance law, E[sigma]",
         "inactive",
         "inactive, E[sigma]",
-    } == set(told[0]) and told[0] != told[1]
-    assert told[0]["variance law, E[sigma]"] != told[0]["variance law"]
+    } == set(measured[0]) and measured[0] != measured[1]
+    assert measured[0]["variance law, E[sigma]"] != measured[0]["variance law"]
     assert json.loads(
         (setting.path(first.name, 0) / "stage1" / "config.json").read_text()
     )["config"]["partial"]
@@ -169,7 +169,7 @@ def test_a_row_of_two_stages_goes_on_from_a_shorter_one(tmp_path, made, monkeypa
     again = two_stage_runs.measure_row(
         longer, 0, setting=setting, full_epochs=10, preset="digits"
     )
-    assert again == told[1]
+    assert again == measured[1]
     assert not list(tmp_path.rglob("saved_model.pb"))
 
 
@@ -222,11 +222,11 @@ def test_every_rule_of_gamma_is_a_row_with_one_second_stage(
     )
     assert (
         ema.keys() == learned.keys()
-        and {"GEN-2 normalised", "mixture of 10", "evidence", "KL"} < ema.keys()
+        and {"GEN-2 normalized", "mixture of 10", "evidence", "KL"} < ema.keys()
     )
-    told = json.loads((folder / "ema-0" / "results.json").read_text())["stage1"]
+    trained = json.loads((folder / "ema-0" / "results.json").read_text())["stage1"]
     assert ema["gamma^2 over training mse"] == pytest.approx(
-        told["gamma"] ** 2 / told["mse"]
+        trained["gamma"] ** 2 / trained["mse"]
     )
     settings = [
         json.loads((folder / name / "stage2" / "config.json").read_text())["config"]

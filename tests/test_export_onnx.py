@@ -130,7 +130,7 @@ def test_sampler_is_the_chain_of_both_stages(exported):
 def test_sampler_of_other_methods(exported, how, tmp_path):
     models, _ = exported
     stage1, stage2 = models.stage1, models.stage2
-    mixture, other, method = None, {}, "normalised"
+    mixture, other, method = None, {}, "normalized"
     if how == "mixture":
         mixture = Mixture(np.random.default_rng(2).standard_normal((90, LATENTS)), 3)
         other = {"uniform": np.linspace(0, 0.99, 5, dtype="float32")}

@@ -86,7 +86,7 @@ def test_saved_model_is_the_keras_models_chain(small_run):
     normalizer = keras.saving.load_model(small_run[0] / "stage2" / "normalizer.keras")
     u = tf.random.stateless_normal((7, 4), [1, 0], alg="philox").numpy()
     expected = keras.ops.convert_to_numpy(
-        generate.sample(vae, stage2, u, method="normalised", normalizer=normalizer)
+        generate.sample(vae, stage2, u, method="normalized", normalizer=normalizer)
     )
     np.testing.assert_allclose(model.sample(7, 1), expected, atol=1e-5)
     for sample in (model.sample, model.sample_first_stage):

@@ -40,7 +40,7 @@ def by_torch(script, *args):
 
 
 @pytest.mark.slow
-def test_the_figure_is_torch_fidelitys_own(tmp_path, monkeypatch):
+def test_the_fid_is_torch_fidelitys_own(tmp_path, monkeypatch):
     """With random weights in a file of its form."""
     if find_spec("torch_fidelity") is None:
         pytest.skip("no torch-fidelity")

@@ -3,12 +3,14 @@ trained, saved, sampled.
 """
 
 import math
+import zipfile
 
 import keras
 import numpy as np
 import pytest
 from keras import layers, ops
 from scipy import special, stats
+from small_models import linear_vae
 
 import twostage
 from twostage.models.compilation import jit_compile
@@ -22,7 +24,7 @@ MODELS = {
     "image": twostage.OptimalGaussianLikelihood,
     "batch": lambda: twostage.OptimalGaussianLikelihood("batch"),
     "bernoulli": twostage.BernoulliLikelihood,
-    "logistic": twostage.DiscretisedLogisticLikelihood,
+    "logistic": twostage.DiscretizedLogisticLikelihood,
 }
 
 
@@ -119,7 +121,7 @@ def test_the_variance_per_image_is_at_its_optimum():
 
 
 def test_the_variance_per_batch_has_a_soft_floor():
-    """Figures of seed_facts 5.2: at log sigma -2.748 the soft floor gives -2.710."""
+    """Numbers of seed_facts 5.2: at log sigma -2.748 the soft floor gives -2.710."""
     likelihood = twostage.OptimalGaussianLikelihood("batch")
     mean = np.zeros((3, 100), "float32")
     x = np.full((3, 100), math.exp(-2.748), "float32")
@@ -134,8 +136,8 @@ def test_the_variance_per_batch_has_a_soft_floor():
     assert np.isfinite(nats(likelihood, mean + 1e-6, mean)).all()
 
 
-def test_levels_of_the_discretised_logistic_share_all_the_mass():
-    likelihood = twostage.DiscretisedLogisticLikelihood()
+def test_levels_of_the_discretized_logistic_share_all_the_mass():
+    likelihood = twostage.DiscretizedLogisticLikelihood()
     for location, log_scale in ((0.0, -4.0), (0.37, -6.0), (0.9, -1.0), (1.0, -3.0)):
         x = (np.arange(256) / 255).astype("float32")[:, None]
         parameters = np.tile(np.array([[location, log_scale]], "float32"), (256, 1))
@@ -158,7 +160,7 @@ def test_levels_of_the_discretised_logistic_share_all_the_mass():
     )  # in the tail, where a difference of two sigmoids is 0
 
 
-def test_the_bernoulli_is_scipys_and_takes_grey_levels():
+def test_the_bernoulli_is_scipys_and_takes_gray_levels():
     likelihood = twostage.BernoulliLikelihood()
     x, parameters, (logits,) = case(likelihood)
     p = special.expit(logits)
@@ -179,7 +181,7 @@ def test_samples_have_the_moments_of_the_model(name):
     draws = ops.convert_to_numpy(likelihood.sample(parameters, seed=3)).astype(
         "float64"
     )
-    deviation = {
+    sigma = {
         "gaussian": 0.2,
         "diagonal": math.hypot(math.exp(-1), 1 / (255 * math.sqrt(12))),
         "image": 1.0,
@@ -189,9 +191,9 @@ def test_samples_have_the_moments_of_the_model(name):
     }[name]
     assert draws.mean() == pytest.approx(
         float(ops.convert_to_numpy(likelihood.mean(parameters))[0, 0]),
-        abs=5 * deviation / 200,
+        abs=5 * sigma / 200,
     )
-    assert draws.std() == pytest.approx(deviation, rel=0.02)
+    assert draws.std() == pytest.approx(sigma, rel=0.02)
     assert name != "logistic" or np.allclose(
         draws * 255, np.rint(draws * 255), atol=1e-3
     )
@@ -236,6 +238,32 @@ def test_each_trains_is_saved_and_comes_back(name, precision, tmp_path):
     assert {**again.likelihood.get_config()} == {**likelihood.get_config()}
 
 
+def test_a_file_with_the_british_class_name_loads(tmp_path):
+    """As versions before the American spelling wrote it."""
+    vae = linear_vae(6, 3, likelihood=twostage.DiscretizedLogisticLikelihood(0.01))
+    old, new = tmp_path / "old.keras", tmp_path / "new.keras"
+    vae.save(new)
+    with zipfile.ZipFile(new) as written, zipfile.ZipFile(old, "w") as altered:
+        for name in written.namelist():
+            content = written.read(name)
+            if name == "config.json":
+                assert b"twostage>DiscretizedLogisticLikelihood" in content
+                content = content.replace(b"iscretized", b"iscretised")
+            altered.writestr(name, content)
+    again = keras.saving.load_model(old)
+    assert type(again.likelihood) is twostage.DiscretizedLogisticLikelihood
+    assert twostage.DiscretisedLogisticLikelihood is type(again.likelihood)
+    assert again.likelihood.floor == 0.01
+    z = np.ones((2, 3), "float32")
+    expected, found = (ops.convert_to_numpy(m.decode(z)) for m in (vae, again))
+    np.testing.assert_array_equal(found, expected)
+    again.save(old)
+    assert b"iscretised" not in zipfile.ZipFile(old).read("config.json").replace(
+        b"discretised_logistic_likelihood",
+        b"",  # the layer's own name, kept
+    )
+
+
 def twostage_digits():
     from twostage.data import loading
 
@@ -244,7 +272,7 @@ def twostage_digits():
 
 def test_bits_are_nats_of_levels():
     discrete, density = (
-        twostage.DiscretisedLogisticLikelihood(),
+        twostage.DiscretizedLogisticLikelihood(),
         twostage.GaussianLikelihood(),
     )
     assert discrete.bits_per_dimension(100 * math.log(2), 50) == pytest.approx(2)
@@ -253,7 +281,7 @@ def test_bits_are_nats_of_levels():
     )  # a density of 1 on [0, 1) is 1/256 a level
 
 
-def test_bad_arguments_are_told():
+def test_bad_arguments_are_reported():
     for make, words in (
         (
             lambda: twostage.DiagonalGaussianLikelihood(floor=-1),
@@ -268,7 +296,7 @@ def test_bad_arguments_are_told():
             "floor=0, expected a positive number",
         ),
         (
-            lambda: twostage.DiscretisedLogisticLikelihood(0),
+            lambda: twostage.DiscretizedLogisticLikelihood(0),
             "floor=0, expected a positive number",
         ),
     ):

@@ -50,10 +50,10 @@ def test_losses_are_multiples_of_each_other():
         ours = squared / (2 * gamma**2) + kl
         np.testing.assert_allclose(theirs / ours, (theirs / ours)[0], rtol=1e-12)
     z2, penalty = generator.random(50) * 30, 7.0
-    latent, regulariser = conventions.rae_of_mean(1e-2, 1e-6, D, k)
+    latent, regularizer = conventions.rae_of_mean(1e-2, 1e-6, D, k)
     np.testing.assert_allclose(
         D * (squared / D + 1e-2 * z2 / k + 1e-6 * penalty),
-        squared + latent * z2 + regulariser * penalty,
+        squared + latent * z2 + regularizer * penalty,
     )
 
 

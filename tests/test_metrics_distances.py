@@ -10,7 +10,7 @@ from twostage import InputError
 from twostage.metrics.frechet import extrapolated, frechet_distance, frechet_of
 from twostage.metrics.kernel import kernel_distance, kernel_distances
 from twostage.metrics.moments import Moments
-from twostage.metrics.precision_recall import neighbour_measures
+from twostage.metrics.precision_recall import neighbor_measures
 from twostage.metrics.standard_error import interval, subsets
 
 
@@ -26,11 +26,11 @@ def features(count, width, seed=0, decay=3.0, shift=0.0):
     )
 
 
-def exact(mean, deviation, count=1_000):
-    """Rows of just this mean and these deviations, uncorrelated."""
+def exact(mean, std, count=1_000):
+    """Rows of just this mean and these standard deviations, uncorrelated."""
     x = np.random.default_rng(1).standard_normal((count, len(mean)))
     x = linalg.qr(x - x.mean(0), mode="economic")[0] * np.sqrt(count - 1)
-    return mean + x * deviation
+    return mean + x * std
 
 
 def sqrtm_distance(x, y):
@@ -44,13 +44,13 @@ def sqrtm_distance(x, y):
 
 
 def test_gaussians_whose_distance_is_known():
-    means, deviations = (
+    means, stds = (
         np.array([[0.0, 1, 2], [3, 1, -2]]),
         np.array([[1.0, 2, 0.1], [2, 2, 0.4]]),
     )
     expected = 9 + 16 + 1 + 0.09
     assert frechet_of(
-        exact(means[0], deviations[0]), exact(means[1], deviations[1])
+        exact(means[0], stds[0]), exact(means[1], stds[1])
     ) == pytest.approx(expected, rel=1e-12)
 
 
@@ -143,7 +143,7 @@ def test_moments_are_exchanged_as_mu_and_sigma(tmp_path):
         Moments.load(tmp_path / "odd.npz")
 
 
-def test_what_has_no_distance_is_told():
+def test_what_has_no_distance_is_reported():
     x = features(20, 5)
     with pytest.raises(
         InputError, match="features of 5 and 4 numbers, expected the same extractor"
@@ -239,7 +239,7 @@ def test_of_pairs_the_kernel_distance_is_unbiased_too():
 
 
 def test_of_pairs_errors_and_extrapolation_are_by_pairs():
-    """The error is the spread over sets drawn anew, and the line ends at the true
+    """The error is the spread over newly drawn sets, and the line ends at the true
     distance; with rows apart the first is several times too large and the second too
     low.
     """
@@ -275,8 +275,8 @@ def test_of_pairs_errors_and_extrapolation_are_by_pairs():
     )
 
 
-def test_neighbours_are_those_of_plain_loops(monkeypatch):
-    from twostage.metrics import precision_recall as neighbours
+def test_neighbors_are_those_of_plain_loops(monkeypatch):
+    from twostage.metrics import precision_recall as neighbors
 
     x, y = features(60, 4, 0), features(50, 4, 1, shift=0.3)
 
@@ -292,8 +292,8 @@ def test_neighbours_are_those_of_plain_loops(monkeypatch):
         return np.array(
             [
                 [
-                    distance(point, centre) <= ball(balls, i, k)
-                    for i, centre in enumerate(balls)
+                    distance(point, center) <= ball(balls, i, k)
+                    for i, center in enumerate(balls)
                 ]
                 for point in points
             ]
@@ -305,9 +305,9 @@ def test_neighbours_are_those_of_plain_loops(monkeypatch):
         "density": inside(y, x, 5).sum() / (5 * len(y)),
         "coverage": inside(y, x, 5).any(0).mean(),
     }
-    assert neighbour_measures(x, y) == pytest.approx(expected)
-    monkeypatch.setattr(neighbours, "BLOCK", 7)
-    assert neighbour_measures(x, y) == pytest.approx(expected)
+    assert neighbor_measures(x, y) == pytest.approx(expected)
+    monkeypatch.setattr(neighbors, "BLOCK", 7)
+    assert neighbor_measures(x, y) == pytest.approx(expected)
 
 
 def test_perfect_useless_and_duplicated_generators_rank():
@@ -322,7 +322,7 @@ def test_perfect_useless_and_duplicated_generators_rank():
     }
     frechet = {name: frechet_of(real, x) for name, x in sets.items()}
     kernel = {name: kernel_distance(real, x) for name, x in sets.items()}
-    found = {name: neighbour_measures(real, x) for name, x in sets.items()}
+    found = {name: neighbor_measures(real, x) for name, x in sets.items()}
     assert (
         frechet["perfect"] < frechet["duplicated"] < frechet["useless"]
         and kernel["perfect"] < kernel["duplicated"] < kernel["useless"]
@@ -345,7 +345,7 @@ def test_perfect_useless_and_duplicated_generators_rank():
 
 
 def test_the_interval_is_as_wide_as_other_images_make_it():
-    """Its standard error against the spread over sets that were drawn anew."""
+    """Its standard error against the spread over newly drawn sets."""
 
     def measure(a, b):
         return float(a.mean() - b.mean())

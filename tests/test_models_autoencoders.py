@@ -95,16 +95,16 @@ def test_the_gradient_penalty_is_the_derivatives(norm):
     found = float(GradientPenalty(0.5)(vae.decoder, ops.convert_to_tensor(z)))
     assert found == pytest.approx(0.5 * (by_hand**2).mean(), rel=2e-3)
     if norm:
-        plain, penalised = (
+        plain, penalized = (
             autoencoder(norm=True, decoder_penalty=penalty)
             for penalty in (None, GradientPenalty(0.5))
         )
-        penalised.set_weights(plain.get_weights())
-        for model in (plain, penalised):
+        penalized.set_weights(plain.get_weights())
+        for model in (plain, penalized):
             model.compile(keras.optimizers.SGD(0.0))
             model.fit(x, batch_size=40, epochs=2, verbose=0)
         for a, b in zip(
-            plain.decoder.get_weights(), penalised.decoder.get_weights(), strict=True
+            plain.decoder.get_weights(), penalized.decoder.get_weights(), strict=True
         ):
             np.testing.assert_allclose(a, b, atol=1e-6)
 

@@ -1,4 +1,4 @@
-"""Latents: redrawing, normalising, sampling."""
+"""Latents: redrawing, normalizing, sampling."""
 
 import keras
 import numpy as np
@@ -47,7 +47,7 @@ def draws(scale):
     return np.random.default_rng(0).normal(5, 1, (20_000, 3)) * scale
 
 
-def test_normalizer_brings_the_deviation_to_its_target():
+def test_normalizer_brings_the_standard_deviation_to_its_target():
     z = draws([0.5, 0.8, 1.1])
     fresh = np.random.default_rng(1).normal(5, 1, (20_000, 3)) * [0.5, 0.8, 1.1]
     for target in (1.0, 0.9):
@@ -65,7 +65,7 @@ def test_normalizer_brings_the_deviation_to_its_target():
     )
 
 
-def test_a_dead_latent_is_not_blown_up():
+def test_an_inactive_latent_is_not_blown_up():
     normalizer = twostage.LatentNormalizer(per_latent=True)
     normalizer.adapt(draws([1, 1e-6, 1]))
     np.testing.assert_allclose(
@@ -73,7 +73,7 @@ def test_a_dead_latent_is_not_blown_up():
     )
 
 
-def test_normalizer_wants_enough_finite_draws():
+def test_normalizer_needs_enough_finite_draws():
     for latents in (np.zeros((500, 3)), np.full((20_000, 3), np.nan), np.zeros(20_000)):
         with pytest.raises(ValueError, match="expected at least 10000 finite vectors"):
             twostage.LatentNormalizer().adapt(latents)
@@ -92,8 +92,8 @@ def test_normalizer_keeps_its_statistics_in_a_file(tmp_path):
 
 
 def test_sampling_chain():
-    """mean: the decoder's; noise: variance gamma^2 more; normalised: deviation 1; then
-    stage 1 decodes.
+    """mean: the decoder's; noise: variance gamma^2 more; normalized: standard deviation
+    1; then stage 1 decodes.
     """
     stage1, stage2 = (
         linear_vae(6, 3),
@@ -109,28 +109,28 @@ def test_sampling_chain():
     np.testing.assert_allclose(noisy, mean + 0.5 * noise, rtol=1e-4, atol=1e-5)
     normalizer = twostage.LatentNormalizer()
     normalizer.adapt(mean)
-    normalised = ops.convert_to_numpy(
-        generate.sample_latents(stage2, u, method="normalised", normalizer=normalizer)
+    normalized = ops.convert_to_numpy(
+        generate.sample_latents(stage2, u, method="normalized", normalizer=normalizer)
     )
-    assert normalised.std(0).mean() == pytest.approx(1, rel=1e-4)
+    assert normalized.std(0).mean() == pytest.approx(1, rel=1e-4)
     images = ops.convert_to_numpy(
-        generate.sample(stage1, stage2, u, method="normalised", normalizer=normalizer)
+        generate.sample(stage1, stage2, u, method="normalized", normalizer=normalizer)
     )
     np.testing.assert_allclose(
-        images, normalised @ stage1.decoder.get_weights()[0], rtol=1e-4, atol=1e-4
+        images, normalized @ stage1.decoder.get_weights()[0], rtol=1e-4, atol=1e-4
     )
     for method, words in (
         ("means", "expected one of mean"),
         ("noise", "no noise"),
-        ("normalised", "no normalizer"),
+        ("normalized", "no normalizer"),
     ):
         with pytest.raises(ValueError, match=words):
             generate.sample_latents(stage2, u, method=method)
 
 
-def test_picture_of_latents_draws_any_variance():
-    """Blown-up and dead latents are drawn, not refused: the picture is needed most when
-    training goes wrong.
+def test_plot_of_latents_draws_any_variance():
+    """Blown-up and inactive latents are drawn, not refused: the plot is needed most
+    when training goes wrong.
     """
     from twostage.reporting.latent_plots import latent_variances
 
@@ -139,9 +139,9 @@ def test_picture_of_latents_draws_any_variance():
         generator.normal(0, [0, 1, 9], (500, 3)),
         np.log(np.tile([1.0, 1e-6, 40.0], (500, 1))),
     )
-    picture = latent_variances(mean, log_var)
-    blue = (picture == (70, 110, 170)).all(-1)
-    assert picture.shape == (280, 640, 3)
+    image = latent_variances(mean, log_var)
+    blue = (image == (70, 110, 170)).all(-1)
+    assert image.shape == (280, 640, 3)
     heights = [
         int(blue[:, column].sum()) for column in (100, 200, 400)
     ]  # bars sorted by E[sigma^2], 168 pixels a unit, cut at 1.3
@@ -154,8 +154,8 @@ def test_curves_are_drawn_where_their_values_are():
     """
     from twostage.reporting.latent_plots import curves
 
-    picture = curves(np.arange(10.0), np.tile([2.0, 1.0], (10, 1)), "title")
+    image = curves(np.arange(10.0), np.tile([2.0, 1.0], (10, 1)), "title")
     top, base = 30, 320 - 30
     for level, color in ((1.0, (60, 90, 180)), (2.0, (210, 90, 50))):
-        row = (picture[round(base - (base - top) * level / 2), 60:600] == color).all(-1)
+        row = (image[round(base - (base - top) * level / 2), 60:600] == color).all(-1)
         assert row.mean() > 0.99

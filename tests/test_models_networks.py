@@ -122,8 +122,8 @@ def test_l2_enters_the_loss():
         assert len(kernels) == 3
         return vae.evaluate(images, verbose=0, return_dict=True)["loss"], squares
 
-    (plain, _), (penalised, squares) = losses(0.0), losses(0.5)
-    assert penalised - plain == pytest.approx(0.5 * squares, rel=1e-4)
+    (plain, _), (penalized, squares) = losses(0.0), losses(0.5)
+    assert penalized - plain == pytest.approx(0.5 * squares, rel=1e-4)
 
 
 def count_calls(name, monkeypatch):
@@ -349,7 +349,7 @@ def test_l2_weighs_what_l2_of_says(where, names):
     vae = build.build_stage1(
         presets.resolve(1, "digits", l2=0.1, l2_of=where), (8, 8, 1)
     )
-    regularised = {
+    regularized = {
         part: [
             layer.name
             for layer in part.layers
@@ -358,9 +358,9 @@ def test_l2_weighs_what_l2_of_says(where, names):
         for part in (vae.encoder, vae.decoder)
     }
     assert {
-        name.split("_")[0] for found in regularised.values() for name in found
+        name.split("_")[0] for found in regularized.values() for name in found
     } == names
-    assert [len(found) for found in regularised.values()] == {
+    assert [len(found) for found in regularized.values()] == {
         "sampling": [1, 2],
         "encoder": [1, 0],
         "decoder": [0, 8],
@@ -369,9 +369,9 @@ def test_l2_weighs_what_l2_of_says(where, names):
 
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
-    reason="Keras synchronises on TensorFlow alone",
+    reason="Keras synchronizes on TensorFlow alone",
 )
-def test_batch_normalisation_over_replicas_is_kerass(monkeypatch):
+def test_batch_normalization_over_replicas_is_kerass(monkeypatch):
     """The fused operation sees the images of its own replica alone."""
     layer = twostage.BatchNormalization(synchronized=True)
     monkeypatch.setattr(layer, "_fused", None)
@@ -381,7 +381,7 @@ def test_batch_normalisation_over_replicas_is_kerass(monkeypatch):
     ) == pytest.approx(1, abs=1e-3)
 
 
-def test_batch_normalisation_is_right_from_the_first_steps():
+def test_batch_normalization_is_right_from_the_first_steps():
     """After n batches the moving statistics weigh batch t by the power law that t / (t
     + 9) makes; nothing is left of the start.
     """
@@ -412,7 +412,7 @@ def test_batch_normalisation_is_right_from_the_first_steps():
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-def test_batch_normalisation_of_images_is_keras_own(policy):
+def test_batch_normalization_of_images_is_keras_own(policy):
     """TensorFlow's fused operation: outputs, gradients and statistics as those of
     Keras's layer.
     """
@@ -458,7 +458,7 @@ def test_batch_normalisation_of_images_is_keras_own(policy):
         )
 
 
-def test_batch_normalisation_keeps_its_largest_momentum():
+def test_batch_normalization_keeps_its_largest_momentum():
     layer = twostage.BatchNormalization(momentum=0.5)
     layer(np.zeros((4, 1), "float32"), training=True)
     layer.steps.assign(1000.0)

@@ -1,4 +1,4 @@
-"""The other papers' networks: parameter counts, shapes, spectral normalisation; each
+"""The other papers' networks: parameter counts, shapes, spectral normalization; each
 saved and loaded.
 """
 

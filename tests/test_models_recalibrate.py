@@ -1,4 +1,4 @@
-"""Recalibrated batch normalisation: the statistics of the data, whatever they were
+"""Recalibrated batch normalization: the statistics of the data, whatever they were
 before.
 """
 
@@ -14,7 +14,7 @@ from twostage.models.networks.dai_wipf import infogan_decoder, infogan_encoder
 from twostage.models.recalibrate import recalibrate
 
 
-def test_spectral_normalisation_stays_as_it_is():
+def test_spectral_normalization_stays_as_it_is():
     encoder, decoder = infogan_encoder((8, 8, 1), 3), infogan_decoder((8, 8, 1), 3)
     vae = twostage.VAE(encoder, decoder, twostage.GaussianLikelihood(), seed=0)
     images = np.random.default_rng(0).random((200, 8, 8, 1), "float32")

@@ -127,7 +127,7 @@ def test_sample_weights_and_kl_weight_enter_the_loss():
 
 @pytest.mark.slow
 def test_saved_files_load_and_training_resumes(tmp_path):
-    """In a new process, with gamma, the rule's state and the optimiser; the next step
+    """In a new process, with gamma, the rule's state and the optimizer; the next step
     equals that of the model that stayed.
     """
     images = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1), "uint8")

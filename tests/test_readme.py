@@ -87,7 +87,7 @@ def test_commands_of_the_readme_exist():
 @pytest.mark.parametrize(
     "preset", ["digits", "mnist", "fashion_mnist", "cifar10", "celeba"]
 )
-def test_table_of_presets_tells_the_truth(preset):
+def test_table_of_presets_matches_the_presets(preset):
     from twostage import presets
 
     row = next(
@@ -117,5 +117,5 @@ def test_the_two_stage_model_in_python(tmp_path, monkeypatch):
     names = {"images": images[:400], "test_images": images[400:]}
     exec(code.replace("(100, 200)", "(1, 1)"), names)
     assert names["images"].shape == (64, 32, 32, 1)
-    assert {"REC", "GEN-1", "GEN-2 normalised"} <= set(names["result"].frechet)
+    assert {"REC", "GEN-1", "GEN-2 normalized"} <= set(names["result"].frechet)
     assert (tmp_path / "saved_model" / "saved_model.pb").exists()

@@ -17,7 +17,7 @@ from twostage.reporting import charts
 
 @pytest.fixture
 def vae():
-    """An autoencoder of 2x2 grey images that is exact: the latents are the pixels."""
+    """An autoencoder of 2x2 gray images that is exact: the latents are the pixels."""
     encoder_in, z = keras.Input((2, 2, 1)), keras.Input((4,))
     mean = layers.Flatten()(encoder_in)
     encoder = keras.Model(
@@ -40,12 +40,12 @@ def vae():
     )
 
 
-def cells(picture, columns, side=2, gap=1):
-    """(rows, columns, side, side) of a picture of `tile`."""
+def cells(image, columns, side=2, gap=1):
+    """(rows, columns, side, side) of an image of `tile`."""
     step = side + gap
-    rows = picture.shape[0] // step
+    rows = image.shape[0] // step
     return (
-        picture[..., 0]
+        image[..., 0]
         .reshape(rows, step, columns, step)[:, :side, :, :side]
         .swapaxes(1, 2)
     )
@@ -84,9 +84,9 @@ def test_interpolations_walk_straight_between_two_images(vae, images):
 
 def test_traversals_move_one_latent_each_the_most_active_first(vae, images):
     spread = images * np.array([1.0, 0.2, 0.6, 0.0]).reshape(2, 2, 1)
-    picture, latents = figures.traversals(vae, spread.astype("uint8"), span=1.0)
+    image, latents = figures.traversals(vae, spread.astype("uint8"), span=1.0)
     assert latents == [0, 2, 1, 3]
-    found = cells(picture, figures.STEPS)
+    found = cells(image, figures.STEPS)
     for row, latent in enumerate(latents):
         np.testing.assert_array_equal(
             found[row].reshape(figures.STEPS, 4)[:, latent],
@@ -96,7 +96,7 @@ def test_traversals_move_one_latent_each_the_most_active_first(vae, images):
         assert (others == others[0]).all()
 
 
-def test_neighbours_are_the_nearest_training_images(images):
+def test_neighbors_are_the_nearest_training_images(images):
     features = images.reshape(40, 4).astype("float64")
     rows, distances = nearest(features[:3], features, 4)
     expected = np.linalg.norm(features[:3, None] - features, axis=-1)

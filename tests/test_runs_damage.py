@@ -42,14 +42,14 @@ def cut(path):
     return path
 
 
-def told(command, *flags):
+def refused(command, *flags):
     with pytest.raises(SystemExit) as ended:
         command(list(map(str, flags)))
     assert ended.value.code == 2
 
 
 @pytest.mark.slow
-def test_each_damaged_file_is_told_and_written_again(finished, tmp_path, capsys):
+def test_each_damaged_file_is_reported_and_written_again(finished, tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
 
@@ -62,7 +62,7 @@ def test_each_damaged_file_is_told_and_written_again(finished, tmp_path, capsys)
     for number, name in ((1, "model"), (2, "normalizer")):
         path = cut(run / f"stage{number}" / f"{name}.keras")
         for command in (COMMANDS["evaluate"], COMMANDS["export"]):
-            told(command, "--run", run)
+            refused(command, "--run", run)
             again = (
                 f"remove it, then `python train_stage{number}.py --run {run} --resume`"
                 " writes it again"
@@ -83,12 +83,14 @@ def test_each_damaged_file_is_told_and_written_again(finished, tmp_path, capsys)
     for old, new in zip(before, (weights(1), weights(2)), strict=True):
         assert all((a == b).all() for a, b in zip(old, new, strict=True))
     (run / "stage1" / "model.keras").unlink()
-    told(COMMANDS["train-stage1"], "--run", run, "--resume", "--epochs", 2)
+    refused(COMMANDS["train-stage1"], "--run", run, "--resume", "--epochs", 2)
     assert "stage2 was trained on this stage 1 as it is" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_a_damaged_config_and_recalibrated_model_are_told(finished, tmp_path, capsys):
+def test_a_damaged_config_and_recalibrated_model_are_reported(
+    finished, tmp_path, capsys
+):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     path = run / "stage1" / "recalibrated.keras"
@@ -103,12 +105,12 @@ def test_a_damaged_config_and_recalibrated_model_are_told(finished, tmp_path, ca
         exported_stage1(run)
     for name in ("environment", "config"):
         path = cut(run / "stage1" / f"{name}.json")
-        told(COMMANDS["evaluate"], "--run", run, "--extractor", "random")
+        refused(COMMANDS["evaluate"], "--run", run, "--extractor", "random")
         assert f"received {path}, which is damaged" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_a_damaged_savedmodel_is_told_and_written_again(finished, tmp_path, capsys):
+def test_a_damaged_savedmodel_is_reported_and_written_again(finished, tmp_path, capsys):
     run, out = tmp_path / "run", tmp_path / "samples.png"
     shutil.copytree(finished, run)
     for name in (
@@ -118,7 +120,7 @@ def test_a_damaged_savedmodel_is_told_and_written_again(finished, tmp_path, caps
     ):
         content = (run / "saved_model" / name).read_bytes()
         cut(run / "saved_model" / name)
-        told(COMMANDS["sample"], "--run", run, "--out", out)
+        refused(COMMANDS["sample"], "--run", run, "--out", out)
         assert (
             f"received {run / 'saved_model'}, which is damaged"
             in (error := capsys.readouterr().err)
@@ -139,7 +141,7 @@ def test_a_read_only_run_is_refused_before_it_is_evaluated(small_run, tmp_path, 
     run = tmp_path / "run"
     shutil.copytree(small_run[0], run)
     (run / "evaluation").write_text("no folder")
-    told(COMMANDS["evaluate"], "--run", run, "--extractor", "random")
+    refused(COMMANDS["evaluate"], "--run", run, "--extractor", "random")
     out = capsys.readouterr()
     assert (
         f"{run / 'evaluation'} was not written: File exists" in out.err
@@ -148,16 +150,16 @@ def test_a_read_only_run_is_refused_before_it_is_evaluated(small_run, tmp_path, 
 
 
 @pytest.mark.slow
-def test_too_little_memory_is_told(tmp_path, capsys):
+def test_too_little_memory_is_reported(tmp_path, capsys):
     """More than any machine has, for the images and for the weights."""
     folder = tmp_path / "run"
-    told(COMMANDS["train-stage1"], "--run", folder, "--pad", 1_000_000)
+    refused(COMMANDS["train-stage1"], "--run", folder, "--pad", 1_000_000)
     assert (
         "there is not enough memory (Unable to allocate 1.4"
         in (error := capsys.readouterr().err)
         and error.count("\n") == 1
     )
-    told(COMMANDS["train-stage1"], "--run", folder, "--fc-dim", 100_000_000_000)
+    refused(COMMANDS["train-stage1"], "--run", folder, "--fc-dim", 100_000_000_000)
     assert (
         "there is not enough memory (OOM when allocating"
         in (error := capsys.readouterr().err)

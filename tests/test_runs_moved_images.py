@@ -10,8 +10,8 @@ from twostage.cli.main import COMMANDS
 
 @pytest.mark.slow
 def test_images_may_move_and_not_change(tmp_path, capsys, monkeypatch):
-    """A relative path is found from elsewhere; a new place is told by --resume --data;
-    other images are refused by all that looks at them.
+    """A relative path is found from elsewhere; a new place is given by --resume --data;
+    other images are refused by all that reads them.
     """
     here, images = (
         tmp_path / "here",

@@ -12,7 +12,7 @@ from small_models import linear_vae
 
 from twostage import presets
 from twostage.training.epoch_display import EpochDisplay
-from twostage.training.epoch_line import duration_text, figures, line, number_text
+from twostage.training.epoch_line import duration_text, line, metrics, number_text
 from twostage.training.settings_table import settings_table
 from twostage.training.time_left import TimeLeft
 
@@ -84,10 +84,10 @@ def test_times_have_two_units(seconds, text):
 
 def test_what_was_not_measured_is_left_out():
     logs = {"loss": -2.0, "kl": math.nan, "mse": 0.0123, "active_latents": 15.0}
-    assert figures(logs, 16) == ["mse .0123", "active 15/16", "loss -2.00"]
+    assert metrics(logs, 16) == ["mse .0123", "active 15/16", "loss -2.00"]
     held_out = {**logs, "val_mse": 0.014, "val_kl": 35.1, "val_loss": math.nan}
-    assert figures(held_out, 16)[:2] == ["mse .0123", "val_mse .0140"]
-    assert "val_kl 35.1" in figures(held_out, 16)
+    assert metrics(held_out, 16)[:2] == ["mse .0123", "val_mse .0140"]
+    assert "val_kl 35.1" in metrics(held_out, 16)
 
 
 def test_a_line_keeps_what_matters_and_fits():
@@ -168,7 +168,7 @@ def test_an_error_leaves_no_bar_behind(capsys):
 
 
 def test_no_step_waits_for_the_display():
-    """Keras need not wait for a step's figures where every callback says so."""
+    """Keras need not wait for a step's metrics where every callback says so."""
     display = EpochDisplay(3, 4)
     found = keras.callbacks.CallbackList([display], model=linear_vae())
     assert found._async_train == keras.src.backend.IS_THREAD_SAFE

@@ -137,7 +137,7 @@ def agree(ours, theirs, stage, x, tolerance):
 @pytest.mark.slow
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="MirroredStrategy is TensorFlow's")
 def test_two_devices_train_nearly_as_one(tmp_path, monkeypatch):
-    """Two logical CPUs. Batch normalisation and noise are each replica's own, so the
+    """Two logical CPUs. Batch normalization and noise are each replica's own, so the
     loss is near, not equal.
     """
     devices = (
@@ -181,7 +181,7 @@ def test_processes_share_a_batch(monkeypatch):
             )
 
 
-def test_what_is_missing_is_said(monkeypatch, tmp_path):
+def test_what_is_missing_is_reported(monkeypatch, tmp_path):
     monkeypatch.setenv(distribution.COUNT, "2")
     with pytest.raises(
         InputError,

@@ -40,7 +40,7 @@ def digits(count=400):
 # which images
 
 
-def test_a_twentieth_is_kept_aside_and_two_thousand_at_most():
+def test_a_twentieth_is_held_out_and_two_thousand_at_most():
     rows = divided_rows(400, 0.05)
     assert len(rows["validation"]) == 20 and len(rows["train"]) == 380
     both = np.concatenate([rows["train"], rows["validation"]])
@@ -138,7 +138,7 @@ def test_measuring_changes_nothing_in_the_training():
         np.testing.assert_array_equal(first, second)
 
 
-def test_it_looks_at_the_first_and_every_third_epoch():
+def test_it_measures_the_first_and_every_third_epoch():
     x = np.random.default_rng(0).normal(size=(100, 6)).astype("float32")
     vae = linear_vae(seed=3)
     vae.compile("adam")
@@ -163,7 +163,7 @@ class Losses(HeldOut):
     def on_epoch_begin(self, epoch, logs=None):
         self.at = epoch + 1
 
-    def figures(self):
+    def measure(self):
         at = getattr(self, "at", 0)
         return {"val_loss": self.losses[at]}
 
@@ -213,11 +213,11 @@ def test_the_best_epoch_is_kept_and_patience_ends(
         ([50, 40, None, 45, None], True),  # not every epoch is measured
     ],
 )
-def test_overfitting_is_said(caplog, losses, warned):
+def test_overfitting_is_reported(caplog, losses, warned):
     rows = [{} if loss is None else {"val_loss": loss} for loss in losses]
     assert warn_of_overfitting(rows) == warned
     assert (
-        "overfits: the held-out loss was least after epoch" in caplog.text
+        "overfits: the held-out loss was lowest after epoch" in caplog.text
     ) == warned
 
 

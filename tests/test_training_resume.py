@@ -110,7 +110,7 @@ print("equal")
 
 @pytest.mark.slow
 def test_a_run_resumed_after_signals_is_bit_exact(tmp_path):
-    """Three stops in each stage: weights, optimiser, seeds, metrics, history and
+    """Three stops in each stage: weights, optimizer, seeds, metrics, history and
     callbacks' state of both.
     """
     done = in_a_process(BOTH, tmp_path)
@@ -202,7 +202,7 @@ def test_damaged_checkpoints_are_set_aside(run, capsys):
 
 
 @pytest.mark.slow
-def test_full_disk_is_told_and_the_checkpoint_before_it_goes_on(run, capsys):
+def test_full_disk_is_reported_and_the_checkpoint_before_it_resumes(run, capsys):
     was, aside = checkpoints(run), run / "stage1" / "checkpoints" / "part.npz"
     aside.symlink_to("/dev/full")  # every write to it: no space left on device
     line = refused(capsys, "--run", run, "--resume", "--epochs", "3")
@@ -254,7 +254,7 @@ def test_a_stage_2_that_cannot_begin_leaves_nothing_behind(run, capsys, monkeypa
     assert "stage1 exists: resume it by" in refused(capsys, "--run", ".")
 
 
-def test_folder_that_cannot_be_written_is_told(capsys, tmp_path):
+def test_folder_that_cannot_be_written_is_reported(capsys, tmp_path):
     locked = (
         Path("/sys/nobody-may-write-here") if os.geteuid() == 0 else tmp_path / "locked"
     )  # rights do not stop root
@@ -295,7 +295,7 @@ def test_a_signal_after_the_last_save_is_obeyed_too(tmp_path):
 
 
 def test_processes_but_the_first_pass_over_a_signal(tmp_path):
-    """They must go on, for the first to complete the step that it saves."""
+    """They must continue, for the first to complete the step that it saves."""
     from twostage.training.checkpoint import Checkpoint
 
     with Checkpoint(StageRun(tmp_path / "run", 1), obeys=False).signals():

@@ -1,4 +1,4 @@
-"""Which sampler is chosen, by which figures."""
+"""Which sampler is chosen, and from which numbers."""
 
 import dataclasses
 
@@ -34,9 +34,9 @@ from twostage.training.sampling_choice import Distance, _pick
         ),
         # equals: the first
         (
-            {"normalised": (1.0, 0.1), "mean": (1.0, 0.1)},
-            {"normalised": -3.0, "mean": -3.0},
-            "normalised",
+            {"normalized": (1.0, 0.1), "mean": (1.0, 0.1)},
+            {"normalized": -3.0, "mean": -3.0},
+            "normalized",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""How often the diagnostics look: by time or by epochs, and always at the end."""
+"""How often the diagnostics run: by time or by epochs, and always at the end."""
 
 import types
 
@@ -18,8 +18,8 @@ from twostage.training.watch_interval import WatchInterval
 STEPS = 10
 
 
-def looks(interval, seconds, *, first=0, epochs=120):
-    """The epochs, from 1, after which `freq` lets a look happen; `seconds` of each."""
+def measured_epochs(interval, seconds, *, first=0, epochs=120):
+    """The epochs, from 1, that the diagnostics measure; `seconds` of each."""
     interval.watchers = [types.SimpleNamespace(freq=1)]
     interval.epochs = epochs
     interval.set_params({"steps": STEPS})
@@ -34,44 +34,49 @@ def looks(interval, seconds, *, first=0, epochs=120):
 def test_seconds_become_epochs_by_the_second_epoch():
     """The first compiles; 30 s are 33.3 epochs of 0.9 s, so 34."""
     interval = WatchInterval([], 120, 0, 30.0)
-    found = looks(interval, lambda epoch: 0.9 if epoch else 40.0)
+    found = measured_epochs(interval, lambda epoch: 0.9 if epoch else 40.0)
     assert found == [1, 34, 68, 102, 120]
 
 
 @pytest.mark.parametrize("seconds", [31.0, 4000.0])
-def test_long_epochs_have_a_look_each(seconds):
+def test_long_epochs_are_each_measured(seconds):
     interval = WatchInterval([], 5, 0, 30.0)
-    assert looks(interval, lambda _: seconds, epochs=5) == [1, 2, 3, 4, 5]
+    assert measured_epochs(interval, lambda _: seconds, epochs=5) == [1, 2, 3, 4, 5]
 
 
 def test_no_seconds_are_every_epoch():
-    assert looks(WatchInterval([], 4, 0, 0.0), lambda _: 0.1, epochs=4) == [1, 2, 3, 4]
+    assert measured_epochs(WatchInterval([], 4, 0, 0.0), lambda _: 0.1, epochs=4) == [
+        1,
+        2,
+        3,
+        4,
+    ]
 
 
 def test_epochs_that_are_set_are_kept_whatever_the_time():
     interval = WatchInterval([], 25, 10, 30.0)
-    assert looks(interval, lambda _: 0.001, epochs=25) == [10, 20, 25]
+    assert measured_epochs(interval, lambda _: 0.001, epochs=25) == [10, 20, 25]
     assert interval.get_state() == {}
 
 
-def test_a_resumed_training_looks_in_the_same_epochs():
+def test_a_resumed_training_measures_in_the_same_epochs():
     first = WatchInterval([], 120, 0, 30.0)
-    looks(first, lambda _: 0.9, epochs=50)
+    measured_epochs(first, lambda _: 0.9, epochs=50)
     resumed = WatchInterval([], 120, 0, 30.0)
     resumed.set_state(first.get_state())
-    slower = looks(resumed, lambda _: 20.0, first=50)
+    slower = measured_epochs(resumed, lambda _: 20.0, first=50)
     assert slower == [68, 102, 120]
     sooner = WatchInterval([], 120, 0, 8.5)  # the setting may change
     sooner.set_state(first.get_state())
-    assert looks(sooner, lambda _: 20.0, first=98) == [100, 110, 120]
+    assert measured_epochs(sooner, lambda _: 20.0, first=98) == [100, 110, 120]
 
 
 def test_a_training_stopped_before_the_time_was_known():
     first = WatchInterval([], 120, 0, 30.0)
-    looks(first, lambda _: 40.0, epochs=1)
+    measured_epochs(first, lambda _: 40.0, epochs=1)
     resumed = WatchInterval([], 120, 0, 30.0)
     resumed.set_state(first.get_state())
-    found = looks(resumed, lambda epoch: 0.9 if epoch > 1 else 40.0, first=1)
+    found = measured_epochs(resumed, lambda epoch: 0.9 if epoch > 1 else 40.0, first=1)
     assert found == [2, 34, 68, 102, 120]
 
 
@@ -95,7 +100,7 @@ def test_the_clock_does_not_decide_what_repeats(changes, every):
     assert kinds == ["VarianceLaw", "ActiveLatents"]
 
 
-def test_looks_change_no_number_of_the_training():
+def test_diagnostics_change_no_number_of_the_training():
     x = np.random.default_rng(0).normal(size=(40, 6)).astype("float32")
     found = []
     for every in (1, 3):
@@ -114,8 +119,8 @@ def test_looks_change_no_number_of_the_training():
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_resumed_run_may_look_in_other_epochs(tmp_path):
-    """As one does that was started when every epoch had a look."""
+def test_a_resumed_run_may_measure_in_other_epochs(tmp_path):
+    """As one does that was started when every epoch was measured."""
     config = presets.resolve(1, "digits", watch_every=10)
     StageRun(tmp_path, 1).begin(config, {})
     stage = StageRun.open(tmp_path, 1)

@@ -45,10 +45,10 @@ def test_samples_repeat_and_differ_by_method(trained):
     assert samples.shape == (300, 8, 8, 1) and samples.dtype == np.float32
     assert samples.min() >= 0 and samples.max() <= 1
     np.testing.assert_array_equal(samples, model.sample(300, seed=1))
-    methods = ("normalised", "mean", "noise", "first stage")
+    methods = ("normalized", "mean", "noise", "first stage")
     draws = [model.sample_latents(2000, seed=1, method=name) for name in methods]
-    normalised, mean, noise, first = (draw.std(0).mean() for draw in draws)
-    assert normalised == pytest.approx(1, rel=0.05) == first
+    normalized, mean, noise, first = (draw.std(0).mean() for draw in draws)
+    assert normalized == pytest.approx(1, rel=0.05) == first
     gamma = float(keras.ops.convert_to_numpy(model.stage2.gamma))
     assert noise**2 == pytest.approx(mean**2 + gamma**2, rel=0.1)
 
@@ -69,6 +69,24 @@ def test_saved_and_loaded_it_is_the_same(trained, tmp_path):
     again = twostage.load(tmp_path / "model")
     np.testing.assert_array_equal(again.sample(8, seed=3), model.sample(8, seed=3))
     assert again.stage1_config == model.stage1_config
+
+
+def test_a_folder_with_the_british_name_of_the_sampler_loads(trained, tmp_path):
+    """As versions before the American spelling wrote it."""
+    model, _ = trained
+    model.save(tmp_path)
+    path = tmp_path / "config.json"
+    text = path.read_text()
+    assert text.count('"normalized"') == 2
+    path.write_text(text.replace('"normalized"', '"normalised"'))
+    again = twostage.load(tmp_path)
+    assert again.sampling == again.stage2_config.sampling == "normalized"
+    expected = model.sample(8, seed=3)
+    for samples in (
+        again.sample(8, seed=3),
+        again.sample(8, seed=3, method="normalised"),
+    ):
+        np.testing.assert_array_equal(samples, expected)
 
 
 def test_a_run_of_arrays_resumes_and_is_the_model_in_memory(trained, images, tmp_path):
@@ -134,7 +152,7 @@ def test_gray_images_are_padded_and_get_a_channel():
         ),
     ],
 )
-def test_mistakes_say_how_to_mend_them(trained, images, call, words):
+def test_mistakes_say_how_to_fix_them(trained, images, call, words):
     with pytest.raises(InputError, match=words):
         call(trained[0], images)
 
@@ -144,7 +162,7 @@ def test_an_evaluation_without_files(trained, images, monkeypatch):
     result = trained[0].evaluate(
         images[:60], bound_images=20, importance_samples=2, mixtures=()
     )
-    kinds = {"REC", "GEN-1", "GEN-2 mean", "GEN-2 noise", "GEN-2 normalised"}
+    kinds = {"REC", "GEN-1", "GEN-2 mean", "GEN-2 noise", "GEN-2 normalized"}
     assert set(result.frechet) == kinds and result.to_json()["manifest"]["seed"] == 0
 
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # what type checkers and editors see
     from twostage.likelihoods.diagonal_gaussian_likelihood import (
         DiagonalGaussianLikelihood,
     )
-    from twostage.likelihoods.discretised_logistic_likelihood import (
-        DiscretisedLogisticLikelihood,
+    from twostage.likelihoods.discretized_logistic_likelihood import (
+        DiscretizedLogisticLikelihood,
     )
     from twostage.likelihoods.gaussian_likelihood import GaussianLikelihood
     from twostage.likelihoods.optimal_gaussian_likelihood import (
@@ -45,7 +45,7 @@ __all__ = [
     "BernoulliLikelihood",
     "BoundedLogVariance",
     "DiagonalGaussianLikelihood",
-    "DiscretisedLogisticLikelihood",
+    "DiscretizedLogisticLikelihood",
     "GaussianLikelihood",
     "GradientPenalty",
     "InputError",
@@ -77,11 +77,13 @@ _KERAS_NAMES = {
     "DiagonalGaussianLikelihood": "twostage.likelihoods.diagonal_gaussian_likelihood",
     "OptimalGaussianLikelihood": "twostage.likelihoods.optimal_gaussian_likelihood",
     "BernoulliLikelihood": "twostage.likelihoods.bernoulli_likelihood",
-    "DiscretisedLogisticLikelihood": (
-        "twostage.likelihoods.discretised_logistic_likelihood"
+    "DiscretizedLogisticLikelihood": (
+        "twostage.likelihoods.discretized_logistic_likelihood"
     ),
     "LatentNormalizer": "twostage.models.latent_normalizer",
 }
+# Names of earlier versions.
+_OLD_NAMES = {"DiscretisedLogisticLikelihood": "DiscretizedLogisticLikelihood"}
 # These are imported one by one.
 _OTHER_NAMES = {
     "InputError": "twostage.errors",
@@ -102,6 +104,7 @@ def register_classes() -> None:
 
 
 def __getattr__(name: str) -> Any:
+    name = _OLD_NAMES.get(name, name)
     home = {**_KERAS_NAMES, **_OTHER_NAMES}.get(name)
     if home is None:
         raise AttributeError(
@@ -124,7 +127,7 @@ class _RegisterAfterKeras(MetaPathFinder):
     ) -> ModuleSpec | None:
         spec = PathFinder.find_spec("keras", path) if fullname == "keras" else None
         if spec is None or spec.loader is None:
-            return None  # the other finders go on
+            return None  # the other finders continue
         execute = spec.loader.exec_module
 
         def execute_and_register(module: ModuleType) -> None:

@@ -29,8 +29,17 @@ CROPS = ("none", "center", "128", "140", "148")
 FILTERS = ("bilinear", "nearest", "bicubic")
 EXPORT_FORMATS = ("saved_model", "onnx")
 FITS = ("stretch", "crop", "letterbox")
-SAMPLING_METHODS = ("mean", "noise", "normalised")  # of stage 2's latents
-DENSITY_METHODS = {"gaussian": 1, "mixture": 10}  # Gaussians in the place of stage 2
+SAMPLING_METHODS = ("mean", "noise", "normalized")  # of stage 2's latents
+DENSITY_METHODS = {"gaussian": 1, "mixture": 10}  # Gaussians instead of stage 2
+# Names in files of earlier versions, and in commands for them, and their names now.
+_CURRENT = {
+    "normalised": "normalized",
+    "GEN-2 normalised": "GEN-2 normalized",
+    "batch_normalisation": "batch_normalization",
+    "batch_normalisation_choice": "batch_normalization_choice",
+    "quantisation": "quantization",
+}
+_SAMPLER_KEYS = ("method", "kind", "sampling")  # whose values are names of samplers
 
 
 def option(
@@ -54,6 +63,33 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def current_name(name: Any) -> Any:
+    """A sampler's or a key's name as it is now; anything else as it is.
+
+    >>> current_name("normalised")
+    'normalized'
+    """
+    return _CURRENT.get(name, name) if isinstance(name, str) else name
+
+
+def current_names(content: Any) -> Any:
+    """The content of a JSON file that an earlier version may have written, with the
+    current names, at every depth.
+
+    >>> current_names({"sampling": {"method": "normalised", "images": 8}})
+    {'sampling': {'method': 'normalized', 'images': 8}}
+    """
+    if isinstance(content, list):
+        return [current_names(item) for item in content]
+    if not isinstance(content, dict):
+        return content
+    found = {current_name(key): current_names(item) for key, item in content.items()}
+    for key in _SAMPLER_KEYS:
+        if key in found:
+            found[key] = current_name(found[key])
+    return found
+
+
 @dataclasses.dataclass(frozen=True)
 class _Training:
     """The settings of both stages. The defaults are stage 1's."""
@@ -67,7 +103,7 @@ class _Training:
     gamma_from: str = option(
         "",
         "likelihood",
-        "folder of another run: with `gamma='fixed'` its last gamma is taken (F*-VAE),"
+        "folder of another run: with `gamma='fixed'` its last gamma is used (F*-VAE),"
         " with `gamma='scheduled'` its gamma of each epoch",
     )
     gamma_rule: str = option("minimum", "likelihood", "rule of a computed gamma", RULES)
@@ -107,8 +143,8 @@ class _Training:
     patience: int = option(
         0,
         "training",
-        "keep the epoch whose held-out loss is least, and stop after so many epochs"
-        " without a smaller one, see `held_out`; 0: keep the last epoch",
+        "keep the epoch with the lowest held-out loss, and stop after so many epochs"
+        " without a lower one, see `held_out`; 0: keep the last epoch",
         minimum=0,
     )
     precision: str = option(
@@ -120,8 +156,8 @@ class _Training:
     steps_per_execution: int = option(
         1,
         "training",
-        "steps in one compiled call; on a GPU under JAX 50 or so, where a step takes"
-        " less than its start",
+        "steps in one compiled call; on a GPU under JAX about 50, where a step takes"
+        " less time than its launch",
     )
     seed: int = option(0, "training", "of weights, batches and noise", minimum=0)
     deterministic: bool = option(
@@ -248,7 +284,7 @@ class Stage1Config(_Training):
     fit: str = option(
         "stretch",
         "data",
-        "image files: how `side` is reached from images that are no squares; crop: the"
+        "image files: how `side` is reached from images that are not square; crop: the"
         " central square, letterbox: black bars",
         FITS,
     )
@@ -271,12 +307,12 @@ class Stage1Config(_Training):
     held_out: float = option(
         0.0,
         "data",
-        "fraction of the training images that is kept aside, 2,000 at most, for"
-        " held-out figures; a validation split takes their place; 0: none",
+        "fraction of the training images that is held out, 2,000 at most, for held-out"
+        " metrics; a validation split replaces them; 0: none",
         minimum=0,
     )
     skip_broken: bool = option(
-        False, "data", "image files: leave out, and name, those that cannot be read"
+        False, "data", "image files: leave out, and list, those that cannot be read"
     )
     partial: bool = option(
         False,
@@ -286,7 +322,7 @@ class Stage1Config(_Training):
     use_unlabelled: bool = option(
         False,
         "data",
-        "image sets: also train on images that lie outside the splits or have no label",
+        "also train on images that lie outside the splits or have no label",
     )
     key: str = option(
         "",
@@ -317,7 +353,7 @@ class Stage1Config(_Training):
         "gaussian: one gamma, see `gamma`; diagonal: one per dimension, from the"
         " decoder, at least `gamma_floor`; optimal_image (Beta-Sigma VAE) and"
         " optimal_batch (sigma-VAE): the best gamma of each; bernoulli:"
-        " cross-entropy; logistic: discretised, for 8 bits",
+        " cross-entropy; logistic: discretized, for 8 bits",
         LIKELIHOODS,
     )
     posterior: str = option(
@@ -358,7 +394,8 @@ class Stage1Config(_Training):
         "random",
         "network",
         "random; mean, of resnet: the decoder's images begin with the mean color of the"
-        " training images, which nearly white or black ones need at a high rate",
+        " training images, which nearly white or black images need at a high learning"
+        " rate",
         STARTS,
     )
     spectral_norm: bool = option(
@@ -441,10 +478,10 @@ class Stage2Config(_Training):
         "least gamma; stage 2's bound is flat in it, so a rule may drift here",
     )
     sampling: str = option(
-        "normalised",
+        "normalized",
         "sampling",
-        "of latents: stage 2's mean, with its noise, or normalised; one gaussian or a"
-        " mixture of ten in its place; auto: what is nearest to held-out images",
+        "of latents: stage 2's mean, with its noise, or normalized; one gaussian or a"
+        " mixture of ten instead of it; auto: the nearest to held-out images",
         (*SAMPLING_METHODS, *DENSITY_METHODS, "auto"),
     )
     normal_target: str = option(
@@ -463,6 +500,10 @@ class Stage2Config(_Training):
         "training",
         "epochs between halvings of the learning rate",
     )
+
+    def __post_init__(self):
+        object.__setattr__(self, "sampling", current_name(self.sampling))
+        super().__post_init__()
 
 
 def _check_field(field: dataclasses.Field, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""The errors that a caller can mend.
+"""The errors that a caller can fix.
 
 Messages speak Python: code stands in backquotes, as `pad=32` or
 `train_stage1(run="runs/mine", resume=True)`. The command line turns it into its own
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 
 class InputError(ValueError):
-    """Bad input: what was received, what was expected, and how to mend it.
+    """Bad input: what was received, what was expected, and how to fix it.
 
     Commands print it as one line and exit with status 2.
 

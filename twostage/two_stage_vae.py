@@ -9,7 +9,12 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from twostage.config import DENSITY_METHODS, Stage1Config, Stage2Config
+from twostage.config import (
+    DENSITY_METHODS,
+    Stage1Config,
+    Stage2Config,
+    current_name,
+)
 from twostage.data import levels
 from twostage.data.preprocessing import pad_to
 from twostage.data.splits import divided_rows
@@ -58,7 +63,7 @@ class TwoStageVAE:
         stage1_config: Settings of stage 1. Those of its data are not used, but `pad`.
         stage2_config: Settings of stage 2.
         image_shape: (height, width, channels) of the images that the networks take;
-            None: that of the first images that come.
+            None: that of the first images it is given.
 
     Example:
         >>> model = TwoStageVAE.from_preset("mnist", image_shape=(32, 32, 1))
@@ -143,8 +148,8 @@ class TwoStageVAE:
                 ones; smaller ones are padded where the config says so.
             epochs: Of stage 1 and stage 2; None: the config's.
             held_out: Images like those, which are not trained on: their loss is logged,
-                and `patience` goes by it. None: a part of `images`, where the setting
-                `held_out` says so.
+                and `patience` uses it. None: a part of `images`, as the setting
+                `held_out` says.
             run: A folder for checkpoints, histories and models. One that has a training
                 of the same settings and images is resumed. None: everything stays in
                 memory.
@@ -224,7 +229,7 @@ class TwoStageVAE:
             n: Number of images.
             seed: The same seed gives the same images. They are others than the
                 SavedModel's.
-            method: Of stage 2's latents: "normalised" (Asperti & Trentin), "mean", or
+            method: Of stage 2's latents: "normalized" (Asperti & Trentin), "mean", or
                 "noise" (Dai & Wipf); "gaussian" or "mixture", where one was fitted;
                 "first stage": stage 1's prior alone. None: the config's, or the first
                 stage's where there is no second.
@@ -302,7 +307,7 @@ class TwoStageVAE:
 
         Args:
             test_images: Held-out images, as `fit` takes them.
-            train_images: Those of `fit`, which knows its own.
+            train_images: Those of `fit`; None: those that `fit` was called with.
             extractor: One of `twostage.features.EXTRACTORS` but "classifier"; None: as
                 `evaluate` of the command line chooses for images without labels.
             weights: The file of an Inception.
@@ -355,7 +360,7 @@ class TwoStageVAE:
         configs = [KINDS[i].from_dict(content[f"stage{i}"]) for i in (1, 2)]
         model = cls(*configs)  # pyright: ignore[reportArgumentType]
         model._set_models(TwoStageModels.load(folder))
-        model.sampling = content.get("sampling", model.sampling)
+        model.sampling = current_name(content.get("sampling", model.sampling))
         return model
 
     def export(self, path: str | Path, *, format: str = "saved_model") -> Path:

@@ -15,14 +15,14 @@ def load_backend(*, devices: bool = True) -> None:
     """Imports Keras and its backend, without the twenty lines that TensorFlow prints.
 
     Args:
-        devices: Whether to look for devices, too; not before several processes join.
+        devices: Whether to list the devices, too; not before several processes join.
 
     Raises:
         InputError: the backend is not installed, or not one that trains here.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        # before several processes join, each of them would say so
+        # before several processes join, each of them would log it
         said = announced(LABEL) if devices else contextlib.nullcontext()
         with said, suppress_output(2):
             import keras

@@ -14,7 +14,7 @@ COMPARISON = "resize-comparison"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Inspects images: counts, range, moments, duplicates, classes, and a montage."""
+    """Inspects images: counts, range, moments, duplicates, classes; draws some."""
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == [COMPARISON]:
         guarded(_compare_resizing, argv[1:])
@@ -38,19 +38,21 @@ def _inspect(argv: Sequence[str]) -> None:
     source = fields.pop("data")
     parser.add_argument("data", metavar="NAME_OR_PATH", help=source.metadata["help"])
     parser.add_argument(
-        "--montage",
-        default="montage.png",
+        "--grid",
+        default="grid.png",
         metavar="FILE",
-        help="64 images of the training split (default: montage.png)",
+        help="file for a grid of 64 training images (default: grid.png)",
     )
+    # its name in earlier versions
+    parser.add_argument("--montage", dest="grid", help=argparse.SUPPRESS)
     del fields["flip"]  # a setting of the batches
     for field in fields.values():
         add_field(parser, field, field.default)
     settings = vars(parser.parse_args(argv))
-    montage = settings.pop("montage")
+    grid = settings.pop("grid")
     from twostage.data import inspection
 
-    inspection.show(Stage1Config.from_dict(settings), montage)
+    inspection.show(Stage1Config.from_dict(settings), grid)
 
 
 def _compare_resizing(argv: Sequence[str]) -> None:

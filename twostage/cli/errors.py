@@ -1,4 +1,4 @@
-"""What a user can mend ends a command with one line, in the command line's terms."""
+"""An error that a user can fix ends a command with one line, in flags and commands."""
 
 import ast
 import contextlib
@@ -17,7 +17,7 @@ from twostage.errors import InputError, Interrupted, first_line
 _ROOM, _RIGHTS, _PLACE = (
     "make room",
     "make the folder writable, or choose another",
-    "choose a folder that is there, or can be made",
+    "choose a folder that exists, or can be made",
 )
 UNWRITABLE = {
     errno.ENAMETOOLONG: _PLACE,
@@ -68,8 +68,8 @@ FLAGS = {
 
 
 def guarded(function: Callable, *arguments: object, again: str = AGAIN) -> None:
-    """Calls `function`; what a user can mend ends the process with one line on standard
-    error and status 2.
+    """Calls `function`; an error that a user can fix ends the process with one line on
+    standard error and status 2.
 
     Args:
         again: How one resumes, for the message.
@@ -96,7 +96,7 @@ def guarded(function: Callable, *arguments: object, again: str = AGAIN) -> None:
         if not _out_of_memory(error):
             raise
         _exit(
-            f"error: there is not enough memory ({first_line(error)}): take smaller"
+            f"error: there is not enough memory ({first_line(error)}): use smaller"
             " images, networks or batches, or a machine with more; everything saved"
             " before is intact"
         )

@@ -30,8 +30,8 @@ def _parser() -> Parser:
         nargs=2,
         metavar="JSON",
         help=(
-            "say whether two results, RUN/evaluation/*.json, may be compared, and set"
-            " them side by side"
+            "report whether two results, RUN/evaluation/*.json, are comparable, and"
+            " print them side by side"
         ),
     )
     add_extractor_flags(parser)
@@ -88,8 +88,8 @@ def _add_protocol_flags(parser: Parser) -> None:
         default=[],
         choices=QUIRKS,
         help=(
-            "what the papers' code did and did not say, or tone: brightness and"
-            " contrast taken out; may be repeated"
+            "a step of the papers' code that their text omits; or tone: brightness and"
+            " contrast are matched first; may be repeated"
         ),
     )
 

@@ -14,7 +14,7 @@ from twostage.experiments.experiment import Experiment
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Recomputes a paper's table, and sets it beside the paper's numbers."""
+    """Recomputes a paper's table, and prints it beside the paper's numbers."""
     guarded(_experiment, sys.argv[1:] if argv is None else argv)
 
 
@@ -55,8 +55,8 @@ def _parser(experiment: Experiment) -> Parser:
     name = experiment.name
     parser = Parser(
         prog=command("experiment", name),
-        description=f"{experiment.title} Runs or resumes the rows, and sets them beside"
-        " the paper's numbers.",
+        description=f"{experiment.title} Runs or resumes the rows, and prints them"
+        " beside the paper's numbers.",
     )
     parser.add_argument(
         "--out",

@@ -7,7 +7,12 @@ from twostage.cli.arguments import Parser
 from twostage.cli.backend import load_backend
 from twostage.cli.errors import guarded
 from twostage.cli.invocation import command
-from twostage.config import DENSITY_METHODS, EXPORT_FORMATS, SAMPLING_METHODS
+from twostage.config import (
+    DENSITY_METHODS,
+    EXPORT_FORMATS,
+    SAMPLING_METHODS,
+    current_name,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -35,9 +40,10 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--method",
+        type=current_name,
         choices=(*SAMPLING_METHODS, *DENSITY_METHODS),
-        default="normalised",
-        help="with --models: how latents are sampled (default: normalised)",
+        default="normalized",
+        help="with --models: how latents are sampled (default: normalized)",
     )
     parser.add_argument(
         "--recalibrate",

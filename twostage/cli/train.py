@@ -35,7 +35,7 @@ def _train(number: int, argv: Sequence[str] | None) -> None:
         run = options["run"] or default_run(options["preset"], changes.get("data"))
         options["run"] = distribution.join(run)
     elif options["resume"]:
-        # the command line alone says so, as the number of devices may differ
+        # on the command line alone, as the number of devices may differ
         changes["distribute"] = False
     stage, config = open_stage(number, changes, **options)
     load_backend()

@@ -1,5 +1,5 @@
-"""The files in which MNIST, Fashion-MNIST, CIFAR-10 and SVHN were given out by their
-authors.
+"""The files in which the authors of MNIST, Fashion-MNIST, CIFAR-10 and SVHN published
+them.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ MNIST_COUNTS = {"train": 60_000, "test": 10_000}  # Fashion-MNIST's, too
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """A way in which authors gave out their images.
+    """A file format in which authors published their images.
 
     Args:
         names: Of the data sets.
@@ -266,7 +266,7 @@ class _ArraysOnly(pickle.Unpickler):
         module = module.replace("numpy.core", "numpy._core")  # its name since NumPy 2
         if (module, name) not in self.ALLOWED:
             raise pickle.UnpicklingError(
-                f"a pickle that wants {module}.{name}, which CIFAR-10 does not"
+                f"a pickle that needs {module}.{name}, which CIFAR-10 does not"
             )
         return super().find_class(module, name)
 

@@ -51,7 +51,7 @@ class Batches(keras.utils.PyDataset):
     stopped epoch is to be done.
 
     Give `fit` the callback `batches.follow_epochs()` beside it, and `shuffle=False`. A
-    model that is no `VAE` wants `fit(batches.feed(), ...)`.
+    model that is no `VAE` needs `fit(batches.feed(), ...)`.
 
     Where `keras.distribution` spreads the work over several processes, each gets its
     own part of every batch, and all of them together
@@ -95,8 +95,8 @@ class Batches(keras.utils.PyDataset):
         self.order = self._order(epoch)
 
     def follow_epochs(self) -> keras.callbacks.Callback:
-        """The callback that says to the batches which epoch it is. Keras's own hooks on
-        the data set come at other moments.
+        """The callback that sets the epoch of the batches. Keras's own hooks on the
+        data set come at other moments.
         """
         return keras.callbacks.LambdaCallback(
             on_epoch_begin=lambda epoch, logs: self.set_epoch(epoch)

@@ -1,9 +1,9 @@
 """Preprocessed images on disk: `images.npy`, uint8 and memory-mapped, and
 `manifest.json`, which says what is in it.
 
-There is a folder NAME-OPTIONS-KEY per set. The images are written by all cores, each to
-its row, into a file aside, and renamed when all are there; a preparation that dies is
-resumed.
+There is a folder NAME-OPTIONS-KEY per data set. The images are written by all cores,
+each to its row, into a file aside, and renamed when all are there; a preparation that
+dies is resumed.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ from twostage.system.locks import held
 
 logger = logging.getLogger(__name__)
 
-# of what is written here; with another number every set is prepared again
+# of the format; with another number every data set is prepared again
 CACHE_FORMAT_VERSION = 1
 
 

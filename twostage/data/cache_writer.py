@@ -1,5 +1,5 @@
 """Resumable writer of the cache of preprocessed images: `part.npy`, in which each image
-gets its row, and `progress.json`, which says how far it is.
+gets its row, and `progress.json`, which says how many rows are done.
 """
 
 import dataclasses
@@ -71,7 +71,7 @@ class Chunk:
 
 @dataclasses.dataclass(frozen=True)
 class ChunkResult:
-    """What became of a chunk.
+    """The result of a chunk.
 
     Args:
         count: Images of the chunk.

@@ -1,5 +1,5 @@
-"""CelebA's partition, crop and resize. The authors' figures need exactly these: a
-nearest-neighbor resize went unnoticed once.
+"""CelebA's partition, crop and resize. The authors' numbers need exactly these: a
+nearest-neighbor resize once went unnoticed.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from twostage.errors import InputError
 SIZE = (178, 218)  # of an aligned image, width and height
 CROPS = {  # left, top, right, bottom
     "128": (25, 45, 153, 173),  # Dai & Wipf; Asperti & Trentin
-    "140": (19, 39, 159, 179),  # Wasserstein and regularised autoencoders
+    "140": (19, 39, 159, 179),  # Wasserstein and regularized autoencoders
     "148": (15, 35, 163, 183),  # Beta-Sigma VAE: the center
 }
 COUNTS = {

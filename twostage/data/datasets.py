@@ -189,8 +189,8 @@ class ImageFileDataset:
         for remark in self.sizes.remarks(options.preprocessing):
             logger.warning("%s", remark)
         logger.info(
-            "%s images of %s are kept in %s: %s on disk, and as much memory where there"
-            " is room",
+            "%s images of %s are cached in %s: %s on disk, and as much memory where"
+            " available",
             f"{self.sizes.total:,}",
             "x".join(map(str, self.shape)),
             options.cache or home(),
@@ -222,8 +222,7 @@ class ImageFileDataset:
         )
         if not self.options.skip_broken or is_empty:
             raise InputError(
-                f"{text}: mend or remove them, or leave them out with"
-                " `skip_broken=True`"
+                f"{text}: fix or remove them, or leave them out with `skip_broken=True`"
             )
         logger.warning("%s: left out", text)
 
@@ -327,7 +326,7 @@ def _archive(source: str, options: Options) -> Dataset | None:
         if found is None:
             raise _not_a_dataset(source)
         if extra and split == "train" and not options.use_unlabelled:
-            aside = f"{extra} images left aside: `use_unlabelled` adds them"
+            aside = f"{extra} images not used: `use_unlabelled` adds them"
             _log_once(f"{path}: {aside}")
         return found
 
@@ -405,7 +404,7 @@ def _log_summary(source: Source, count: int, manifest: dict[str, Any]) -> None:
     sizes = f"{width}x{height}"
     if (width, height) != (max_width, max_height):
         sizes += f" to {max_width}x{max_height}"
-    others = f"; left aside: {source.others}" if source.others else ""
+    others = f"; not used: {source.others}" if source.others else ""
     logger.warning(
         "%s: %d images of %s, split %s%s",
         source.where,

@@ -1,5 +1,5 @@
-"""The bytes of an image file as pixels, whatever its kind; what is wrong with a file
-is said in a few words.
+"""Decodes an image file of any kind to pixels; an error says in a few words what is
+wrong with the file.
 """
 
 import io
@@ -41,7 +41,7 @@ class Broken(InputError):
     """A file that is no whole image, with the reason."""
 
 
-class Look(NamedTuple):
+class HeaderInfo(NamedTuple):
     """What the header of an image file says: width and height upright, and 1 or 3
     channels.
     """
@@ -51,7 +51,7 @@ class Look(NamedTuple):
     channels: int
 
 
-def look(file: IO[bytes], name: str = "") -> Look:
+def read_header(file: IO[bytes], name: str = "") -> HeaderInfo:
     """The size that `decode` will give, without decoding.
 
     Args:
@@ -64,7 +64,7 @@ def look(file: IO[bytes], name: str = "") -> Look:
             # a PNG's own method decodes it, as EXIF may lie behind the pixels
             turned = Image.Image.getexif(image).get(ORIENTATION, 1) >= 5
             width, height = image.size[::-1] if turned else image.size
-            return Look(width, height, 1 if _is_gray(image) else 3)
+            return HeaderInfo(width, height, 1 if _is_gray(image) else 3)
     except Broken:
         raise
     except Exception as error:  # as in `decode`

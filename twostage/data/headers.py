@@ -1,4 +1,4 @@
-"""The headers of image files, read before anything is decoded. What they say is kept in
+"""The headers of image files, read before anything is decoded. Their content is kept in
 the cache's folder.
 """
 
@@ -12,7 +12,7 @@ import PIL
 
 from twostage.data import celeba
 from twostage.data.cache import home
-from twostage.data.decode import Broken, Look, decode, look
+from twostage.data.decode import Broken, HeaderInfo, decode, read_header
 from twostage.data.image_sizes import ImageSizes, SizeCount
 from twostage.data.splits import Source
 from twostage.system import files
@@ -32,13 +32,13 @@ def image_sizes(
         sources: The image files.
         cache: The cache's folder; None: `home()`.
     """
-    counts: dict[Look, SizeCount] = {}
+    counts: dict[HeaderInfo, SizeCount] = {}
     for source in sources:
         for size in _kept(source, Path(cache or home())):
-            earlier = counts.get(Look(*size[:3]))
+            earlier = counts.get(HeaderInfo(*size[:3]))
             if earlier is not None:
                 size = earlier._replace(count=earlier.count + size.count)
-            counts[Look(*size[:3])] = size
+            counts[HeaderInfo(*size[:3])] = size
     return ImageSizes(list(counts.values()))
 
 
@@ -61,7 +61,7 @@ def _kept(source: Source, cache: Path) -> list[SizeCount]:
 def _read(source: Source) -> list[SizeCount]:
     from tqdm.auto import tqdm
 
-    counts: dict[Look, SizeCount] = {}
+    counts: dict[HeaderInfo, SizeCount] = {}
     names = tqdm(
         source.names,
         desc=f"reading sizes of {source.where}",
@@ -72,7 +72,7 @@ def _read(source: Source) -> list[SizeCount]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata
         for name in names:
-            found = _look(source, name)
+            found = _header(source, name)
             if found is not None:
                 size = counts.get(found, SizeCount(*found, 0, name))
                 counts[found] = size._replace(count=size.count + 1)
@@ -99,12 +99,12 @@ def _is_whole(source: Source, name: str) -> bool:
     return True
 
 
-def _look(source: Source, name: str) -> Look | None:
+def _header(source: Source, name: str) -> HeaderInfo | None:
     """What a header says; None of a file that cannot be read, which is reported when it
     is decoded.
     """
     try:
         with source.open(name) as file:  # type: ignore[misc]
-            return look(file, name)
+            return read_header(file, name)
     except (Broken, OSError):
         return None

@@ -16,20 +16,20 @@ from twostage.reporting.png import save_png, tile
 
 logger = logging.getLogger(__name__)
 
-MONTAGE_IMAGES = 64
+GRID_IMAGES = 64
 ROWS = ("nearest", "bilinear", "bicubic")  # of the comparison, from the top
 
 
-def show(config: Stage1Config, montage: str | os.PathLike[str]) -> None:
-    """Logs three lines for each split of a config's data, and writes a montage of
-    training images (PNG).
+def show(config: Stage1Config, grid: str | os.PathLike[str]) -> None:
+    """Logs three lines for each split of a config's data, and writes a grid of training
+    images (PNG).
     """
     for split, (images, labels) in loading.load_splits(config).items():
         logger.info("%s", "\n".join(summary.lines(images, labels, split)))
         if split == "train":
-            rows = limited(len(images), min(MONTAGE_IMAGES, len(images)))
-            save_png(montage, tile(images[rows] / 255))
-    logger.info("wrote %s", montage)
+            rows = limited(len(images), min(GRID_IMAGES, len(images)))
+            save_png(grid, tile(images[rows] / 255))
+    logger.info("wrote %s", grid)
 
 
 def compare_resizing(

@@ -61,12 +61,12 @@ def _check_scale(scale: float, low: float, high: float, where: object) -> None:
 
 def refuse_black(images: np.ndarray, scale: float = 0) -> None:
     """Raises `InputError` for uint8 images that are nearly black, as masks of 0 and 1
-    are: a VAE's loss looks splendid on them, and its samples are black.
+    are: a VAE's loss is very low on them, and its samples are black.
 
     Args:
         images: The training images (N, height, width, channels).
-        scale: By which they were multiplied. 0: they were not. 1: the user wants them
-            as they are.
+        scale: By which they were multiplied. 0: they were not. 1: they are used as they
+            are.
     """
     greatest = greatest_value(images)
     if scale == 1 or greatest > MAX_BLACK or not len(images):

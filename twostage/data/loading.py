@@ -46,7 +46,7 @@ def load(
     Args:
         source: A name (`digits`, `mnist`, `fashion_mnist`, `cifar10`, `svhn`,
             `celeba`); a folder or a zip of images; an `.npz` or `.npy` file; or the
-            files in which the authors gave out MNIST, Fashion-MNIST, CIFAR-10 or SVHN.
+            files in which the authors published MNIST, Fashion-MNIST, CIFAR-10 or SVHN.
         split: `"train"` or `"test"`; CelebA, and folders and `.npz` files that have
             one, also `"validation"`.
         crop: Image files only: `"none"`; `"center"`, the largest square in the middle;
@@ -55,7 +55,7 @@ def load(
         side: Image files only: they become side x side by Pillow's filter of the name
             `resize`. 0: as they are.
         pad: Zeros around smaller images, so that they are pad x pad. 0: none.
-        fit: Image files only, how `side` is reached from an image that is no square:
+        fit: Image files only, how `side` is reached from an image that is not square:
             `"stretch"`; `"crop"`, its largest square in the middle; `"letterbox"`, with
             black bars.
         resize: `"bilinear"`, `"nearest"` or `"bicubic"`.
@@ -87,7 +87,7 @@ def load(
 
     Raises:
         InputError: a name or file that is not there or cannot be used, in one line that
-            says how to mend it.
+            says how to fix it.
     """
     if split not in SPLITS:
         raise InputError(f"split {split!r}", f"one of {', '.join(SPLITS)}")

@@ -92,7 +92,7 @@ class NumpyFile:
         return {"x_train", "x_test"} <= set(self.headers) <= PLAIN
 
     def summary(self, use_unlabelled: bool = False) -> str:
-        """Which array is which split, and what is left aside, in one line."""
+        """Which array is which split, and what is not used, in one line."""
         images = dict(self.roles.images)
         texts = []
         if "test" not in images:
@@ -107,7 +107,7 @@ class NumpyFile:
         elif extra:
             aside.insert(0, f"{self._counted(extra)} (`use_unlabelled` adds them)")
         left = ", ".join(filter(None, aside))
-        return f"{self.path}: {', '.join(texts)}{'; left aside: ' * bool(left)}{left}"
+        return f"{self.path}: {', '.join(texts)}{'; not used: ' * bool(left)}{left}"
 
     def _counted(self, name: str) -> str:
         """Such as "5,000 images of x_train"."""

@@ -28,7 +28,7 @@ class Preprocessing:
         pad: Zeros around them, up to pad x pad. 0: none.
         channels: 1: color becomes gray by Pillow's "L"; 3: gray gets equal channels. 0:
             as each image is.
-        fit: How a side is reached from an image that is no square: `"stretch"`;
+        fit: How a side is reached from an image that is not square: `"stretch"`;
             `"crop"`, from its largest square in the middle; `"letterbox"`, with black
             bars.
         scale: Values are multiplied by it before they are rounded to 8 bits. 0: they

@@ -28,7 +28,7 @@ class Named:
     Args:
         tfds: What TensorFlow Datasets calls it.
         files: The authors' files.
-        page: Where they are to be had.
+        page: Where they can be downloaded.
     """
 
     tfds: str

@@ -224,7 +224,7 @@ def warn_of_lookalikes(files: Folder | Zip) -> None:
 
 def divided_rows(count: int, fraction: float) -> dict[str, np.ndarray]:
     """Row numbers of `"train"` and `"validation"`, in order: a fixed random fraction of
-    `count` training images is kept aside, at least 2 and at most 2,000.
+    `count` training images is held out, at least 2 and at most 2,000.
     """
     held_out = min(max(2, round(fraction * count)), MAX_HELD_OUT, count)
     order = np.random.default_rng(1).permutation(count)

@@ -75,7 +75,7 @@ def lines(
         f"{split}: {summary.count} images of {shape}, {classes}",
         f"values {summary.minimum} to {summary.maximum}; in units of 255: mean"
         f" {_joined(summary.mean)}, standard deviation {_joined(summary.std)}",
-        f"{summary.duplicates} of them equal an earlier one",
+        f"{summary.duplicates} of them are duplicates",
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from twostage.config import current_names
 from twostage.errors import InputError
 from twostage.reporting.markdown import markdown_table
 from twostage.system import files
@@ -23,7 +24,7 @@ MUST_AGREE = {
     ("data", "jpeg_roundtrip"): "one reference went through JPEG files",
     ("data", "shape"): "the images have another size or number",
     ("data", "crc32"): "the reference images differ",
-    ("batch_normalisation",): "the statistics of batch normalization differ",
+    ("batch_normalization",): "the statistics of batch normalization differ",
 }
 
 
@@ -80,7 +81,7 @@ def _row(
 
 
 def _read(path: str | Path) -> dict[str, Any]:
-    result = files.read_json(Path(path))
+    result = current_names(files.read_json(Path(path)))
     if not isinstance(result, dict) or not {"manifest", "distances"} <= result.keys():
         raise InputError(
             str(path), "the result of an evaluation", "give RUN/evaluation/NAME.json"

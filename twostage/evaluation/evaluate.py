@@ -50,7 +50,7 @@ IMAGES_IN_FIGURES = 200
 MAX_TRAINING_NEIGHBORS = 50_000  # training images among which copies are searched
 MAX_TEST_NEIGHBORS = 1_000  # test images that these copies are compared with
 # samplers whose latents the histograms show; the last is tested for memorization
-MAIN_SAMPLERS = ("GEN-1", "GEN-2 normalised")
+MAIN_SAMPLERS = ("GEN-1", "GEN-2 normalized")
 MIN_VALUES = {
     "seed": 0,
     "half_samples": 2,
@@ -92,7 +92,7 @@ def evaluate(
         mixtures: Numbers of Gaussians in the mixtures that are fitted to stage 1's
             latents.
         memorization_kind: The kind of samples that is compared with the training
-            images; None: `"GEN-2 normalised"`, of stage 1 alone `"GEN-1"`.
+            images; None: `"GEN-2 normalized"`, of stage 1 alone `"GEN-1"`.
         recalibrated: Whether stage 1's batch normalization is re-estimated on training
             images first.
         fixed_gamma: Whether gamma was fixed throughout the training; the evidence then
@@ -187,16 +187,16 @@ def _main_sampler(models: TwoStageModels) -> str:
 def _batch_normalization(
     stage1: VAE, data: EvaluationData, seed: int, recalibrated: bool
 ) -> dict[str, Any]:
-    """Recalibrates stage 1 where that is wanted; what the manifest says about it."""
+    """Recalibrates stage 1 if requested; returns what the manifest says about it."""
     if not recalibrated:
-        return {"batch_normalisation": recalibration.MOVING}
+        return {"batch_normalization": recalibration.MOVING}
     choice = recalibration.recalibrate_if_better(
         stage1, data.train, data.validation, seed=seed
     )
     recalibrate(stage1, data.train, seed=seed)
     return {
-        "batch_normalisation": recalibration.RECALIBRATED,
-        "batch_normalisation_choice": choice,
+        "batch_normalization": recalibration.RECALIBRATED,
+        "batch_normalization_choice": choice,
     }
 
 
@@ -236,7 +236,7 @@ def _evaluate(
     examples = _subset(data.test, IMAGES_IN_FIGURES, seed)
     with announced("figures"):
         images, latents["traversed"] = figures.model_figures(stage1, examples)
-        images |= figures.sample_grids(kinds.examples) | {"neighbours": neighbors}
+        images |= figures.sample_grids(kinds.examples) | {"neighbors": neighbors}
     manifest = {
         "extractor": extractor.manifest(),
         "protocol": protocol.manifest(),

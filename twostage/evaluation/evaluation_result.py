@@ -1,4 +1,4 @@
-"""What an evaluation found."""
+"""The result of an evaluation."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twostage.config import current_names
 from twostage.errors import InputError
 from twostage.models.recalibration import RECALIBRATED
 
@@ -22,7 +23,7 @@ class EvaluationResult:
     Args:
         manifest: Models, extractor, protocol, data, seeds and versions.
         distances: A dict per kind of images: `"REC"`, reconstructions; `"GEN-1"`,
-            samples of stage 1; `"GEN-2 mean"`, `"GEN-2 noise"`, `"GEN-2 normalised"`,
+            samples of stage 1; `"GEN-2 mean"`, `"GEN-2 noise"`, `"GEN-2 normalized"`,
             samples of stage 2; samples of mixtures.
         memorization: Whether samples are copies of training images (`memorization`).
         likelihood: Bounds of test images (`likelihood_metrics`).
@@ -31,7 +32,7 @@ class EvaluationResult:
 
     Example:
         >>> result = evaluate(models, data, Protocol(), extractor)  # doctest: +SKIP
-        >>> result.frechet["GEN-2 normalised"]  # doctest: +SKIP
+        >>> result.frechet["GEN-2 normalized"]  # doctest: +SKIP
         12.3
     """
 
@@ -54,7 +55,7 @@ class EvaluationResult:
         parts = [extractor, protocol["name"], *protocol["quirks"]]
         if protocol.get("samples"):
             parts.append(str(protocol["samples"]))
-        if self.manifest["batch_normalisation"] == RECALIBRATED:
+        if self.manifest["batch_normalization"] == RECALIBRATED:
             parts.append("recalibrated")
         return "-".join(parts)
 
@@ -107,7 +108,7 @@ class EvaluationResult:
                 f"a dict without {', '.join(missing)}",
                 "the content of RUN/evaluation/NAME.json",
             )
-        return cls(*(content[key] for key in keys))
+        return cls(*(current_names(content[key]) for key in keys))
 
     def to_dataframe(self) -> pandas.DataFrame:
         """`distances` as a table: a row per kind of images, a column per number.

@@ -31,10 +31,10 @@ CAPTIONS = {
         " their latents."
     ),
     "traversals": (
-        "The most active latents, one a row, from -3 to 3, the others at the latents of"
-        " one test image. From the top: {traversed}."
+        "The most active latents, one per row, from -3 to 3, the others at the latents"
+        " of one test image. From the top: {traversed}."
     ),
-    "neighbours": (
+    "neighbors": (
         "Memorization test: a sample ({kind}) on the left, right of it the training"
         " images that are nearest to it by the extractor's features."
     ),
@@ -341,7 +341,7 @@ def _range_with(span: tuple[float, float], value: float) -> tuple[float, float]:
 
 
 def typical_range(values: np.ndarray) -> tuple[float, float]:
-    """A range that a few outliers, as in the first epoch, do not spoil."""
+    """A range without the few outliers of, say, the first epoch."""
     values = values[np.isfinite(values)]
     if not len(values):
         return 0.0, 1.0

@@ -11,7 +11,7 @@ import numpy as np
 from twostage.metrics.frechet import extrapolated, frechet_of
 from twostage.metrics.kernel import kernel_distances
 from twostage.metrics.moments import Moments
-from twostage.metrics.precision_recall import neighbour_measures
+from twostage.metrics.precision_recall import neighbor_measures
 from twostage.metrics.standard_error import half_error, interval, subsets
 from twostage.system.progress import announced, progress
 
@@ -62,7 +62,7 @@ def image_distances(
     with announced(f"{label}: neighbors"):
         if min(len(real), len(features)) >= 4 * real.shape[1]:
             infinite, _ = extrapolated(real, features, seed=seed, paired=paired)
-        neighbors = neighbour_measures(
+        neighbors = neighbor_measures(
             _random_rows(real, seed), _random_rows(features, seed)
         )
     return {

@@ -102,14 +102,14 @@ def posterior_statistics(mean: np.ndarray, log_var: np.ndarray) -> dict[str, Any
     """
     statistics = callbacks.statistics
     by_variance, by_mean, by_kl = statistics.count_active(mean, log_var)
-    by_deviation = int((statistics.mean_deviation(log_var) < 0.8).sum())
+    by_sigma = int((statistics.mean_standard_deviation(log_var) < 0.8).sum())
     kl_per_latent = np.sort(statistics.kl_per_latent(mean, log_var))[::-1]
     return {
         "latents": mean.shape[1],
         "variance_law": float(statistics.variance_law(mean, log_var).mean()),
         "variance_law_sd": float(statistics.variance_law_sd(mean, log_var).mean()),
         "active": by_variance,
-        "active_sd": by_deviation,
+        "active_sd": by_sigma,
         "active_mu": by_mean,
         "active_kl": by_kl,
         "kl_per_latent": [

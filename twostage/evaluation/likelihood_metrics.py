@@ -108,11 +108,11 @@ def _bits(
 ) -> float | None:
     """Bits per dimension; None where the likelihood is no probability."""
     likelihood = stage1.likelihood
-    if not likelihood.normalised:
+    if not likelihood.normalized:
         return None
     if not likelihood.discrete:
         # a density is a bound for dequantized images only
-        images = likelihood_bounds.dequantised(images, (seed, Stream.DEQUANTIZATION))
+        images = likelihood_bounds.dequantized(images, (seed, Stream.DEQUANTIZATION))
         bounds = _bounds(stage1, images, importance_samples, seed)
         importance = bounds["importance"]
     return likelihood_bounds.bits_per_dimension(likelihood, importance.mean(), images)

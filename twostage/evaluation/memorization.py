@@ -27,7 +27,7 @@ def memorization(
     Returns:
         dict: `ratio`, the median distance of generated images over that of test images,
         0 for copies and about 1 for images as new as the test set's; `closer`, the
-        share of generated images that are nearer to a training image than 99 % of the
+        fraction of generated images that are nearer to a training image than 99% of the
         test images are; `training_images`.
     """
     of_generated = _nearest_distances(generated, train, seed, max_images)

@@ -1,4 +1,4 @@
-"""RUN/model_card.md: what a model is, what it was trained on, and how good it is."""
+"""RUN/model_card.md: what a model is, its training data, and its evaluation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write(
     run: str | Path, result: EvaluationResult, findings: Sequence[Finding]
 ) -> None:
     """Writes RUN/model_card.md, with `FILL IN` where only a person knows. A card that
-    somebody has changed is kept: its last line is a checksum of what was written.
+    was edited is kept: its last line is a checksum of what was written.
 
     Args:
         run: The run folder.
@@ -39,7 +39,7 @@ def write(
     """
     path = Path(run) / "model_card.md"
     if path.exists() and _is_edited(path.read_text()):
-        logger.info("%s was changed by hand, and is kept", path)
+        logger.info("%s was edited, and is kept", path)
         return
     card = _card(Path(run), result, findings)
     files.write(path, card + _checksum(card))

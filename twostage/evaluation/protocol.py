@@ -11,7 +11,7 @@ import numpy as np
 
 from twostage.data.splits import limited
 from twostage.errors import InputError
-from twostage.features.extractor import quantised
+from twostage.features.extractor import quantized
 from twostage.metrics.moments import Moments
 
 SPLITS = {"fid10k_test": ("test", 10_000), "fid50k_train": ("train", 50_000)}
@@ -109,7 +109,7 @@ class Protocol:
                     "no `pixels`", "the moments of the reference's pixels for 'tone'"
                 )
             images = match_moments(images, pixels)
-        return quantised(images)
+        return quantized(images)
 
     def manifest(self) -> dict[str, Any]:
         """In JSON's types."""
@@ -119,7 +119,7 @@ class Protocol:
             "count": self.count,
             "quirks": list(self.quirks),
             **({"samples": self.samples} if self.samples else {}),
-            "quantisation": "uint8, rounded",
+            "quantization": "uint8, rounded",
         }
 
 

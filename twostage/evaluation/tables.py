@@ -57,7 +57,11 @@ class Table:
 
 def _plain_columns(style: str, *keys: str) -> list[Column]:
     """A column for each key, whose title is the key in words."""
-    return [Column(key.replace("_", " "), key, style) for key in keys]
+    return [Column(_in_words(key), key, style) for key in keys]
+
+
+def _in_words(key: str) -> str:
+    return key.replace("_", " ").replace("deviation", "standard deviation")
 
 
 DISTANCES = [
@@ -163,7 +167,7 @@ def sentences(result: EvaluationResult) -> list[str]:
         _likelihood_sentence(result.manifest, result.likelihood),
         _memorization_sentence(result.memorization),
     ]
-    choice = result.manifest.get("batch_normalisation_choice")
+    choice = result.manifest.get("batch_normalization_choice")
     if choice:
         found.append(_choice_sentence(choice))
     return found
@@ -175,19 +179,20 @@ def _protocol_sentence(manifest: Mapping[str, Any]) -> str:
         f"Extractor {extractor['name']}, weights {extractor['digest']}; protocol"
         f" {protocol['name']}: {protocol['count']:,} images against"
         f" {manifest['reference_images']:,} of the {protocol['split']} split,"
-        f" {protocol['quantisation']}, quirks"
+        f" {protocol['quantization']}, quirks"
         f" {', '.join(protocol['quirks']) or 'none'}; batch normalization:"
-        f" {manifest['batch_normalisation']}; seed {manifest['seed']}; +- is one"
+        f" {manifest['batch_normalization']}; seed {manifest['seed']}; +- is one"
         f" standard error over {manifest['half_samples']} half-samples."
     )
 
 
 def _memorization_sentence(found: Mapping[str, Any]) -> str:
     return (
-        f"Memorization: {found['kind']} lie {found['ratio']:.2f} times as far from the"
-        f" nearest of {found['training_images']:,} training images as test images do"
-        f" (medians over the extractor's features); {found['closer']:.1%} are nearer"
-        " than 99 % of the test images (1 % were expected)."
+        f"Memorization: samples of {found['kind']} lie {found['ratio']:.2f} times as"
+        f" far from the nearest of {found['training_images']:,} training images as"
+        " test images do (medians over the extractor's features);"
+        f" {found['closer']:.1%} are nearer than 99% of the test images (1% is"
+        " expected)."
     )
 
 

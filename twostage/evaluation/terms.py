@@ -1,4 +1,4 @@
-"""What the words in an evaluation's tables mean."""
+"""The terms in an evaluation's tables, explained."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ TERMS = {
     "GEN-1": "stage 1's decoder on draws of N(0, I)",
     "GEN-2 mean": "both stages: the mean of stage 2's decoder, then stage 1's decoder",
     "GEN-2 noise": "both stages: stage 2's decoder with its noise gamma",
-    "GEN-2 normalised": "both stages: stage 2's means, rescaled to the standard"
+    "GEN-2 normalized": "both stages: stage 2's means, rescaled to the standard"
     " deviation that stage 1's latents should have",
     "Gaussian": "latents from one Gaussian, fitted to stage 1's latents after training",
     "kernel x 1000": "kernel distance: the unbiased squared maximum mean discrepancy"
     " under a cubic kernel, times 1000; 0 for equal sets",
-    "precision": "share of samples that lie among real images: 1 is best",
-    "recall": "share of real images that lie among samples: 1 is best",
+    "precision": "fraction of samples that lie among real images: 1 is best",
+    "recall": "fraction of real images that lie among samples: 1 is best",
     "density": "samples within the neighborhoods of real images; 1 for equal sets",
-    "coverage": "share of real images with a sample in their neighborhood: 1 is best",
+    "coverage": "fraction of real images with a sample near them: 1 is best",
     "brightness": "mean of the pixels minus the reference's, as a part of 255",
     "contrast": "standard deviation of the pixels over the reference's",
     "nats of test latents": "mean log density of test images' latents under what"
@@ -37,9 +37,9 @@ TERMS = {
     "active mu": "latents with Var[mu] above 0.01",
     "active kl": "latents with more than 0.01 nats of KL",
     "mean norm": "length of the latents' mean; 0 for N(0, I)",
-    "deviation": "mean over the latents of their standard deviations; 1 for N(0, I)",
-    "least deviation": "of the latent that varies least",
-    "greatest deviation": "of the latent that varies most",
+    "standard deviation": "mean over the latents; 1 for N(0, I)",
+    "least standard deviation": "of the latent that varies least",
+    "greatest standard deviation": "of the latent that varies most",
     "off diagonal": "root mean square of the correlations between latents; 0 for N(0,"
     " I)",
     "skewness": "root mean square over the latents; 0 for N(0, I)",

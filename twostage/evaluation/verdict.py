@@ -1,4 +1,4 @@
-"""What an evaluation says about a model, in five sentences."""
+"""The conclusions of an evaluation, in at most five sentences."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 RECONSTRUCTIONS = "REC"
 ERRORS = 2  # standard errors beyond which two distances differ
-MAX_CLOSE = 0.05  # share of samples nearer to training images than 99 % of test images
+# fraction of samples nearer to training images than 99% of the test images
+MAX_CLOSE = 0.05
 MIN_RATIO = 0.8  # of the distance to the nearest training image, samples over test
 MIN_CONTRAST = 0.9  # of the test images'
 NATS = 1.0  # by which a density of test latents is worse
@@ -41,8 +42,8 @@ class TrainingLosses:
     Args:
         training: Reconstruction and KL (kappa 1) of the training images, in the last
             epoch; None: not known.
-        held_out: The loss of held-out images, an epoch each; empty where none were kept
-            aside.
+        held_out: The loss of held-out images, one per epoch; empty without held-out
+            images.
     """
 
     training: float | None = None
@@ -121,22 +122,22 @@ def _has_second_stage(result: EvaluationResult) -> bool:
 
 
 def _second_stage(result: EvaluationResult) -> Finding | None:
-    """Stage 2 against densities that are fitted to the latents in a minute."""
+    """Stage 2 against Gaussian mixtures that are fitted to the latents."""
     sampled = _sampled(result)
     own = [distance for distance in sampled if distance.kind.startswith("GEN-2")]
     fitted = [distance for distance in sampled if not distance.kind.startswith("GEN")]
     if not own or not fitted:
         return None
-    stage2, density = own[0], fitted[0]
-    if not stage2.differs(density):
+    stage2, mixture = own[0], fitted[0]
+    if not stage2.differs(mixture):
         text, good = "is as good as", True
-    elif stage2.value < density.value:
+    elif stage2.value < mixture.value:
         text, good = "is better than", True
     else:
         text, good = "is worse than", False
     return Finding(
-        f"Stage 2 {text} a density fitted to stage 1's latents: {stage2.kind}"
-        f" {stage2}, {density.kind} {density}.",
+        f"Stage 2 {text} a Gaussian mixture fitted to stage 1's latents: {stage2.kind}"
+        f" {stage2}, {mixture.kind} {mixture}.",
         good,
     )
 
@@ -160,14 +161,14 @@ def _rises(losses: Sequence[float]) -> Finding | None:
     good = not has_risen(losses)
     says = "does not overfit" if good else "overfits"
     return Finding(
-        f"Stage 1 {says}: its held-out loss ended at {last:.5g} nats, the least was"
+        f"Stage 1 {says}: its held-out loss ended at {last:.5g} nats, the lowest was"
         f" {least:.5g}.",
         good,
     )
 
 
 def _gap(result: EvaluationResult, training: float | None) -> Finding | None:
-    """How much better stage 1 knows its training images than test images."""
+    """How much lower stage 1's loss is on training images than on test images."""
     evidence = result.likelihood.get("evidence")
     if training is None or evidence is None:
         return None
@@ -185,7 +186,7 @@ def _gap(result: EvaluationResult, training: float | None) -> Finding | None:
 
 def _stage2_overfits(distances: Distances) -> Finding | None:
     """A better density of training latents than one Gaussian, and a worse one of test
-    latents: too few images, seen too often.
+    latents: too few images for so many epochs.
     """
     stage2 = distances.get("GEN-2 noise", {})
     gaussian = distances.get("Gaussian", {})
@@ -209,7 +210,7 @@ def _copies(found: Mapping[str, Any]) -> Finding:
     says = "are no copies" if good else "may be copies"
     return Finding(
         f"Samples ({found['kind']}) {says} of training images: {found['closer']:.1%} of"
-        f" them, where 1 % is expected, are nearer to one than 99 % of the test images"
+        f" them, where 1% is expected, are nearer to one than 99% of the test images"
         f" are; their median distance is {found['ratio']:.2f} of the test images'.",
         good,
     )

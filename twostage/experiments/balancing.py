@@ -56,7 +56,7 @@ def _row(
     epochs: int = FULL_EPOCHS,
     continues: str | None = None,
 ) -> Row:
-    """Stage 2 is twice as long as stage 1; its rate is halved in proportion."""
+    """Stage 2 is twice as long as stage 1; its learning rate halves in proportion."""
     lengths = {"epochs": 2 * epochs, "halve_every": 400 * epochs // FULL_EPOCHS}
     settings = {
         "stage1": {"epochs": epochs, **stage1},
@@ -109,7 +109,7 @@ def measure(
     row: Row, seed: int, earlier: dict[str, Result], setting: Setting
 ) -> Result:
     """A row of both stages. The paper does not say whether its GEN-2 is of normalized
-    latents; ours has each way of sampling.
+    latents; ours has each sampler.
     """
     from twostage.experiments import two_stage_runs
 
@@ -120,7 +120,7 @@ def measure(
 
 # Charts over the epochs: their titles, and the numbers in each.
 CHARTS = {
-    "distance of images (FD)": ("REC", "GEN-1", "GEN-2 mean", "GEN-2 normalised"),
+    "distance of images (FD)": ("REC", "GEN-1", "GEN-2 mean", "GEN-2 normalized"),
     "mse": ("mse",),
     "variance law": ("variance law", "variance law, E[sigma]"),
     "inactive latents": ("inactive", "inactive, E[sigma]"),

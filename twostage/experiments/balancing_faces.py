@@ -82,7 +82,7 @@ IMPROVED = {
 IMPROVED_PAPER = {
     "REC": "33.9 +- .8",
     "GEN-1": "43.6 +- 1.3",
-    "GEN-2": "42.7 +- 1.0; normalised 38.6 +- 1.0",
+    "GEN-2": "42.7 +- 1.0; normalized 38.6 +- 1.0",
 }
 
 
@@ -122,7 +122,7 @@ IMPROVED_ROW = Row("improved, computed, 70 epochs", IMPROVED, IMPROVED_PAPER)
 def measure(
     row: Row, seed: int, earlier: dict[str, Result], setting: Setting
 ) -> Result:
-    """A row of both stages; GEN-2 in each way of sampling."""
+    """A row of both stages; GEN-2 by each sampler."""
     from twostage.experiments import two_stage_runs
 
     return two_stage_runs.measure_row(
@@ -134,7 +134,7 @@ def figures(results: Results, setting: Setting) -> Iterator[Figure]:
     """Computed against learned gamma: one point per model and length."""
     from twostage.reporting.charts import chart
 
-    for quantity in ("REC", "GEN-1", "GEN-2 mean", "GEN-2 normalised"):
+    for quantity in ("REC", "GEN-1", "GEN-2 mean", "GEN-2 normalized"):
         learned = _of_first_seed(results, "learned", quantity)
         computed = _of_first_seed(results, "computed", quantity)
         ends = [min(learned + computed), max(learned + computed)]

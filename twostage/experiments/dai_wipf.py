@@ -53,9 +53,7 @@ ROWS = [
 def measure(
     row: Row, seed: int, earlier: dict[str, Result], setting: Setting
 ) -> Result:
-    """A row of both stages. The paper's GEN-2 is with noise; ours has each way of
-    sampling.
-    """
+    """A row of both stages. The paper's GEN-2 is with noise; ours has each sampler."""
     from twostage.experiments import two_stage_runs
 
     preset = "cifar10"

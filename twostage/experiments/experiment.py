@@ -97,7 +97,7 @@ class Experiment:
         full_epochs: Length of the longest row in the paper.
         quick_epochs: A length for two cores.
         seeds: Number of seeds in the paper.
-        description: What a reader of the report should know beside the title.
+        description: Explains the report beside the title.
         data: Default of the images; None: the experiment makes its own data.
         figures: Figures of the report, from the results of all rows; None: it has none.
         measures_distances: Whether a feature extractor measures distances between

@@ -17,7 +17,7 @@ from twostage.experiments.experiment import (
 RULES = ("minimum", "ratchet", "ema", "batch")
 MULTIPLIERS = (1, 10)  # of the learning rate of a learned gamma
 MIXTURES = (10,)
-QUANTITIES_IN_FIGURES = ("REC", "GEN-1", "GEN-2 normalised", "energy distance of z")
+QUANTITIES_IN_FIGURES = ("REC", "GEN-1", "GEN-2 normalized", "energy distance of z")
 
 
 def _learned_row(multiplier: int) -> Row:
@@ -105,7 +105,7 @@ def _latent_numbers(evaluation: dict[str, Any]) -> Result:
 EXPERIMENT = Experiment(
     name="gamma_rules",
     title=(
-        "Every way of finding stage 1's gamma, with the same networks, data and second"
+        "Every rule for stage 1's gamma, with the same networks, data and second"
         " stage, on several seeds."
     ),
     description=(

@@ -162,7 +162,7 @@ def _least_sigma(vae: Any, config: Stage1Config, images: "np.ndarray") -> float 
 
     parameters = vae.decoder(vae.posterior(images)[0], training=False)
     if config.likelihood == "diagonal":
-        sigma = vae.likelihood.deviation(parameters)
+        sigma = vae.likelihood.standard_deviation(parameters)
     elif config.likelihood == "logistic":
         sigma = vae.likelihood.scale(parameters)
     else:

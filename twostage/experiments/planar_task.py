@@ -3,8 +3,8 @@ curve, with moderate, small and large noise in its thirds.
 
 The paper does not give the curve. Ours: (t, cos 2t), t uniform in [-2.5, 2.5]; noise
 .05, .01 and .1 on both coordinates. The range matters: with t in [-1, 1] no direction's
-variance exceeds the sigma of 1 that LS-VAE starts from, so its latents die before sigma
-has fallen, and it ends at sigma .54 with KL 0.
+variance exceeds the sigma of 1 that LS-VAE starts from, so its latents collapse before
+sigma has fallen, and it ends at sigma .54 with KL 0.
 """
 
 import math
@@ -213,7 +213,7 @@ def _test_points(seed: int) -> np.ndarray:
 def _points_of_figures(
     vae: VAE, data: np.ndarray, z: np.ndarray, seed: int
 ) -> dict[str, np.ndarray]:
-    """(N, 2) each: data and what the VAE makes of them and of the prior."""
+    """(N, 2) each: data, their reconstructions, and samples from the prior."""
     mean = vae.posterior(data)[0]
     drawn = {
         "reconstructions": vae.decode(mean),

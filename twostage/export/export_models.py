@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 def export_models(
     path: str | Path,
     models: TwoStageModels,
-    method: str = "normalised",
+    method: str = "normalized",
     *,
     format: str = "saved_model",
 ) -> Path:

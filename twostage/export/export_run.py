@@ -60,7 +60,7 @@ def _models(run: str | Path) -> tuple[TwoStageModels, str]:
     """What is exported, and how its latents are sampled."""
     stage1, second = exported_stage1(run), finished_stage2(run)
     if second is None:
-        return TwoStageModels(stage1), "normalised"
+        return TwoStageModels(stage1), "normalized"
     normalizer = second.load_model("normalizer.keras")
     mixture = saved_mixture(second.path)
     models = TwoStageModels(stage1, second.load_model(), normalizer, mixture)
@@ -89,7 +89,7 @@ def _recalibrate(first: StageRun) -> None:
         first.save_model("recalibrated.keras", vae)
     else:
         (first.path / "recalibrated.keras").unlink(missing_ok=True)
-    summary.write(first.run, batch_normalisation=choice)
+    summary.write(first.run, batch_normalization=choice)
     logger.info(recalibration.summary(choice))
 
 

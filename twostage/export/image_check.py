@@ -14,7 +14,7 @@ BLACK = f"{SCALE}; send black images in a batch with others"
 def checked_pixels(images: Any, shape: tuple[int, ...]) -> tuple[Any, Any]:
     """(uint8 images (n, *shape), whether they are right). Where they are not of this
     shape, no whole numbers from 0 to 255, or black throughout, the graph stops with an
-    InvalidArgumentError; TensorFlow Lite, which leaves assertions out, goes on.
+    InvalidArgumentError; TensorFlow Lite, which drops assertions, continues.
 
     Args:
         images: A tensor of any of `DTYPES`, of any shape.

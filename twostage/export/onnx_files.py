@@ -21,7 +21,7 @@ def save(
     path: str | Path,
     models: TwoStageModels,
     *,
-    method: str = "normalised",
+    method: str = "normalized",
     mixture: Mixture | None = None,
 ) -> Path:
     """Writes encoder.onnx, decoder.onnx and sampler.onnx into the folder `path`, which

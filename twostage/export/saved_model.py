@@ -30,7 +30,7 @@ def save(
     path: str | Path,
     models: TwoStageModels,
     *,
-    method: str = "normalised",
+    method: str = "normalized",
     mixture: Mixture | None = None,
 ) -> Path:
     """Writes a SavedModel to `path`, which is replaced, and returns the path.

@@ -58,8 +58,8 @@ class LabeledData:
 
 
 def load_labeled(config: Stage1Config) -> LabeledData:
-    """The images of a config with their labels. Without a test split those that the
-    training kept aside take its place, and a warning says so.
+    """The images of a config with their labels. Without a test split the held-out
+    images replace it, with a warning.
 
     Raises:
         InputError: they cannot be read, or all of them were trained on.
@@ -74,9 +74,9 @@ def load_labeled(config: Stage1Config) -> LabeledData:
         )
     if test != "test":
         logger.warning(
-            "%s has no test split: the images that the training kept aside take its"
-            " place. Training was stopped and the sampler chosen by them where that was"
-            " asked for, so distances are a little too small",
+            "%s has no test split: the held-out images replace it. With `patience` or"
+            " `sampling='auto'` the training has used them, so distances are a little"
+            " too small",
             config.data,
         )
     return LabeledData(

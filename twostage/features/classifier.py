@@ -1,5 +1,5 @@
-"""A small convolutional classifier, trained here on a labeled set: features for its
-images without anything from outside.
+"""A small convolutional classifier, trained here on a labeled data set: features for
+its images without downloaded weights.
 """
 
 from __future__ import annotations

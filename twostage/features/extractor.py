@@ -15,7 +15,7 @@ from twostage.system.progress import progress
 
 @dataclasses.dataclass(frozen=True)
 class Extractor:
-    """Images to features, with what a reader of the numbers must know.
+    """Images to features, with what describes the extractor in a manifest.
 
     Args:
         name: Of the extractor.
@@ -25,7 +25,7 @@ class Extractor:
             compared.
         metric: What a Frechet distance over its features is called. None: `FD` and its
             name. `FID` is that of the 2015 Inception graph alone.
-        notes: What else belongs into the manifest, in JSON's types.
+        notes: What else belongs in the manifest, in JSON's types.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Extractor:
         label = f"features of {len(images):,} images ({self.name})"
         parts = []
         for i in progress(starts, label):
-            features = self.function(quantised(images[i : i + batch_size]))
+            features = self.function(quantized(images[i : i + batch_size]))
             part = np.asarray(features, "float64")
             parts.append(part.reshape(len(part), -1))
         return np.concatenate(parts)
@@ -62,7 +62,7 @@ class Extractor:
         }
 
 
-def quantised(images: np.ndarray) -> np.ndarray:
+def quantized(images: np.ndarray) -> np.ndarray:
     """uint8 as they are; floats in [0, 1] rounded to 255 levels, as a file would hold
     them.
 

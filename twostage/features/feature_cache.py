@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from twostage.data.cache import home
-from twostage.features.extractor import Extractor, quantised
+from twostage.features.extractor import Extractor, quantized
 from twostage.system import files
 from twostage.system.locks import held
 
@@ -39,7 +39,7 @@ class FeatureCache:
 
     def __call__(self, images: np.ndarray, batch_size: int = 250) -> np.ndarray:
         """Features (N, d), float64, of images as `Extractor` takes them."""
-        images = quantised(images)
+        images = quantized(images)
         path = self._path(images)
         kept = _read(path)
         if kept is not None and len(kept) == len(images):

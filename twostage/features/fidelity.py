@@ -79,7 +79,7 @@ class _Worker:
         return features
 
     def _failure(self, process: subprocess.Popen) -> InputError:
-        """What the process said before it ended."""
+        """What the process printed before it ended."""
         _, said = process.communicate()
         lines = said.decode(errors="replace").strip().splitlines() or ["no message"]
         return InputError(

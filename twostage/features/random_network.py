@@ -20,7 +20,7 @@ def random_network(seed: int = 0, width: int = 32) -> Extractor:
     over the plane.
 
     The same numbers on every machine and backend, for images of any size from 16 up. It
-    sees textures and colors, and no objects.
+    detects textures and colors, not objects.
     """
     kernels = _kernels(seed, width)
 

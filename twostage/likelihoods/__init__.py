@@ -1,3 +1,3 @@
-"""Observation models, one a file: a layer that maps (data, decoder output) to nats per
-example.
+"""Observation models, one per file: a layer that maps (data, decoder output) to nats
+per example.
 """

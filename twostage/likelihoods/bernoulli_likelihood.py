@@ -13,13 +13,13 @@ class BernoulliLikelihood(Likelihood):
     """p(x | z) = product of p^x (1 - p)^(1 - x), the decoder gives the logits of p;
     nats: sum of softplus(logit) - x logit.
 
-    A probability for x in {0, 1}. For grey levels between, the usual cross-entropy, it
+    A probability for x in {0, 1}. For gray levels between, the usual cross-entropy, it
     is no density: its nats may not be compared with those of other models.
     """
 
     heads = ("linear",)
     discrete = True
-    normalised = False
+    normalized = False
 
     def call(
         self,

@@ -1,9 +1,10 @@
 """One loss, many notations: what the papers' gamma, sigma, beta, lambda and KL weight
-are in each other's terms; and what a constant-sigma VAE's likelihood is said to be.
+are in each other's terms; and the likelihood that each implies for a constant-sigma
+VAE.
 
 S is an example's squared error summed over its D dimensions, KL its divergence summed
 over k latents. Two losses train alike where one is a positive multiple of the other, up
-to constants and the optimiser's epsilon. Derivations and the table:
+to constants and the optimizer's epsilon. Derivations and the table:
 docs/explanation/observation_models.md.
 """
 
@@ -47,19 +48,19 @@ def lambda_of_gamma(gamma: float, sigma: float) -> float:
 
 
 def rae_of_mean(
-    latent_weight: float, regulariser_weight: float, dimensions: int, latents: int
+    latent_weight: float, regularizer_weight: float, dimensions: int, latents: int
 ) -> tuple[float, float]:
-    """RAE's loss of means, S / D + latent_weight |z|^2 / k + regulariser_weight R,
+    """RAE's loss of means, S / D + latent_weight |z|^2 / k + regularizer_weight R,
     times D: (weight of |z|^2, weight of R) beside S.
     """
-    return latent_weight * dimensions / latents, regulariser_weight * dimensions
+    return latent_weight * dimensions / latents, regularizer_weight * dimensions
 
 
 def rae_to_mean(
-    latent_weight: float, regulariser_weight: float, dimensions: int, latents: int
+    latent_weight: float, regularizer_weight: float, dimensions: int, latents: int
 ) -> tuple[float, float]:
     """The inverse: weights beside S -> weights beside S / D, with the mean of z^2."""
-    return latent_weight * latents / dimensions, regulariser_weight / dimensions
+    return latent_weight * latents / dimensions, regularizer_weight / dimensions
 
 
 def constant_sigma_readings(

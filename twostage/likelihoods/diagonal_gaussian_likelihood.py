@@ -43,7 +43,7 @@ class DiagonalGaussianLikelihood(GaussianNoise):
             return log_variance
         return ops.logaddexp(log_variance, 2.0 * math.log(self.floor))
 
-    def deviation(self, parameters: Any) -> Any:
+    def standard_deviation(self, parameters: Any) -> Any:
         """sigma of every dimension, (batch, ...)."""
         return ops.exp(0.5 * self.log_variance(parameters))
 

@@ -58,7 +58,7 @@ class GaussianLikelihood(GaussianNoise):
 
     Args:
         gamma: Starting value of the standard deviation, in the data's units (images:
-            grey levels in [0, 1]).
+            gray levels in [0, 1]).
         learned: Whether gamma is trained together with the networks (Dai & Wipf).
         multiplier: Learned gamma only. log gamma = multiplier x weight; under Adam this
             multiplies its learning rate.

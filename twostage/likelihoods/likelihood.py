@@ -24,13 +24,13 @@ class Likelihood(keras.layers.Layer):
     Attributes:
         heads: Activations of these blocks in the decoder, the mean's first.
         discrete: Whether nats are of a probability of whole levels, not of a density.
-        normalised: Whether they are of either; not, where the variance is fitted to x
-            itself, or cross-entropy is taken of grey levels.
+        normalized: Whether they are of either; not, where the variance is fitted to x
+            itself, or cross-entropy is taken of gray levels.
     """
 
     heads = ("sigmoid",)
     discrete = False
-    normalised = True
+    normalized = True
 
     def __init__(self, **kwargs: Any):
         kwargs.setdefault("name", "likelihood")
@@ -49,7 +49,7 @@ class Likelihood(keras.layers.Layer):
 
     def bits_per_dimension(self, nats: float, dimensions: int) -> float:
         """Bits per dimension, of a level from 0 to 255, from nats -log p per example.
-        Of a density they bound the level's bits only where the data were `dequantised`,
+        Of a density they bound the level's bits only where the data were `dequantized`,
         to [0, 1).
         """
         of_level = 0.0 if self.discrete else math.log(256)
@@ -60,23 +60,25 @@ class Likelihood(keras.layers.Layer):
 
 
 class GaussianNoise(Likelihood):
-    """A mean with Gaussian noise: what these models share once `deviation` is known."""
+    """A mean with Gaussian noise: what these models share; each defines
+    `standard_deviation`.
+    """
 
-    def deviation(self, parameters: Any) -> Any:
+    def standard_deviation(self, parameters: Any) -> Any:
         """The standard deviation, one number or one of each dimension."""
         return self.gamma
 
     def sample(self, parameters: Any, seed: Any = None) -> Any:
         """A draw from p(x | z): the mean plus noise. Not clipped to [0, 1]."""
         mean = self.mean(parameters)
-        return mean + self.deviation(parameters) * keras.random.normal(
+        return mean + self.standard_deviation(parameters) * keras.random.normal(
             ops.shape(mean), dtype="float32", seed=seed
         )
 
     def as_distribution(self, parameters: Any) -> Any:
         """p(x | z), independent over dimensions."""
         normal = tfp().distributions.Normal(
-            self.mean(parameters), self.deviation(parameters)
+            self.mean(parameters), self.standard_deviation(parameters)
         )
         return tfp().distributions.Independent(normal, len(parameters.shape) - 1)
 

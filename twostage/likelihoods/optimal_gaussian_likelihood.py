@@ -23,8 +23,8 @@ class OptimalGaussianLikelihood(GaussianNoise):
     """N(x; mean(z), m I) with the variance m at its optimum for x itself; the gradient
     passes through it.
 
-    - `per="image"` (Beta-Sigma VAE, Eq. 6 with one variance an image, as their code): m
-      the image's mean squared error,
+    - `per="image"` (Beta-Sigma VAE, Eq. 6 with one variance per image, as their code):
+      m the image's mean squared error,
       (D / 2) (log(2 pi m + floor) + 1).
     - `per="batch"` (optimal sigma-VAE, Rybkin et al. 2021): m the batch's mean squared
       error, log sigma = log(m) / 2 softly kept above `floor`:
@@ -44,7 +44,7 @@ class OptimalGaussianLikelihood(GaussianNoise):
     batches; `gamma`, `sample` and `as_distribution` use it.
     """
 
-    normalised = False
+    normalized = False
 
     def __init__(self, per: str = "image", floor: float | None = None, **kwargs: Any):
         super().__init__(**kwargs)

@@ -51,8 +51,8 @@ def extrapolated(
     seed: int = 0,
     paired: bool = False,
 ) -> tuple[float, float]:
-    """The distance as both sets grow without end: its line in 1/N, at 1/N = 0 (Chong &
-    Forsyth 2020). Arrays (N, d), shuffled or not.
+    """The distance extrapolated to infinitely many rows: its line in 1/N, at 1/N = 0
+    (Chong & Forsyth 2020). Arrays (N, d), shuffled or not.
 
     `sizes` numbers of rows, even in 1/N between an eighth of all (or twice the
     features, if that is more) and all; `repeats` random subsets of each, of the same

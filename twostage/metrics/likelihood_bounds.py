@@ -24,13 +24,13 @@ def bounds(
     z is drawn `samples` times from q(z | x). The evidence bound is -E[nll] - KL, the KL
     in closed form (Kingma & Welling, equation 3); the importance-weighted one is log
     mean exp(log p(x | z) + log p(z) - log q(z | x)) (Burda et al. 2016, equation 8), in
-    float64; it grows with `samples` towards log p(x).
+    float64; it grows with `samples` toward log p(x).
 
     Args:
         vae: The VAE.
         data: (N, ...), as `fit` takes them: uint8 images, whose density is that of x /
-            255 in [0, 1]; or floats as they are, such as `dequantised` images.
-        samples: Draws of z a row.
+            255 in [0, 1]; or floats as they are, such as `dequantized` images.
+        samples: Draws of z per row.
         seed: Of the draws.
         batch_rows: Rows of z that go through the decoder in one batch.
         progress: Passes on the batches, and may show how many are done.
@@ -83,7 +83,7 @@ def gaussian_kl(mean: np.ndarray, log_var: np.ndarray) -> np.ndarray:
     return 0.5 * (mean**2 + np.exp(log_var) - log_var - 1)
 
 
-def dequantised(images: np.ndarray, seed: int | tuple[int, ...] = 0) -> np.ndarray:
+def dequantized(images: np.ndarray, seed: int | tuple[int, ...] = 0) -> np.ndarray:
     """uint8 images -> (x + u) / 256 with u uniform in [0, 1), float32: what makes a
     density a bound on the probability of the integers (Theis et al. 2016, section 3.1).
     """
@@ -93,25 +93,25 @@ def dequantised(images: np.ndarray, seed: int | tuple[int, ...] = 0) -> np.ndarr
 
 def bits_per_dimension(likelihood: Any, nats: float, data: np.ndarray) -> float:
     """Bits of an integer pixel value, of a mean log p(x) in nats of images: a
-    `discrete` likelihood's probability, or a density of `dequantised` images.
+    `discrete` likelihood's probability, or a density of `dequantized` images.
 
     Raises:
-        InputError: a density of data that are not dequantised: that of x / 255 at its
-            256 points can be as large as one likes, and says nothing about their
+        InputError: a density of data that are not dequantized: that of x / 255 at its
+            256 points can be arbitrarily large, and says nothing about their
             probability.
     """
     if not likelihood.discrete:
-        _check_dequantised(data)
+        _check_dequantized(data)
     return float(likelihood.bits_per_dimension(-nats, data[0].size))
 
 
-def _check_dequantised(data: np.ndarray) -> None:
+def _check_dequantized(data: np.ndarray) -> None:
     first = np.asarray(data[:100], "float64")
     whole_levels = np.isclose(first * 255, np.rint(first * 255), atol=1e-3).all()
     if data.dtype == np.uint8 or whole_levels or first.min() < 0 or first.max() > 1:
         raise InputError(
-            "received data that are not dequantised, for which bits per dimension mean"
-            " nothing: pass them through `dequantised` first"
+            "received data that are not dequantized, for which bits per dimension mean"
+            " nothing: pass them through `dequantized` first"
         )
 
 

@@ -1,5 +1,5 @@
 """Fidelity and diversity apart: precision and recall, density and coverage, from
-nearest neighbours among the features.
+nearest neighbors among the features.
 """
 
 import numpy as np
@@ -7,7 +7,7 @@ import numpy as np
 BLOCK = 1_000  # rows of a distance matrix that are in memory together
 
 
-def neighbour_measures(
+def neighbor_measures(
     real: np.ndarray,
     generated: np.ndarray,
     *,
@@ -16,10 +16,10 @@ def neighbour_measures(
 ) -> dict[str, float]:
     """Precision, recall, density and coverage of features (N, d) and (M, d).
 
-    Precision: the share of generated rows inside a ball of a real one that reaches its
-    k-th neighbour among the real (k 3); recall: the same with both sets exchanged
+    Precision: the fraction of generated rows inside a ball of a real one that reaches
+    its k-th neighbor among the real (k 3); recall: the same with both sets exchanged
     (Kynkaanniemi et al. 2019, equation 2). Density: how many such balls (k 5) a
-    generated row lies in, over k, 1 for equal distributions; coverage: the share of
+    generated row lies in, over k, 1 for equal distributions; coverage: the fraction of
     real balls with a generated row inside (Naeem et al. 2020, equations 4 and 6).
 
     Returns:

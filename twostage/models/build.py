@@ -1,4 +1,4 @@
-"""The VAEs of the two stages, put together from their configs."""
+"""The VAEs of the two stages, built from their configs."""
 
 import functools
 from collections.abc import Callable
@@ -9,8 +9,8 @@ import keras
 from twostage.config import Stage1Config, Stage2Config
 from twostage.likelihoods.bernoulli_likelihood import BernoulliLikelihood
 from twostage.likelihoods.diagonal_gaussian_likelihood import DiagonalGaussianLikelihood
-from twostage.likelihoods.discretised_logistic_likelihood import (
-    DiscretisedLogisticLikelihood,
+from twostage.likelihoods.discretized_logistic_likelihood import (
+    DiscretizedLogisticLikelihood,
 )
 from twostage.likelihoods.gaussian_likelihood import GaussianLikelihood
 from twostage.likelihoods.likelihood import Likelihood
@@ -215,5 +215,5 @@ LIKELIHOODS: dict[str, Callable[[Stage1Config], Likelihood]] = {
     "optimal_image": lambda config: OptimalGaussianLikelihood("image"),
     "optimal_batch": lambda config: OptimalGaussianLikelihood("batch"),
     "bernoulli": lambda config: BernoulliLikelihood(),
-    "logistic": lambda config: DiscretisedLogisticLikelihood(),
+    "logistic": lambda config: DiscretizedLogisticLikelihood(),
 }

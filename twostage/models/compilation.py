@@ -1,4 +1,4 @@
-"""Whether XLA is worth its time."""
+"""Whether XLA is faster."""
 
 import keras
 

@@ -10,7 +10,7 @@ from keras import ops
 @keras.saving.register_keras_serializable("twostage")
 class LatentNormalizer(keras.layers.Layer):
     """Rescales stage 2's latents so that their standard deviation is `target` (Asperti
-    & Trentin, section on normalisation).
+    & Trentin, section on normalization).
 
     Stage 2's mean has variance below 1, because the noise gamma_z is not added to it. z
     * target / s restores it, with s the mean over latents of their standard deviations,
@@ -18,10 +18,10 @@ class LatentNormalizer(keras.layers.Layer):
     the weights `deviation` (k,) and `count`.
 
     Args:
-        target: Standard deviation after normalisation: 1, or the square root of the
+        target: Standard deviation after normalization: 1, or the square root of the
             variance law.
-        per_latent: One scale a latent instead of one for all. Latents that hardly vary
-            (standard deviation below 1e-3) keep their scale.
+        per_latent: One scale per latent instead of one for all. Latents that hardly
+            vary (standard deviation below 1e-3) keep their scale.
     """
 
     MIN_DRAWS = 10_000  # that the statistics need

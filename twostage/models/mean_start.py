@@ -18,9 +18,9 @@ MARGIN = 0.01  # a sigmoid that is nearer to 0 or 1 hardly has a gradient
 def initialize_at_mean(vae: VAE, images: np.ndarray) -> None:
     """Sets the bias of the decoder's last layer to the logit of the images' mean color.
 
-    Otherwise the first steps of a high rate push the output of nearly white, or nearly
-    black, images so far that the sigmoid saturates: all images become white, and there
-    is no gradient to bring them back.
+    Otherwise the first steps at a high learning rate push the output of nearly white,
+    or nearly black, images so far that the sigmoid saturates: all images become white,
+    and there is no gradient to bring them back.
 
     Args:
         vae: Of a network whose decoder has a layer `image`, changed in place.

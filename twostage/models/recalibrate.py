@@ -1,4 +1,4 @@
-"""Batch normalization's statistics, estimated again on the data."""
+"""Batch normalization's statistics, re-estimated on the data."""
 
 import contextlib
 from collections.abc import Iterator

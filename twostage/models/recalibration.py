@@ -1,5 +1,5 @@
 """Statistics of batch normalization: training's moving averages, or re-estimated ones;
-held-out images decide which are better.
+held-out images show which are better.
 """
 
 from __future__ import annotations

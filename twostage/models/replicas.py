@@ -1,4 +1,4 @@
-"""What training on several replicas (tf.distribute) asks of the batches."""
+"""What training on several replicas (tf.distribute) requires of the batches."""
 
 import math
 from typing import Any

@@ -19,12 +19,12 @@ def save_model(path: str | Path, model: "keras.Model") -> None:
     rename(aside, path)
 
 
-def load_model(path: str | Path, mend: str) -> Any:
+def load_model(path: str | Path, fix: str) -> Any:
     """Reads a Keras model of this project, uncompiled.
 
     Args:
         path: The `.keras` file.
-        mend: How to get the file again, for the error.
+        fix: How to get the file again, for the error.
 
     Raises:
         InputError: the file cannot be read as a model.
@@ -39,5 +39,5 @@ def load_model(path: str | Path, mend: str) -> Any:
         reason = first_line(error) if whole else "no whole archive"
         raise InputError(
             f"received {path}, which is damaged, or of another version of Keras"
-            f" ({reason}): {mend}"
+            f" ({reason}): {fix}"
         ) from error

@@ -1,4 +1,4 @@
-"""What a VAE makes of targets and weights that `fit` is given."""
+"""How a VAE uses the targets and weights that `fit` is given."""
 
 import logging
 from collections.abc import Callable

@@ -28,8 +28,8 @@ class TwoStageModels:
         stage1: The VAE of images.
         stage2: The VAE of stage 1's latents, or None.
         normalizer: Rescales stage 2's latents (n, k); None without stage 2.
-        mixture: Of stage 1's latents; drawn from in the place of stage 2 by the
-            sampling methods "gaussian" and "mixture". None: not fitted.
+        mixture: Of stage 1's latents; drawn from instead of stage 2 by the sampling
+            methods "gaussian" and "mixture". None: not fitted.
     """
 
     stage1: VAE
@@ -44,7 +44,7 @@ class TwoStageModels:
         return [model for model in models if model is not None]
 
     def density_of(self, method: str) -> Mixture | None:
-        """What a sampling method draws from in the place of stage 2; None: nothing."""
+        """What a sampling method draws from instead of stage 2; None: nothing."""
         return self.mixture if method in DENSITY_METHODS else None
 
     def get_weights(self) -> list[np.ndarray]:

@@ -22,7 +22,7 @@ class VAE(keras.Model):
 
     The loss is the negative evidence bound in nats, summed over dimensions and averaged
     over the batch, with kappa on the KL: nll(x | z) + kappa KL(q(z | x) || N(0, I)),
-    plus the networks' own regularisers. Constants are kept, so it is a log density with
+    plus the networks' own regularizers. Constants are kept, so it is a log density with
     its sign turned, and falls below 0 when gamma is small.
 
     Args:
@@ -101,7 +101,7 @@ class VAE(keras.Model):
         return self.likelihood.gamma
 
     def scale(self, x: Any) -> Any:
-        """The one place where data become numbers for the networks: uint8 (..., 0 to
+        """The only place where data are scaled for the networks: uint8 (..., 0 to
         255) -> float32 in [0, 1]; floats as they are.
 
         Raises:
@@ -119,11 +119,11 @@ class VAE(keras.Model):
         if known and kind == (self.data_dtype or kind):
             return kind
         expected = self.data_dtype or "uint8 or float32"
-        mend = "convert them to the training data's units"
+        fix = "convert them to the training data's units"
         if "uint8" in expected:
-            mend = "give images as uint8, 0 to 255"
+            fix = "give images as uint8, 0 to 255"
         raise ValueError(
-            f"received data of type {dtype}, this model takes {expected}: {mend}"
+            f"received data of type {dtype}, this model takes {expected}: {fix}"
         )
 
     def posterior(self, x: Any) -> tuple[Any, Any]:
@@ -211,8 +211,8 @@ class VAE(keras.Model):
         **kwargs: Any,
     ) -> keras.callbacks.History:
         """As Keras's. Every batch must divide by the number of replicas; before and
-        after it no computed gamma and no free bits are active. `Batches` are fed as
-        they want to be.
+        after it no computed gamma and no free bits are active. `Batches` are fed by
+        their own methods.
         """
         strategy = getattr(self, "distribute_strategy", None)
         check_replicas(strategy, x, batch_size, kwargs.get("validation_split", 0.0))

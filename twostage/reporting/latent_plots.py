@@ -62,7 +62,7 @@ def _histogram(draw, posterior, place):
 
 
 def curves(steps, values, title, size=(640, 320)):
-    """A uint8 picture of k curves: `values` (T, k) over `steps` (T,), the vertical axis
+    """A uint8 image of k curves: `values` (T, k) over `steps` (T,), the vertical axis
     from 0 to the largest value.
     """
     from PIL import Image, ImageDraw

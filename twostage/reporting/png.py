@@ -9,7 +9,7 @@ from twostage.errors import InputError
 
 
 def tile(images, gap=1, columns=None):
-    """Images (n, height, width, channels), float in [0, 1] -> one uint8 picture, as
+    """Images (n, height, width, channels), float in [0, 1] -> one uint8 image, as
     square as n allows, white between.
     """
     columns = columns or math.isqrt(len(images) - 1) + 1
@@ -25,23 +25,23 @@ def tile(images, gap=1, columns=None):
 
 
 def check_place(path):
-    """Raises `InputError` where a picture's path is that of a folder."""
+    """Raises `InputError` where an image's path is that of a folder."""
     if os.path.isdir(path) or str(path).endswith(os.sep):
         raise InputError(
             f"received {path}, a folder, expected a file to write:"
-            f" {os.path.join(path, 'picture.png')}"
+            f" {os.path.join(path, 'image.png')}"
         )
 
 
-def save_png(path, picture):
-    """Writes a uint8 picture (height, width, 1 or 3) so that the file is whole or
-    absent. Small pictures are enlarged.
+def save_png(path, pixels):
+    """Writes a uint8 image (height, width, 1 or 3) so that the file is whole or
+    absent. Small images are enlarged.
     """
     from PIL import Image
 
     check_place(path)
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    image = Image.fromarray(picture[:, :, 0] if picture.shape[-1] == 1 else picture)
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[-1] == 1 else pixels)
     factor = max(1, 512 // max(image.size))
     image.resize(
         (image.width * factor, image.height * factor), Image.Resampling.NEAREST

@@ -32,7 +32,7 @@ def training_images(first: StageRun) -> np.ndarray:
 
 
 def held_out_images(first: StageRun) -> np.ndarray | None:
-    """The images that a stage 1 kept aside; None where it kept none."""
+    """The held-out images of a stage 1; None where it has none."""
     config = first.saved_config()
     if not config.held_out:
         return None
@@ -40,7 +40,7 @@ def held_out_images(first: StageRun) -> np.ndarray | None:
 
 
 def held_out_of(splits: Mapping[str, Images]) -> np.ndarray:
-    """The images that held-out figures are measured on: of the validation split at most
+    """The images that held-out metrics are measured on: of the validation split at most
     2,000.
     """
     images, _ = splits["validation"]

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twostage.config import Stage1Config, Stage2Config
+from twostage.config import Stage1Config, Stage2Config, current_name
 from twostage.errors import InputError
 from twostage.models import serialization
 from twostage.presets import AUTO, PRESETS, resolve
@@ -46,7 +46,7 @@ class StageRun:
         number: 1 or 2.
         preset: Name of the preset, kept in config.json; None: none.
         resume: Whether `begin` may find the stage there.
-        given: Names of the settings that were asked for, which no preset changes.
+        given: Names of the settings that the caller gave, which no preset changes.
     """
 
     def __init__(
@@ -239,7 +239,7 @@ class StageRun:
         """How stage 2's latents are sampled: as its config says, or as was chosen."""
         method = self.saved_config().sampling
         if method == "auto":
-            return files.read_config(self.path / SAMPLING)["method"]
+            return current_name(files.read_config(self.path / SAMPLING)["method"])
         return method
 
     def load_model(self, name: str = "model.keras") -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from twostage.config import current_names
 from twostage.models.tensors import to_numpy
 from twostage.models.vae import VAE
 from twostage.sampling import generate
@@ -19,13 +20,13 @@ def write(run: str | Path, **results: Any) -> None:
     RUN/report.md from the whole.
     """
     path = Path(run) / "results.json"
-    merged = {**files.read_json(path), **results}
+    merged = {**current_names(files.read_json(path)), **results}
     merged = {name: value for name, value in merged.items() if value is not None}
     files.write_json(path, merged)
     files.write(Path(run) / "report.md", _report(Path(run).name, merged))
 
 
-def stage_figures(
+def stage_numbers(
     config: Any,
     rows: Sequence[dict[str, float]],
     kept: dict[str, float],
@@ -51,7 +52,7 @@ def stage_figures(
     }
 
 
-def latent_figures(stage2: VAE, normalizer: Any, seed: Any) -> dict[str, Any]:
+def latent_numbers(stage2: VAE, normalizer: Any, seed: Any) -> dict[str, Any]:
     """Standard deviations of 10,000 latents before and after normalization.
 
     Args:
@@ -80,7 +81,7 @@ def _report(name: str, results: dict[str, Any]) -> str:
     lines = [
         f"# Run {name}",
         "",
-        "Metrics of the training set in the last epoch, in training mode. Losses in"
+        "Metrics of the training split in the last epoch, in training mode. Losses in"
         " nats per example, mse per dimension.",
     ]
     for stage in ("stage1", "stage2"):
@@ -90,8 +91,8 @@ def _report(name: str, results: dict[str, Any]) -> str:
         lines.extend(_latent_lines(results["latents"]))
     if "sampling" in results:
         lines.extend(_sampling_lines(results["sampling"]))
-    if "batch_normalisation" in results:
-        lines.extend(_batch_norm_lines(results["batch_normalisation"]))
+    if "batch_normalization" in results:
+        lines.extend(_batch_norm_lines(results["batch_normalization"]))
     return "\n".join(lines) + "\n"
 
 
@@ -101,8 +102,8 @@ def _stage_lines(stage: str, numbers: dict[str, Any]) -> list[str]:
         for key, value in numbers.items()
         if not isinstance(value, list)
     ]
-    picture = f"![latents]({stage}/images/latents.png)"
-    return ["", f"## {stage}", "", *TABLE_HEAD, *rows, "", picture]
+    image = f"![latents]({stage}/images/latents.png)"
+    return ["", f"## {stage}", "", *TABLE_HEAD, *rows, "", image]
 
 
 def _latent_lines(latents: dict[str, Any]) -> list[str]:

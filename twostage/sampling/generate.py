@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from twostage.config import SAMPLING_METHODS
+from twostage.config import SAMPLING_METHODS, current_name
 from twostage.models.tensors import apply_in_batches
 from twostage.models.vae import VAE
 
@@ -36,7 +36,7 @@ def sample_latents(
     stage2: VAE,
     u: Any,
     *,
-    method: str = "normalised",
+    method: str = "normalized",
     normalizer: Normalizer | None = None,
     noise: Any = None,
 ) -> Any:
@@ -46,7 +46,7 @@ def sample_latents(
         stage2: The second-stage VAE.
         u: Standard normal, (n, k).
         method: `"mean"`: stage 2's mean, of variance 1 - gamma_z^2. `"noise"`: mean +
-            gamma_z noise (Dai & Wipf). `"normalised"`: the mean through `normalizer`
+            gamma_z noise (Dai & Wipf). `"normalized"`: the mean through `normalizer`
             (Asperti & Trentin).
         normalizer: A fitted `LatentNormalizer`.
         noise: Standard normal, (n, k), for `"noise"`.
@@ -54,6 +54,7 @@ def sample_latents(
     Raises:
         ValueError: an unknown method, or its normalizer or noise is missing.
     """
+    method = current_name(method)
     if method not in SAMPLING_METHODS:
         raise ValueError(
             f"received method={method!r}, expected one of {', '.join(SAMPLING_METHODS)}"
@@ -66,11 +67,11 @@ def sample_latents(
                 " method='noise'"
             )
         return z + stage2.gamma * ops.cast(noise, "float32")
-    if method == "normalised":
+    if method == "normalized":
         if normalizer is None:
             raise ValueError(
                 "received no normalizer, expected a fitted LatentNormalizer for"
-                " method='normalised'"
+                " method='normalized'"
             )
         return normalizer(z)
     return z
@@ -81,7 +82,7 @@ def sample(
     stage2: VAE,
     u: Any,
     *,
-    method: str = "normalised",
+    method: str = "normalized",
     normalizer: Normalizer | None = None,
     noise: Any = None,
 ) -> Any:

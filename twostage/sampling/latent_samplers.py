@@ -1,5 +1,5 @@
-"""What draws latents for a frozen stage 1: its prior, stage 2, and densities that are
-fitted to its latents afterwards.
+"""Samplers of latents for a frozen stage 1: its prior, stage 2, and Gaussian mixtures
+that are fitted to its latents afterwards.
 """
 
 import dataclasses
@@ -19,14 +19,14 @@ from twostage.sampling import generate
 from twostage.system.progress import announced, progress
 from twostage.system.random_streams import Stream
 
-MAX_FITTED = 50_000  # training images whose latents a density is fitted to
+MAX_FITTED = 50_000  # training images whose latents a mixture is fitted to
 BATCH = 1_000  # latents that go through stage 2 at once
 BOUND_BATCH = 5_000  # rows of latents and draws of u that go through it for a bound
 
 
 @dataclasses.dataclass(frozen=True)
 class Sampler:
-    """A way to draw latents.
+    """A method to draw latents.
 
     Args:
         name: As it stands in the tables.
@@ -52,7 +52,7 @@ def samplers(
 
     Args:
         models: Stage 2 may be missing.
-        train: Training images, for the densities.
+        train: Training images, for the mixtures.
         mixtures: Numbers of Gaussians, with full covariances, of the mixtures (Ghosh et
             al. 2020, section 4: 1 and 10; their code also 20, 100 and 200).
         seed: Of the latents that they are fitted to, and of their start.
@@ -138,7 +138,7 @@ def standard_normal(model: VAE, count: int, seed: tuple[int, int]) -> np.ndarray
 
 
 def drawn_latents(stage1: VAE, train: np.ndarray, seed: int = 0) -> np.ndarray:
-    """One draw of z for each of at most 50,000 training images, (N, k): what densities
+    """One draw of z for each of at most 50,000 training images, (N, k): what mixtures
     are fitted to.
     """
     chooser = np.random.default_rng((seed, Stream.MIXTURE_IMAGES))

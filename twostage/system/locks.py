@@ -37,7 +37,7 @@ def acquire_now(path: str | os.PathLike[str]) -> FileLock:
         times, or until the process ends.
 
     Raises:
-        TimeoutError: somebody else holds it, in this process or in another one.
+        TimeoutError: another holder has it, in this process or in another one.
     """
     lock = _lock(Path(path))
     lock.acquire(blocking=False)

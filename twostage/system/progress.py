@@ -1,4 +1,4 @@
-"""What a person sees of long work: a bar on a terminal, elsewhere a line in the log."""
+"""Progress of long work: a bar on a terminal, elsewhere a line in the log."""
 
 import contextlib
 import logging

@@ -20,7 +20,7 @@ PACKAGES = (
 
 
 def fingerprint(array):
-    """What tells one data set from another: shape and checksum."""
+    """What identifies a data set: shape and checksum."""
     return {
         "shape": list(array.shape),
         "crc32": zlib.crc32(np.ascontiguousarray(array)),

@@ -16,9 +16,9 @@ import enum
 class Stream(enum.IntEnum):
     """The second number of a NumPy seed `(seed, stream)`."""
 
-    # which training images a density of latents is fitted to
+    # which training images a mixture of latents is fitted to
     MIXTURE_IMAGES = 0
-    # the posterior's noise in the latents that a density is fitted to
+    # the posterior's noise in the latents that a mixture is fitted to
     MIXTURE_LATENTS = 1
     # the posterior's noise in the latents that stage 2's callbacks encode
     WATCHED_LATENTS = 1

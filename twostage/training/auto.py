@@ -295,7 +295,7 @@ def _fit_to_machine(
 
 
 def _seconds_per_step(config: Any, example: np.ndarray) -> float:
-    """The median time of a step of a new model, which is then let go."""
+    """The median time of a step of a new model, which is then freed."""
     data = np.stack([example] * config.batch_size * (TIMED_STEPS + 1))
     with training_settings(config):
         vae = _model(config, example.shape)

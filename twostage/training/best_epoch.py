@@ -1,4 +1,4 @@
-"""Keeps the epoch whose held-out loss is least."""
+"""Keeps the epoch with the lowest held-out loss."""
 
 import logging
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ logger = logging.getLogger(__name__)
 
 
 class BestEpoch(keras.callbacks.Callback):
-    """Keeps the weights of the epoch with the least `val_loss`, and stops the training
+    """Keeps the weights of the epoch with the lowest `val_loss`, and stops the training
     once there was none for so many epochs. The weights before the first epoch, epoch 0,
     count too. Goes after `HeldOut` in the list.
 
     Args:
         held_out: Measures epoch 0.
-        patience: Epochs without a smaller loss after which the training stops.
+        patience: Epochs without a lower loss after which the training stops.
         folder: Gets the weights, `best-EPOCH.npz`, so that another process can resume;
             None: they stay in memory.
 
@@ -50,7 +50,7 @@ class BestEpoch(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         if not int(to_numpy(self.model.optimizer.iterations)):
-            self._keep(0, self.held_out.figures()["val_loss"])
+            self._keep(0, self.held_out.measure()["val_loss"])
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.done = epoch + 1
@@ -77,7 +77,7 @@ class BestEpoch(keras.callbacks.Callback):
             variable.assign(value)
         kept = f"epoch {self.epoch}" if self.epoch else "the weights of the start"
         logger.info(
-            "kept %s: of %d epochs none has a smaller held-out loss, %.5g nats",
+            "kept %s: of %d epochs none has a lower held-out loss, %.5g nats",
             kept,
             self.done,
             self.loss,

@@ -88,7 +88,7 @@ def _learning_rate(config: Any) -> keras.callbacks.Callback:
 def _watchers(
     config: Any, stage: StageRun | None, diagnostics: Diagnostics
 ) -> list[Any]:
-    """The callbacks that look now and then, see `WatchInterval`. With `patience` the
+    """The callbacks that measure at intervals, see `WatchInterval`. With `patience` the
     held-out loss is none of them: it is measured in every epoch, as the clock must not
     decide which is kept.
     """
@@ -106,7 +106,7 @@ def _watchers(
 
 def _interval(config: Any, watchers: list[Any]) -> WatchInterval:
     """By epochs where the clock must not decide: what is deterministic, and several
-    processes, which look together.
+    processes, which measure together.
     """
     every = config.watch_every
     if config.deterministic or config.distribute:

@@ -30,8 +30,8 @@ def join(run: str | Path) -> str | Path:
     before anything looks for devices.
 
     All processes train as one, each on its part of every batch. Only process 0 writes
-    the run and logs; each of the others has a copy, which is thrown away, and is
-    silent.
+    the run and logs; each of the others has a copy, which is deleted, and prints
+    nothing.
 
     Args:
         run: The run folder, which all of them see.

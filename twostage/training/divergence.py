@@ -1,4 +1,4 @@
-"""A training that diverges stops, and says which checkpoint is good."""
+"""Stops a training that diverges, and names the last good checkpoint."""
 
 import math
 from collections.abc import Mapping

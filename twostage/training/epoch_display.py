@@ -1,6 +1,4 @@
-"""What a person sees of a training: a bar for the running epoch, a line for each that
-is done.
-"""
+"""The display of a training: a bar for the running epoch, a line per epoch done."""
 
 import logging
 import shutil
@@ -27,7 +25,7 @@ class EpochDisplay(keras.callbacks.Callback):
     that is done; elsewhere the lines are logged.
 
     Time left is that of the whole training, by the pace of this process. Goes after
-    the callbacks whose figures it shows. Leaving its context removes the bar, however
+    the callbacks whose metrics it shows. Leaving its context removes the bar, however
     the training ends.
 
     Args:
@@ -36,7 +34,7 @@ class EpochDisplay(keras.callbacks.Callback):
         bar: Whether there is a bar; None: where somebody can see it.
     """
 
-    # Keras need not wait for each step's figures; they may come late, from threads and
+    # Keras need not wait for each step's metrics; they may come late, from threads and
     # out of order
     async_safe = True
 
@@ -88,7 +86,7 @@ class EpochDisplay(keras.callbacks.Callback):
         if left:
             tail.append(f"left {duration_text(left)}")
         width = None if self._bar.disable else _columns()
-        shown = epoch_line.figures(logs or {}, self._latents)
+        shown = epoch_line.metrics(logs or {}, self._latents)
         self._report(epoch_line.line([self._head()], shown, tail, width))
 
     def _report(self, line: str) -> None:
@@ -136,8 +134,8 @@ class EpochDisplay(keras.callbacks.Callback):
         if left is not None and whole is not None:
             tail.append(f"left {duration_text(left)}")
             tail.extend([f"in all {duration_text(whole)}"] if later else [])
-        names = epoch_line.FIGURES_OF_BAR
-        shown = epoch_line.figures(logs, self._latents, names)
+        names = epoch_line.METRICS_OF_BAR
+        shown = epoch_line.metrics(logs, self._latents, names)
         around = len(f"{self._head()} || {self.steps}/{self.steps}  ")
         return epoch_line.line([], shown, tail, _columns() - around - LEAST_BAR)
 

@@ -1,10 +1,10 @@
-"""An epoch in one line: the figures that matter, as many as fit."""
+"""An epoch in one line: its main metrics, as many as fit."""
 
 import math
 from collections.abc import Mapping, Sequence
 
 # What the line shows of the logs, and under which name; what matters most comes first.
-FIGURES = {
+METRICS = {
     "mse": "mse",
     "val_mse": "val_mse",
     "kl": "kl",
@@ -15,22 +15,22 @@ FIGURES = {
     "val_kl": "val_kl",
     "variance_law": "law",
 }
-FIGURES_OF_BAR = ("loss", "mse", "kl", "gamma")
+METRICS_OF_BAR = ("loss", "mse", "kl", "gamma")
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
-def figures(
-    logs: Mapping[str, float], latents: int, names: Sequence[str] = tuple(FIGURES)
+def metrics(
+    logs: Mapping[str, float], latents: int, names: Sequence[str] = tuple(METRICS)
 ) -> list[str]:
-    """`name value` of each figure that was measured.
+    """`name value` of each metric that was measured.
 
     Args:
         logs: The epoch's, or the step's.
         latents: Width of z, beside the active ones.
-        names: Which figures, in order.
+        names: Which metrics, in order.
     """
     measured = [name for name in names if not math.isnan(logs.get(name, math.nan))]
-    return [f"{FIGURES[name]} {_value(name, logs[name], latents)}" for name in measured]
+    return [f"{METRICS[name]} {_value(name, logs[name], latents)}" for name in measured]
 
 
 def _value(name: str, value: float, latents: int) -> str:
@@ -45,7 +45,7 @@ def line(
     tail: Sequence[str],
     width: int | None = None,
 ) -> str:
-    """`head`, figures and `tail`, with two spaces between; of the figures as many, from
+    """`head`, metrics and `tail`, with two spaces between; of the metrics as many, from
     the first, as fit into `width` characters (None: all).
     """
     count = len(shown)

@@ -155,7 +155,7 @@ def _fit_resumable(
     watching: list[keras.callbacks.Callback],
     best: BestEpoch | None,
 ) -> None:
-    """Goes on from the newest checkpoint to the end."""
+    """Continues from the newest checkpoint to the end."""
     checkpoint.restore(fit_once.vae)
     if best and checkpoint.states:
         best.set_state(checkpoint.states["BestEpoch"])

@@ -22,10 +22,10 @@ class HeldOut(keras.callbacks.Callback):
         super().__init__()
         self.data, self.seed, self.freq = data, seed, freq
 
-    def figures(self) -> dict[str, float]:
-        """The figures at present."""
+    def measure(self) -> dict[str, float]:
+        """The metrics at present."""
         return held_out_loss(self.model, self.data, self.seed)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if epoch == 0 or (epoch + 1) % self.freq == 0:
-            logs.update(self.figures())
+            logs.update(self.measure())

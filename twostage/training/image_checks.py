@@ -1,4 +1,4 @@
-"""What can be said of a run's images before they are decoded."""
+"""Checks of a run's images before they are decoded."""
 
 import logging
 from collections.abc import Collection
@@ -43,7 +43,7 @@ def warn_without_test(data: str, splits: Collection[str]) -> None:
         return
     then = "`evaluate` needs one"
     if "validation" in splits:
-        then = "`evaluate` takes the images that are kept aside"
+        then = "`evaluate` uses the held-out images instead"
     logger.warning(
         "%s has no test split: %s. It may be added later, as a folder test beside the"
         " one for training",

@@ -50,8 +50,8 @@ def measured_normalizer(
     if factor > MAX_FACTOR:
         logger.warning(
             "the normalizer stretches stage 2's latents by %.2f, expected at most %g:"
-            " stage 2 says little about them, and stretching does not make up for it;"
-            " train it longer, or use another `sampling`",
+            " stage 2 models them poorly, and rescaling does not fix that; train it"
+            " longer, or use another `sampling`",
             factor,
             MAX_FACTOR,
         )

@@ -1,4 +1,4 @@
-"""Whether a training went on for too long, by its held-out losses."""
+"""Whether a training ran for too long, by its held-out losses."""
 
 import logging
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def warn_of_overfitting(rows: Sequence[dict[str, float]]) -> bool:
         return False
     best = min(losses, key=lambda epoch: losses[epoch])
     logger.warning(
-        "the training overfits: the held-out loss was least after epoch %d, %.5g nats,"
+        "the training overfits: the held-out loss was lowest after epoch %d, %.5g nats,"
         " and is %.5g now. Use fewer epochs, a smaller network or more images;"
         " `patience` keeps the best epoch",
         best,

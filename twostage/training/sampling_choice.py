@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 SAMPLES = 2_000  # images of each sampler
 BATCH = 250
-PREFERENCE = ("normalised", "noise", "mean", "mixture", "gaussian")  # among equals
+PREFERENCE = ("normalized", "noise", "mean", "mixture", "gaussian")  # among equals
 REPEATS = 10  # random halves that a standard error comes from
 
 
@@ -152,7 +152,7 @@ def _choose(
 
 def _pick(distances: Mapping[str, Distance], nats: Mapping[str, float]) -> str:
     """The nearest method; of those within its standard error the one under which
-    held-out latents are likeliest, and else the first of all.
+    held-out latents are likeliest, else the first.
     """
     nearest = min(distances.values(), key=lambda found: found.value)
     as_good = [

@@ -1,4 +1,4 @@
-"""The settings of a training that a reader must know: those that differ."""
+"""The settings of a training that differ from its preset's."""
 
 import dataclasses
 from typing import Any

@@ -53,7 +53,7 @@ class TrainedStage:
         model: Its VAE.
         history: What each epoch logged, from the first, resumed or not.
         normalizer: Of stage 2: rescales its latents (N, k) before stage 1 decodes them.
-        mixture: Of stage 2: drawn from in its place, where its sampling says so.
+        mixture: Of stage 2: drawn from instead of it, where its sampling says so.
         sampling: Of stage 2: how latents are drawn; of "auto" what was chosen.
     """
 
@@ -82,7 +82,7 @@ def train_stage1(
         run: A run folder, which gets checkpoints, history and model; None: everything
             stays in memory.
         held_out: Images like those, which are not trained on: their loss is logged, and
-            `patience` goes by it.
+            `patience` uses it.
         resume: Whether a run that has this stage is resumed; else it is refused.
         bar: Whether a progress bar is shown, and a line per epoch below it; None: on a
             terminal and in a notebook. Without it the line is logged.
@@ -153,7 +153,7 @@ def train_stage2(
         width = first.decoder.input_shape[-1]
         with announced("building the networks"):
             vae = build.build_stage2(config, width)
-        data = f"{width} latents of {len(images):,} images, drawn afresh every epoch"
+        data = f"{width} latents of {len(images):,} images, redrawn every epoch"
         _introduce(config, stage, vae, data, len(images))
         if dry_run:
             return None
@@ -206,7 +206,7 @@ def _stage_run(
 
 
 def _check_held_out(config: Any, held_out: np.ndarray | None) -> None:
-    """Raises `InputError` where a setting goes by held-out images that are missing."""
+    """Raises `InputError` where a setting needs held-out images that are missing."""
     if held_out is not None:
         return
     needing = [f"`patience={config.patience}`"] if config.patience else []
@@ -248,9 +248,9 @@ def _watched_latents(config: Stage2Config, moments: np.ndarray) -> np.ndarray:
 def _recalibrated(
     vae: VAE, images: np.ndarray, held_out: np.ndarray | None, seed: int
 ) -> dict[str, Any] | None:
-    """Measures batch normalization on the training images, and keeps that where it
-    raises the bound of held-out images; what was found. None: there is nothing to
-    decide by.
+    """Re-estimates batch normalization on the training images, and keeps that where it
+    raises the bound of held-out images; returns what was found. None: there are no
+    held-out images to choose by.
     """
     if held_out is None or vae.posterior_std == 0:
         return None
@@ -275,7 +275,7 @@ def _save_stage1(
 ) -> None:
     # Removes what describes an earlier training of this stage.
     (stage.path / "recalibrated.keras").unlink(missing_ok=True)
-    outdated: dict[str, Any] = {"batch_normalisation": choice}
+    outdated: dict[str, Any] = {"batch_normalization": choice}
     if not (stage.run / "stage2").exists():
         outdated |= {"stage2": None, "latents": None, "sampling": None}
     _save(config, stage, vae, fitted, examples, outdated)
@@ -301,7 +301,7 @@ def _save_stage2(
         sampling = choice.as_json()
         files.write_json(stage.path / SAMPLING, sampling)
     layer = normalizer.layers[-1]
-    latents = summary.latent_figures(vae, layer, (config.seed, Stream.SUMMARY_PRIOR))
+    latents = summary.latent_numbers(vae, layer, (config.seed, Stream.SUMMARY_PRIOR))
     results = {"latents": latents, "sampling": sampling}
     _save(config, stage, vae, fitted, examples, results)
 
@@ -318,7 +318,7 @@ def _save(
     mean, log_var = encode_dataset(vae, examples)
     plot = latent_plots.latent_variances(mean, log_var)
     png.save_png(stage.path / "images" / "latents.png", plot)
-    results[f"stage{stage.number}"] = summary.stage_figures(
+    results[f"stage{stage.number}"] = summary.stage_numbers(
         config, fitted.rows, fitted.kept, log_var
     )
     summary.write(stage.run, **results)
@@ -338,7 +338,7 @@ def _introduce(
         "%s trainable parameters: encoder %s, decoder %s",
         *(f"{_parameters(model):,}" for model in (vae, vae.encoder, vae.decoder)),
     )
-    left = f"; each epoch leaves out {rest} images, others each time" if rest else ""
+    left = f"; each epoch omits {rest} images, different ones each time" if rest else ""
     logger.info(
         "%s steps per epoch, %s in all%s",
         *(f"{number:,}" for number in (steps, steps * config.epochs)),

@@ -1,4 +1,4 @@
-"""How often the diagnostics look at a training."""
+"""How often the diagnostics measure a training."""
 
 import math
 from collections.abc import Sequence
@@ -8,19 +8,19 @@ import keras
 
 
 class WatchInterval(keras.callbacks.Callback):
-    """Sets the epochs between two looks of the diagnostics; the last epoch always has
-    one. Goes before them, and after `Pace`.
+    """Sets the epochs between two measurements of the diagnostics; the last epoch
+    always has one. Goes before them, and after `Pace`.
 
     Seconds become epochs once, by the time of the second epoch of the process that
     trains: the first one compiles. Checkpoints keep that time, so that a resumed
-    training looks in the same epochs. Until it is known every epoch has a look. The
-    looks change no number of the training itself.
+    training measures in the same epochs. Until it is known every epoch is measured. The
+    measurements change no number of the training itself.
 
     Args:
         watchers: The diagnostics, callbacks with an attribute `freq`.
         epochs: Length of the training.
-        every: Epochs between looks; 0: as `seconds` says.
-        seconds: Least time between looks.
+        every: Epochs between measurements; 0: as `seconds` says.
+        seconds: Least time between measurements.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Batch normalisation whose moving statistics are right from the first step."""
+"""Batch normalization whose moving statistics are right from the first step."""
 
 from typing import Any
 

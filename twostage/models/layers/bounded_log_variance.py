@@ -13,9 +13,9 @@ class BoundedLogVariance(keras.layers.Layer):
     c + log(1 + v - c) above.
 
     The KL has exp(log_var), which a few of Adam's first steps can raise to millions of
-    nats; the encoder's second moments then stay spoilt for the rest of the training.
-    Here the exponential grows linearly above the bound, e^c (1 + v - c), and its
-    gradient never vanishes, as that of clipping does. No optimum is changed: a
+    nats; Adam's second moments of the encoder then stay too large for the rest of the
+    training. Here the exponential grows linearly above the bound, e^c (1 + v - c), and
+    its gradient never vanishes, as that of clipping does. No optimum is changed: a
     posterior wider than the prior, log_var > 0, is never optimal. See
     docs/explanation/mathematics.md.
 

@@ -1,4 +1,4 @@
-"""Spectral normalisation as a re-parametrisation: the layer keeps its raw kernel and
+"""Spectral normalization as a re-parametrization: the layer keeps its raw kernel and
 works with kernel / sigma.
 """
 

@@ -1,1 +1,1 @@
-"""Encoders and decoders, one system a file."""
+"""Encoders and decoders, one system per file."""

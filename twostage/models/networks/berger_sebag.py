@@ -3,7 +3,7 @@ and residual blocks for images.
 
 The text gives the numbers of blocks and units; activation (ReLU, before each layer of a
 block), widths of the convolutions, the places of the strides and the linear output are
-ours (a sigmoid saturates at black within ten steps: there is no normalisation that
+ours (a sigmoid saturates at black within ten steps: there is no normalization that
 would hold the first steps back).
 """
 

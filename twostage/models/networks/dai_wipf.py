@@ -19,7 +19,7 @@ _WEIGHTS = {"kernel_initializer": keras.initializers.TruncatedNormal(stddev=0.02
 
 def infogan_encoder(image_shape: ImageShape, latent_dim: int = 64) -> keras.Model:
     """Encoder: images (batch, side, side, channels), float in [0, 1] -> (mean,
-    log_var), each (batch, latent_dim). Its layers are spectrally normalised.
+    log_var), each (batch, latent_dim). Its layers are spectrally normalized.
 
     The standard deviation is softplus(.) + 1e-6.
 

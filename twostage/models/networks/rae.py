@@ -1,4 +1,4 @@
-"""The convolutional networks of the regularised autoencoders (Ghosh et al. 2020), after
+"""The convolutional networks of the regularized autoencoders (Ghosh et al. 2020), after
 their code; RAE, AE and their VAE share them.
 """
 

@@ -40,7 +40,7 @@ def resnet_encoder(
         latent_dim: Number of latents.
         num_scale: Scales; between two of them a strided convolution halves the side and
             doubles the width.
-        block_per_scale: Residual blocks a scale.
+        block_per_scale: Residual blocks per scale.
         base_dim: Width of the first scale.
         fc_dim: Width of the fully connected residual block.
         pooling: `"average"` over the side (the authors' code) or `"flatten"` (their

@@ -1,7 +1,7 @@
-"""Mutated picture files: each is refused with a reason, or read as Pillow reads it to
-one grey level; none hangs or crashes.
+"""Mutated image files: each is refused with a reason, or read as Pillow reads it to
+one gray level; none hangs or crashes.
 
-`python tests/fuzz_pictures.py [--count 10000] [--seed 0] [--folder FACES]` prints how
+`python tests/fuzz_images.py [--count 10000] [--seed 0] [--folder FACES]` prints how
 many of each kind were read and refused, the largest difference, the longest decode, and
 every hang (more than two seconds) and crash. The mutants are a function of the seed and
 their number; they are of files of our own and, with `--folder`, of its JPEGs. A process
@@ -41,14 +41,14 @@ def bases(folder=None):
     made = {
         "rgb.jpg": (noise, {"quality": 90}),
         "progressive.jpg": (noise, {"progressive": True}),
-        "grey.jpg": (noise.convert("L"), {}),
+        "gray.jpg": (noise.convert("L"), {}),
         "cmyk.jpg": (noise.convert("CMYK"), {}),
         "turned.jpg": (noise, {"exif": exif}),
         "444.jpg": (noise, {"subsampling": 0}),
         "rgb.png": (noise, {}),
         "palette.png": (noise.quantize(40), {}),
         "alpha.png": (with_alpha, {}),
-        "grey_alpha.png": (with_alpha.convert("LA"), {}),
+        "gray_alpha.png": (with_alpha.convert("LA"), {}),
         "deep.png": (
             Image.fromarray(generator.integers(0, 65536, (30, 40), "uint16")),
             {},
@@ -120,19 +120,19 @@ def pillows(content):
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I"):
             return np.asarray(image).astype("float64")[..., None] / 257
-        grey = image.mode in ("1", "L", "LA", "La")
+        gray = image.mode in ("1", "L", "LA", "La")
         if image.has_transparency_data:
             pixels = np.asarray(image.convert("RGBA")).astype("float64")
             opacity = pixels[..., 3:] / 255
-            colours = opacity * pixels[..., :3] + (1 - opacity) * 255
-            return colours[..., :1] if grey else colours
-        pixels = np.asarray(image.convert("L" if grey else "RGB")).astype("float64")
+            colors = opacity * pixels[..., :3] + (1 - opacity) * 255
+            return colors[..., :1] if gray else colors
+        pixels = np.asarray(image.convert("L" if gray else "RGB")).astype("float64")
         return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
 def judge(name, content):
     """What became of a mutant, in JSON's types: seconds, and either the reason of the
-    refusal or the difference from Pillow in grey levels.
+    refusal or the difference from Pillow in gray levels.
     """
     begun = time.perf_counter()
     try:
@@ -217,7 +217,7 @@ def main():
         f" ({dict(read)}), refused {sum(refused.values())} ({dict(refused)})"
     )
     print(
-        f"largest difference from Pillow {worst:.2f} grey levels, longest decode"
+        f"largest difference from Pillow {worst:.2f} gray levels, longest decode"
         f" {longest:.3f} s; hangs, crashes and differences above 1: {len(bad)}"
     )
     for case in bad:

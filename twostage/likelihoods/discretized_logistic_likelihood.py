@@ -1,4 +1,4 @@
-"""The discretised logistic decoder: a probability for each of the 256 levels of 8-bit
+"""The discretized logistic decoder: a probability for each of the 256 levels of 8-bit
 images.
 """
 
@@ -13,7 +13,9 @@ STEP = 1 / 255  # from one level to the next
 
 
 @keras.saving.register_keras_serializable("twostage")
-class DiscretisedLogisticLikelihood(Likelihood):
+# its name in files of earlier versions; the last decorator's name is what is written
+@keras.saving.register_keras_serializable("twostage", "DiscretisedLogisticLikelihood")
+class DiscretizedLogisticLikelihood(Likelihood):
     """Each level of x in {0, 1/255, ..., 1} gets the mass of a logistic distribution
     around it; the outer levels get the tails (Kingma et al. 2016, section 5.2).
 
