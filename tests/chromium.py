@@ -177,7 +177,9 @@ class Chromium:
             if event.get("method") == "Network.webSocketCreated"
         ]
         own = ("data", "blob", "about")
-        return {urlsplit(url).hostname for url in urls if urlsplit(url).scheme not in own}
+        return {
+            urlsplit(url).hostname for url in urls if urlsplit(url).scheme not in own
+        }
 
     def errors(self):
         """What the page's console reported as an error."""

@@ -15,11 +15,23 @@ from twostage.explore.uploads import ANY_SIZE
 from twostage.reporting.png import save_png, tile
 
 TITLE = "Two-stage VAE"
+UNKNOWN = "The SavedModel gives no latents of both stages: --keras has all samplers."
+DOWNLOAD = "Download as PNG"
 SEEDS, IMAGES = "two seeds", "two images"
+# The picture stays in sight while one moves the sliders; on a narrow window it is above
+# them, and all tabs fit in one row.
 CSS = """
-.shown img { image-rendering: pixelated; width: 100%; }
+.gradio-container { overflow: clip !important; }
+.sight { position: sticky; top: 0; align-self: flex-start; z-index: 5; }
+.sight { background: var(--body-background-fill); }
+.shown button, .shown .image-frame { width: 100% !important; }
+.shown img { image-rendering: pixelated; width: 100%; max-height: 70vh; }
 .error { color: #b91c1c; font-weight: 600; overflow-wrap: anywhere; }
 .dark .error { color: #fca5a5; }
+@media (max-width: 640px) {
+  .shown img { max-height: 40vh; }
+  .tab-container button { padding: 0 6px !important; }
+}
 """
 
 
@@ -37,8 +49,6 @@ class Page:
         self.gr: Any = gradio
         self.explorer, self.folder = explorer, folder
         source = explorer.source
-        self.all = [(label, name) for name, label in source.samplers.items()]
-        self.known = [each for each in self.all if each[1] in source.with_latents]
         with gradio.Blocks(
             title=TITLE, analytics_enabled=False, fill_width=False
         ) as self.blocks:
@@ -54,14 +64,15 @@ class Page:
 
     def _samples(self) -> None:
         gr = self.gr
+        samplers = [(label, n) for n, label in self.explorer.source.samplers.items()]
+        outputs = self._picture("Samples")
         with gr.Column(scale=1):
             inputs = [
-                gr.Dropdown(self.all, value=self.all[0][1], label="Sampler"),
+                gr.Dropdown(samplers, value=samplers[0][1], label="Sampler"),
                 gr.Slider(1, MAX_SAMPLES, 64, step=1, label="Images"),
                 gr.Number(0, precision=0, label="Seed"),
             ]
             button = gr.Button("Draw", variant="primary")
-        outputs = self._picture("Samples")
         self._on(
             [button.click, inputs[0].input, inputs[2].submit, self.blocks.load],
             lambda *values: self._written(self.explorer.samples(*values)),
@@ -71,26 +82,26 @@ class Page:
 
     def _latents(self) -> None:
         gr = self.gr
+        outputs = self._picture("The sample, and the sample as edited")
         with gr.Column(scale=1):
             inputs = [
-                gr.Dropdown(self.known, value=self.known[0][1], label="Sampler"),
+                self._known_samplers(),
                 gr.Number(0, precision=0, label="Seed"),
             ]
             button = gr.Button("Start from this sample", variant="primary")
             sliders = self._sliders()
-        outputs = self._picture("The sample, and the sample as edited")
         begin = [button.click, inputs[0].input, inputs[1].submit, self.blocks.load]
         self._editor(begin, self.explorer.start_of_sample, inputs, sliders, outputs)
 
     def _image(self) -> None:
         gr = self.gr
+        outputs = self._picture("The image, its reconstruction, and as edited")
         with gr.Column(scale=1):
             inputs = [
                 gr.File(label="Image file", height=120),
                 gr.Checkbox(False, label=ANY_SIZE),
             ]
             sliders = self._sliders()
-        outputs = self._picture("The image, its reconstruction, and as edited")
 
         def start(path: str | None, any_size: bool) -> Start:
             return self.explorer.start_of_image(path, any_size=any_size)
@@ -100,12 +111,11 @@ class Page:
 
     def _interpolation(self) -> None:
         gr = self.gr
+        outputs = self._picture("From one end to the other")
         with gr.Column(scale=1):
             kind = gr.Radio([SEEDS, IMAGES], value=SEEDS, label="Between")
             with gr.Group() as seeds:
-                sampler = gr.Dropdown(
-                    self.known, value=self.known[0][1], label="Sampler"
-                )
+                sampler = self._known_samplers()
                 first = gr.Number(0, precision=0, label="First seed")
                 second = gr.Number(1, precision=0, label="Second seed")
             with gr.Group(visible=False) as images:
@@ -117,7 +127,6 @@ class Page:
             steps = gr.Slider(2, MAX_STEPS, 9, step=1, label="Steps")
             path = gr.Radio(PATHS, value=PATHS[0], label="Path")
             button = gr.Button("Interpolate", variant="primary")
-        outputs = self._picture("From one end to the other")
         kind.input(
             lambda chosen: [
                 gr.update(visible=chosen == each) for each in (SEEDS, IMAGES)
@@ -130,7 +139,7 @@ class Page:
         inputs = [kind, sampler, first, second, *files, any_size, steps, path]
         self._on([button.click, self.blocks.load], self._between, inputs, outputs)
 
-    def _between(self, kind: str, sampler: str, *values: Any) -> tuple[str, str]:
+    def _between(self, kind: str, sampler: str, *values: Any) -> tuple[str, Any]:
         first, second, first_file, second_file, any_size, steps, path = values
         if kind == SEEDS:
             seeds = first, second
@@ -140,12 +149,26 @@ class Page:
             found = self.explorer.between_images(files, steps, path, any_size=any_size)
         return self._written(found)
 
+    def _known_samplers(self) -> Any:
+        """A choice of those whose latents are known."""
+        source = self.explorer.source
+        known = [(source.samplers[name], name) for name in source.with_latents]
+        is_all = len(known) == len(source.samplers)
+        return self.gr.Dropdown(
+            known, value=known[0][1], label="Sampler", info=None if is_all else UNKNOWN
+        )
+
     def _sliders(self) -> list[Any]:
         """Of the most active latents, at 0."""
         with self.gr.Accordion("The most active latents of stage 1"):
             return [
                 self.gr.Slider(
-                    -REACH, REACH, 0, step=10**-DECIMALS, label=f"Latent {latent}"
+                    -REACH,
+                    REACH,
+                    0,
+                    step=10**-DECIMALS,
+                    label=f"Latent {latent}",
+                    buttons=[],
                 )
                 for latent in self.explorer.sliders
             ]
@@ -153,16 +176,18 @@ class Page:
     def _picture(self, label: str) -> list[Any]:
         """A picture, its download, and a line for errors."""
         gr = self.gr
-        with gr.Column(scale=2):
-            error = gr.HTML()
+        with gr.Column(scale=2, elem_classes="sight"):
+            gr.Markdown(label)
             picture = gr.Image(
                 label=label,
+                show_label=False,
                 alt_text=label,
                 interactive=False,
-                buttons=["fullscreen"],
+                buttons=[],
                 elem_classes="shown",
             )
-            download = gr.DownloadButton("Download as PNG")
+            error = gr.HTML(visible=False)
+            download = gr.DownloadButton(DOWNLOAD, size="sm", interactive=False)
         return [picture, download, error]
 
     def _editor(
@@ -188,7 +213,9 @@ class Page:
             found = start(*values)
             at = self.explorer.slider_values(found)
             far = reach(at)
-            moved = [self.gr.update(value=x, minimum=-far, maximum=far) for x in at]
+            ends = {"minimum": -far, "maximum": far}
+            # Python's floats: NumPy's would reach the browser as text
+            moved = [self.gr.update(value=value, **ends) for value in at.tolist()]
             return found, *moved, *self._written(self.explorer.edit(found, at))
 
         def edit(found: Start | None, *values: float) -> tuple[Any, ...]:
@@ -226,12 +253,12 @@ class Page:
         @functools.wraps(function)
         def answer(*values: Any) -> list[Any]:
             try:
-                return [*function(*values), ""]
+                return [*function(*values), self.gr.update(visible=False)]
             except InputError as error:
-                line = f'<p class="error" role="alert">{html.escape(str(error))}</p>'
-                is_kept = [output in (kept or []) for output in outputs[:-1]]
-                empty = [self.gr.skip() if each else None for each in is_kept]
-                return [*empty, line]
+                text = f'<p class="error" role="alert">{html.escape(str(error))}</p>'
+                line = self.gr.update(value=text, visible=True)
+                emptied = (self._emptied(each, kept or []) for each in outputs[:-1])
+                return [*emptied, line]
 
         self.gr.on(
             triggers,
@@ -243,8 +270,14 @@ class Page:
             **options,
         )
 
-    def _written(self, found: Shown) -> tuple[str, str]:
+    def _emptied(self, output: Any, kept: list[Any]) -> Any:
+        if output in kept:
+            return self.gr.skip()
+        is_download = isinstance(output, self.gr.DownloadButton)
+        return self.gr.update(value=None, interactive=False) if is_download else None
+
+    def _written(self, found: Shown) -> tuple[str, Any]:
         """The PNG file that is shown, and downloaded."""
         path = str(self.folder / f"{found.name}.png")
         save_png(path, tile(found.images, columns=found.columns))
-        return path, path
+        return path, self.gr.update(value=path, interactive=True)
