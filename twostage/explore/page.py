@@ -22,10 +22,11 @@ SEEDS, IMAGES = "two seeds", "two images"
 # them, and all tabs fit in one row.
 CSS = """
 .gradio-container { overflow: clip !important; }
-.sight { position: sticky; top: 0; align-self: flex-start; z-index: 5; }
+.sight { position: sticky; top: 0; align-self: flex-start; z-index: 60; }
 .sight { background: var(--body-background-fill); }
 .shown button, .shown .image-frame { width: 100% !important; }
 .shown img { image-rendering: pixelated; width: 100%; max-height: 70vh; }
+.shown img { object-fit: contain !important; }
 .error { color: #b91c1c; font-weight: 600; overflow-wrap: anywhere; }
 .dark .error { color: #fca5a5; }
 @media (max-width: 640px) {
@@ -114,11 +115,11 @@ class Page:
         outputs = self._picture("From one end to the other")
         with gr.Column(scale=1):
             kind = gr.Radio([SEEDS, IMAGES], value=SEEDS, label="Between")
-            with gr.Group() as seeds:
+            with gr.Column() as seeds:
                 sampler = self._known_samplers()
                 first = gr.Number(0, precision=0, label="First seed")
                 second = gr.Number(1, precision=0, label="Second seed")
-            with gr.Group(visible=False) as images:
+            with gr.Column(visible=False) as images:
                 files = [
                     gr.File(label=f"{order} image file", height=120)
                     for order in ("First", "Second")

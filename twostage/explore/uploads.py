@@ -75,13 +75,15 @@ class Uploads:
         return pixels if pixels.shape[1:] == self.shape else None
 
     def _fitted(self, image: "Image.Image") -> np.ndarray:
-        from PIL import ImageOps
-
+        """The largest part in the middle that has the sides' ratio, resized."""
         side, (height, width, _) = self.preprocessing.side, self.shape
         size = (side, side) if side else (width, height)
-        resampling = celeba.FILTERS[self.preprocessing.resize]
-        pixels = np.asarray(ImageOps.fit(image, size, resampling))
-        images = pixels.reshape(1, size[1], size[0], -1)
+        scale = min(image.width / size[0], image.height / size[1])
+        part = [max(round(scale * each), 1) for each in size]
+        left, top = (image.width - part[0]) // 2, (image.height - part[1]) // 2
+        image = image.crop((left, top, left + part[0], top + part[1]))
+        image = celeba.resize(image, size, kind=self.preprocessing.resize)
+        images = np.asarray(image).reshape(1, size[1], size[0], -1)
         return self.preprocessing.apply_to_array(images)
 
     def _expected(self) -> str:
