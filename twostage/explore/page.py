@@ -45,7 +45,7 @@ class Page:
     """
 
     def __init__(self, explorer: Explorer, folder: Path):
-        import gradio
+        import gradio  # pyright: ignore[reportMissingImports]
 
         self.gr: Any = gradio
         self.explorer, self.folder = explorer, folder

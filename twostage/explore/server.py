@@ -51,7 +51,7 @@ def check_gradio() -> None:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     try:
-        import gradio  # noqa: F401
+        import gradio  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise InputError(
             "no gradio",
@@ -93,8 +93,8 @@ def _blocks(explorer: "Explorer", folder: Path) -> Any:
 
 
 def _launched(blocks: Any, host: str, port: int) -> str:
-    import gradio
-    from starlette.middleware import Middleware
+    import gradio  # pyright: ignore[reportMissingImports]
+    from starlette.middleware import Middleware  # pyright: ignore
 
     from twostage.explore.page import CSS
 

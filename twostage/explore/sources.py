@@ -128,7 +128,7 @@ class KerasSource(Source):
         self.with_latents = list(self.samplers)
         self.description = (
             f"The .keras files in {run}: a seed gives the same images as"
-            " `TwoStageVAE.sample`, and others than the SavedModel."
+            " `TwoStageVAE.sample`, which differ from the SavedModel's."
         )
 
     def sample(self, sampler: str, n: int, seed: int) -> np.ndarray:
