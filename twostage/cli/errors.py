@@ -64,6 +64,9 @@ FLAGS = {
     "importance_samples",
     "seeds",
     "quick",
+    "keras",
+    "host",
+    "port",
 }
 
 

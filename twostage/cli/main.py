@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from twostage.cli import data, evaluate, experiment, export, sample, train
+from twostage.cli import data, evaluate, experiment, explore, export, sample, train
 from twostage.cli.arguments import Parser
 from twostage.cli.invocation import program
 
@@ -12,6 +12,7 @@ COMMANDS = {
     "train-stage1": train.stage1,
     "train-stage2": train.stage2,
     "sample": sample.main,
+    "explore": explore.main,
     "evaluate": evaluate.main,
     "export": export.main,
     "data": data.main,
