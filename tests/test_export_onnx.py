@@ -33,7 +33,8 @@ NOISE = GENERATOR.standard_normal((5, LATENTS), dtype="float32")
 def two_stage_models():
     images, z = keras.Input(SHAPE), keras.Input((LATENTS,))
     hidden = layers.Flatten()(layers.Conv2D(4, 3, activation="relu")(images))
-    heads = [layers.Dense(LATENTS)(hidden), layers.Dense(LATENTS)(hidden)]
+    log_var = twostage.BoundedLogVariance()(layers.Dense(LATENTS)(hidden))
+    heads = [layers.Dense(LATENTS)(hidden), log_var]
     decoded = layers.Reshape(SHAPE)(layers.Dense(16, "sigmoid")(z))
     stage1 = twostage.VAE(
         keras.Model(images, heads),
@@ -166,6 +167,37 @@ def test_command_writes_what_the_page_runs(small_run, tmp_path):
     expected = saved.sample_from(scope["u"]).numpy()
     np.testing.assert_allclose(scope["images"], expected, atol=1e-5)
     assert scope["images"].shape == (64, 8, 8, 1)
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), "uint8")
+    mean, log_var = session(run / "onnx" / "encoder.onnx").run(
+        ["mean", "log_var"], {"images": images}
+    )
+    expected = saved.encode(images)
+    np.testing.assert_allclose(mean, expected["mean"], atol=1e-5)
+    np.testing.assert_allclose(log_var, expected["log_var"], atol=1e-5)
+    decoded = session(run / "onnx" / "decoder.onnx").run(["images"], {"z": mean})[0]
+    np.testing.assert_allclose(decoded, saved.decode(mean), atol=1e-5)
+
+
+class Expm1(layers.Layer):
+    """An operation that tf2onnx does not convert."""
+
+    def call(self, value):
+        return ops.expm1(value)
+
+
+@on_tensorflow
+def test_an_operation_that_onnx_lacks_is_refused(tmp_path):
+    pytest.importorskip("tf2onnx")
+    models = two_stage_models()
+    encoder = models.stage1.encoder
+    mean, log_var = encoder.output
+    encoder = keras.Model(encoder.input, [Expm1()(mean), log_var])
+    decoder, likelihood = models.stage1.decoder, models.stage1.likelihood
+    stage1 = twostage.VAE(encoder, decoder, likelihood, data_dtype="uint8")
+    models = TwoStageModels(stage1, models.stage2, models.normalizer)
+    with pytest.raises(InputError, match=r"encoder\.onnx would not be valid .*Expm1"):
+        onnx_files.save(tmp_path / "onnx", models)
+    assert not list(tmp_path.iterdir())
 
 
 @on_tensorflow

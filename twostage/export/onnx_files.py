@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
-from twostage.errors import InputError
+from twostage.errors import InputError, first_line
 from twostage.export.latent_transform import LatentTransform
 from twostage.models.gaussian_mixture import Mixture
 from twostage.models.two_stage_models import TwoStageModels
@@ -38,7 +39,8 @@ def save(
         models, method, mixture: As for `twostage.export.saved_model.save`.
 
     Raises:
-        InputError: the backend is not TensorFlow's, or tf2onnx is not installed.
+        InputError: the backend is not TensorFlow's, tf2onnx is not installed, or a
+            model has an operation that ONNX lacks.
     """
     check_converter()
     import tensorflow as tf
@@ -102,14 +104,40 @@ def _in_float32(models: TwoStageModels) -> Iterator[None]:
 def _convert(function: Callable, specs: list[Any], path: Path) -> None:
     """Writes a function of tensors, which returns a dict of them, as an ONNX file whose
     inputs and outputs have the names of the specs and of the dict.
+
+    Raises:
+        InputError: ONNX lacks an operation of the function.
     """
     import onnx
     import tensorflow as tf
     import tf2onnx
 
-    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    # it logs an operation that it cannot convert, and goes on
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
     traced = tf.function(function, autograph=False)
-    model, _ = tf2onnx.convert.from_function(traced, input_signature=specs)
+    model, _ = tf2onnx.convert.from_function(
+        traced, input_signature=specs, custom_op_handlers={"Log1p": (_log1p, [])}
+    )
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "n"
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise InputError(
+            f"a model whose {path.name} would not be valid ({first_line(error)})",
+            "operations that ONNX has",
+            "export a SavedModel instead",
+        ) from error
     onnx.save(model, path)
+
+
+def _log1p(context: Any, node: Any, name: str, arguments: Any) -> None:
+    """tf2onnx's handler of TensorFlow's log(1 + x), which ONNX has as two operations:
+    `BoundedLogVariance` uses it.
+    """
+    import tf2onnx
+
+    one = context.make_const(tf2onnx.utils.make_name("one"), np.array(1, "float32"))
+    total = context.make_node("Add", [node.input[0], one.output[0]])
+    context.remove_node(node.name)
+    context.make_node("Log", [total.output[0]], name=node.name, outputs=node.output)
