@@ -31,7 +31,7 @@ PATCHES = 800
 PATCH_SIDE = 48  # pixels of a photograph, before resizing
 SHOWN = 24  # images of each kind in the drawing
 # For the patches; `auto` need not time the precisions, either
-SMALL = {"base_dim": 16, "fc_dim": 128, "latent_dim": 32, "precision": "float32"}
+SMALL = {"base_dim": 8, "fc_dim": 128, "latent_dim": 32, "precision": "float32"}
 
 
 def write_patches(folder: Path) -> None:
@@ -133,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parse(argv)
     folder, epochs = options.folder, options.epochs
     if folder is None:
-        folder, epochs = options.out / "images", epochs or (40, 60)
+        folder, epochs = options.out / "images", epochs or (25, 40)
         write_patches(folder)
     epochs = tuple(epochs) if epochs else None
     train, test = read_images(folder, options.side)
