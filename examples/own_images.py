@@ -89,8 +89,8 @@ Training of {epochs} epochs.
 What to expect
 - The error of a reconstruction falls well below the variance of the pixels, which is
   the error of one gray image. Sharp detail needs more images and more epochs.
-- Samples have the colors and the coarse shapes of your images. A thousand images give
-  blurred samples; ten thousand give better ones.
+- Samples have the colors and the coarse shapes of your images. From few images and few
+  epochs they are blurred.
 - Objects at the same place in each image, such as centered faces, are the easiest.
 """
     )
