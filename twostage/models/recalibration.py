@@ -94,7 +94,7 @@ def _split(train: np.ndarray, validation: np.ndarray | None, seed: int) -> _Spli
     if validation is not None:
         rows = generator.permutation(len(validation))[:MAX_DECIDING_IMAGES]
         held_out = validation[np.sort(rows)]
-        split = _Split(train, held_out, "images that were not trained on")
+        split = _Split(train, held_out, "held-out images")
     else:
         order = generator.permutation(len(train))
         count = min(MAX_DECIDING_IMAGES, len(train) // 10)
@@ -131,5 +131,5 @@ def summary(choice: dict[str, Any]) -> str:
     return (
         f"batch normalization: {choice['chosen']}; recalibration changes the evidence"
         f" bound by {choice['gain']:+.2f} +- {choice['gain_error']:.2f} nats per image"
-        f" on {choice['images']:,} of {choice['decided_by']}"
+        f" on {choice['images']:,} {choice['decided_by']}"
     )
