@@ -173,12 +173,17 @@ def whole_celeba(folder, listing):
 # how it is made in a folder, what is loaded from there (a name, or in the folder),
 # options, message
 SETS = {
-    "an empty folder": (lambda at: None, "", {}, "holds no image .*: check the path"),
+    "an empty folder": (
+        lambda at: None,
+        "",
+        {},
+        r"holds no image, expected files of \.jpg, .*: check the path",
+    ),
     "only other files": (
         lambda at: (at / "a.tiff").write_bytes(b"x"),
         "",
         {},
-        "holds no image .*, only 1 .tiff: check the path",
+        r"holds no image, only 1 \.tiff, expected files of .*: check the path",
     ),
     "no such folder": (
         lambda at: None,

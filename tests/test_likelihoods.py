@@ -121,7 +121,9 @@ def test_the_variance_per_image_is_at_its_optimum():
 
 
 def test_the_variance_per_batch_has_a_soft_floor():
-    """Numbers of seed_facts 5.2: at log sigma -2.748 the soft floor gives -2.710."""
+    """log sigma <- -6 + softplus(log sigma + 6), as the authors' code: -2.748 gives
+    -2.710.
+    """
     likelihood = twostage.OptimalGaussianLikelihood("batch")
     mean = np.zeros((3, 100), "float32")
     x = np.full((3, 100), math.exp(-2.748), "float32")

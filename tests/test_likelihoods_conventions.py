@@ -57,8 +57,8 @@ def test_losses_are_multiples_of_each_other():
     )
 
 
-def test_raes_vae_has_the_decoder_variance_of_seed_facts():
-    """w .312, .024 and .09024 are sigma^2 .156, .036 and .135 (4.2)."""
+def test_raes_vae_has_the_decoder_variance_of_its_weights():
+    """w .312, .024 and .09024 are sigma^2 .156, .036 and .135."""
     for weight, channels, variance in (
         (0.312, 1, 0.156),
         (0.024, 3, 0.036),
@@ -130,7 +130,7 @@ def test_a_fixed_sigma_has_three_readings_of_one_model():
     )
 
 
-REFERENCE = {  # r*/R at R / sigma = c sqrt(D): seed_facts 6.22
+REFERENCE = {  # r*/R at R / sigma = c sqrt(D), Berger & Sebag, Theorem 1
     2: (0.197, 0.555, 0.745, 0.858, 0.930, 0.971, 0.990),
     3: (0.180, 0.511, 0.697, 0.819, 0.908, 0.962, 0.987),
     10: (0.153, 0.446, 0.629, 0.767, 0.879, 0.948, 0.982),

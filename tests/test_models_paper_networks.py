@@ -35,7 +35,7 @@ def test_beta_sigma_has_the_codes_parameters(shape, latents, encoder, decoder):
     ],
 )
 def test_rae_has_the_codes_parameters(shape, latents, encoder, decoder):
-    """To the 10,000 that seed_facts gives: 11.08, 11.61, 11.55, 18.95, 18.27 and 21.48
+    """To the 10,000 of the authors' code: 11.08, 11.61, 11.55, 18.95, 18.27 and 21.48
     million.
     """
     assert trainable(rae.rae_encoder(shape, latents)) == pytest.approx(

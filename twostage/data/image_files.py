@@ -199,8 +199,9 @@ def _image_files(where: Path, files: Mapping[str, str]) -> tuple[dict[str, str],
     if not chosen:
         inside = f", only {others}" if others else ""
         raise InputError(
-            f"received {where}, which holds no image ({', '.join(FORMATS)}){inside}:"
-            " check the path"
+            f"{where}, which holds no image{inside}",
+            f"files of {', '.join(FORMATS)}",
+            "check the path",
         )
     return chosen, others
 

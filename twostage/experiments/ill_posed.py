@@ -113,7 +113,7 @@ EXPERIMENT = Experiment(
     ),
     description=(
         "With sigma^2 >= xi the log likelihood stops at -(D / 2) log(2 pi xi); without,"
-        " it grows as long as one trains (seed_facts 6.21)."
+        " it grows as long as one trains."
     ),
     rows=ROWS,
     measure=measure,

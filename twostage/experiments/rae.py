@@ -196,7 +196,7 @@ EXPERIMENT = Experiment(
         " and what they are compared with, on MNIST or CIFAR-10."
     ),
     description=(
-        "Weights and Frechet distances are those in the authors' code (seed_facts 4.3);"
+        "Weights and Frechet distances are those in the authors' code;"
         " where it gives one of N(0, I) or of one Gaussian, the table says so."
     ),
     rows=ROWS,

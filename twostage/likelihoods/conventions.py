@@ -71,7 +71,7 @@ def constant_sigma_readings(
     beta: float,
 ) -> dict[str, float]:
     """The evidence bound of one set of weights, trained by S + beta KL, under the
-    readings of its sigma (Beta-Sigma VAE, section 3; seed_facts 6.20).
+    readings of its sigma (Beta-Sigma VAE, section 3).
 
     Args:
         squared_error: S of each example, (N,), or their mean.
