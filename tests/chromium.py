@@ -136,11 +136,20 @@ class Chromium:
         """
         self.wait(element)
         self.js(f"({element}).scrollIntoView({{block: 'center'}})")
-        box = self.js(f"(({element}).getBoundingClientRect()).toJSON()")
+        box = self._box(element)
         at = {"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             button = {"button": "left", "clickCount": 1} if kind != "mouseMoved" else {}
             self.call("Input.dispatchMouseEvent", type=kind, **at, **button)
+
+    def _box(self, element):
+        """Where an element is, once it no longer moves."""
+        box = before = None
+        while box is None or box != before:
+            before = box
+            box = self.js(f"(({element}).getBoundingClientRect()).toJSON()")
+            time.sleep(0.1)
+        return box
 
     def type(self, text):
         """Replaces the text of the element that has the focus, and presses Enter."""

@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium"),
 ]
 ERROR = "[...document.querySelectorAll('.error')].find(e => e.offsetParent)"
-PICTURE = "[...document.querySelectorAll('.shown img')].find(e => e.offsetParent)"
+GRID = "[...document.querySelectorAll('.shown img')].find(e => e.offsetParent)"
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def page(request, address, tmp_path):
             downloadPath=str(tmp_path / "downloads"),
         )
         page.open(address)
-        page.wait(PICTURE)
+        page.wait(GRID)
         yield page
         assert page.hosts() == {"127.0.0.1"}
         assert page.errors() == []
@@ -64,16 +64,16 @@ def named(selector, text):
     )
 
 
-def source_of_picture(page):
-    page.wait(f"{PICTURE} && {PICTURE}.naturalWidth")
-    return page.js(f"{PICTURE}.src")
+def source_of_grid(page):
+    page.wait(f"{GRID} && {GRID}.naturalWidth")
+    return page.js(f"{GRID}.src")
 
 
-def pixels_of_picture(page):
+def pixels_of_grid(page):
     """As the browser decoded them, (height, width)."""
-    source_of_picture(page)
+    source_of_grid(page)
     values = page.js(
-        f"(() => {{ const image = {PICTURE};"
+        f"(() => {{ const image = {GRID};"
         " const canvas = document.createElement('canvas');"
         " canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;"
         " const context = canvas.getContext('2d'); context.drawImage(image, 0, 0);"
@@ -103,14 +103,14 @@ def test_samples_of_a_seed_are_shown_and_downloaded(page, explorer, tmp_path):
     assert explorer.source.description.split(":")[0] in page.js(
         "document.body.innerText"
     )
-    before = source_of_picture(page)
+    before = source_of_grid(page)
     page.click(visible("input[aria-label='Seed'], [type=number]:not([min])"))
     page.type("7")
-    page.wait(f"{PICTURE} && {PICTURE}.src != {before!r}")
+    page.wait(f"{GRID} && {GRID}.src != {before!r}")
     sampler = next(iter(explorer.source.samplers))
     images = explorer.source.sample(sampler, 64, 7)
     wanted = expected(tmp_path, images)
-    np.testing.assert_array_equal(pixels_of_picture(page), wanted)
+    np.testing.assert_array_equal(pixels_of_grid(page), wanted)
     page.click(named("button, a", "Download as PNG"))
     ends, files = time.monotonic() + PATIENCE, []
     while time.monotonic() < ends and not files:
@@ -127,14 +127,14 @@ def test_a_slider_edits_the_sample(page, explorer, tmp_path):
     values = explorer.slider_values(start)
     shown = explorer.edit(start, values)
     wanted = expected(tmp_path, shown.images, shown.columns)
-    np.testing.assert_array_equal(pixels_of_picture(page), wanted)
-    before = source_of_picture(page)
+    np.testing.assert_array_equal(pixels_of_grid(page), wanted)
+    before = source_of_grid(page)
     page.click(visible("input[type=range]"), 0.1)
-    page.wait(f"{PICTURE} && {PICTURE}.src != {before!r}")
+    page.wait(f"{GRID} && {GRID}.src != {before!r}")
     values[0] = float(page.js(visible("input[type=range]") + ".value"))
     shown = explorer.edit(start, values)
     wanted = expected(tmp_path, shown.images, shown.columns)
-    np.testing.assert_array_equal(pixels_of_picture(page), wanted)
+    np.testing.assert_array_equal(pixels_of_grid(page), wanted)
 
 
 def test_ones_own_image(page, explorer, tmp_path):
@@ -145,7 +145,7 @@ def test_ones_own_image(page, explorer, tmp_path):
     start = explorer.start_of_image(str(path), any_size=False)
     shown = explorer.edit(start, explorer.slider_values(start))
     wanted = expected(tmp_path, shown.images, shown.columns)
-    np.testing.assert_array_equal(pixels_of_picture(page), wanted)
+    np.testing.assert_array_equal(pixels_of_grid(page), wanted)
     remove = "[...document.querySelectorAll('button')].find("
     remove += "e => /remove|clear/i.test(e.ariaLabel || '') && e.offsetParent)"
     text = tmp_path / "notes.png"
@@ -158,9 +158,9 @@ def test_ones_own_image(page, explorer, tmp_path):
         page.wait(visible("input[type=file]"))
         page.upload(visible("input[type=file]"), bad)
         page.wait(f"{ERROR} && {ERROR}.innerText.startsWith({message!r})")
-        assert not page.js(f"Boolean({PICTURE})")
+        assert not page.js(f"Boolean({GRID})")
     page.click(visible("input[type=checkbox]"))
-    page.wait(PICTURE)
+    page.wait(GRID)
     assert not page.js(f"Boolean({ERROR})")
 
 
@@ -168,19 +168,19 @@ def test_interpolation_between_seeds_and_images(page, explorer, tmp_path):
     page.click(named("button[role=tab]", "Interpolation"))
     shown = explorer.between_seeds(explorer.source.with_latents[0], (0, 1), 9)
     wanted = expected(tmp_path, shown.images, shown.columns)
-    np.testing.assert_array_equal(pixels_of_picture(page), wanted)
+    np.testing.assert_array_equal(pixels_of_grid(page), wanted)
     page.click(visible("input[type=radio]", 1))
     paths = [image_file(tmp_path, seed) for seed in (1, 2)]
     for path in paths:
         page.wait(visible("input[type=file]"))
         page.upload(visible("input[type=file]"), path)
         page.wait(f"document.body.innerText.includes({path.name!r})")
-    before = source_of_picture(page)
+    before = source_of_grid(page)
     page.click(named("button", "Interpolate"))
-    page.wait(f"{PICTURE} && {PICTURE}.src != {before!r}")
+    page.wait(f"{GRID} && {GRID}.src != {before!r}")
     shown = explorer.between_images(tuple(map(str, paths)), 9, any_size=False)
     wanted = expected(tmp_path, shown.images, shown.columns)
-    np.testing.assert_array_equal(pixels_of_picture(page), wanted)
+    np.testing.assert_array_equal(pixels_of_grid(page), wanted)
 
 
 def test_uploads_do_not_stay_on_disk(explorer, monkeypatch, tmp_path):

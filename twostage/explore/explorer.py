@@ -21,7 +21,7 @@ ACTIVITY_SAMPLES = 256  # samples whose encoding ranks the latents
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """Images of one picture.
+    """Images of one grid.
 
     Args:
         images: float32 (n, height, width, channels) in [0, 1].

@@ -18,7 +18,7 @@ TITLE = "Two-stage VAE"
 UNKNOWN = "The SavedModel gives no latents of both stages: --keras has all samplers."
 DOWNLOAD = "Download as PNG"
 SEEDS, IMAGES = "two seeds", "two images"
-# The picture stays in sight while one moves the sliders; on a narrow window it is above
+# The image stays in sight while one moves the sliders; on a narrow window it is above
 # them, and all tabs fit in one row.
 CSS = """
 .gradio-container { overflow: clip !important; }
@@ -66,7 +66,7 @@ class Page:
     def _samples(self) -> None:
         gr = self.gr
         samplers = [(label, n) for n, label in self.explorer.source.samplers.items()]
-        outputs = self._picture("Samples")
+        outputs = self._grid("Samples")
         with gr.Column(scale=1):
             inputs = [
                 gr.Dropdown(samplers, value=samplers[0][1], label="Sampler"),
@@ -83,7 +83,7 @@ class Page:
 
     def _latents(self) -> None:
         gr = self.gr
-        outputs = self._picture("The sample, and the sample as edited")
+        outputs = self._grid("The sample, and the sample as edited")
         with gr.Column(scale=1):
             inputs = [
                 self._known_samplers(),
@@ -96,7 +96,7 @@ class Page:
 
     def _image(self) -> None:
         gr = self.gr
-        outputs = self._picture("The image, its reconstruction, and as edited")
+        outputs = self._grid("The image, its reconstruction, and as edited")
         with gr.Column(scale=1):
             inputs = [
                 gr.File(label="Image file", height=120),
@@ -112,7 +112,7 @@ class Page:
 
     def _interpolation(self) -> None:
         gr = self.gr
-        outputs = self._picture("From one end to the other")
+        outputs = self._grid("From one end to the other")
         with gr.Column(scale=1):
             kind = gr.Radio([SEEDS, IMAGES], value=SEEDS, label="Between")
             with gr.Column() as seeds:
@@ -174,12 +174,12 @@ class Page:
                 for latent in self.explorer.sliders
             ]
 
-    def _picture(self, label: str) -> list[Any]:
-        """A picture, its download, and a line for errors."""
+    def _grid(self, label: str) -> list[Any]:
+        """A grid of images, its download, and a line for errors."""
         gr = self.gr
         with gr.Column(scale=2, elem_classes="sight"):
             gr.Markdown(label)
-            picture = gr.Image(
+            grid = gr.Image(
                 label=label,
                 show_label=False,
                 alt_text=label,
@@ -189,7 +189,7 @@ class Page:
             )
             error = gr.HTML(visible=False)
             download = gr.DownloadButton(DOWNLOAD, size="sm", interactive=False)
-        return [picture, download, error]
+        return [grid, download, error]
 
     def _editor(
         self,
@@ -199,14 +199,14 @@ class Page:
         sliders: list[Any],
         outputs: list[Any],
     ) -> None:
-        """Connects what is edited, the sliders and the picture.
+        """Connects what is edited, the sliders and the grid of images.
 
         Args:
             begin: The events that begin with something else.
             start: Gives what is edited from the values of `inputs`.
             inputs: The components that choose it.
             sliders: The sliders.
-            outputs: As `_picture` gives them.
+            outputs: As `_grid` gives them.
         """
         state = self.gr.State()
 
