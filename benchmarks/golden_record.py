@@ -195,7 +195,7 @@ def errors(folder):
 def compare(one, other):
     """Prints what differs; status 1 if a number does."""
     sys.path.insert(0, str(ROOT))
-    from twostage.config import current_names
+    from twostage.old_names import current_names
 
     first, second = (
         current_names(drop_times(json.loads((path / "numbers.json").read_text())))

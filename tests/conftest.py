@@ -2,12 +2,12 @@
 no other backend behind.
 """
 
-import fcntl
 import gc
 import os
 import tempfile
 
 import pytest
+from filelock import FileLock
 
 # JAX compiles each program once a session, and not again in the processes that tests
 # start
@@ -65,8 +65,7 @@ def small_run(tmp_path_factory, worker_id):
     folder = (base if worker_id == "master" else base.parent) / "small"
     folder.mkdir(exist_ok=True)
     outputs = [folder / "stage1.txt", folder / "stage2.txt"]
-    with open(folder / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(folder / "lock"):
         if not outputs[-1].exists():
             for path, printed in zip(outputs, train(folder / "run"), strict=True):
                 path.write_text(printed)

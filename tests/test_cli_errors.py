@@ -147,8 +147,10 @@ def test_a_mistake_ends_in_one_line(line, words, tmp_path, capsys, bad, small_ru
     command, *arguments = line.split()
     if not {"--run", "--compare"} & set(arguments) and command != "experiment":
         arguments += ["--run", str(tmp_path / "run")]
+    before = sorted(small_run[0].rglob("*"))
     assert words in mistake(capsys, COMMANDS[command], *arguments)
     assert not (tmp_path / "run").exists()  # nothing half-written
+    assert sorted(small_run[0].rglob("*")) == before
 
 
 def test_a_broken_test_image_is_reported_before_training(tmp_path, capsys):

@@ -6,7 +6,8 @@ from twostage import InputError
 from twostage.cli.arguments import stage_parser
 from twostage.cli.errors import in_flags
 from twostage.cli.export import _parser as export_parser
-from twostage.config import Stage1Config, Stage2Config, current_names
+from twostage.config import Stage1Config, Stage2Config
+from twostage.old_names import current_names
 from twostage.presets import resolve
 
 

@@ -16,10 +16,11 @@ from twostage.config import DENSITY_METHODS, SAMPLING_METHODS, Stage1Config
 from twostage.errors import InputError
 from twostage.evaluation.latent_metrics import most_active
 from twostage.explore import latents
-from twostage.explore.explorer import LARGEST_SEED, explorer_of
+from twostage.explore.explorer import explorer_of
 from twostage.explore.server import POLICY, OwnSourcesOnly, served
 from twostage.explore.sources import EXPORTED, KerasSource, open_source
 from twostage.explore.uploads import ANY_SIZE, uploads_for
+from twostage.export.saved_vae import LARGEST
 from twostage.models.gaussian_mixture import Mixture
 from twostage.two_stage_vae import FIRST_STAGE, load
 
@@ -299,7 +300,7 @@ def test_paths_between_latents():
         (0, 0, "0 as number of images, expected a whole number, 1 to 400"),
         (None, 0, "no value as number of images"),
         (4, -1, "-1 as seed, expected a whole number, 0 to 2147483647"),
-        (4, LARGEST_SEED + 1, "2147483648 as seed"),
+        (4, LARGEST + 1, "2147483648 as seed"),
         (4, 1.5, "1.5 as seed"),
         (4, float("nan"), "nan as seed"),
     ],
@@ -310,7 +311,7 @@ def test_bad_numbers(explorer, n, seed, message):
 
 
 def test_the_largest_seed(explorer):
-    shown = explorer.samples(FIRST_STAGE, 1, LARGEST_SEED)
+    shown = explorer.samples(FIRST_STAGE, 1, LARGEST)
     assert shown.images.shape == (1, SIDE, SIDE, 1)
     assert shown.name == "samples-first-stage-1-seed-2147483647"
 

@@ -2,11 +2,11 @@
 
 import contextlib
 import io
-import time
+import shutil
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from chromium import PATIENCE, PROGRAM, Chromium
 from PIL import Image
 
 from twostage.explore.explorer import explorer_of
@@ -15,12 +15,13 @@ from twostage.reporting.png import save_png, tile
 from twostage.two_stage_vae import FIRST_STAGE
 
 pytest.importorskip("gradio")
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium"),
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
 ]
-ERROR = "[...document.querySelectorAll('.error')].find(e => e.offsetParent)"
-GRID = "[...document.querySelectorAll('.shown img')].find(e => e.offsetParent)"
+PATIENCE = 60_000  # milliseconds
 
 
 @pytest.fixture(scope="module")
@@ -34,54 +35,65 @@ def address(explorer):
         yield url
 
 
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as program:
+        options = {"executable_path": CHROMIUM, "args": ["--no-sandbox"]}
+        with contextlib.closing(program.chromium.launch(**options)) as browser:
+            yield browser
+
+
 @pytest.fixture(params=[1280, 420])
-def page(request, address, tmp_path):
-    with Chromium(request.param) as page:
-        page.call(
-            "Browser.setDownloadBehavior",
-            behavior="allow",
-            downloadPath=str(tmp_path / "downloads"),
-        )
-        page.open(address)
-        page.wait(GRID)
+def page(request, browser, address):
+    size = {"width": request.param, "height": 900}
+    hosts, errors = set(), []
+    with contextlib.closing(browser.new_context(viewport=size)) as context:
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        playwright.expect.set_options(timeout=PATIENCE)
+        page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
+        page.on("pageerror", lambda error: errors.append(error))
+        page.on("console", lambda line: line.type == "error" and errors.append(line))
+        page.goto(address)
+        grid(page).wait_for()
         yield page
-        assert page.hosts() == {"127.0.0.1"}
-        assert page.errors() == []
-        assert page.js("document.documentElement.scrollWidth <= innerWidth")
+        assert hosts - {None} == {"127.0.0.1"}  # None: data and blobs
+        assert errors == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def visible(selector, order=0):
-    return (
-        f"[...document.querySelectorAll({selector!r})]"
-        f".filter(e => e.closest('.tabitem').offsetParent)[{order}]"
-    )
+def shown(page, selector):
+    """The elements of a selector in the open tab."""
+    return page.locator(f".tabitem:visible {selector}")
 
 
-def named(selector, text):
-    return (
-        f"[...document.querySelectorAll({selector!r})]"
-        f".find(e => e.innerText.trim() == {text!r} && e.offsetParent)"
-    )
+def grid(page):
+    return page.locator(".shown img:visible")
 
 
 def source_of_grid(page):
-    page.wait(f"{GRID} && {GRID}.naturalWidth")
-    return page.js(f"{GRID}.src")
+    grid(page).wait_for()
+    page.wait_for_function(
+        "image => image.naturalWidth", arg=grid(page).element_handle()
+    )
+    return grid(page).get_attribute("src")
+
+
+def wait_for_another(page, before):
+    playwright.expect(grid(page)).not_to_have_attribute("src", before)
 
 
 def pixels_of_grid(page):
     """As the browser decoded them, (height, width)."""
     source_of_grid(page)
-    values = page.js(
-        f"(() => {{ const image = {GRID};"
-        " const canvas = document.createElement('canvas');"
+    height, width, levels = grid(page).evaluate(
+        "image => { const canvas = document.createElement('canvas');"
         " canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;"
         " const context = canvas.getContext('2d'); context.drawImage(image, 0, 0);"
         " const data = context.getImageData(0, 0, canvas.width, canvas.height).data;"
         " return [canvas.height, canvas.width, [...data.filter((_, i) => i % 4 == 0)]];"
-        " })()"
+        " }"
     )
-    height, width, levels = values
     return np.array(levels, "uint8").reshape(height, width)
 
 
@@ -100,86 +112,84 @@ def image_file(folder, seed, side=8):
 
 
 def test_samples_of_a_seed_are_shown_and_downloaded(page, explorer, tmp_path):
-    assert explorer.source.description.split(":")[0] in page.js(
-        "document.body.innerText"
-    )
+    text = page.locator("body").inner_text()
+    assert explorer.source.description.split(":")[0] in text
     before = source_of_grid(page)
-    page.click(visible("input[aria-label='Seed'], [type=number]:not([min])"))
-    page.type("7")
-    page.wait(f"{GRID} && {GRID}.src != {before!r}")
+    seed = shown(page, "").get_by_label("Seed", exact=True)
+    seed.fill("7")
+    seed.press("Enter")
+    wait_for_another(page, before)
     sampler = next(iter(explorer.source.samplers))
     images = explorer.source.sample(sampler, 64, 7)
     wanted = expected(tmp_path, images)
     np.testing.assert_array_equal(pixels_of_grid(page), wanted)
-    page.click(named("button, a", "Download as PNG"))
-    ends, files = time.monotonic() + PATIENCE, []
-    while time.monotonic() < ends and not files:
-        files = list((tmp_path / "downloads").glob("*.png"))
-        time.sleep(0.1)
-    assert [file.name[-10:] for file in files] == ["seed-7.png"]
-    np.testing.assert_array_equal(np.asarray(Image.open(files[0])), wanted)
+    with page.expect_download() as download:
+        page.get_by_text("Download as PNG").locator("visible=true").click()
+    assert download.value.suggested_filename[-10:] == "seed-7.png"
+    downloaded = np.asarray(Image.open(download.value.path()))
+    np.testing.assert_array_equal(downloaded, wanted)
 
 
 def test_a_slider_edits_the_sample(page, explorer, tmp_path):
-    page.click(named("button[role=tab]", "Latents"))
+    page.get_by_role("tab", name="Latents").click()
     sampler = explorer.source.with_latents[0]
     start = explorer.start_of_sample(sampler, 0)
     values = explorer.slider_values(start)
-    shown = explorer.edit(start, values)
-    wanted = expected(tmp_path, shown.images, shown.columns)
+    edited = explorer.edit(start, values)
+    wanted = expected(tmp_path, edited.images, edited.columns)
     np.testing.assert_array_equal(pixels_of_grid(page), wanted)
     before = source_of_grid(page)
-    page.click(visible("input[type=range]"), 0.1)
-    page.wait(f"{GRID} && {GRID}.src != {before!r}")
-    values[0] = float(page.js(visible("input[type=range]") + ".value"))
-    shown = explorer.edit(start, values)
-    wanted = expected(tmp_path, shown.images, shown.columns)
+    slider = shown(page, "input[type=range]").first
+    box = slider.bounding_box()
+    slider.click(position={"x": 0.1 * box["width"], "y": box["height"] / 2})
+    wait_for_another(page, before)
+    values[0] = float(slider.input_value())
+    edited = explorer.edit(start, values)
+    wanted = expected(tmp_path, edited.images, edited.columns)
     np.testing.assert_array_equal(pixels_of_grid(page), wanted)
 
 
 def test_ones_own_image(page, explorer, tmp_path):
-    page.click(named("button[role=tab]", "Your image"))
-    page.wait(visible("input[type=file]"))
+    page.get_by_role("tab", name="Your image").click()
     path = image_file(tmp_path, 1)
-    page.upload(visible("input[type=file]"), path)
+    upload = shown(page, "input[type=file]")
+    upload.set_input_files(path)
     start = explorer.start_of_image(str(path), any_size=False)
-    shown = explorer.edit(start, explorer.slider_values(start))
-    wanted = expected(tmp_path, shown.images, shown.columns)
+    edited = explorer.edit(start, explorer.slider_values(start))
+    wanted = expected(tmp_path, edited.images, edited.columns)
     np.testing.assert_array_equal(pixels_of_grid(page), wanted)
-    remove = "[...document.querySelectorAll('button')].find("
-    remove += "e => /remove|clear/i.test(e.ariaLabel || '') && e.offsetParent)"
     text = tmp_path / "notes.png"
     text.write_text("no image")
+    error = shown(page, ".error")
     for bad, message in (
         (text, "received notes.png (not an image), expected a whole JPEG"),
         (image_file(tmp_path, 2, 40), "received an image of 40x40, expected 8x8"),
     ):
-        page.click(remove)
-        page.wait(visible("input[type=file]"))
-        page.upload(visible("input[type=file]"), bad)
-        page.wait(f"{ERROR} && {ERROR}.innerText.startsWith({message!r})")
-        assert not page.js(f"Boolean({GRID})")
-    page.click(visible("input[type=checkbox]"))
-    page.wait(GRID)
-    assert not page.js(f"Boolean({ERROR})")
+        shown(page, "button:is([aria-label*=emove], [aria-label*=lear])").first.click()
+        upload.set_input_files(bad)
+        playwright.expect(error.filter(has_text=message)).to_be_visible()
+        assert error.inner_text().startswith(message)
+        assert not grid(page).count()
+    shown(page, "input[type=checkbox]").check()
+    grid(page).wait_for()
+    assert not error.locator("visible=true").count()
 
 
 def test_interpolation_between_seeds_and_images(page, explorer, tmp_path):
-    page.click(named("button[role=tab]", "Interpolation"))
-    shown = explorer.between_seeds(explorer.source.with_latents[0], (0, 1), 9)
-    wanted = expected(tmp_path, shown.images, shown.columns)
+    page.get_by_role("tab", name="Interpolation").click()
+    between = explorer.between_seeds(explorer.source.with_latents[0], (0, 1), 9)
+    wanted = expected(tmp_path, between.images, between.columns)
     np.testing.assert_array_equal(pixels_of_grid(page), wanted)
-    page.click(visible("input[type=radio]", 1))
+    shown(page, "input[type=radio]").nth(1).check()
     paths = [image_file(tmp_path, seed) for seed in (1, 2)]
     for path in paths:
-        page.wait(visible("input[type=file]"))
-        page.upload(visible("input[type=file]"), path)
-        page.wait(f"document.body.innerText.includes({path.name!r})")
+        shown(page, "input[type=file]").first.set_input_files(path)
+        page.get_by_text(path.stem).first.wait_for()
     before = source_of_grid(page)
-    page.click(named("button", "Interpolate"))
-    page.wait(f"{GRID} && {GRID}.src != {before!r}")
-    shown = explorer.between_images(tuple(map(str, paths)), 9, any_size=False)
-    wanted = expected(tmp_path, shown.images, shown.columns)
+    page.get_by_role("button", name="Interpolate").click()
+    wait_for_another(page, before)
+    between = explorer.between_images(tuple(map(str, paths)), 9, any_size=False)
+    wanted = expected(tmp_path, between.images, between.columns)
     np.testing.assert_array_equal(pixels_of_grid(page), wanted)
 
 

@@ -139,8 +139,7 @@ def test_a_damaged_savedmodel_is_reported_and_written_again(finished, tmp_path, 
 
 def test_a_read_only_run_is_refused_before_it_is_evaluated(small_run, tmp_path, capsys):
     run = tmp_path / "run"
-    # other tests' mistakes may leave the folder behind
-    shutil.copytree(small_run[0], run, ignore=shutil.ignore_patterns("evaluation"))
+    shutil.copytree(small_run[0], run)
     (run / "evaluation").write_text("no folder")
     refused(COMMANDS["evaluate"], "--run", run, "--extractor", "random")
     out = capsys.readouterr()

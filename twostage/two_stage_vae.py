@@ -13,7 +13,6 @@ from twostage.config import (
     DENSITY_METHODS,
     Stage1Config,
     Stage2Config,
-    current_name,
 )
 from twostage.data import levels
 from twostage.data.preprocessing import pad_to
@@ -360,7 +359,7 @@ class TwoStageVAE:
         configs = [KINDS[i].from_dict(content[f"stage{i}"]) for i in (1, 2)]
         model = cls(*configs)  # pyright: ignore[reportArgumentType]
         model._set_models(TwoStageModels.load(folder))
-        model.sampling = current_name(content.get("sampling", model.sampling))
+        model.sampling = content.get("sampling", model.sampling)
         return model
 
     def export(self, path: str | Path, *, format: str = "saved_model") -> Path:

@@ -11,8 +11,8 @@ from twostage.config import (
     DENSITY_METHODS,
     EXPORT_FORMATS,
     SAMPLING_METHODS,
-    current_name,
 )
+from twostage.old_names import current_name
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -8,8 +8,7 @@ from twostage.cli.backend import load_backend
 from twostage.cli.errors import guarded
 from twostage.cli.invocation import command
 from twostage.errors import InputError
-
-LARGEST = 2**31  # the SavedModel takes int32
+from twostage.export.saved_vae import LARGEST
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -42,10 +41,10 @@ def _sample(argv: Sequence[str] | None) -> None:
     options = _parser().parse_args(argv)
     if options.n < 1:
         raise InputError(f"`n={options.n}`", "at least 1")
-    if max(options.n, abs(options.seed)) >= LARGEST:
+    if max(options.n, abs(options.seed)) > LARGEST:
         raise InputError(
             f"`n={options.n}` and `seed={options.seed}`",
-            f"numbers below {LARGEST}",
+            f"numbers below {LARGEST + 1}",
             "the SavedModel takes no larger ones",
         )
     load_backend()

@@ -152,9 +152,9 @@ def splits_for(config: Stage1Config) -> tuple[str, ...]:
     return dataset_for(config).splits()
 
 
-def dataset_for(config: Stage1Config) -> Dataset:
-    """The data set of a config."""
-    preprocessing = Preprocessing(
+def preprocessing_for(config: Stage1Config) -> Preprocessing:
+    """What a config says to do to each image."""
+    return Preprocessing(
         config.crop,
         config.side,
         config.resize,
@@ -164,8 +164,12 @@ def dataset_for(config: Stage1Config) -> Dataset:
         config.fit,
         config.scale,
     )
+
+
+def dataset_for(config: Stage1Config) -> Dataset:
+    """The data set of a config."""
     options = Options(
-        preprocessing,
+        preprocessing_for(config),
         limit=config.limit,
         held_out=config.held_out,
         skip_broken=config.skip_broken,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from twostage.config import current_names
 from twostage.errors import InputError
 from twostage.reporting.markdown import markdown_table
 from twostage.system import files
@@ -81,7 +80,7 @@ def _row(
 
 
 def _read(path: str | Path) -> dict[str, Any]:
-    result = current_names(files.read_json(Path(path)))
+    result = files.read_json(Path(path))
     if not isinstance(result, dict) or not {"manifest", "distances"} <= result.keys():
         raise InputError(
             str(path), "the result of an evaluation", "give RUN/evaluation/NAME.json"

@@ -79,13 +79,13 @@ def evaluate_run(
         "importance_samples": importance_samples,
     }
     check_numbers(numbers, mixtures)
+    check_extractor(extractor, weights)
     chosen = Protocol(protocol, tuple(sorted(set(quirks))), samples)
     config = finished_stage1(run).saved_config()
     folder = Path(run) / "evaluation"
     folder.mkdir(exist_ok=True)
     with held(folder):  # a run without write permission fails before the work
         pass
-    check_extractor(extractor, weights)
     labeled = load_labeled(config)
     network = chosen_extractor(labeled, extractor, weights, resize=inception_resize)
     settings = {**numbers, "mixtures": tuple(mixtures)}

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twostage.config import current_names
 from twostage.errors import InputError
 from twostage.models.recalibration import RECALIBRATED
+from twostage.old_names import current_names
 
 if TYPE_CHECKING:
     import pandas

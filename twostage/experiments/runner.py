@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from twostage.config import current_names
 from twostage.errors import DivergedError, InputError
 from twostage.experiments import table
 from twostage.experiments.experiment import (
@@ -117,7 +116,7 @@ def _run_row(
     setting: Setting,
 ) -> Result:
     path = setting.path(row.name, seed, ".json")
-    result = current_names(files.read_json(path))
+    result = files.read_json(path)
     if result:
         return result
     try:

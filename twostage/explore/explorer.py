@@ -10,11 +10,12 @@ from twostage.evaluation.latent_metrics import most_active
 from twostage.explore.latents import PATHS, edited, interpolated, shown
 from twostage.explore.sources import Source, open_source
 from twostage.explore.uploads import Uploads, uploads_for
+from twostage.export.saved_vae import LARGEST
+from twostage.features.extractor import quantized
 from twostage.runs.run import StageRun
 
 MAX_SAMPLES = 400  # images of one grid
 MAX_STEPS = 32  # images of one interpolation
-LARGEST_SEED = 2**31 - 1  # the SavedModel takes int32
 SLIDERS = 8  # of the most active latents
 ACTIVITY_SAMPLES = 256  # samples whose encoding ranks the latents
 
@@ -66,7 +67,7 @@ class Explorer:
         self.source, self.uploads = source, uploads
         sampler = next(iter(source.samplers))
         samples = source.sample(sampler, ACTIVITY_SAMPLES, 0)
-        self.sliders = most_active(*source.encode(_to_8_bits(samples)))[:SLIDERS]
+        self.sliders = most_active(*source.encode(quantized(samples)))[:SLIDERS]
 
     def samples(self, sampler: str, n: float | None, seed: float | None) -> Shown:
         """A grid of samples.
@@ -181,7 +182,7 @@ def explorer_of(run: str | Path, *, keras: bool = False) -> Explorer:
 
 
 def _seed(value: float | None) -> int:
-    return _whole("seed", value, 0, LARGEST_SEED)
+    return _whole("seed", value, 0, LARGEST)
 
 
 def _whole(name: str, value: float | None, least: int, most: int) -> int:
@@ -191,7 +192,3 @@ def _whole(name: str, value: float | None, least: int, most: int) -> int:
         received = "no value" if value is None else f"{value:.12g}"
         raise InputError(f"{received} as {name}", f"a whole number, {least} to {most}")
     return int(value)
-
-
-def _to_8_bits(images: np.ndarray) -> np.ndarray:
-    return np.rint(images * 255).astype("uint8")

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from twostage.explore.explorer import Explorer
 
 HOST = "127.0.0.1"
-PORT = 7860
 MAX_PORT = 65_535
 FONTS = ["system-ui", "sans-serif"]
 MONOSPACED = ["ui-monospace", "monospace"]
@@ -75,7 +74,7 @@ def served(
     Raises:
         InputError: gradio is missing, or the address cannot be listened at.
     """
-    port = _checked_port(host, port)
+    _check_address(host, port)
     with tempfile.TemporaryDirectory(prefix="twostage-explore-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / "uploads")
         check_gradio()
@@ -92,7 +91,7 @@ def _blocks(explorer: "Explorer", folder: Path) -> Any:
     return Page(explorer, folder).blocks
 
 
-def _launched(blocks: Any, host: str, port: int) -> str:
+def _launched(blocks: Any, host: str, port: int | None) -> str:
     import gradio  # pyright: ignore[reportMissingImports]
     from starlette.middleware import Middleware  # pyright: ignore
 
@@ -120,28 +119,17 @@ def _launched(blocks: Any, host: str, port: int) -> str:
     return url
 
 
-def _checked_port(host: str, port: int | None) -> int:
-    """The port, or the first free one from 7860."""
+def _check_address(host: str, port: int | None) -> None:
+    """Raises `InputError` unless one can listen at an address; gradio, which looks for
+    a free port from 7860, would wait for minutes.
+    """
     if port is not None and not 1 <= port <= MAX_PORT:
         raise InputError(f"`port={port}`", f"1 to {MAX_PORT}")
-    if port is not None:
-        _listen(host, port)
-        return port
-    for free in range(PORT, PORT + 100):
-        with contextlib.suppress(InputError):
-            _listen(host, free)
-            return free
-    _listen(host, PORT)
-    return PORT
-
-
-def _listen(host: str, port: int) -> None:
-    """Raises `InputError` unless one can listen at an address."""
     try:
         family = socket.getaddrinfo(host, port)[0][0]
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
+            probe.bind((host, port or 0))
     except OSError as error:
         raise InputError(
             f"`host={host!r}, port={port}` ({error.strerror})",

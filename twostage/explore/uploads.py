@@ -2,19 +2,15 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from twostage.config import Stage1Config
-from twostage.data import celeba
 from twostage.data.datasets import NUMPY_SUFFIXES
 from twostage.data.decode import Broken, decode
+from twostage.data.loading import preprocessing_for
 from twostage.data.preprocessing import Preprocessing
 from twostage.errors import InputError
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 ANY_SIZE = "Crop and resize an image of any size"  # the checkbox of the page
 
@@ -57,7 +53,7 @@ class Uploads:
         if pixels is not None:
             return pixels
         if any_size:
-            return self._fitted(image)
+            return self._fitted(content)
         raise InputError(
             f"an image of {image.width}x{image.height}",
             self._expected(),
@@ -74,17 +70,13 @@ class Uploads:
             return None
         return pixels if pixels.shape[1:] == self.shape else None
 
-    def _fitted(self, image: "Image.Image") -> np.ndarray:
-        """The largest part in the middle that has the sides' ratio, resized."""
-        side, (height, width, _) = self.preprocessing.side, self.shape
-        size = (side, side) if side else (width, height)
-        scale = min(image.width / size[0], image.height / size[1])
-        part = [max(round(scale * each), 1) for each in size]
-        left, top = (image.width - part[0]) // 2, (image.height - part[1]) // 2
-        image = image.crop((left, top, left + part[0], top + part[1]))
-        image = celeba.resize(image, size, kind=self.preprocessing.resize)
-        images = np.asarray(image).reshape(1, size[1], size[0], -1)
-        return self.preprocessing.apply_to_array(images)
+    def _fitted(self, content: bytes) -> np.ndarray:
+        """The largest square in the middle, resized."""
+        side = self.preprocessing.side or self.shape[0]
+        square = dataclasses.replace(
+            self.preprocessing, crop="none", side=side, fit="crop"
+        )
+        return square(content)[0][None]
 
     def _expected(self) -> str:
         height, width, _ = self.shape
@@ -105,14 +97,9 @@ def uploads_for(config: Stage1Config | None, shape: tuple[int, int, int]) -> Upl
         return Uploads(Preprocessing(channels=shape[2]), shape)
     # of an array the scale brings its own numbers to 0..255, which a file's are
     is_array = not config.data or Path(config.data).suffix in NUMPY_SUFFIXES
-    preprocessing = Preprocessing(
-        crop=config.crop,
-        side=config.side,
-        resize=config.resize,
-        jpeg_roundtrip=config.jpeg_roundtrip,
-        pad=config.pad,
+    preprocessing = dataclasses.replace(
+        preprocessing_for(config),
         channels=shape[2],
-        fit=config.fit,
         scale=0.0 if is_array else config.scale,
     )
     return Uploads(preprocessing, shape)

@@ -7,6 +7,9 @@ import numpy as np
 
 from twostage.errors import InputError, first_line
 
+# of `n` and `seed`, which are int32
+LARGEST = 2**31 - 1
+
 
 class SavedVAE:
     """A SavedModel of this project, with NumPy arrays in and out. Images come out as

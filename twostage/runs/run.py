@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twostage.config import Stage1Config, Stage2Config, current_name
+from twostage.config import Stage1Config, Stage2Config
 from twostage.errors import InputError
 from twostage.models import serialization
 from twostage.presets import AUTO, PRESETS, resolve
@@ -239,7 +239,7 @@ class StageRun:
         """How stage 2's latents are sampled: as its config says, or as was chosen."""
         method = self.saved_config().sampling
         if method == "auto":
-            return current_name(files.read_config(self.path / SAMPLING)["method"])
+            return files.read_config(self.path / SAMPLING)["method"]
         return method
 
     def load_model(self, name: str = "model.keras") -> Any:

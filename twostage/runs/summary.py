@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from twostage.config import current_names
 from twostage.models.tensors import to_numpy
 from twostage.models.vae import VAE
 from twostage.sampling import generate
@@ -20,7 +19,7 @@ def write(run: str | Path, **results: Any) -> None:
     RUN/report.md from the whole.
     """
     path = Path(run) / "results.json"
-    merged = {**current_names(files.read_json(path)), **results}
+    merged = {**files.read_json(path), **results}
     merged = {name: value for name, value in merged.items() if value is not None}
     files.write_json(path, merged)
     files.write(Path(run) / "report.md", _report(Path(run).name, merged))

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from twostage.config import SAMPLING_METHODS, current_name
+from twostage.config import SAMPLING_METHODS
 from twostage.models.tensors import apply_in_batches
 from twostage.models.vae import VAE
+from twostage.old_names import current_name
 
 Normalizer = Callable[[Any], Any]  # latents (n, k) -> latents (n, k)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from twostage.errors import InputError
+from twostage.old_names import current_names
 
 
 def write(path: str | os.PathLike[str], content: str | bytes | memoryview) -> None:
@@ -45,7 +46,7 @@ def read_config(path: str | os.PathLike[str]) -> Any:
         InputError: it is damaged.
     """
     try:
-        return json.loads(Path(path).read_text())
+        return current_names(json.loads(Path(path).read_text()))
     except ValueError as error:
         raise InputError(
             f"received {path}, which is damaged ({error}): bring it back from a copy,"
@@ -58,7 +59,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     folder.
     """
     try:
-        return json.loads(Path(path).read_text())
+        return current_names(json.loads(Path(path).read_text()))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         return {}
 

@@ -1,0 +1,39 @@
+"""Names in files of earlier versions, and in commands for them, and their names now."""
+
+from typing import Any
+
+_CURRENT = {
+    "normalised": "normalized",
+    "GEN-2 normalised": "GEN-2 normalized",
+    "batch_normalisation": "batch_normalization",
+    "batch_normalisation_choice": "batch_normalization_choice",
+    "quantisation": "quantization",
+}
+_SAMPLER_KEYS = ("method", "kind", "sampling")  # whose values are names of samplers
+
+
+def current_name(name: Any) -> Any:
+    """A sampler's or a key's name as it is now; anything else as it is.
+
+    >>> current_name("normalised")
+    'normalized'
+    """
+    return _CURRENT.get(name, name) if isinstance(name, str) else name
+
+
+def current_names(content: Any) -> Any:
+    """The content of a JSON file that an earlier version may have written, with the
+    current names, at every depth.
+
+    >>> current_names({"sampling": {"method": "normalised", "images": 8}})
+    {'sampling': {'method': 'normalized', 'images': 8}}
+    """
+    if isinstance(content, list):
+        return [current_names(item) for item in content]
+    if not isinstance(content, dict):
+        return content
+    found = {current_name(key): current_names(item) for key, item in content.items()}
+    for key in _SAMPLER_KEYS:
+        if key in found:
+            found[key] = current_name(found[key])
+    return found
