@@ -92,7 +92,7 @@ def _blocks(explorer: "Explorer", folder: Path) -> Any:
 
 
 def _launched(blocks: Any, host: str, port: int | None) -> str:
-    import gradio  # pyright: ignore[reportMissingImports]
+    from gradio.themes import Default  # pyright: ignore[reportMissingImports]
     from starlette.middleware import Middleware  # pyright: ignore
 
     from twostage.explore.page import CSS
@@ -112,7 +112,7 @@ def _launched(blocks: Any, host: str, port: int | None) -> str:
         pwa=False,
         mcp_server=False,
         max_file_size=MAX_BYTES,
-        theme=gradio.themes.Default(font=FONTS, font_mono=MONOSPACED),
+        theme=Default(font=FONTS, font_mono=MONOSPACED),
         css=CSS,
         app_kwargs={"middleware": [Middleware(OwnSourcesOnly)]},
     )
