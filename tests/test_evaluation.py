@@ -210,11 +210,13 @@ def test_a_small_set_is_measured_by_the_random_network():
         Mixture(np.zeros((9, 2)), 10)
 
 
-def test_results_of_other_extractors_or_data_are_not_compared(tmp_path):
+def result_file(path, changed=None, **distances):
+    """A JSON file of one result: `changed` is a place of its manifest, and the value
+    there.
+    """
+    inception = Extractor("Inception 2015", None, "aa", "FID", {"resize": "tf1"})
     manifest = {
-        "extractor": (
-            Extractor("Inception 2015", None, "aa", "FID", {"resize": "tf1"}).manifest()
-        ),
+        "extractor": inception.manifest(),
         "protocol": Protocol().manifest(),
         "reference_images": 10_000,
         "data": {
@@ -226,75 +228,71 @@ def test_results_of_other_extractors_or_data_are_not_compared(tmp_path):
         },
         "batch_normalization": "moving",
     }
-    distances = {
-        "REC": {"frechet": 50.0, "frechet_error": 0.3},
-        "GEN-1": {"frechet": 60.0, "frechet_error": 0.4},
-        "GEN-2 normalized": {"frechet": 55.0, "frechet_error": 0.4},
-    }
-    (tmp_path / "a.json").write_text(
-        json.dumps({"manifest": manifest, "distances": distances})
-    )
-    changes = {
-        ("extractor", "frechet"): "FD (other)",
-        ("extractor", "digest"): "bb",
-        ("extractor", "resize"): "antialiased",
-        ("protocol", "split"): "train",
-        ("protocol", "count"): 50_000,
-        ("reference_images",): 9_984,
-        ("data", "crop"): "140",
-        ("data", "resize"): "nearest",
-        ("data", "jpeg_roundtrip"): True,
-        ("data", "crc32"): 2,
-        ("batch_normalization",): "recalibrated",
-    }
-    for place, value in changes.items():
-        altered = json.loads(
-            json.dumps(
-                {
-                    "manifest": manifest,
-                    "distances": {"REC": {"frechet": 51.0, "frechet_error": 0.4}},
-                }
-            )
-        )
-        inner = altered["manifest"]
-        for name in place[:-1]:
+    if changed is not None:
+        (*outer, last), value = changed
+        inner = manifest
+        for name in outer:
             inner = inner[name]
-        inner[place[-1]] = value
-        (tmp_path / "b.json").write_text(json.dumps(altered))
-        text = comparison.compare(tmp_path / "a.json", tmp_path / "b.json")
-        assert (
-            text.startswith("These may not be compared:\n- ")
-            and comparison.MUST_AGREE[place] in text
-            and " ".join(place) in text
-        )
-    (tmp_path / "b.json").write_text(
-        json.dumps(
-            {
-                "manifest": manifest,
-                "distances": {"REC": {"frechet": 51.0, "frechet_error": 0.4}},
-            }
-        )
-    )
-    assert "| REC | 50.000 +- 0.300 | 51.000 +- 0.400 | +2.0 |" in comparison.compare(
-        tmp_path / "a.json", tmp_path / "b.json"
-    )
-    # as versions before the American spelling wrote it
-    (tmp_path / "old.json").write_text(
-        (tmp_path / "a.json").read_text().replace("normaliz", "normalis")
-    )
-    text = comparison.compare(tmp_path / "old.json", tmp_path / "a.json")
+        inner[last] = value
+    found = {
+        kind: {"frechet": frechet, "frechet_error": error}
+        for kind, (frechet, error) in distances.items()
+    }
+    path.write_text(json.dumps({"manifest": manifest, "distances": found}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("extractor", "frechet"), "FD (other)"),
+        (("extractor", "digest"), "bb"),
+        (("extractor", "resize"), "antialiased"),
+        (("protocol", "split"), "train"),
+        (("protocol", "count"), 50_000),
+        (("reference_images",), 9_984),
+        (("data", "crop"), "140"),
+        (("data", "resize"), "nearest"),
+        (("data", "jpeg_roundtrip"), True),
+        (("data", "crc32"), 2),
+        (("batch_normalization",), "recalibrated"),
+    ],
+)
+def test_other_extractors_or_data_are_not_compared(tmp_path, place, value):
+    first = result_file(tmp_path / "a.json", REC=(50.0, 0.3))
+    second = result_file(tmp_path / "b.json", (place, value), REC=(51.0, 0.4))
+    text = comparison.compare(first, second)
+    assert text.startswith("These may not be compared:\n- ")
+    assert comparison.MUST_AGREE[place] in text and " ".join(place) in text
+
+
+def test_equal_manifests_are_compared_row_by_row(tmp_path):
+    first = result_file(tmp_path / "a.json", REC=(50.0, 0.3))
+    second = result_file(tmp_path / "b.json", REC=(51.0, 0.4))
+    text = comparison.compare(first, second)
+    assert "| REC | 50.000 +- 0.300 | 51.000 +- 0.400 | +2.0 |" in text
+
+
+def test_a_result_of_an_earlier_version_is_compared(tmp_path):
+    """Which spelled the samplers otherwise."""
+    new = result_file(tmp_path / "a.json", **{"GEN-2 normalized": (55.0, 0.4)})
+    old = tmp_path / "old.json"
+    old.write_text(new.read_text().replace("normaliz", "normalis"))
+    text = comparison.compare(old, new)
     assert text.startswith("These may be compared:")
     assert "| GEN-2 normalized | 55.000 +- 0.400 | 55.000 +- 0.400 | +0.0 |" in text
-    for other in ("{}", "[1]"):
-        (tmp_path / "c.json").write_text(other)
-        with pytest.raises(
-            InputError,
-            match=(
-                r"c.json, expected the result of an evaluation: give"
-                r" RUN/evaluation/NAME.json"
-            ),
-        ):
-            comparison.compare(tmp_path / "a.json", tmp_path / "c.json")
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]"])
+def test_a_file_that_is_no_result_is_not_compared(tmp_path, content):
+    first = result_file(tmp_path / "a.json", REC=(50.0, 0.3))
+    other = tmp_path / "c.json"
+    other.write_text(content)
+    words = (
+        r"c.json, expected the result of an evaluation: give RUN/evaluation/NAME.json"
+    )
+    with pytest.raises(InputError, match=words):
+        comparison.compare(first, other)
 
 
 def test_a_classifier_learns_is_kept_and_reads_its_features(tmp_path, caplog):

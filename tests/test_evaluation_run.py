@@ -3,6 +3,7 @@ normalization, and which is exported.
 """
 
 import base64
+import copy
 import json
 from html.parser import HTMLParser
 
@@ -49,9 +50,11 @@ def run(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def few_images(monkeypatch):
-    monkeypatch.setitem(protocol.SPLITS, "fid10k_test", ("test", 200))
+@pytest.fixture(autouse=True, scope="module")
+def few_images():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(protocol.SPLITS, "fid10k_test", ("test", 200))
+        yield
 
 
 def evaluated(run, *flags):
@@ -340,33 +343,33 @@ def test_the_better_batch_normalization_is_exported(run, tmp_path, capsys):
     )
 
 
+NAME = "random_network-fid10k_test"
+THREE = ("--extractor", "random", "--mixtures", "1", "3")
+
+
+@pytest.fixture(scope="module")
+def measured(run):
+    """The content of the result, measured in both modes of batch normalization."""
+    path = evaluated(run, *THREE, "--recalibrate")
+    assert path.stem == NAME
+    return json.loads(path.read_text())
+
+
 @pytest.mark.slow
-def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
-    first = evaluated(
-        run, "--extractor", "random", "--recalibrate", "--mixtures", "1", "3"
-    )
-    found = json.loads(first.read_text())
-    kinds = [
-        "REC",
-        "GEN-1",
-        "GEN-2 mean",
-        "GEN-2 noise",
-        "GEN-2 normalized",
-        "Gaussian",
-        "mixture of 3",
-    ]
-    assert list(found["distances"]) == kinds and all(
-        one["images"] in (200, 179) for one in found["distances"].values()
-    )
-    for one in found["distances"].values():
-        assert (
-            one["frechet"] > 0
-            and one["frechet_error"] > 0
-            and 0 <= one["precision"] <= 1
-            and abs(one["brightness"]) < 0.5
-            and 0 < one["contrast"] < 1.5
-        )
-    manifest = found["manifest"]
+def test_a_run_is_measured_in_every_kind(measured):
+    kinds = ["REC", "GEN-1", "GEN-2 mean", "GEN-2 noise", "GEN-2 normalized"]
+    kinds += ["Gaussian", "mixture of 3"]
+    assert list(measured["distances"]) == kinds
+    for one in measured["distances"].values():
+        assert one["images"] in (200, 179)
+        assert one["frechet"] > 0 and one["frechet_error"] > 0
+        assert 0 <= one["precision"] <= 1
+        assert abs(one["brightness"]) < 0.5 and 0 < one["contrast"] < 1.5
+
+
+@pytest.mark.slow
+def test_the_manifest_says_how_it_was_measured(measured):
+    manifest = measured["manifest"]
     assert manifest["extractor"] == {
         "name": "random network",
         "digest": manifest["extractor"]["digest"],
@@ -381,94 +384,106 @@ def test_a_run_is_measured_in_every_kind_and_says_how(run, capsys, tmp_path):
         "quirks": [],
         "quantization": "uint8, rounded",
     }
-    assert (
-        manifest["data"]["source"] == "digits"
-        and manifest["reference_images"] == 179
-        and manifest["versions"]["numpy"]
-        and manifest["backend"] == keras.backend.backend()
-    )
-    nats = found["likelihood"]
-    assert (
-        nats["evidence"] == pytest.approx(-nats["distortion"] - nats["rate"])
-        and nats["importance"] > nats["evidence"]
-        and 0 < nats["bits_per_dimension"] < 9
-    )
-    assert len(found["latents"]["posterior"]["kl_per_latent"]) == 4 and set(
-        found["latents"]["normality"]
-    ) == {"z of stage 1", "u of stage 2"}
-    text = first.with_suffix(".md").read_text()
-    assert (
-        "FD (random network)" in text
-        and "FID" not in text.replace("fid10k", "")
-        and "200 images against 179 of the test split" in text
-    )
-    altered = json.loads(first.read_text())
+    assert manifest["data"]["source"] == "digits"
+    assert manifest["reference_images"] == 179
+    assert manifest["versions"]["numpy"]
+    assert manifest["backend"] == keras.backend.backend()
+
+
+@pytest.mark.slow
+def test_the_bounds_and_latents_of_a_run_are_measured(measured):
+    nats = measured["likelihood"]
+    assert nats["evidence"] == pytest.approx(-nats["distortion"] - nats["rate"])
+    assert nats["importance"] > nats["evidence"]
+    assert 0 < nats["bits_per_dimension"] < 9
+    latents = measured["latents"]
+    assert len(latents["posterior"]["kl_per_latent"]) == 4
+    assert set(latents["normality"]) == {"z of stage 1", "u of stage 2"}
+
+
+@pytest.mark.slow
+def test_the_tables_name_the_measure_and_the_images(run, measured):
+    text = (run / "evaluation" / f"{NAME}.md").read_text()
+    assert "FD (random network)" in text
+    assert "FID" not in text.replace("fid10k", "")
+    assert "200 images against 179 of the test split" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("training", "test", "overfits"),
+    [(10, -50, True), (10, -0.5, False), (-10, -50, False)],
+    ids=["overfits", "fits", "is trained too little"],
+)
+def test_the_verdict_says_whether_stage_2_overfits(measured, training, test, overfits):
+    """By its nats above those of one Gaussian."""
+    altered = copy.deepcopy(measured)
     second, gaussian = (
         altered["distances"][kind] for kind in ("GEN-2 noise", "Gaussian")
     )
-    assert (
-        gaussian["training_latent_nats"]
-        == pytest.approx(gaussian["latent_nats"], abs=1)
-        and gaussian["training_latent_nats"] != gaussian["latent_nats"]
-    )
-    for training, test, overfits in (
-        (10, -50, True),
-        (10, -0.5, False),
-        (-10, -50, False),
-    ):  # the last is trained too little
-        second |= {
-            "training_latent_nats": gaussian["training_latent_nats"] + training,
-            "latent_nats": gaussian["latent_nats"] + test,
-        }
-        findings = verdict.verdict(EvaluationResult.from_json(altered))
-        said = " ".join(finding.text for finding in findings)
-        assert ("Stage 2 overfits" in said) == overfits
-    recalibrated = json.loads(
-        first.with_name("random_network-fid10k_test-recalibrated.json").read_text()
-    )
-    assert (
-        recalibrated["manifest"]["batch_normalization"] == recalibration.RECALIBRATED
-        and recalibrated["likelihood"]["distortion"] != nats["distortion"]
-    )
-    assert manifest["batch_normalization"] == recalibration.MOVING and set(
-        recalibrated["manifest"]["batch_normalization_choice"]["evidence"]
-    ) == {recalibration.MOVING, recalibration.RECALIBRATED}
-    check_page(
-        run,
-        found,
-        ["random_network-fid10k_test", "random_network-fid10k_test-recalibrated"],
-    )
+    in_training, in_test = gaussian["training_latent_nats"], gaussian["latent_nats"]
+    assert in_training == pytest.approx(in_test, abs=1) and in_training != in_test
+    second["training_latent_nats"] = in_training + training
+    second["latent_nats"] = in_test + test
+    findings = verdict.verdict(EvaluationResult.from_json(altered))
+    said = " ".join(finding.text for finding in findings)
+    assert ("Stage 2 overfits" in said) == overfits
+
+
+@pytest.mark.slow
+def test_both_modes_of_batch_normalization_are_measured(run, measured):
+    path = run / "evaluation" / f"{NAME}-recalibrated.json"
+    other = json.loads(path.read_text())
+    names = recalibration.MOVING, recalibration.RECALIBRATED
+    for one, name in zip((measured, other), names, strict=True):
+        assert one["manifest"]["batch_normalization"] == name
+    distortions = [one["likelihood"]["distortion"] for one in (measured, other)]
+    assert distortions[0] != distortions[1]
+    choice = other["manifest"]["batch_normalization_choice"]
+    assert set(choice["evidence"]) == set(names)
+
+
+@pytest.mark.slow
+def test_the_report_holds_every_result_and_image(run, measured, tmp_path):
+    check_page(run, measured, [NAME, f"{NAME}-recalibrated"])
+    check_odd_name(run, measured, NAME, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_model_card_keeps_a_persons_lines(run, measured):
     check_model_card(run)
-    check_odd_name(run, found, "random_network-fid10k_test", tmp_path)
-    again = json.loads(
-        evaluated(run, "--extractor", "random", "--mixtures", "1", "3").read_text()
-    )
-    assert (
-        again["distances"] == found["distances"]
-        and again["likelihood"] == found["likelihood"]
-    )  # the same seed, the same numbers
-    fewer = json.loads(
-        evaluated(run, "--extractor", "random", "--samples", "50").read_text()
-    )
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_numbers(run, measured):
+    again = json.loads(evaluated(run, *THREE).read_text())
+    assert again["distances"] == measured["distances"]
+    assert again["likelihood"] == measured["likelihood"]
+
+
+@pytest.mark.slow
+def test_fewer_samples_are_a_result_of_their_own(run):
+    path = evaluated(run, "--extractor", "random", "--samples", "50")
+    fewer = json.loads(path.read_text())
     assert fewer["manifest"]["reference_images"] == 50
     assert {one["images"] for one in fewer["distances"].values()} == {50}
-    assert (run / "evaluation" / "random_network-fid10k_test-50.md").exists()
-    other = evaluated(
-        run, "--extractor", "random", "--quirk", "stretch", "--seed", "1", "--mixtures"
-    )
+    assert path.with_name(f"{NAME}-50.md").exists()
+
+
+@pytest.mark.slow
+def test_results_of_other_protocols_may_not_be_compared(run, measured, capsys):
+    first = str(run / "evaluation" / f"{NAME}.json")
+    quirk = ("--quirk", "stretch", "--seed", "1", "--mixtures")
+    other = str(evaluated(run, "--extractor", "random", *quirk))
     capsys.readouterr()
-    COMMANDS["evaluate"](["--compare", str(first), str(first)])
+    COMMANDS["evaluate"](["--compare", first, first])
     assert "These may be compared" in capsys.readouterr().out
-    COMMANDS["evaluate"](["--compare", str(first), str(other)])
+    COMMANDS["evaluate"](["--compare", first, other])
     out = capsys.readouterr().out
+    assert "These may not be compared:" in out and "| - |" in out
     assert (
-        "These may not be compared:" in out
-        and (
-            "protocol quirks: [] and ['stretch']: the images were altered before they"
-            " were measured"
-        )
-        in out
-        and "| - |" in out
+        "protocol quirks: [] and ['stretch']: the images were altered before they"
+        " were measured" in out
     )
 
 

@@ -170,67 +170,61 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
         and page.count("\u00b1") + page.count("+-") >= 3
     )
     ElementTree.parse(folder / "figure-1.svg")
-    for wrong in (["--seeds", "0"], ["--epochs", "0"], ["--data", "mnist"]):
-        with pytest.raises(SystemExit):
-            experiment("berger_sebag", wrong)
-    assert "makes its own data" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        experiment(
-            "likelihoods",
-            ["--out", str(tmp_path / "likelihoods"), "--extractor", "random"],
-        )
-    assert (
-        "received --extractor random, expected none, as likelihoods measures no"
-        " distance between images: drop it" in capsys.readouterr().err
-    )
-    with pytest.raises(SystemExit):
-        experiment(
-            "berger_sebag", ["--out", str(tmp_path), "--precision", "mixed_bfloat16"]
-        )
-    assert (
-        "received --precision mixed_bfloat16, expected none, as berger_sebag has a"
-        " precision of its own: drop it" in capsys.readouterr().err
-    )
-    with pytest.raises(SystemExit):  # before anything is trained
-        experiment(
-            "rae",
-            [
-                "--out",
-                str(tmp_path / "rae"),
-                "--extractor",
-                "keras",
-                "--weights",
-                str(tmp_path / "none.h5"),
-            ],
-        )
-    assert "none.h5, which does not exist: fetch" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        experiment("rae", ["--out", str(tmp_path / "rae"), "--data", "photos"])
-    assert (
-        "received --data photos, expected a name that begins with mnist or cifar10"
-        in capsys.readouterr().err
-    )
-    with pytest.raises(
-        SystemExit
-    ):  # a mistake that kept no row does not hold the folder
-        experiment(
-            "beta_sigma",
-            [
-                "--out",
-                str(tmp_path / "rae"),
-                "--epochs",
-                "100",
-                "--data",
-                str(tmp_path / "nothing.npz"),
-            ],
-        )
-    assert "nothing.npz', which is no folder" in capsys.readouterr().err
     with pytest.raises(SystemExit):  # its rows are of something else
         experiment("hypersphere", ["--out", str(folder), "--seeds", "1"])
     assert (
         f"received hypersphere for {folder}, expected berger_sebag, whose rows it has:"
         " take another --out" in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("berger_sebag", ["--seeds", "0"], "--seeds"),
+        ("berger_sebag", ["--epochs", "0"], "--epochs"),
+        ("berger_sebag", ["--data", "mnist"], "makes its own data"),
+        (
+            "likelihoods",
+            ["--extractor", "random"],
+            "received --extractor random, expected none, as likelihoods measures no"
+            " distance between images: drop it",
+        ),
+        (
+            "berger_sebag",
+            ["--precision", "mixed_bfloat16"],
+            "received --precision mixed_bfloat16, expected none, as berger_sebag has a"
+            " precision of its own: drop it",
+        ),
+        (
+            "rae",
+            ["--extractor", "keras", "--weights", "none.h5"],
+            "none.h5, which does not exist: fetch",
+        ),
+        (
+            "rae",
+            ["--data", "photos"],
+            "received --data photos, expected a name that begins with mnist or cifar10",
+        ),
+    ],
+)
+def test_a_mistake_ends_before_anything_is_trained(
+    tmp_path, monkeypatch, capsys, name, arguments, words
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        experiment(name, ["--out", str(tmp_path / "out"), *arguments])
+    assert words in capsys.readouterr().err
+
+
+def test_a_mistake_that_kept_no_row_does_not_hold_the_folder(tmp_path, capsys):
+    out = ["--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit):
+        experiment("rae", [*out, "--data", "photos"])
+    with pytest.raises(SystemExit):
+        data = ["--data", str(tmp_path / "nothing.npz")]
+        experiment("beta_sigma", [*out, "--epochs", "100", *data])
+    assert "nothing.npz', which is no folder" in capsys.readouterr().err
 
 
 @pytest.mark.slow

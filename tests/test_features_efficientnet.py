@@ -109,6 +109,7 @@ def test_features_are_the_same_everywhere(extractor, patches):
     np.testing.assert_allclose(features[0, :8], expected, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_distances_rise_as_images_get_worse(extractor, patches):
     generator = np.random.default_rng(0)
     first, second = np.array_split(patches, 2)

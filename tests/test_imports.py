@@ -219,7 +219,10 @@ sys.exit(train.stage1(sys.argv[1:]))
 }
 
 
-@pytest.mark.parametrize("case", HIDDEN)
+@pytest.mark.parametrize(
+    "case",
+    ["command", pytest.param("script of ours", marks=pytest.mark.slow), "script"],
+)
 def test_a_users_own_callbacks_are_not_in_the_way(tmp_path, case):
     (tmp_path / "callbacks.py").write_text("mine = 'my own'")
     command = [*HIDDEN[case], "--run", "x", "--dry-run"]

@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn.datasets import load_digits
 from small_models import linear_vae
 
-from twostage import InputError, TwoStageVAE, presets
+from twostage import InputError, TwoStageVAE, presets, two_stage_vae
 from twostage.cli.main import COMMANDS
 from twostage.data import loading
 from twostage.data.batches import Batches
@@ -221,11 +221,11 @@ def test_overfitting_is_reported(caplog, losses, warned):
     ) == warned
 
 
-def test_patience_without_held_out_images_is_refused():
+def test_patience_without_held_out_images_is_refused(monkeypatch):
     with pytest.raises(InputError, match=r"`patience=3` without held-out"):
         presets.resolve(1, "digits", patience=3)
-    stage1 = {"base_dim": 4, "fc_dim": 16, "latent_dim": 4}
-    model = TwoStageVAE.from_preset("digits", stage1=stage1, stage2={"patience": 3})
+    monkeypatch.setattr(two_stage_vae, "train_stage1", pytest.fail)
+    model = TwoStageVAE.from_preset("digits", stage2={"patience": 3})
     with pytest.raises(InputError, match=r"`patience=3` and no held-out images"):
         model.fit(digits(), epochs=(1, 1))
 

@@ -1,12 +1,10 @@
 """Which sampler is chosen, and from which numbers."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from twostage import InputError, TwoStageVAE, presets
+from twostage import InputError, TwoStageVAE, presets, two_stage_vae
 from twostage.config import DENSITY_METHODS, SAMPLING_METHODS
 from twostage.models import build
 from twostage.models.gaussian_mixture import Mixture
@@ -111,14 +109,18 @@ def test_a_mixture_is_written_and_read(tmp_path):
         Mixture.load(tmp_path / "mixture.npz")
 
 
-def test_auto_without_held_out_images_is_refused():
-    model = TwoStageVAE.from_preset("digits", stage2={"sampling": "auto"})
-    model.stage1_config = dataclasses.replace(
-        model.stage1_config, base_dim=4, fc_dim=16, latent_dim=4
-    )
-    images = np.full((200, 8, 8, 1), 200, "uint8")
-    with pytest.raises(InputError, match=r"`sampling='auto'` and no held-out images"):
-        model.fit(images, epochs=(1, 1))
+@pytest.mark.parametrize(
+    ("stage2", "words"),
+    [
+        ({"sampling": "auto"}, "`sampling='auto'` and no held-out images"),
+        ({"batch_size": 201}, "200 examples, expected at least one batch of 201"),
+    ],
+)
+def test_stage_2_is_checked_before_stage_1_is_trained(monkeypatch, stage2, words):
+    monkeypatch.setattr(two_stage_vae, "train_stage1", pytest.fail)
+    model = TwoStageVAE.from_preset("digits", stage2=stage2)
+    with pytest.raises(InputError, match=words):
+        model.fit(np.full((200, 8, 8, 1), 200, "uint8"), epochs=(1, 1))
 
 
 def test_a_normalizer_that_stretches_too_far_is_warned_about(caplog):

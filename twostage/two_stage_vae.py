@@ -15,6 +15,7 @@ from twostage.config import (
     Stage2Config,
 )
 from twostage.data import levels
+from twostage.data.batches import check_count
 from twostage.data.preprocessing import pad_to
 from twostage.data.splits import divided_rows
 from twostage.errors import InputError
@@ -36,7 +37,7 @@ from twostage.sampling import generate
 from twostage.sampling.latent_samplers import draw_prior, draw_stage2
 from twostage.system import files
 from twostage.training.auto import auto_stage1, auto_stage2, with_pad
-from twostage.training.train import train_stage1, train_stage2
+from twostage.training.train import check_held_out, train_stage1, train_stage2
 
 BATCH = 250  # images that go through a network at once
 FIRST_STAGE = "first stage"  # the sampling method that uses stage 1 alone
@@ -167,6 +168,10 @@ class TwoStageVAE:
             self.stage1_config = with_pad(self.stage1_config, given[0], shape)
         images, held_out = self._divided(images, held_out)
         first, second = self._configs(epochs)
+        # now, not after the hours of stage 1
+        check_held_out(second, held_out)
+        if not given or "batch_size" in given[1]:  # else it follows from the images
+            check_count(len(images), second.batch_size)
         options = {"held_out": held_out, "bar": bar}
         if given:
             first = _begun(run, 1) or auto_stage1(first, given[0], images)

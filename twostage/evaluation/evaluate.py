@@ -215,10 +215,8 @@ def _evaluate(
     kinds = _measure_kinds(stage1, drawing, reference, protocol, extractor, settings)
     bounded = _subset(data.test, settings.bound_images, seed)
     of_training = _subset(data.train, settings.bound_images, seed)
-    for key, images in (
-        ("latent_nats", bounded),
-        ("training_latent_nats", of_training),
-    ):
+    latents_of = {"latent_nats": bounded, "training_latent_nats": of_training}
+    for key, images in latents_of.items():
         for kind, nats in _latent_nats(stage1, drawing, images, seed).items():
             kinds.distances[kind][key] = nats
     copies, neighbors = _memorization(

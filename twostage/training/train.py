@@ -97,7 +97,7 @@ def train_stage1(
         >>> config = presets.resolve(1, "mnist", epochs=20)
         >>> vae = train_stage1(images, config).model
     """
-    _check_held_out(config, held_out)
+    check_held_out(config, held_out)
     levels.refuse_black(images, config.scale)
     stage = _stage_run(run, 1, resume)
     with training_settings(config), distribution.spread(config):
@@ -146,7 +146,7 @@ def train_stage2(
     The other arguments, and errors, are those of `train_stage1`.
     """
     check_count(len(images), config.batch_size)
-    _check_held_out(config, held_out)
+    check_held_out(config, held_out)
     stage = _stage_run(run, 2, resume)
     with training_settings(config), distribution.spread(config):
         first: VAE = stage1.load_model() if isinstance(stage1, StageRun) else stage1
@@ -163,36 +163,48 @@ def train_stage2(
         if config.initialization == "gaussian":
             keep_gamma = config.gamma in ("fixed", "scheduled")
             initialize_as_gaussian(vae, moments, keep_gamma=keep_gamma)
-        batches = Batches(
-            moments, config.batch_size, config.seed, transform=draw_latents
-        )
         aside = _held_out_data(first, held_out, config.seed)
         examples = _watched_latents(config, moments)
-        diagnostics = Diagnostics(
-            examples,
-            width,
-            lambda model, u: first.decode(model.decode(u)),
-            _held_out(config, aside.latents if aside else None),
-        )
+        diagnostics = _stage2_diagnostics(config, first, examples, aside)
+        batches = _latent_batches(config, moments)
         fitted = fit(config, stage, vae, batches, diagnostics, bar)
-        target = normalizer_target(config, first, moments)
-        normalizer = measured_normalizer(config, vae, target)
-        models, choice = with_sampling(
-            TwoStageModels(first, vae, normalizer),
-            config.sampling,
-            moments,
-            aside,
-            config.seed,
-        )
+        models, choice = _sampled(config, first, vae, moments, aside)
         if stage is not None:
             _save_stage2(config, stage, models, fitted, examples, choice)
-        return TrainedStage(
-            vae,
-            keras_history(fitted.rows),
-            normalizer,
-            models.mixture,
-            choice.method,
-        )
+        history = keras_history(fitted.rows)
+        sampling = (models.normalizer, models.mixture, choice.method)
+        return TrainedStage(vae, history, *sampling)
+
+
+def _latent_batches(config: Stage2Config, moments: np.ndarray) -> Batches:
+    """Latents drawn from their posteriors, again in each epoch."""
+    return Batches(moments, config.batch_size, config.seed, transform=draw_latents)
+
+
+def _stage2_diagnostics(
+    config: Stage2Config,
+    first: VAE,
+    examples: np.ndarray,
+    aside: HeldOutData | None,
+) -> Diagnostics:
+    def images_of(model: VAE, u: Any) -> Any:
+        return first.decode(model.decode(u))
+
+    held_out = _held_out(config, aside.latents if aside else None)
+    return Diagnostics(examples, examples.shape[-1], images_of, held_out)
+
+
+def _sampled(
+    config: Stage2Config,
+    first: VAE,
+    vae: VAE,
+    moments: np.ndarray,
+    aside: HeldOutData | None,
+) -> tuple[TwoStageModels, SamplingChoice]:
+    """The models with their normalizer, and how latents are sampled."""
+    target = normalizer_target(config, first, moments)
+    models = TwoStageModels(first, vae, measured_normalizer(config, vae, target))
+    return with_sampling(models, config.sampling, moments, aside, config.seed)
 
 
 def _stage_run(
@@ -205,7 +217,7 @@ def _stage_run(
     return StageRun.create(run, number)
 
 
-def _check_held_out(config: Any, held_out: np.ndarray | None) -> None:
+def check_held_out(config: Any, held_out: np.ndarray | None) -> None:
     """Raises `InputError` where a setting needs held-out images that are missing."""
     if held_out is not None:
         return
