@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 from test_training_resume import SMALL
 
 from twostage.cli.main import COMMANDS
@@ -50,3 +51,24 @@ def test_images_may_move_and_not_change(tmp_path, capsys, monkeypatch):
         with pytest.raises(SystemExit):
             command(arguments)
         assert "was started on other data" in capsys.readouterr().err
+
+
+def write_noise(folder, shape):
+    folder.mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(0, 256, shape, "uint8")
+    for i, pixels in enumerate(noise):
+        Image.fromarray(pixels).save(folder / f"{i:03d}.png")
+
+
+@pytest.mark.slow
+def test_a_test_split_in_color_is_added_to_a_run_of_gray_images(tmp_path, capsys):
+    """The run keeps its one channel: the images that it was trained on are the same."""
+    folder, run = tmp_path / "images", ["--run", str(tmp_path / "run")]
+    options = [*SMALL, "--epochs", "1", "--batch-size", "20"]
+    write_noise(folder / "train", (150, 8, 8))
+    COMMANDS["train-stage1"]([*run, "--data", str(folder), *options])
+    write_noise(folder / "test", (60, 8, 8, 3))
+    few = ["--extractor", "random", "--bound-images", "2", "--half-samples", "2"]
+    COMMANDS["evaluate"]([*run, *few, "--samples", "50"])
+    said = capsys.readouterr()
+    assert "60 of 210 images are in color, and become gray" in said.out + said.err

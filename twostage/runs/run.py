@@ -188,10 +188,11 @@ class StageRun:
         Args:
             data: A fingerprint.
         """
-        if files.read_config(self.path / "environment.json")["data"] != data:
+        own = files.read_config(self.path / "environment.json")["data"]
+        if own != data:
             raise InputError(
-                f"{self.path} was started on other data than {data}: bring those back,"
-                " or start another run"
+                f"received {_described(data)}, but {self.path} was started on other"
+                f" data, {_described(own)}: bring those back, or start another run"
             )
 
     def epochs_begun(self) -> int:
@@ -405,3 +406,10 @@ def _free_name(run: Path) -> Path:
     run = run if run.name.strip(".") else run.resolve()  # "." and ".."
     names = (run.with_name(f"{run.name}-{i}") for i in range(2, 10_000))
     return next(name for name in names if not name.exists())
+
+
+def _described(data: dict) -> str:
+    """A fingerprint of images, in words."""
+    count, *shape = data["shape"]
+    size = "x".join(map(str, shape))
+    return f"{count:,} images of {size} (checksum {data['crc32']})"
