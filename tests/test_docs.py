@@ -2,6 +2,7 @@
 leads nowhere.
 """
 
+import ast
 import importlib.util
 import re
 from pathlib import Path
@@ -234,21 +235,44 @@ def test_every_module_exists():
             assert found, f"{page.name}: {name}"
 
 
-@pytest.mark.skipif(
+needs_sources = pytest.mark.skipif(
     not (ROOT / "twostage").is_dir(), reason="an installed package is tested"
 )
+
+
+def named_lines(text):
+    """(file, function or class) of each "`file.py`, `one`, `another`" in a text."""
+    found = re.findall(r"`([\w/]+\.py)`((?:,\s+`[\w.]+`)*)", text)
+    return [(file, re.findall(r"[\w.]+", names)) for file, names in found]
+
+
+def check_lines(lines):
+    for file, names in lines:
+        path = ROOT / file if (ROOT / file).exists() else ROOT / "twostage" / file
+        assert path.exists(), file
+        source = path.read_text()
+        for name in names:
+            own = name.rpartition(".")[2]
+            found = re.search(rf"\b(?:def|class) {own}\b|import {own}\b", source)
+            assert found, f"{file}: {name}"
+
+
+@needs_sources
 def test_walks_name_files_and_functions_that_exist():
     text = (ROOT / "CONTRIBUTING.md").read_text()
     walks = text.partition("## Three walks through the code")[2]
-    steps = re.findall(r"`([\w/]+\.py)`(?:,\s+`([\w.]+)`)?", walks)
-    assert len(steps) > 30 and len(re.findall(r"^\d+\. ", walks, re.M)) > 24
-    for file, name in steps:
-        path = ROOT / file if (ROOT / file).exists() else ROOT / "twostage" / file
-        assert path.exists(), file
-        own = name.rpartition(".")[2]
-        source = path.read_text()
-        found = re.search(rf"\b(?:def|class) {own}\b|import {own}\b", source)
-        assert not name or found, f"{file}: {name}"
+    lines = named_lines(walks)
+    assert len(lines) > 30 and len(re.findall(r"^\d+\. ", walks, re.M)) > 24
+    check_lines(lines)
+
+
+@needs_sources
+@pytest.mark.parametrize("name", ["train", "sample", "evaluate"])
+def test_a_command_names_the_lines_that_matter(name):
+    path = ROOT / "twostage" / "cli" / f"{name}.py"
+    lines = named_lines(ast.get_docstring(ast.parse(path.read_text())))
+    assert len(lines) >= 5 and all(names for _, names in lines)
+    check_lines(lines)
 
 
 def _anchors(page):

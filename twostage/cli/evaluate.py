@@ -1,4 +1,14 @@
-"""`evaluate`: measures a finished run, or compares two results."""
+"""`evaluate`: measures a finished run, or compares two results.
+
+The lines that matter, below `twostage/`:
+
+- what is measured, in its order: `evaluation/evaluate.py`, `_evaluate`
+- which images are compared, and how: `evaluation/protocol.py`, `Protocol`
+- the features: `features/choose.py`, `chosen_extractor`
+- the Frechet distance: `metrics/frechet.py`, `frechet_distance`
+- the bounds of the likelihood: `metrics/likelihood_bounds.py`, `bounds`
+- the verdict: `evaluation/verdict.py`, `verdict`
+"""
 
 from collections.abc import Sequence
 

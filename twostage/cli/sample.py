@@ -1,4 +1,13 @@
-"""`sample`: a grid of samples from a run's SavedModel."""
+"""`sample`: a grid of samples from a run's SavedModel.
+
+The lines that matter, below `twostage/`:
+
+- how the graph draws: `export/saved_model.py`, `_add_samplers`
+- from the prior to latents: `sampling/generate.py`, `sample_latents`
+- their normalization: `models/latent_normalizer.py`, `LatentNormalizer`
+- from latents to images: `sampling/generate.py`, `decode`
+- the grid and its file: `reporting/png.py`, `tile`, `save_png`
+"""
 
 from collections.abc import Sequence
 from pathlib import Path

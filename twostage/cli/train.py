@@ -1,4 +1,20 @@
-"""`train-stage1` and `train-stage2`: load the data, train in a run folder, export."""
+"""`train-stage1` and `train-stage2`: load the data, train in a run folder, export.
+
+The lines that matter, below `twostage/`:
+
+- the order of both trainings: `training/train.py`, `train_stage1`, `train_stage2`
+- a file becomes pixels: `data/preprocessing.py`, `Preprocessing`
+- the images of each batch: `data/batches.py`, `Batches`
+- the loss: `models/vae.py`, `VAE.compute_loss`
+- the reconstruction term, and gamma from the error of a batch:
+  `likelihoods/gaussian_likelihood.py`, `GaussianLikelihood`
+- the KL: `models/divergences.py`, `gaussian_kl`
+- the latents that stage 2 is trained on: `models/posterior.py`, `draw_latents`
+- the optimizer and `fit`: `training/fit.py`, `compile_vae`, `fit`
+- the callbacks: `training/default_callbacks.py`, `default_callbacks`
+- what a checkpoint holds: `training/checkpoint.py`, `Checkpoint`
+- what "auto" chooses: `training/auto.py`, `auto_stage1`, `auto_stage2`
+"""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
