@@ -177,7 +177,7 @@ def test_what_are_no_images_is_refused_in_one_line(shape):
 @pytest.mark.parametrize("count", [0, 1, 9])
 def test_fewer_than_ten_images_are_refused_in_one_line(count):
     images = np.full((count, 8, 8, 1), 200, "uint8")
-    words = f"received {count} training images, expected at least 10"
+    words = f"received {count} training images?, expected at least 10"
     with pytest.raises(InputError, match=words):
         auto.auto_stage1(presets.resolve(1, "auto"), (), images)
 

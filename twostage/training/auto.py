@@ -61,7 +61,7 @@ def auto_stage1(
     """
     if len(images) < LEAST_IMAGES:
         raise InputError(
-            f"{len(images)} training images",
+            f"{len(images)} training image{'s' * (len(images) != 1)}",
             f"at least {LEAST_IMAGES}, thousands if you can",
             "add some",
         )
