@@ -5,14 +5,13 @@ leads nowhere.
 import ast
 import importlib.util
 import re
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from sources import ROOT, needs_sources
 
-ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 GUIDE = (ROOT / "docs" / "reference" / "callbacks.md").read_text()
 SECTIONS = [section.split("\n", 1) for section in GUIDE.split("\n## ")[1:]]
@@ -233,11 +232,6 @@ def test_every_module_exists():
                 importlib.import_module(module), attribute
             )
             assert found, f"{page.name}: {name}"
-
-
-needs_sources = pytest.mark.skipif(
-    not (ROOT / "twostage").is_dir(), reason="an installed package is tested"
-)
 
 
 def named_lines(text):

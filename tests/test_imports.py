@@ -6,20 +6,16 @@ import importlib.util
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from sources import ROOT, needs_sources
 
 import twostage
 from twostage import config
 from twostage.models import build
 
-ROOT = Path(__file__).parents[1]
 FILES = sorted(
     [*(ROOT / "twostage").rglob("*.py"), *(ROOT / "callbacks").rglob("*.py")]
-)
-needs_sources = pytest.mark.skipif(
-    not (ROOT / "twostage").is_dir(), reason="an installed package is tested"
 )
 HEAVY = {
     "PIL",

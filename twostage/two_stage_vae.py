@@ -195,8 +195,7 @@ class TwoStageVAE:
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """The images that are trained on, and those that are held out, prepared."""
         images = self._prepared(images)
-        levels.refuse_black(images, self.stage1_config.scale)
-        levels.warn_of_dark(images, self.stage1_config.scale)
+        levels.check_levels(images, self.stage1_config.scale)
         if held_out is not None:
             return images, self._prepared(held_out)
         fraction = self.stage1_config.held_out

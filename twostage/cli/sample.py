@@ -56,19 +56,12 @@ def _sample(argv: Sequence[str] | None) -> None:
             f"numbers below {LARGEST + 1}",
             "the SavedModel takes no larger ones",
         )
-    folder = Path(options.run) / "saved_model"
-    if not folder.is_dir():
-        raise InputError(
-            f"`run={options.run!r}`, which has no SavedModel",
-            "a trained run",
-            f"train it, or export it by `{command('export')} --run {options.run}`",
-        )
     load_backend()
     from twostage import export
     from twostage.reporting.png import check_place, save_png, tile
 
     check_place(options.out)
-    model = export.load(folder)
+    model = export.load(Path(options.run) / "saved_model")
     draw = model.sample_first_stage if options.first_stage else model.sample
     save_png(options.out, tile(draw(options.n, options.seed)))
     print(f"wrote {options.n} samples with seed {options.seed} to {options.out}")

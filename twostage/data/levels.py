@@ -59,6 +59,14 @@ def _check_scale(scale: float, low: float, high: float, where: object) -> None:
     )
 
 
+def check_levels(images: np.ndarray, scale: float = 0) -> None:
+    """Refuses nearly black training images, and warns of dark ones; arguments as of
+    `refuse_black`.
+    """
+    refuse_black(images, scale)
+    warn_of_dark(images, scale)
+
+
 def refuse_black(images: np.ndarray, scale: float = 0) -> None:
     """Raises `InputError` for uint8 images that are nearly black, as masks of 0 and 1
     are: a VAE's loss is very low on them, and its samples are black.

@@ -142,8 +142,7 @@ def load_splits(
             " make all of one size, all gray or all color, by `channels=1` or"
             " `channels=3`"
         )
-    levels.refuse_black(loaded["train"][0], config.scale)
-    levels.warn_of_dark(loaded["train"][0], config.scale)
+    levels.check_levels(loaded["train"][0], config.scale)
     return loaded
 
 

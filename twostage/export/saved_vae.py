@@ -23,10 +23,12 @@ class SavedVAE:
     """
 
     def __init__(self, path: str | Path):
+        run = str(Path(path).parent)
         if not (Path(path) / "saved_model.pb").exists():
             raise InputError(
-                f"received {path}, which holds no SavedModel: give RUN/saved_model of a"
-                " trained run"
+                f"{path}, which has no SavedModel",
+                "a trained run",
+                f"train it, or export it by `export_run(run={run!r})`",
             )
         try:
             import tensorflow as tf
@@ -40,7 +42,7 @@ class SavedVAE:
         except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
             raise InputError(
                 f"received {path}, which is damaged ({first_line(error)}): write it"
-                f" again by `export_run(run={str(Path(path).parent)!r})`"
+                f" again by `export_run(run={run!r})`"
             ) from error
 
     def sample(self, n: int, seed: int) -> np.ndarray:

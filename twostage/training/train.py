@@ -172,8 +172,8 @@ def train_stage2(
         if stage is not None:
             _save_stage2(config, stage, models, fitted, examples, choice)
         history = keras_history(fitted.rows)
-        sampling = (models.normalizer, models.mixture, choice.method)
-        return TrainedStage(vae, history, *sampling)
+        normalizer, mixture = models.normalizer, models.mixture
+        return TrainedStage(vae, history, normalizer, mixture, choice.method)
 
 
 def _latent_batches(config: Stage2Config, moments: np.ndarray) -> Batches:

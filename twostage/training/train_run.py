@@ -6,7 +6,7 @@ import logging
 
 from twostage.config import Stage1Config, Stage2Config
 from twostage.data import loading, summary
-from twostage.data.datasets import Dataset, ImageFileDataset
+from twostage.data.datasets import ImageFileDataset
 from twostage.presets import AUTO
 from twostage.runs.data import held_out_images, held_out_of, training_images
 from twostage.runs.run import StageRun, finished_stage1
@@ -28,11 +28,10 @@ def train_stage1_run(
         stage: The folder to write to.
         dry_run: Whether to stop once the networks are built; None is returned then.
     """
+    if _chooses(stage):
+        config = auto.with_size(config, stage.given, loading.dataset_for(config))
     if not stage.exists:
-        dataset = loading.dataset_for(config)
-        if stage.preset == AUTO:
-            config = auto.with_size(config, stage.given, dataset)
-        config = _with_channels(config, dataset)
+        config = _with_channels(config)
     splits = loading.load_splits(config, functools.partial(check_sizes, config))
     warn_without_test(config.data, splits)
     images, labels = splits["train"]
@@ -68,10 +67,11 @@ def train_stage2_run(
     )
 
 
-def _with_channels(config: Stage1Config, dataset: Dataset) -> Stage1Config:
+def _with_channels(config: Stage1Config) -> Stage1Config:
     """The config with the channels that image files have: images that are added later,
     such as a test split in color, become like those.
     """
+    dataset = loading.dataset_for(config)
     if config.channels or not isinstance(dataset, ImageFileDataset):
         return config
     return dataclasses.replace(config, channels=dataset.sizes.channels)
