@@ -10,9 +10,11 @@ import pytest
 from filelock import FileLock
 
 # JAX compiles each program once a session, and not again in the processes that tests
-# start
+# start. Fixtures of a whole file run before `seeded`: they have a cache of the process.
 _compiled = tempfile.TemporaryDirectory()
+_cache = tempfile.TemporaryDirectory()
 os.environ |= {
+    "XDG_CACHE_HOME": _cache.name,
     "JAX_COMPILATION_CACHE_DIR": _compiled.name,
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.02",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",

@@ -47,6 +47,18 @@ def test_other_images_and_weights_are_computed(tmp_path, images):
     assert count.seen == 40 + 40 + 20 + 40
 
 
+def test_each_backend_has_its_own(tmp_path, images, monkeypatch):
+    """Their features differ in the last digits, and the same seed must give the same
+    numbers.
+    """
+    count = Counted()
+    cached = FeatureCache(Extractor("a", count, "1"), tmp_path)
+    for backend in ("tensorflow", "jax", "tensorflow"):
+        monkeypatch.setattr("keras.config.backend", lambda backend=backend: backend)
+        cached(images)
+    assert count.seen == 80
+
+
 def test_a_damaged_file_is_computed_again(tmp_path, images, caplog):
     count = Counted()
     cached = FeatureCache(Extractor("a", count, "1"), tmp_path)

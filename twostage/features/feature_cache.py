@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from twostage.data.cache import home
@@ -24,7 +25,8 @@ MAX_FILES = 16  # the oldest go
 @dataclasses.dataclass(frozen=True)
 class FeatureCache:
     """Images to features, as the extractor computes them, or from the file of an
-    earlier call: its name holds the checksums of images and weights.
+    earlier call: its name holds the checksums of images and weights, and the backend,
+    as each rounds in its own way.
 
     Args:
         extractor: The `Extractor`.
@@ -50,7 +52,8 @@ class FeatureCache:
         return features
 
     def _path(self, images: np.ndarray) -> Path:
-        key = hashlib.sha256(repr((self.extractor.manifest(), images.shape)).encode())
+        facts = self.extractor.manifest(), images.shape, keras.config.backend()
+        key = hashlib.sha256(repr(facts).encode())
         key.update(np.ascontiguousarray(images).data)
         folder = self.folder or home() / "features"
         return folder / f"{key.hexdigest()[:24]}.npz"
