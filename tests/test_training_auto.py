@@ -137,7 +137,7 @@ def test_stage_2_is_stopped_by_held_out_latents_where_there_are_some(monkeypatch
     settings = {"given": (), "count": 9_000}
     first = presets.resolve(1, "auto")
     config = auto.auto_stage2(presets.resolve(2, "auto"), first=first, **settings)
-    assert config.patience == config.epochs // 5 and config.width == 1024
+    assert config.patience == config.epochs // 5 and config.width == 512
     first = presets.resolve(1, "auto", held_out=0.0)
     config = auto.auto_stage2(presets.resolve(2, "auto"), first=first, **settings)
     assert config.patience == 0

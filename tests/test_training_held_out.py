@@ -19,7 +19,11 @@ from twostage.data.batches import Batches
 from twostage.data.splits import divided_rows
 from twostage.metrics.likelihood_bounds import bounds
 from twostage.models import build
-from twostage.models.gaussian_start import initialize_as_gaussian
+from twostage.models.gaussian_start import (
+    initialize_as_gaussian,
+    initialize_near_gaussian,
+    keep_gaussian_if_better,
+)
 from twostage.models.held_out_loss import held_out_loss
 from twostage.runs.data import held_out_images, training_images
 from twostage.runs.run import StageRun
@@ -329,6 +333,55 @@ def test_a_fixed_gamma_above_the_least_variance_is_kept():
     assert float(ops.convert_to_numpy(vae.gamma)) == 2.0
     loss = held_out_loss(vae, moments_of()[:, 0])
     assert np.isfinite(loss["val_loss"])
+
+
+def two_clusters(count, seed):
+    """Latents (N, 2) that no Gaussian fits: two clusters of standard deviation .2."""
+    generator = np.random.default_rng(seed)
+    signs = generator.choice([-1.0, 1.0], count)
+    noise = generator.normal(size=(count, 2)) * 0.2
+    return (signs[:, None] * [1.0, 0.5] + noise).astype("float32")
+
+
+def with_narrow_posteriors(mean):
+    return np.stack([mean, np.full_like(mean, -20)], axis=1)
+
+
+def test_stage_2_learns_more_than_the_gaussian_that_it_begins_near():
+    """Two clusters: the entropy of each is 2 log(.2 sqrt(2 pi e)) and log(2) nats come
+    on top, so the best loss is .312 nats.
+    """
+    settings = {"width": 64, "gamma": "learned", "learning_rate": 3e-3}
+    config = presets.resolve(2, "digits", **settings)
+    vae = build.build_stage2(config, 2)
+    moments, aside = (
+        with_narrow_posteriors(two_clusters(4_000, 0)),
+        two_clusters(500, 1),
+    )
+    initialize_as_gaussian(vae, moments)
+    gaussian = held_out_loss(vae, aside)["val_loss"]
+    vae = build.build_stage2(config, 2)
+    initialize_near_gaussian(vae, moments)
+    near = held_out_loss(vae, aside)["val_loss"]
+    assert gaussian < near < gaussian + 1
+    batches = Batches(moments[:, 0], 100)
+    compile_vae(config, vae, len(batches))
+    vae.fit(batches, epochs=15, shuffle=False, verbose=0)
+    assert keep_gaussian_if_better(vae, moments, aside) is None
+    assert 0.3 < held_out_loss(vae, aside)["val_loss"] < gaussian - 0.5
+
+
+def test_a_stage_2_that_fits_worse_becomes_the_gaussian(caplog):
+    config = presets.resolve(2, "digits", width=16, gamma="learned")
+    vae = build.build_stage2(config, 4)
+    moments = moments_of()
+    aside = moments_of()[:400, 0]
+    initialize_near_gaussian(vae, moments)
+    expected = held_out_loss(vae, aside)["val_loss"]
+    found = keep_gaussian_if_better(vae, moments, aside)
+    assert found["val_loss"] < expected
+    assert "stage 2 is one Gaussian" in caplog.text
+    assert held_out_loss(vae, aside) == found
 
 
 # the cosine

@@ -433,8 +433,8 @@ class Stage2Config(_Training):
     initialization: str = option(
         "random",
         "network",
-        "random; gaussian: the weights begin as the Gaussian that fits the latents, by"
-        " probabilistic PCA",
+        "random; gaussian: the weights begin near the Gaussian that fits the latents;"
+        " with patience, that Gaussian is kept if held-out latents prefer it",
         INITIALIZATIONS,
     )
     gamma_floor: float = option(

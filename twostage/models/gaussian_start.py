@@ -1,24 +1,27 @@
-"""A second stage that begins as the Gaussian of its data, by probabilistic PCA."""
+"""A second stage as the Gaussian of its data, by probabilistic PCA."""
 
 from __future__ import annotations
 
+import logging
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from twostage.models.held_out_loss import held_out_loss
 from twostage.models.tensors import to_numpy
 
 if TYPE_CHECKING:
     from twostage.models.vae import VAE
 
+logger = logging.getLogger(__name__)
+
 
 def initialize_as_gaussian(
     vae: VAE, moments: np.ndarray, *, keep_gamma: bool = False
 ) -> None:
-    """Sets stage 2's last layers so that its density is the Gaussian with the mean and
-    covariance of stage 1's latents, and its bound is tight. Training can then only
-    raise it.
+    """Sets stage 2's weights so that its density is the Gaussian with the mean and
+    covariance of stage 1's latents, and its bound is tight.
 
     With C = U diag(l) U^T the covariance and g = gamma^2, the decoder is W u + mean, W
     = U diag(l - g)^(1/2); the posterior has mean W^T C^-1 (z - mean) and the variances
@@ -27,25 +30,98 @@ def initialize_as_gaussian(
     below that the density does not depend on it.
 
     The encoder's and decoder's last layers see the input beside the hidden units, whose
-    weights become 0 there, and grow.
+    weights become 0 there. Training hardly leaves this optimum: see
+    `initialize_near_gaussian`.
 
     Args:
         vae: A VAE of `dense_encoder` and `dense_decoder`, changed in place.
         moments: Stage 1's posterior (mean, log_var) of the training images, (N, 2, k).
         keep_gamma: Whether gamma stays as it is.
     """
-    mean, covariance = _latent_moments(moments)
-    eigenvalues, vectors = np.linalg.eigh(covariance)
+    gaussian = _gaussian(moments)
     if not keep_gamma:
-        _set_variance(vae.likelihood, float(eigenvalues[0]) / 2)
+        _set_variance(vae.likelihood, gaussian.eigenvalues[0] / 2)
+    _set_linear_parts(vae, gaussian, hidden=0)
+
+
+def initialize_near_gaussian(
+    vae: VAE, moments: np.ndarray, *, keep_gamma: bool = False
+) -> None:
+    """As `initialize_as_gaussian`, but where training learns from: gamma^2 is a
+    quarter of the median variance, and the hidden units' weights are a tenth of what
+    they were.
+
+    With a small gamma each change of the decoder costs more than it gains until the
+    encoder has followed it.
+    """
+    gaussian = _gaussian(moments)
+    if not keep_gamma:
+        least, median = gaussian.eigenvalues[0], np.median(gaussian.eigenvalues)
+        _set_variance(vae.likelihood, max(least / 2, median / 4))
+    _set_linear_parts(vae, gaussian, hidden=0.1)
+
+
+def keep_gaussian_if_better(
+    vae: VAE, moments: np.ndarray, held_out: np.ndarray, *, seed: int = 0
+) -> dict[str, float] | None:
+    """Makes a trained stage 2 the Gaussian of its latents if held-out latents have a
+    smaller loss under that.
+
+    Args:
+        vae: As `initialize_as_gaussian` takes it.
+        moments: Stage 1's posterior (mean, log_var) of the training images, (N, 2, k).
+        held_out: Latents that were not trained on, (M, k).
+        seed: Of the noise.
+
+    Returns:
+        The `held_out_loss` of the Gaussian, if it was kept.
+    """
+    trained = [to_numpy(variable) for variable in vae.variables]
+    losses = held_out_loss(vae, held_out, seed)
+    initialize_as_gaussian(vae, moments)
+    of_gaussian = held_out_loss(vae, held_out, seed)
+    nats = losses["val_loss"], of_gaussian["val_loss"]
+    if nats[1] < nats[0]:
+        logger.warning(
+            "stage 2 is one Gaussian: held-out latents have %.5g nats after training,"
+            " %.5g as the Gaussian. More images help",
+            *nats,
+        )
+        return of_gaussian
+    for variable, value in zip(vae.variables, trained, strict=True):
+        variable.assign(value)
+    logger.info("held-out latents: %.5g nats, as one Gaussian %.5g", *nats)
+    return None
+
+
+class _Gaussian(NamedTuple):
+    """Mean (k,), eigenvalues (k,) of the covariance, ascending, and their vectors."""
+
+    mean: np.ndarray
+    eigenvalues: np.ndarray
+    vectors: np.ndarray
+
+
+def _gaussian(moments: np.ndarray) -> _Gaussian:
+    mean, covariance = _latent_moments(moments)
+    return _Gaussian(mean, *np.linalg.eigh(covariance))
+
+
+def _set_linear_parts(vae: VAE, gaussian: _Gaussian, hidden: float) -> None:
+    """Sets the last layers, at the present gamma; the hidden units' weights are scaled
+    by `hidden`.
+    """
+    mean, eigenvalues, vectors = gaussian
     g = float(to_numpy(vae.likelihood.variance))
-    used = np.maximum(eigenvalues, g)  # a fixed gamma may be larger than some
+    used = np.maximum(eigenvalues, g)  # gamma^2 may be larger than some
     scales = np.sqrt(used - g)
     to_u = vectors * (scales / used)
     log_std = 0.5 * np.log(g / used)
-    _set_linear(vae.encoder.get_layer("mean"), to_u, -mean @ to_u)
-    _set_linear(vae.encoder.get_layer("log_sd"), np.zeros_like(to_u), log_std)
-    _set_linear(vae.decoder.get_layer("vectors"), (vectors * scales).T, mean)
+    layer = vae.encoder.get_layer
+    _set_linear(layer("mean"), to_u, -mean @ to_u, hidden)
+    _set_linear(layer("log_sd"), np.zeros_like(to_u), log_std, hidden)
+    layer = vae.decoder.get_layer
+    _set_linear(layer("vectors"), (vectors * scales).T, mean, hidden)
 
 
 def _latent_moments(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -69,9 +145,11 @@ def _set_variance(likelihood: Any, variance: float) -> None:
     likelihood.batch_mse.assign(variance)
 
 
-def _set_linear(layer: Any, kernel: np.ndarray, bias: np.ndarray) -> None:
-    """The kernel of a dense layer's first inputs; 0 of the others."""
-    whole = np.zeros(layer.kernel.shape)
+def _set_linear(
+    layer: Any, kernel: np.ndarray, bias: np.ndarray, hidden: float
+) -> None:
+    """The kernel of a dense layer's first inputs, and the factor of the others'."""
+    whole = hidden * to_numpy(layer.kernel)
     whole[: len(kernel)] = kernel
     layer.kernel.assign(whole)
     layer.bias.assign(bias)

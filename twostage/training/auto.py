@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 SCALES = {8: 2, 16: 3, 32: 3, 64: 4, 128: 5}  # by side; the papers' for 32 and 64
 STEPS_PER_ROOT = 27  # of stage 1, times the square root of the number of images
-STAGE2_STEPS = 8_000  # most of them; `patience` ends it earlier
+STAGE2_STEPS_PER_ROOT = 100  # `patience` ends it earlier
 WARMUP_STEPS = 200
 STAGE1_SHARE = 0.8  # of the time that `minutes` allows
 TIMED_STEPS = 5
@@ -204,13 +204,12 @@ def stage2_choices(
         count: Number of training images.
         latents: Of stage 1.
     """
-    most = min(STAGE2_STEPS, 2 * STEPS_PER_ROOT * count**0.5)
-    width = 512 if count < FEW else 1024 if count < MANY else 2048
     return [
-        Choice("width", width, f"{count:,} images"),
-        Choice("initialization", "gaussian", "training starts at the best Gaussian"),
+        Choice("width", 512, "2048 units have no smaller held-out loss"),
+        Choice("initialization", "gaussian", "training starts near the best Gaussian"),
+        Choice("gamma", "learned", "the minimum of batches drifts to 0 in stage 2"),
         Choice("learning_rate", 5e-4, f"{latents} latents"),
-        *_steps(config, given, count, most),
+        *_steps(config, given, count, STAGE2_STEPS_PER_ROOT * count**0.5),
     ]
 
 

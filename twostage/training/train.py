@@ -15,7 +15,10 @@ from twostage.data.batches import Batches, check_count, flip
 from twostage.errors import InputError
 from twostage.models import build, recalibration
 from twostage.models.gaussian_mixture import Mixture
-from twostage.models.gaussian_start import initialize_as_gaussian
+from twostage.models.gaussian_start import (
+    initialize_near_gaussian,
+    keep_gaussian_if_better,
+)
 from twostage.models.mean_start import initialize_at_mean
 from twostage.models.posterior import draw_latents, encode_dataset
 from twostage.models.two_stage_models import MIXTURE, TwoStageModels
@@ -161,19 +164,43 @@ def train_stage2(
             stage.begin(config, fingerprint(images))
         moments = _encode(first, images)
         if config.initialization == "gaussian":
-            keep_gamma = config.gamma in ("fixed", "scheduled")
-            initialize_as_gaussian(vae, moments, keep_gamma=keep_gamma)
+            initialize_near_gaussian(vae, moments, keep_gamma=_gamma_is_given(config))
         aside = _held_out_data(first, held_out, config.seed)
         examples = _watched_latents(config, moments)
         diagnostics = _stage2_diagnostics(config, first, examples, aside)
         batches = _latent_batches(config, moments)
         fitted = fit(config, stage, vae, batches, diagnostics, bar)
+        fitted = _or_gaussian(config, vae, fitted, moments, aside)
         models, choice = _sampled(config, first, vae, moments, aside)
         if stage is not None:
             _save_stage2(config, stage, models, fitted, examples, choice)
         history = keras_history(fitted.rows)
         normalizer, mixture = models.normalizer, models.mixture
         return TrainedStage(vae, history, normalizer, mixture, choice.method)
+
+
+def _gamma_is_given(config: Stage2Config) -> bool:
+    return config.gamma in ("fixed", "scheduled")
+
+
+def _or_gaussian(
+    config: Stage2Config,
+    vae: VAE,
+    fitted: Fitted,
+    moments: np.ndarray,
+    aside: HeldOutData | None,
+) -> Fitted:
+    """With patience a second stage that began near the Gaussian is at least as good on
+    held-out latents.
+    """
+    began_near = config.initialization == "gaussian" and not _gamma_is_given(config)
+    if not (began_near and config.patience and aside):
+        return fitted
+    latents = aside.latents
+    losses = keep_gaussian_if_better(vae, moments, latents, seed=config.seed)
+    if losses is None:
+        return fitted
+    return dataclasses.replace(fitted, kept={"epoch": 0, **losses})
 
 
 def _latent_batches(config: Stage2Config, moments: np.ndarray) -> Batches:
@@ -357,7 +384,8 @@ def _introduce(
         left,
     )
     gaussian = getattr(config, "likelihood", "gaussian") == "gaussian"
-    if config.gamma == "learned" and gaussian:
+    starts_at_one = getattr(config, "initialization", "") != "gaussian"
+    if config.gamma == "learned" and gaussian and starts_at_one:
         logger.info(
             "gamma is learned, by about its learning rate per step: from %g down to"
             " %.2g at most; a larger `gamma_multiplier` speeds it up",
