@@ -137,7 +137,7 @@ def chosen_extractor(
     if data is None:
         raise InputError("no data", "labeled images for a classifier")
     if name is None and not data.can_be_classified:
-        return _without_labels(data)
+        return unlabeled_extractor(data.train.images)
     return classifier(
         data.name,
         (data.train.images, data.train.labels),
@@ -145,7 +145,9 @@ def chosen_extractor(
     )
 
 
-def _without_labels(data: LabeledData) -> Extractor:
-    """ImageNet's photographs are in color."""
-    in_color = data.train.images.shape[-1] == 3
+def unlabeled_extractor(images: np.ndarray) -> Extractor:
+    """EfficientNet-Lite0 for images (N, height, width, 3) where it is installed, as
+    ImageNet's photographs are in color; else the random network.
+    """
+    in_color = images.shape[-1] == 3
     return efficientnet_lite0() if in_color and is_installed() else random_network()

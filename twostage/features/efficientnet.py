@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -49,7 +53,7 @@ def efficientnet_lite0(path: str | Path | None = None) -> Extractor:
         >>> distance = fit_gaussian(efficientnet_lite0()(images))
     """
     checked = checked_weights(path or _packaged(), SHA256, INSTALL)
-    network = _Network(read_torch_weights(checked))
+    network = _compiled(_Network(read_torch_weights(checked)))
 
     def features(images: np.ndarray) -> np.ndarray:
         scaled = (enlarged(in_color(images), SIDE) - 127) / 128
@@ -58,6 +62,15 @@ def efficientnet_lite0(path: str | Path | None = None) -> Extractor:
     return Extractor(
         NAME, features, SHA256[:16], notes={"side": SIDE, "headline": HEADLINE}
     )
+
+
+def _compiled(network: _Network) -> Callable[[np.ndarray], Any]:
+    """Without it JAX computes one operation after the other."""
+    if keras.config.backend() != "jax":
+        return network
+    import jax
+
+    return cast(Callable[[np.ndarray], Any], jax.jit(network))
 
 
 def _packaged() -> Path:
@@ -92,6 +105,10 @@ class _Convolution:
         return cls(kernel.transpose(order), bias, strides, is_depthwise)
 
     def __call__(self, x: Any) -> Any:
+        if self.is_depthwise and keras.config.backend() == "jax":
+            return self._shifted_sum(x) + self.bias
+        if self.kernel.shape[:2] == (1, 1):
+            return ops.matmul(x, self.kernel[0, 0]) + self.bias
         convolve = ops.depthwise_conv if self.is_depthwise else ops.conv
         y = convolve(
             x,
@@ -101,6 +118,24 @@ class _Convolution:
             data_format="channels_last",
         )
         return y + self.bias
+
+    def _shifted_sum(self, x: Any) -> Any:
+        """A depthwise convolution as the sum of shifted, scaled images, which XLA fuses
+        into one loop. On a CPU its own takes ten times as long.
+        """
+        size, stride = len(self.kernel), self.strides
+        side = -(-x.shape[1] // stride)  # of the result
+        reach = (side - 1) * stride + 1
+        padding = max(reach + size - 1 - x.shape[1], 0)
+        edges = padding // 2, padding - padding // 2
+        x = ops.pad(x, ((0, 0), edges, edges, (0, 0)))
+        shifted = (
+            x[:, i : i + reach : stride, j : j + reach : stride]
+            * self.kernel[i, j, :, 0]
+            for i in range(size)
+            for j in range(size)
+        )
+        return functools.reduce(operator.add, shifted)
 
 
 class _Network:

@@ -120,10 +120,11 @@ def _latent_lines(latents: dict[str, Any]) -> list[str]:
 
 
 def _sampling_lines(choice: dict[str, Any]) -> list[str]:
+    extractor = choice.get("extractor", "random network")  # of earlier versions
     lines = [
         "",
         f"Sampled by {choice['method']}: distances of each method to"
-        f" {choice['images']:,} held-out images (Frechet, random network) and nats of"
+        f" {choice['images']:,} held-out images (Frechet, {extractor}) and nats of"
         " their latents:",
     ]
     for method, (value, error) in choice["distances"].items():

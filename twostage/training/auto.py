@@ -205,7 +205,7 @@ def stage2_choices(
         latents: Of stage 1.
     """
     return [
-        Choice("width", 512, "2048 units have no smaller held-out loss"),
+        Choice("width", 512, "wider layers are slower, not better"),
         Choice("initialization", "gaussian", "training starts near the best Gaussian"),
         Choice("gamma", "learned", "the minimum of batches drifts to 0 in stage 2"),
         Choice("learning_rate", 5e-4, f"{latents} latents"),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from twostage.config import DENSITY_METHODS, SAMPLING_METHODS
-from twostage.features.random_network import random_network
+from twostage.features.choose import unlabeled_extractor
 from twostage.metrics.frechet import frechet_of
 from twostage.metrics.standard_error import interval
 from twostage.models.tensors import apply_in_batches
@@ -58,12 +58,14 @@ class SamplingChoice:
         distances: Of each method, to the held-out images.
         nats: The mean log density of held-out latents under each method, nats.
         images: Number of held-out images.
+        extractor: The name of what computed their features.
     """
 
     method: str
     distances: dict[str, Distance] = dataclasses.field(default_factory=dict)
     nats: dict[str, float] = dataclasses.field(default_factory=dict)
     images: int = 0
+    extractor: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """In JSON's types."""
@@ -77,9 +79,8 @@ class SamplingChoice:
         )
         nats = ", ".join(f"{name} {value:.4g}" for name, value in self.nats.items())
         return (
-            f"sampling: {self.method}, by the random network's distance to"
-            f" {self.images:,} held-out images ({listed}); nats of held-out latents:"
-            f" {nats}"
+            f"sampling: {self.method}, by the distance to {self.images:,} held-out"
+            f" images ({self.extractor}: {listed}); nats of held-out latents: {nats}"
         )
 
 
@@ -127,7 +128,7 @@ def _choose(
     seed: int,
 ) -> SamplingChoice:
     """Measures each sampler, and picks one."""
-    extractor = random_network()
+    extractor = unlabeled_extractor(held_out.images)
     reference = extractor(held_out.images)
     decode = functools.partial(generate.decode, models.stage1)
     distances = {}
@@ -147,7 +148,8 @@ def _choose(
         SAMPLING_METHODS, nats["noise"]
     )  # of one and the same stage 2
     method = _pick(distances, nats)
-    return SamplingChoice(method, distances, nats, len(held_out.images))
+    count = len(held_out.images)
+    return SamplingChoice(method, distances, nats, count, extractor.name)
 
 
 def _pick(distances: Mapping[str, Distance], nats: Mapping[str, float]) -> str:
