@@ -6,13 +6,19 @@ from sklearn.datasets import load_digits
 
 from twostage import InputError, TwoStageVAE, presets, two_stage_vae
 from twostage.config import DENSITY_METHODS, SAMPLING_METHODS
+from twostage.features.extractor import Extractor
 from twostage.models import build
 from twostage.models.gaussian_mixture import Mixture
 from twostage.sampling.generate import many_latents
 from twostage.sampling.latent_samplers import fitted_latents
 from twostage.training import sampling_choice
 from twostage.training.normalizer import measured_normalizer
-from twostage.training.sampling_choice import Distance, _pick
+from twostage.training.sampling_choice import (
+    Distance,
+    HeldOutData,
+    _pick,
+    with_sampling,
+)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +77,30 @@ def test_a_sampler_is_chosen_and_used(trained, tmp_path):
     again = TwoStageVAE.load(tmp_path / "model")
     assert again.sampling == model.sampling
     np.testing.assert_array_equal(again.sample_latents(50, seed=1), chosen)
+
+
+@pytest.mark.parametrize("sees_contrast", [True, False])
+def test_the_choice_is_by_the_extractor_that_fits_the_images(
+    trained, monkeypatch, sees_contrast
+):
+    """Of one that sees nothing all samplers are equal, so the likeliest is taken; the
+    random network, here the default, has a nearest one.
+    """
+    model, images = trained
+    if not sees_contrast:
+        blind = Extractor("blind", lambda x: np.ones((len(x), 2)), "0")
+        monkeypatch.setattr(sampling_choice, "unlabeled_extractor", lambda _: blind)
+    monkeypatch.setattr(sampling_choice, "SAMPLES", 100)
+    moments = np.stack(model.encode(images[:200]), axis=1)
+    aside = HeldOutData(images[200:300], moments[:100, 0])
+    _, choice = with_sampling(model.models, "auto", moments, aside)
+    name = "random network" if sees_contrast else "blind"
+    assert choice.extractor == name and f"held-out images ({name}: " in str(choice)
+    assert choice.as_json()["extractor"] == name
+    values = [distance.value for distance in choice.distances.values()]
+    assert (max(values) > 0.01) == sees_contrast
+    if not sees_contrast:
+        assert choice.nats[choice.method] == max(choice.nats.values())
 
 
 @pytest.mark.parametrize(("method", "components"), DENSITY_METHODS.items())
