@@ -380,7 +380,7 @@ def test_a_stage_2_that_fits_worse_becomes_the_gaussian(caplog):
     expected = held_out_loss(vae, aside)["val_loss"]
     found = keep_gaussian_if_better(vae, moments, aside)
     assert found["val_loss"] < expected
-    assert "stage 2 is one Gaussian" in caplog.text
+    assert "stage 2 becomes one Gaussian" in caplog.text
     assert held_out_loss(vae, aside) == found
 
 

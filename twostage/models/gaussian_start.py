@@ -83,14 +83,16 @@ def keep_gaussian_if_better(
     nats = losses["val_loss"], of_gaussian["val_loss"]
     if nats[1] < nats[0]:
         logger.warning(
-            "stage 2 is one Gaussian: held-out latents have %.5g nats after training,"
-            " %.5g as the Gaussian. More images help",
+            "stage 2 becomes one Gaussian: its held-out loss is %.5g nats, that of the"
+            " Gaussian %.5g. More images help",
             *nats,
         )
         return of_gaussian
     for variable, value in zip(vae.variables, trained, strict=True):
         variable.assign(value)
-    logger.info("held-out latents: %.5g nats, as one Gaussian %.5g", *nats)
+    logger.info(
+        "stage 2's held-out loss is %.5g nats, that of one Gaussian %.5g", *nats
+    )
     return None
 
 
