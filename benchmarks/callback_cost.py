@@ -48,70 +48,80 @@ class Clock(keras.callbacks.Callback):
         self.ended = time.perf_counter()
 
 
+def variants_of(settings, batches, images, stage, rounds):
+    """Lists of callbacks by name; `stage` gets the checkpoints."""
+    watched = callbacks.examples.random_subset(images, MAX_WATCHED, settings.seed)
+    diagnostics = Diagnostics(watched)
+    everything = default_callbacks(settings, batches, diagnostics, stage=stage)
+    # the last of so many epochs never comes, so that the bar stays
+    bars = [EpochDisplay(rounds + 2, len(batches), bar=True) for _ in range(2)]
+    everything.append(bars[0])
+    everything.append(Checkpoint(stage, everything, every=settings.checkpoint_every))
+    return {
+        "bare": [],
+        "gamma": [callbacks.ComputedGamma(settings.gamma_rule)],
+        "bar": [bars[1]],
+        "all": everything,
+    }
+
+
+def timed(vae, batches, watching):
+    """Seconds of a step, and of the hooks at the epoch's end."""
+    first, last = Clock(), Clock()
+    watched_by = [first, *watching, last]
+    vae.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=watched_by)
+    return (first.ended - last.begun) / len(batches), last.ended - first.ended
+
+
+def interleaved(vae, batches, variants, rounds):
+    """{name: (seconds per step, seconds of the epoch's end), each (rounds,)}."""
+    names = list(variants)
+    found = {name: [] for name in names}
+    for i in range(rounds + 1):  # the first one compiles
+        turn = i % len(names)
+        for name in names[-turn:] + names[:-turn]:
+            times = timed(vae, batches, variants[name])
+            if i:
+                found[name].append(times)
+    return {name: np.transpose(times) for name, times in found.items()}
+
+
+def report(found, rounds, epoch):
+    """Prints a line per variant; `epoch` is the steps of a whole one."""
+    bare_steps = found["bare"][0]
+    bare = np.median(bare_steps)
+    for name, (steps, ends) in found.items():
+        more, end = steps - bare_steps, np.median(ends)
+        error = more.std(ddof=1) / rounds**0.5
+        share = 100 * np.array([np.median(more), error]) / bare
+        print(
+            f"{name:5s} {np.median(steps):.4f} s per step, {share[0]:+.2f} %"
+            f" (standard error {share[1]:.2f} %); epoch's end {end:.3f} s,"
+            f" {100 * end / (epoch * bare):.3f} % of an epoch of {epoch * bare:.0f} s"
+        )
+
+
 def main(preset, source, steps, rounds):
     settings = presets.resolve(1, preset, **({"data": source} if source else {}))
     images, _ = loading.load_for(settings)
     keras.utils.set_random_seed(settings.seed)
     vae = build.build_stage1(settings, images.shape[1:])
     fit.compile_vae(settings, vae)
-    watched = callbacks.examples.random_subset(images, MAX_WATCHED, settings.seed)
-    batches = Batches(
-        images[: steps * settings.batch_size], settings.batch_size, settings.seed
-    )
-    epoch = len(images) // settings.batch_size
+    size = settings.batch_size
+    batches = Batches(images[: steps * size], size, settings.seed)
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:
         stage = StageRun(Path(folder) / "run", 1)
         (stage.path / "checkpoints").mkdir(parents=True)
         (stage.path / "images").mkdir()
-        everything = default_callbacks(
-            settings, batches, Diagnostics(watched), stage=stage
-        )
-        every = settings.checkpoint_every
-        # the last of so many epochs never comes, so that the bar stays
-        bars = [EpochDisplay(rounds + 2, steps, bar=True) for _ in range(2)]
-        everything.append(bars[0])
-        everything.append(Checkpoint(stage, everything, every=every))
-        variants = {
-            "bare": [],
-            "gamma": [callbacks.ComputedGamma(settings.gamma_rule)],
-            "bar": [bars[1]],
-            "all": everything,
-        }
-        seconds, ends = {name: [] for name in variants}, {name: [] for name in variants}
-        for i in range(rounds + 1):  # the first one compiles
-            for name in sorted(
-                variants,
-                key=lambda name: (list(variants).index(name) + i) % len(variants),
-            ):
-                first, last = Clock(), Clock()
-                with redirect_stdout(nowhere):
-                    vae.fit(
-                        batches,
-                        epochs=1,
-                        shuffle=False,
-                        verbose=0,
-                        callbacks=[first, *variants[name], last],
-                    )
-                if i:
-                    seconds[name].append((first.ended - last.begun) / steps)
-                    ends[name].append(last.ended - first.ended)
+        variants = variants_of(settings, batches, images, stage, rounds)
+        with redirect_stdout(nowhere):
+            found = interleaved(vae, batches, variants, rounds)
+    epoch = len(images) // size
     print(
         f"{preset}, {keras.backend.backend()}: {rounds} rounds of {steps} steps each,"
         f" interleaved; an epoch has {epoch} steps"
     )
-    bare = np.median(seconds["bare"])
-    for name in variants:
-        more = np.array(seconds[name]) - np.array(seconds["bare"])
-        error, end = more.std(ddof=1) / rounds**0.5, np.median(ends[name])
-        share = 100 * np.array([np.median(more), error]) / bare
-        text = (
-            f"{name:5s} {np.median(seconds[name]):.4f} s per step, {share[0]:+.2f} %"
-            f" (standard error {share[1]:.2f} %); epoch's end {end:.3f} s"
-        )
-        print(
-            f"{text}, {100 * end / (epoch * bare):.3f} % of an epoch of"
-            f" {epoch * bare:.0f} s"
-        )
+    report(found, rounds, epoch)
 
 
 if __name__ == "__main__":

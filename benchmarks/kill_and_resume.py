@@ -234,81 +234,91 @@ def trial(folder, core, kind, at, chance, expected):
     )
 
 
-def main():
+def unbroken(out):
+    """Runs the job without a kill: what it took in seconds, and its outcome."""
+    began, job = time.monotonic(), Job(out / "unbroken", 0)
+    if not job.run():
+        sys.exit(job.log.read_text())
+    taken, expected = time.monotonic() - began, outcome(job.folder)
+    print(f"unbroken: {taken:.0f} s, {len(expected)} things to compare", flush=True)
+    return taken, expected
+
+
+def planned(options, taken, chance):
+    """(kind, time, seed) of each kill, in random order."""
+    aimed = ["checkpoint"] * 2 + ["encoding", "start of stage 2", "export"]
+    kinds = ["random"] * options.random + aimed * options.aimed
+    plans = [(kind, chance.uniform(0, taken), chance.random()) for kind in kinds]
+    chance.shuffle(plans)
+    return plans
+
+
+def results_of(plans, expected, options, out):
+    """What each trial hit and gave, in the order of the plans."""
+    cores = list(range(options.workers))
+
+    def one(i, kind, at, seed):
+        core, folder = cores.pop(), out / f"trial-{i:03d}"
+        try:
+            return trial(folder, core, kind, at, random.Random(seed), expected)
+        finally:
+            cores.append(core)
+
+    with concurrent.futures.ThreadPoolExecutor(options.workers) as pool:
+        futures = [pool.submit(one, i, *plan) for i, plan in enumerate(plans)]
+        for future in futures:
+            yield future.result()
+
+
+def main(options):
+    """Prints a line per kill, then how often each place was hit."""
+    out = Path(options.out).resolve()
+    out.mkdir(parents=True)
+    chance = random.Random(options.seed)
+    taken, expected = unbroken(out)
+    plans = planned(options, taken, chance)
+    hits, bad = collections.Counter(), 0
+    results = results_of(plans, expected, options, out)
+    for i, ((kind, at, _), (hit, result)) in enumerate(
+        zip(plans, results, strict=True)
+    ):
+        hits[hit] += 1
+        bad += result != "equal"
+        plan = f"random at {at:.1f} s" if kind == "random" else f"aimed at {kind}"
+        print(f"{i + 1}/{len(plans)} {plan}: {hit}: {result}", flush=True)
+    print(f"{len(plans)} kills, {bad} lost or different")
+    for hit, count in sorted(hits.items()):
+        print(f"{count:4d} {hit}")
+    sys.exit(bool(bad))
+
+
+def parsed():
+    """The command line's options."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--random", type=int, default=45, help="kills at times uniform over the job"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("--random", type=int, default=45, help="kills at times uniform over the job")
+    add(
         "--aimed",
         type=int,
         default=5,
         help="kills at each of the four narrow places; twice as many at checkpoints",
     )
-    parser.add_argument(
+    add(
         "--workers",
         type=int,
         default=os.cpu_count(),
         help="trials side by side, each on a core of its own",
     )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
+    add("--seed", type=int, default=0)
+    add(
         "--out",
         default="kills",
         help="folder to work in; a trial that went well leaves nothing",
     )
-    options = parser.parse_args()
-    out = Path(options.out).resolve()
-    out.mkdir(parents=True)
-    chance, began = random.Random(options.seed), time.monotonic()
-    unbroken = Job(out / "unbroken", 0)
-    if not unbroken.run():
-        sys.exit(unbroken.log.read_text())
-    whole, expected = time.monotonic() - began, outcome(unbroken.folder)
-    print(f"unbroken: {whole:.0f} s, {len(expected)} things to compare", flush=True)
-    kinds = ["random"] * options.random
-    kinds += (
-        ["checkpoint"] * 2 + ["encoding", "start of stage 2", "export"]
-    ) * options.aimed
-    cores = list(range(options.workers))
-    hits, bad = collections.Counter(), 0
-    with concurrent.futures.ThreadPoolExecutor(options.workers) as pool:
-
-        def one(i, kind, at, seed):
-            core = cores.pop()
-            try:
-                return trial(
-                    out / f"trial-{i:03d}",
-                    core,
-                    kind,
-                    at,
-                    random.Random(seed),
-                    expected,
-                )
-            finally:
-                cores.append(core)
-
-        plans = [(kind, chance.uniform(0, whole), chance.random()) for kind in kinds]
-        chance.shuffle(plans)
-        futures = [pool.submit(one, i, *plan) for i, plan in enumerate(plans)]
-        for i, (future, (kind, at, _)) in enumerate(zip(futures, plans, strict=True)):
-            hit, result = future.result()
-            hits[hit] += 1
-            bad += result != "equal"
-            plan = f"random at {at:.1f} s" if kind == "random" else f"aimed at {kind}"
-            print(f"{i + 1}/{len(plans)} {plan}: {hit}: {result}", flush=True)
-    print(
-        "\n".join(
-            [
-                f"{len(plans)} kills, {bad} lost or different",
-                *(f"{count:4d} {hit}" for hit, count in sorted(hits.items())),
-            ]
-        )
-    )
-    sys.exit(bool(bad))
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    main()
+    main(parsed())

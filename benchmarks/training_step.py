@@ -102,6 +102,22 @@ def ours(configuration, precision, steps_per_execution):
     return train, lambda: None
 
 
+def torch_networks_of(configuration, layout):
+    """(encoder, decoder) in PyTorch."""
+    import torch_networks as networks
+
+    latents = configuration["latents"]
+    if "side" in configuration:
+        pair = (
+            networks.ResNetEncoder(3, latents, configuration["scales"]),
+            networks.ResNetDecoder(configuration["side"], 3, latents),
+        )
+    else:
+        kinds = networks.DenseEncoder, networks.DenseDecoder
+        pair = [kind(latents, configuration["width"]) for kind in kinds]
+    return [network.to(memory_format=layout) for network in pair]
+
+
 def torchs(configuration, precision, variant):
     """The same in PyTorch; `flops` of a step are counted here."""
     import torch
@@ -109,58 +125,36 @@ def torchs(configuration, precision, variant):
     from torch.utils.flop_counter import FlopCounterMode
 
     torch.manual_seed(0)
+    has_images = "side" in configuration
+    last = variant == "channels-last" and has_images
+    layout = torch.channels_last if last else torch.contiguous_format
+    encoder, decoder = torch_networks_of(configuration, layout)
     x = torch.from_numpy(data(configuration))
-    if "side" in configuration:
-        encoder = networks.ResNetEncoder(
-            3, configuration["latents"], configuration["scales"]
-        )
-        decoder = networks.ResNetDecoder(
-            configuration["side"], 3, configuration["latents"]
-        )
-        x = x.permute(0, 3, 1, 2).contiguous()
-    else:
-        encoder, decoder = (
-            kind(configuration["latents"], configuration["width"])
-            for kind in (networks.DenseEncoder, networks.DenseDecoder)
-        )
-    layout = (
-        torch.channels_last
-        if variant == "channels-last" and "side" in configuration
-        else torch.contiguous_format
-    )
-    encoder, decoder, x = (
-        encoder.to(memory_format=layout),
-        decoder.to(memory_format=layout),
-        x.contiguous(memory_format=layout),
-    )
-    optimizer = torch.optim.Adam(
-        [*encoder.parameters(), *decoder.parameters()], 1e-4, fused=True
-    )
+    x = x.permute(0, 3, 1, 2) if has_images else x
+    x = x.contiguous(memory_format=layout)
+    weights = [*encoder.parameters(), *decoder.parameters()]
+    optimizer = torch.optim.Adam(weights, 1e-4, fused=True)
     state = {"gamma": 1.0}
 
     def forward(batch, gamma):
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
             return networks.loss(encoder, decoder, batch, gamma)
 
-    compiled = torch.compile(forward) if variant == "compile" else forward
+    is_compiled = variant == "compile"
+    compiled = torch.compile(forward) if is_compiled else forward
 
     def step(i, forward=compiled):
         first = i * BATCH % len(x)
         batch = x[first : first + BATCH]
-        batch = batch.float() / 255 if "side" in configuration else batch
+        batch = batch.float() / 255 if has_images else batch
         optimizer.zero_grad()
-        value, mse = forward(
-            batch, 1.0 if variant == "compile" else state["gamma"]
-        )  # a new constant would be compiled again
+        # a new constant would be compiled again
+        value, mse = forward(batch, 1.0 if is_compiled else state["gamma"])
         value.backward()
         optimizer.step()
-        state["gamma"] = (
-            min(
-                state["gamma"] ** 2,
-                0.99 * state["gamma"] ** 2 + 0.01 * float(mse.detach()),
-            )
-            ** 0.5
-        )
+        variance = state["gamma"] ** 2
+        mean = 0.99 * variance + 0.01 * float(mse.detach())
+        state["gamma"] = min(variance, mean) ** 0.5
 
     def train(steps):
         begun = time.perf_counter()

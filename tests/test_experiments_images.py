@@ -2,6 +2,7 @@
 each, on a few noisy images.
 """
 
+import csv
 import dataclasses
 import json
 
@@ -105,139 +106,107 @@ def test_images_rows_train_measure_and_draw(tmp_path, made, monkeypatch):
     assert page.count("data:image/png") == 2 and "225.8" in page and "Model B" in page
 
 
+MEASURES = {
+    *("REC", "GEN-1", "GEN-2 mean", "GEN-2 noise", "GEN-2 normalized", "mse"),
+    *("variance law", "variance law, E[sigma]", "inactive", "inactive, E[sigma]"),
+}
+
+
+def untimed_rows(path):
+    """The rows of a history.csv without its times."""
+    with open(path) as file:
+        rows = list(csv.DictReader(file))
+    return [
+        {name: value for name, value in row.items() if "second" not in name}
+        for row in rows
+    ]
+
+
 @pytest.mark.slow
 def test_a_row_of_two_stages_continues_from_a_shorter_one(tmp_path, made, monkeypatch):
     """Lengths of 10 and 20 epochs at a tenth: the longer row's history begins with the
     shorter one's; what is finished is not trained again.
     """
     second = {"width": 8, "depth": 1, "batch_size": 30, "epochs": 20, "halve_every": 10}
-    first = Row("a, 10", {"stage1": {**SMALL, "epochs": 10}, "stage2": second})
-    longer = Row(
-        "a, 20",
-        {"stage1": {**SMALL, "epochs": 20}, "stage2": second},
-        continues="a, 10",
-    )
+    stage1 = {**SMALL, "epochs": 10}, {**SMALL, "epochs": 20}
+    first = Row("a, 10", {"stage1": stage1[0], "stage2": second})
+    settings = {"stage1": stage1[1], "stage2": second}
+    longer = Row("a, 20", settings, continues="a, 10")
     setting = Setting(tmp_path, 1, made, partial=True)
-    measured = [
-        two_stage_runs.measure_row(
+
+    def measured(row):
+        return two_stage_runs.measure_row(
             row, 0, setting=setting, full_epochs=10, preset="digits"
         )
-        for row in (first, longer)
-    ]
-    histories = [
-        (setting.path(row.name, 0) / "stage1" / "history.csv").read_text().splitlines()
-        for row in (first, longer)
-    ]
-    assert [len(history) for history in histories] == [2, 3]
 
-    def dated(line):
-        return [
-            value
-            for name, value in zip(
-                histories[0][0].split(","), line.split(","), strict=True
-            )
-            if "second" not in name
-        ]
-
-    assert dated(histories[1][1]) == dated(histories[0][1])
-    assert (
-        len(
-            (setting.path(longer.name, 0) / "stage2" / "history.csv")
-            .read_text()
-            .splitlines()
-        )
-        == 3
-    )
-    assert {
-        "REC",
-        "GEN-1",
-        "GEN-2 mean",
-        "GEN-2 noise",
-        "GEN-2 normalized",
-        "mse",
-        "variance law",
-        "variance law, E[sigma]",
-        "inactive",
-        "inactive, E[sigma]",
-    } == set(measured[0]) and measured[0] != measured[1]
-    assert measured[0]["variance law, E[sigma]"] != measured[0]["variance law"]
-    assert json.loads(
-        (setting.path(first.name, 0) / "stage1" / "config.json").read_text()
-    )["config"]["partial"]
+    short, long = measured(first), measured(longer)
+    paths = [setting.path(row.name, 0) for row in (first, longer)]
+    histories = [untimed_rows(path / "stage1" / "history.csv") for path in paths]
+    assert [len(history) for history in histories] == [1, 2]
+    assert histories[1][:1] == histories[0]
+    assert len(untimed_rows(paths[1] / "stage2" / "history.csv")) == 2
+    assert set(short) == MEASURES and short != long
+    assert short["variance law, E[sigma]"] != short["variance law"]
+    config = json.loads((paths[0] / "stage1" / "config.json").read_text())["config"]
+    assert config["partial"]
     monkeypatch.setattr(image_runs, "train_stage1_run", None)
     monkeypatch.setattr(image_runs, "train_stage2_run", None)
-    again = two_stage_runs.measure_row(
-        longer, 0, setting=setting, full_epochs=10, preset="digits"
-    )
-    assert again == measured[1]
+    assert measured(longer) == long
     assert not list(tmp_path.rglob("saved_model.pb"))
+
+
+def test_the_rules_of_gamma_are_settings_of_cifar10():
+    for row in gamma_rules.ROWS:
+        presets.resolve(1, "cifar10", **row.settings)
+
+
+@pytest.fixture
+def two_rules(monkeypatch):
+    """The experiment on the rules of gamma, with two small rows."""
+    names = "ema", "learned, rate times 10"
+    kept = [row for row in gamma_rules.ROWS if row.name in names]
+    rows = [Row(row.name, {**row.settings, **SMALL}) for row in kept]
+    with_rows(monkeypatch, "gamma_rules", rows)
+
+
+def test_the_rules_of_gamma_are_refused_on_data_without_a_preset(
+    tmp_path, made, two_rules
+):
+    with pytest.raises(SystemExit):
+        experiment("gamma_rules", ["--out", str(tmp_path / "out"), "--data", made])
 
 
 @pytest.mark.slow
 def test_every_rule_of_gamma_is_a_row_with_one_second_stage(
-    tmp_path, made, monkeypatch, capsys
+    tmp_path, made, two_rules, capsys
 ):
-    for row in gamma_rules.ROWS:
-        presets.resolve(1, "cifar10", **row.settings)
-    rows = [
-        Row(row.name, {**row.settings, **SMALL})
-        for row in gamma_rules.ROWS
-        if row.name in ("ema", "learned, rate times 10")
-    ]
-    with_rows(monkeypatch, "gamma_rules", rows)
     data, few = tmp_path / "digits-few.npz", np.load(made)
-    np.savez(
-        data, **{name: np.concatenate([few[name]] * 2) for name in few}
-    )  # a batch of the second stage's
-    with pytest.raises(SystemExit):
-        experiment(
-            "gamma_rules", ["--out", str(tmp_path / "out"), "--data", made]
-        )  # of no preset
-    arguments = [
-        "--out",
-        str(tmp_path / "out"),
-        "--epochs",
-        "2",
-        "--seeds",
-        "1",
-        "--data",
-        str(data),
-    ]
+    # enough for a batch of the second stage's
+    np.savez(data, **{name: np.concatenate([few[name]] * 2) for name in few})
+    out = tmp_path / "out"
+    arguments = ["--out", str(out), "--epochs", "2", "--seeds", "1"]
+    arguments += ["--data", str(data)]
     experiment("gamma_rules", [*arguments, "--precision", "mixed_bfloat16"])
     assert keras.config.dtype_policy().name == "float32"  # of what measures
     capsys.readouterr()
-    with pytest.raises(
-        SystemExit
-    ):  # rows of another precision would be taken as they are
+    # rows of another precision are not taken for these
+    with pytest.raises(SystemExit):
         experiment("gamma_rules", arguments)
+    folder = out / "2-epochs"
     assert (
-        f"received gamma_rules on {data} for {tmp_path / 'out' / '2-epochs'}, expected"
-        f" gamma_rules on {data}, mixed_bfloat16, whose rows it has: take another"
-        in capsys.readouterr().err
+        f"received gamma_rules on {data} for {folder}, expected gamma_rules on {data},"
+        " mixed_bfloat16, whose rows it has: take another" in capsys.readouterr().err
     )
-    folder = tmp_path / "out" / "2-epochs"
-    ema, learned = (
-        json.loads((folder / f"{name}-0.json").read_text())
-        for name in ("ema", "learned_rate_times_10")
-    )
-    assert (
-        ema.keys() == learned.keys()
-        and {"GEN-2 normalized", "mixture of 10", "evidence", "KL"} < ema.keys()
-    )
+    names = "ema-0", "learned_rate_times_10-0"
+    ema, learned = (json.loads((folder / f"{name}.json").read_text()) for name in names)
+    expected = {"GEN-2 normalized", "mixture of 10", "evidence", "KL"}
+    assert ema.keys() == learned.keys() and expected < ema.keys()
     trained = json.loads((folder / "ema-0" / "results.json").read_text())["stage1"]
-    assert ema["gamma^2 over training mse"] == pytest.approx(
-        trained["gamma"] ** 2 / trained["mse"]
-    )
-    settings = [
-        json.loads((folder / name / "stage2" / "config.json").read_text())["config"]
-        for name in ("ema-0", "learned_rate_times_10-0")
-    ]
-    assert (
-        settings[0] == settings[1]
-        and settings[0]["precision"] == "mixed_bfloat16"
-        and "1 of 5 seeds, mixed_bfloat16" in (folder / "results.md").read_text()
-    )
-    assert (
-        settings[0]["epochs"] == round(400 * 2 / 120)
-        and len(list(folder.glob("figure-*.svg"))) == 4
-    )
+    ratio = trained["gamma"] ** 2 / trained["mse"]
+    assert ema["gamma^2 over training mse"] == pytest.approx(ratio)
+    paths = [folder / name / "stage2" / "config.json" for name in names]
+    one, other = (json.loads(path.read_text())["config"] for path in paths)
+    assert one == other and one["precision"] == "mixed_bfloat16"
+    assert one["epochs"] == round(400 * 2 / 120)
+    assert "1 of 5 seeds, mixed_bfloat16" in (folder / "results.md").read_text()
+    assert len(list(folder.glob("figure-*.svg"))) == 4

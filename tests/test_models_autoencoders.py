@@ -2,6 +2,7 @@
 penalties, MMD; saved and loaded.
 """
 
+import json
 import math
 
 import keras
@@ -10,6 +11,8 @@ import pytest
 from keras import layers, ops
 
 import twostage
+from twostage.cli.main import COMMANDS
+from twostage.evaluation import protocol
 from twostage.models.compilation import jit_compile
 from twostage.models.divergences import MaximumMeanDiscrepancy, squared_length
 from twostage.models.gradient_penalty import GradientPenalty
@@ -172,89 +175,62 @@ def test_the_discrepancy_is_unbiased_and_sees_a_shift():
     ).all()
 
 
+AUTOENCODER = [
+    *("--network", "convolutional", "--posterior", "none", "--divergence", "l2"),
+    *("--gamma", "fixed", "--kl-weight", "0.01", "--gradient-penalty", "1e-3"),
+    *("--limit", "200", "--epochs", "1", "--latent-dim", "4"),
+]
+FEW = ["--bound-images", "10", "--half-samples", "2", "--importance-samples", "2"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Both stages of an autoencoder, by the commands, evaluated."""
+    run = tmp_path_factory.mktemp("autoencoder") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(protocol.SPLITS, "fid10k_test", ("test", 100))
+        patch.setattr("sys.argv", ["train_stage1.py"])
+        COMMANDS["train-stage1"](["--run", str(run), *AUTOENCODER])
+        COMMANDS["train-stage2"](["--run", str(run), "--epochs", "1", "--width", "16"])
+        COMMANDS["evaluate"](["--run", str(run), "--extractor", "random", *FEW])
+    return run
+
+
 @pytest.mark.slow
-def test_an_autoencoder_goes_through_the_commands(tmp_path, monkeypatch):
-    """Both stages and every density on an autoencoder of the commands; no bound is
-    claimed for it.
-    """
-    from twostage.cli.main import COMMANDS
-    from twostage.evaluation import protocol
-    from twostage.system import files
-
-    monkeypatch.setitem(protocol.SPLITS, "fid10k_test", ("test", 100))
-    run, small = (
-        str(tmp_path / "run"),
-        ["--limit", "200", "--epochs", "1", "--latent-dim", "4"],
-    )
-    COMMANDS["train-stage1"](
-        [
-            "--run",
-            run,
-            "--network",
-            "convolutional",
-            "--posterior",
-            "none",
-            "--divergence",
-            "l2",
-            "--gamma",
-            "fixed",
-            "--kl-weight",
-            "0.01",
-            "--gradient-penalty",
-            "1e-3",
-            *small,
-        ]
-    )
-    COMMANDS["train-stage2"](["--run", run, "--epochs", "1", "--width", "16"])
-    COMMANDS["evaluate"](
-        [
-            "--run",
-            run,
-            "--extractor",
-            "random",
-            "--bound-images",
-            "10",
-            "--half-samples",
-            "2",
-            "--importance-samples",
-            "2",
-        ]
-    )
-    found = files.read_json(
-        tmp_path / "run" / "evaluation" / "random_network-fid10k_test.json"
-    )
-    normalizer = keras.saving.load_model(
-        tmp_path / "run" / "stage2" / "normalizer.keras"
-    ).layers[-1]
-    assert (
-        normalizer.target
-        == pytest.approx(found["latents"]["posterior"]["variance_law"] ** 0.5, rel=0.05)
-        != 1
-    )  # no prior says how far the latents reach
-    with pytest.raises(SystemExit) as ended:
-        COMMANDS["evaluate"](["--run", run, "--extractor", "random", "--recalibrate"])
-    assert ended.value.code == 2
+def test_no_likelihood_is_claimed_for_an_autoencoder(run):
+    path = run / "evaluation" / "random_network-fid10k_test.json"
+    found = json.loads(path.read_text())
     assert list(found["likelihood"]) == ["mse"] and len(found["distances"]) == 7
-    assert (
-        found["latents"]["posterior"]["kl_per_latent"] == [None] * 4
-        and found["latents"]["posterior"]["posterior_variance"] == [0] * 4
-    )
-    assert (
-        "An autoencoder has no likelihood bound"
-        in (
-            tmp_path / "run" / "evaluation" / "random_network-fid10k_test.md"
-        ).read_text()
-    )
-    if keras.backend.backend() == "tensorflow":
-        from twostage import export
-        from twostage.export.export_run import exported_stage1
+    posterior = found["latents"]["posterior"]
+    assert posterior["kl_per_latent"] == [None] * 4
+    assert posterior["posterior_variance"] == [0] * 4
+    words = "An autoencoder has no likelihood bound"
+    assert words in path.with_suffix(".md").read_text()
+    # no prior says how far the latents reach
+    model = keras.saving.load_model(run / "stage2" / "normalizer.keras")
+    target = model.layers[-1].target
+    deviation = posterior["variance_law"] ** 0.5
+    assert target == pytest.approx(deviation, rel=0.05) and target != 1
 
-        z = np.full((1, 4), 1e3, "float32")
-        assert (
-            ops.convert_to_numpy(exported_stage1(tmp_path / "run").decode(z)).max() > 1
-        )  # a linear output
-        images = export.load(tmp_path / "run" / "saved_model").decode(z)
-        assert images.min() >= 0 and images.max() == 1
+
+@pytest.mark.slow
+def test_an_autoencoder_cannot_be_recalibrated(run):
+    with pytest.raises(SystemExit) as ended:
+        flags = ["--extractor", "random", "--recalibrate"]
+        COMMANDS["evaluate"](["--run", str(run), *flags])
+    assert ended.value.code == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a SavedModel")
+def test_the_export_of_a_linear_output_is_clipped(run):
+    from twostage import export
+    from twostage.export.export_run import exported_stage1
+
+    z = np.full((1, 4), 1e3, "float32")
+    assert ops.convert_to_numpy(exported_stage1(run).decode(z)).max() > 1
+    images = export.load(run / "saved_model").decode(z)
+    assert images.min() >= 0 and images.max() == 1
 
 
 @pytest.mark.parametrize(
