@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from keras import ops
 from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_sample_images
 
@@ -107,6 +108,21 @@ def test_features_are_the_same_everywhere(extractor, patches):
     # by PyTorch from the same weights
     expected = [0.2539, 1.2290, 0.3411, 0.5683, -0.2696, 2.2103, 0.5004, 1.8319]
     np.testing.assert_allclose(features[0, :8], expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("side", [7, 8])
+@pytest.mark.parametrize(("size", "strides"), [(3, 1), (3, 2), (5, 1), (5, 2)])
+def test_a_sum_of_shifted_images_is_the_depthwise_convolution(side, size, strides):
+    generator = np.random.default_rng(0)
+    kernel = generator.normal(size=(size, size, 3, 1)).astype("float32")
+    x = generator.normal(size=(2, side, side, 3)).astype("float32")
+    convolution = efficientnet._Convolution(kernel, np.zeros(3), strides, True)
+    same = {"padding": "same", "data_format": "channels_last"}
+    expected = ops.depthwise_conv(x, kernel, strides=strides, **same)
+    found = convolution._shifted_sum(ops.convert_to_tensor(x))
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(found), ops.convert_to_numpy(expected), atol=1e-5
+    )
 
 
 @pytest.mark.slow
