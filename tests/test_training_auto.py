@@ -138,6 +138,10 @@ def test_stage_2_is_stopped_by_held_out_latents_where_there_are_some(monkeypatch
     first = presets.resolve(1, "auto")
     config = auto.auto_stage2(presets.resolve(2, "auto"), first=first, **settings)
     assert config.patience == config.epochs // 5 and config.width == 512
+    assert config.gamma == "learned"
+    ruled = {**settings, "given": {"gamma_rule"}}
+    config = auto.auto_stage2(presets.resolve(2, "auto"), first=first, **ruled)
+    assert config.gamma == "computed"
     first = presets.resolve(1, "auto", held_out=0.0)
     config = auto.auto_stage2(presets.resolve(2, "auto"), first=first, **settings)
     assert config.patience == 0
