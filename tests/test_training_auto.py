@@ -142,6 +142,10 @@ def test_stage_2_is_stopped_by_held_out_latents_where_there_are_some(monkeypatch
     ruled = {**settings, "given": {"gamma_rule"}}
     config = auto.auto_stage2(presets.resolve(2, "auto"), first=first, **ruled)
     assert config.gamma == "computed"
+    for minutes, epochs in ((1_000, 106), (1, 13)):  # 20 % of it, at .9 s an epoch
+        first = presets.resolve(1, "auto", minutes=float(minutes))
+        config = auto.auto_stage2(presets.resolve(2, "auto"), first=first, **settings)
+        assert config.epochs == epochs
     first = presets.resolve(1, "auto", held_out=0.0)
     config = auto.auto_stage2(presets.resolve(2, "auto"), first=first, **settings)
     assert config.patience == 0

@@ -47,17 +47,16 @@ def initialize_as_gaussian(
 def initialize_near_gaussian(
     vae: VAE, moments: np.ndarray, *, keep_gamma: bool = False
 ) -> None:
-    """As `initialize_as_gaussian`, but where training learns from: gamma^2 is a
-    quarter of the median variance, and the hidden units' weights are a tenth of what
-    they were.
+    """As `initialize_as_gaussian`, but where training learns from: gamma^2 is larger,
+    the 5th percentile of the variances, and the hidden units' weights are a tenth of
+    what they were.
 
     With a small gamma each change of the decoder costs more than it gains until the
-    encoder has followed it.
+    encoder has followed it; a large one hides the narrow directions.
     """
     gaussian = _gaussian(moments)
     if not keep_gamma:
-        least, median = gaussian.eigenvalues[0], np.median(gaussian.eigenvalues)
-        _set_variance(vae.likelihood, max(least / 2, median / 4))
+        _set_variance(vae.likelihood, np.percentile(gaussian.eigenvalues, 5))
     _set_linear_parts(vae, gaussian, hidden=0.1)
 
 

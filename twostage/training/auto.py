@@ -92,7 +92,8 @@ def auto_stage2(
     )
     minutes = (1 - STAGE1_SHARE) * first.minutes
     latents = np.zeros(first.latent_dim, "float32")
-    config = _fit_to_machine(config, given, count, latents, minutes)
+    # more epochs than those end with overfitting
+    config = _fit_to_machine(config, given, count, latents, minutes, most=config.epochs)
     if not first.held_out:
         return config
     choices = [
@@ -257,7 +258,12 @@ def _by_reason(choices: list[Choice]) -> list[tuple[str, str]]:
 
 
 def _fit_to_machine(
-    config: Any, given: Collection[str], count: int, example: np.ndarray, minutes: float
+    config: Any,
+    given: Collection[str],
+    count: int,
+    example: np.ndarray,
+    minutes: float,
+    most: float = math.inf,
 ) -> Any:
     """The config with the faster precision, and as many epochs as the time allows; logs
     how long the training will take.
@@ -268,6 +274,7 @@ def _fit_to_machine(
         count: Number of training examples.
         example: One of them.
         minutes: For this stage; 0: as the epochs say.
+        most: Epochs that are not exceeded, however much time there is.
     """
     precisions = [config.precision] if "precision" in given else PRECISIONS
     with announced("auto: timing a few steps"):
@@ -283,7 +290,7 @@ def _fit_to_machine(
     config = dataclasses.replace(config, precision=precision)
     steps = count // config.batch_size
     if minutes and "epochs" not in given:
-        epochs = max(1, int(minutes * 60 / paces[precision] / steps))
+        epochs = max(1, int(min(minutes * 60 / paces[precision] / steps, most)))
         logger.info("auto: epochs %d (%.3g minutes)", epochs, minutes)
         config = dataclasses.replace(config, epochs=epochs)
         if "warmup_steps" not in given:
