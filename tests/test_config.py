@@ -30,6 +30,11 @@ from twostage.presets import resolve
         ),
         (Stage1Config, {"gamma_from": "run"}, "expected no `gamma_from`"),
         (Stage1Config, {"gamma_start": 1e-4}, "below `gamma_floor=0.0011`"),
+        (
+            Stage2Config,
+            {"gamma_start": 0.5, "initialization": "gaussian"},
+            "`gamma_start=0.5` with `initialization='gaussian'`, expected no",
+        ),
         (Stage1Config, {"posterior": "none"}, "which is infinite there"),
         (Stage1Config, {"spectral_norm": True}, "expected rae"),
         (Stage2Config, {"sampling": "magic"}, "expected one of mean, noise, normal"),

@@ -139,9 +139,10 @@ def test_stage_2_is_stopped_by_held_out_latents_where_there_are_some(monkeypatch
     config = auto.auto_stage2(presets.resolve(2, "auto"), first=first, **settings)
     assert config.patience == config.epochs // 5 and config.width == 512
     assert config.gamma == "learned"
-    ruled = {**settings, "given": {"gamma_rule"}}
-    config = auto.auto_stage2(presets.resolve(2, "auto"), first=first, **ruled)
-    assert config.gamma == "computed"
+    ruled = {**settings, "given": {"gamma_rule", "gamma_start"}}
+    config = presets.resolve(2, "auto", gamma_start=0.5)
+    config = auto.auto_stage2(config, first=first, **ruled)
+    assert config.gamma == "computed" and config.initialization == "random"
     for minutes, epochs in ((1_000, 106), (1, 13)):  # 20 % of it, at .9 s an epoch
         first = presets.resolve(1, "auto", minutes=float(minutes))
         config = auto.auto_stage2(presets.resolve(2, "auto"), first=first, **settings)

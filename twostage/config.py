@@ -22,6 +22,7 @@ LIKELIHOODS = (
 )
 GAMMAS = ("computed", "learned", "fixed", "scheduled")
 RULES = ("minimum", "ratchet", "ema", "batch")
+UNFIXED = ("computed", "learned")  # gammas that training changes
 INITIALIZATIONS = ("random", "gaussian")  # of stage 2
 STARTS = ("random", "mean")  # of stage 1
 SCHEDULES = ("halving", "cosine")
@@ -469,6 +470,13 @@ class Stage2Config(_Training):
     def __post_init__(self):
         object.__setattr__(self, "sampling", current_name(self.sampling))
         super().__post_init__()
+        sets_gamma = self.initialization == "gaussian" and self.gamma in UNFIXED
+        if sets_gamma and self.gamma_start != type(self).gamma_start:
+            raise InputError(
+                f"`gamma_start={self.gamma_start}` with `initialization='gaussian'`",
+                "no `gamma_start`: the start is found from the latents",
+                "drop it, or use `initialization='random'`",
+            )
 
 
 def _check_field(field: dataclasses.Field, value: Any) -> None:

@@ -205,11 +205,15 @@ def stage2_choices(
         count: Number of training images.
         latents: Of stage 1.
     """
+    start = Choice(
+        "initialization", "gaussian", "training starts near the best Gaussian"
+    )
     rule = Choice("gamma", "learned", "the minimum of batches drifts to 0 in stage 2")
     return [
         Choice("width", 512, "wider layers are slower, hardly better"),
-        Choice("initialization", "gaussian", "training starts near the best Gaussian"),
-        *([rule] if "gamma_rule" not in given else []),  # which a learned gamma ignores
+        # neither would use what was given
+        *([start] if "gamma_start" not in given else []),
+        *([rule] if "gamma_rule" not in given else []),
         Choice("learning_rate", 5e-4, f"{latents} latents"),
         *_steps(config, given, count, STAGE2_STEPS_PER_ROOT * count**0.5),
     ]
