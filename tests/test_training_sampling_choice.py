@@ -36,6 +36,12 @@ from twostage.training.sampling_choice import (
             {"noise": -7.0, "mixture": -5.0},
             "mixture",
         ),
+        # a mixture that memorized
+        (
+            {"noise": (2.0, 0.1), "mixture": (1.0, 0.1), "gaussian": (2.5, 0.1)},
+            {"noise": -17.0, "mixture": -193.0, "gaussian": -22.0},
+            "noise",
+        ),
         # equals: the first
         (
             {"normalized": (1.0, 0.1), "mean": (1.0, 0.1)},
