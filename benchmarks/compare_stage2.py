@@ -18,7 +18,7 @@ from scipy.spatial.distance import cdist
 import twostage
 from twostage.config import SAMPLING_METHODS
 from twostage.data import loading
-from twostage.models.posterior import draw_latents, encode_dataset
+from twostage.models.posterior import draw_latents, encode_moments
 from twostage.runs.run import StageRun
 from twostage.sampling import generate
 
@@ -52,7 +52,7 @@ def main(runs):
             keras.saving.load_model(run / f"stage{i}" / "model.keras") for i in (1, 2)
         )
         normalizer = keras.saving.load_model(run / "stage2" / "normalizer.keras")
-        z = draw_latents(np.stack(encode_dataset(stage1, images), 1), generator)
+        z = draw_latents(encode_moments(stage1, images), generator)
         generator.shuffle(z)
         metrics = stage2.evaluate(z, batch_size=500, verbose=0, return_dict=True)
         u, noise = generator.standard_normal((2, N, z.shape[1])).astype("float32")

@@ -9,6 +9,7 @@ end.
 """
 
 import argparse
+import dataclasses
 import itertools
 
 import numpy as np
@@ -22,10 +23,10 @@ from twostage.models.gaussian_start import (
     initialize_near_gaussian,
 )
 from twostage.models.held_out_loss import held_out_loss
-from twostage.models.posterior import draw_latents, encode_dataset
+from twostage.models.posterior import draw_latents, encode_moments
 from twostage.runs.data import held_out_images, training_images
 from twostage.runs.run import StageRun
-from twostage.training.auto import STAGE2_STEPS_PER_ROOT
+from twostage.training.auto import stage2_choices
 from twostage.training.fit import compile_vae
 from twostage.training.settings import training_settings
 
@@ -35,11 +36,6 @@ STARTS = {
     "exact Gaussian": initialize_as_gaussian,
     "near the Gaussian": initialize_near_gaussian,
 }
-
-
-def moments_of(vae, images):
-    """(mean, log_var) of each, (N, 2, k)."""
-    return np.stack(encode_dataset(vae, images), axis=1)
 
 
 def losses(config, start, moments, aside):
@@ -69,25 +65,23 @@ def main(given):
     """Prints a Markdown table, a row as soon as it is measured."""
     first = StageRun.open(given.run, 1)
     stage1 = first.load_model()
-    aside = moments_of(stage1, held_out_images(first))
+    aside = encode_moments(stage1, held_out_images(first))
     aside = draw_latents(aside, np.random.default_rng(1))
     images = training_images(first)
     rows = np.random.default_rng(0).permutation(len(images))[: given.images or None]
-    moments = moments_of(stage1, images[np.sort(rows)])
-    steps = len(moments) // 100
-    epochs = given.epochs or round(STAGE2_STEPS_PER_ROOT * len(moments) ** 0.5 / steps)
-    print(f"{len(moments):,} latents, {epochs} epochs, {len(aside):,} held out")
+    moments = encode_moments(stage1, images[np.sort(rows)])
+    settings = {"epochs": given.epochs} if given.epochs else {}
+    config = presets.resolve(2, presets.AUTO, precision=given.precision, **settings)
+    chosen = stage2_choices(config, settings, *moments.shape[::2])
+    settings = {choice.name: choice.value for choice in chosen} | settings
+    config = dataclasses.replace(config, **settings)
+    print(f"{len(moments):,} latents, {config.epochs} epochs, {len(aside):,} held out")
     print(
         f"| start | gamma |{' |' * (PARTS + 2)}", "| --- " * (PARTS + 4) + "|", sep="\n"
     )
     for start in STARTS:
         for gamma in ("learned", "computed"):
-            config = presets.resolve(
-                *(2, presets.AUTO),
-                **{"width": 512, "learning_rate": 5e-4, "schedule": "cosine"},
-                **{"warmup_steps": 200, "batch_size": 100},
-                **{"epochs": epochs, "gamma": gamma, "precision": given.precision},
-            )
+            config = dataclasses.replace(config, gamma=gamma)
             with training_settings(config):
                 found = losses(config, start, moments, aside)
             cells = " | ".join(f"{loss:.2f}" for loss in found)

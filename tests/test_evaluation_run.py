@@ -21,7 +21,7 @@ from twostage.evaluation.rounding import plus_minus
 from twostage.export import export_run
 from twostage.models import recalibration
 from twostage.models.gaussian_mixture import Mixture
-from twostage.models.posterior import encode_dataset
+from twostage.models.posterior import encode_moments
 from twostage.runs.models import load_models
 from twostage.runs.run import finished_stage1
 from twostage.sampling import latent_samplers
@@ -244,7 +244,7 @@ def test_densities_of_latents_are_densities(run):
             models, train, mixtures=(1,), importance_samples=200
         )
     }
-    z = np.stack(encode_dataset(models.stage1, train), 1)[:, 0]
+    z = encode_moments(models.stage1, train)[:, 0]
     np.testing.assert_allclose(
         found["GEN-1"].log_density(z),
         stats.multivariate_normal(np.zeros(4)).logpdf(z),

@@ -139,17 +139,30 @@ def test_stage_2_is_stopped_by_held_out_latents_where_there_are_some(monkeypatch
     config = auto.auto_stage2(presets.resolve(2, "auto"), first=first, **settings)
     assert config.patience == config.epochs // 5 and config.width == 512
     assert config.gamma == "learned"
-    ruled = {**settings, "given": {"gamma_rule", "gamma_start"}}
-    config = presets.resolve(2, "auto", gamma_start=0.5)
-    config = auto.auto_stage2(config, first=first, **ruled)
-    assert config.gamma == "computed" and config.initialization == "random"
-    for minutes, epochs in ((1_000, 106), (1, 13)):  # 20 % of it, at .9 s an epoch
-        first = presets.resolve(1, "auto", minutes=float(minutes))
-        config = auto.auto_stage2(presets.resolve(2, "auto"), first=first, **settings)
-        assert config.epochs == epochs
     first = presets.resolve(1, "auto", held_out=0.0)
     config = auto.auto_stage2(presets.resolve(2, "auto"), first=first, **settings)
     assert config.patience == 0
+
+
+def test_stage_2_keeps_what_was_given_of_gamma(monkeypatch):
+    """A learned gamma has no rule, and a Gaussian start no `gamma_start`."""
+    paces(monkeypatch, float32=0.01, mixed_bfloat16=0.02)
+    config = presets.resolve(2, "auto", gamma_start=0.5)
+    given, first = {"gamma_rule", "gamma_start"}, presets.resolve(1, "auto")
+    config = auto.auto_stage2(config, given=given, first=first, count=9_000)
+    assert config.gamma == "computed" and config.initialization == "random"
+
+
+@pytest.mark.parametrize(("minutes", "epochs"), [(1_000.0, 106), (1.0, 13)])
+def test_minutes_shorten_stage_2_and_never_lengthen_it(monkeypatch, minutes, epochs):
+    """A fifth of them, at .9 seconds an epoch; 106 epochs are 100 sqrt(9,000) steps."""
+    paces(monkeypatch, float32=0.01, mixed_bfloat16=0.02)
+    first, second = (
+        presets.resolve(1, "auto", minutes=minutes),
+        presets.resolve(2, "auto"),
+    )
+    config = auto.auto_stage2(second, given=(), first=first, count=9_000)
+    assert config.epochs == epochs
 
 
 def test_arrays_get_the_preset_too(tmp_path, monkeypatch):

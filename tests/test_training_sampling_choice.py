@@ -85,28 +85,31 @@ def test_a_sampler_is_chosen_and_used(trained, tmp_path):
     np.testing.assert_array_equal(again.sample_latents(50, seed=1), chosen)
 
 
-@pytest.mark.parametrize("sees_contrast", [True, False])
-def test_the_choice_is_by_the_extractor_that_fits_the_images(
-    trained, monkeypatch, sees_contrast
-):
-    """Of one that sees nothing all samplers are equal, so the likeliest is taken; the
-    random network, here the default, has a nearest one.
-    """
+def chosen(trained, monkeypatch):
+    """What `auto` chooses, and the greatest of its distances."""
     model, images = trained
-    if not sees_contrast:
-        blind = Extractor("blind", lambda x: np.ones((len(x), 2)), "0")
-        monkeypatch.setattr(sampling_choice, "unlabeled_extractor", lambda _: blind)
     monkeypatch.setattr(sampling_choice, "SAMPLES", 100)
     moments = np.stack(model.encode(images[:200]), axis=1)
     aside = HeldOutData(images[200:300], moments[:100, 0])
     _, choice = with_sampling(model.models, "auto", moments, aside)
-    name = "random network" if sees_contrast else "blind"
-    assert choice.extractor == name and f"held-out images ({name}: " in str(choice)
-    assert choice.as_json()["extractor"] == name
-    values = [distance.value for distance in choice.distances.values()]
-    assert (max(values) > 0.01) == sees_contrast
-    if not sees_contrast:
-        assert choice.nats[choice.method] == max(choice.nats.values())
+    return choice, max(distance.value for distance in choice.distances.values())
+
+
+def test_gray_images_are_compared_by_the_random_network(trained, monkeypatch):
+    choice, greatest = chosen(trained, monkeypatch)
+    assert choice.extractor == choice.as_json()["extractor"] == "random network"
+    assert "held-out images (random network: " in str(choice)
+    assert greatest > 0.01
+
+
+def test_where_the_extractor_sees_nothing_the_likeliest_is_taken(trained, monkeypatch):
+    blind = Extractor("blind", lambda x: np.ones((len(x), 2)), "0")
+    monkeypatch.setattr(sampling_choice, "unlabeled_extractor", lambda _: blind)
+    choice, greatest = chosen(trained, monkeypatch)
+    assert choice.extractor == choice.as_json()["extractor"] == "blind"
+    assert "held-out images (blind: " in str(choice)
+    assert greatest <= 0.01
+    assert choice.nats[choice.method] == max(choice.nats.values())
 
 
 @pytest.mark.parametrize(("method", "components"), DENSITY_METHODS.items())

@@ -22,7 +22,7 @@ LIKELIHOODS = (
 )
 GAMMAS = ("computed", "learned", "fixed", "scheduled")
 RULES = ("minimum", "ratchet", "ema", "batch")
-UNFIXED = ("computed", "learned")  # gammas that training changes
+GIVEN_GAMMAS = ("fixed", "scheduled")  # those that the data do not change
 INITIALIZATIONS = ("random", "gaussian")  # of stage 2
 STARTS = ("random", "mean")  # of stage 1
 SCHEDULES = ("halving", "cosine")
@@ -177,7 +177,7 @@ class _Training:
             raise InputError(
                 "`gamma='scheduled'`", "`gamma_from='RUN'` to take the curve from"
             )
-        if self.gamma_from and self.gamma not in ("fixed", "scheduled"):
+        if self.gamma_from and self.gamma not in GIVEN_GAMMAS:
             raise InputError(
                 f"`gamma={self.gamma!r}`",
                 "no `gamma_from`",
@@ -470,8 +470,8 @@ class Stage2Config(_Training):
     def __post_init__(self):
         object.__setattr__(self, "sampling", current_name(self.sampling))
         super().__post_init__()
-        sets_gamma = self.initialization == "gaussian" and self.gamma in UNFIXED
-        if sets_gamma and self.gamma_start != type(self).gamma_start:
+        is_near = self.initialization == "gaussian" and self.gamma not in GIVEN_GAMMAS
+        if is_near and self.gamma_start != type(self).gamma_start:
             raise InputError(
                 f"`gamma_start={self.gamma_start}` with `initialization='gaussian'`",
                 "no `gamma_start`: the start is found from the latents",

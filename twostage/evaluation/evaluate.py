@@ -31,7 +31,7 @@ from twostage.evaluation.protocol import MIN_SAMPLES, Protocol
 from twostage.features.extractor import Extractor, digest_of
 from twostage.metrics.moments import Moments
 from twostage.models import recalibration
-from twostage.models.posterior import draw_latents, encode_dataset
+from twostage.models.posterior import draw_latents, encode_moments
 from twostage.models.recalibrate import recalibrate
 from twostage.models.two_stage_models import TwoStageModels
 from twostage.models.vae import VAE
@@ -342,10 +342,8 @@ def _latent_nats(
     """The mean log density of stage 1's latents of some images under each sampler,
     nats; None where it has no density.
     """
-    z = draw_latents(
-        np.stack(encode_dataset(stage1, images), axis=1),
-        np.random.default_rng((seed, Stream.DENSITY_LATENTS)),
-    )
+    generator = np.random.default_rng((seed, Stream.DENSITY_LATENTS))
+    z = draw_latents(encode_moments(stage1, images), generator)
     return {
         sampler.name: float(sampler.log_density(z).mean())
         if sampler.log_density

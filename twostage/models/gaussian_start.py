@@ -75,7 +75,7 @@ def keep_gaussian_if_better(
     Returns:
         The `held_out_loss` of the Gaussian, if it was kept.
     """
-    trained = [to_numpy(variable) for variable in vae.variables]
+    trained = vae.get_weights()
     losses = held_out_loss(vae, held_out, seed)
     initialize_as_gaussian(vae, moments)
     of_gaussian = held_out_loss(vae, held_out, seed)
@@ -87,8 +87,7 @@ def keep_gaussian_if_better(
             *nats,
         )
         return of_gaussian
-    for variable, value in zip(vae.variables, trained, strict=True):
-        variable.assign(value)
+    vae.set_weights(trained)
     logger.info(
         "stage 2's held-out loss is %.5g nats, that of one Gaussian %.5g", *nats
     )

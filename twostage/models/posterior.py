@@ -29,6 +29,13 @@ def encode_dataset(
     return np.concatenate(means), np.concatenate(log_vars)
 
 
+def encode_moments(vae: "VAE", data: np.ndarray) -> np.ndarray:
+    """The (mean, log_var) of `encode_dataset` as one array (N, 2, k), which
+    `draw_latents` takes.
+    """
+    return np.stack(encode_dataset(vae, data), axis=1)
+
+
 def draw_latents(moments: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """New draws of z from N(mean, exp(log_var)): moments (batch, 2, k), mean first ->
     (batch, k). A transform for `Batches`.

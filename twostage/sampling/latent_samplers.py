@@ -11,7 +11,7 @@ import numpy as np
 from twostage.config import SAMPLING_METHODS
 from twostage.metrics.likelihood_bounds import bounds
 from twostage.models.gaussian_mixture import Mixture
-from twostage.models.posterior import draw_latents, encode_dataset
+from twostage.models.posterior import draw_latents, encode_moments
 from twostage.models.tensors import apply_in_batches
 from twostage.models.two_stage_models import TwoStageModels
 from twostage.models.vae import VAE
@@ -143,7 +143,7 @@ def drawn_latents(stage1: VAE, train: np.ndarray, seed: int = 0) -> np.ndarray:
     """
     chooser = np.random.default_rng((seed, Stream.MIXTURE_IMAGES))
     rows = np.sort(chooser.permutation(len(train))[:MAX_FITTED])
-    moments = np.stack(encode_dataset(stage1, train[rows]), axis=1)
+    moments = encode_moments(stage1, train[rows])
     return fitted_latents(moments, seed)
 
 

@@ -159,7 +159,7 @@ def _pick(distances: Mapping[str, Distance], nats: Mapping[str, float]) -> str:
     A mixture under which held-out latents are less likely than under one Gaussian is
     left out: it has memorized training latents, whose images are near to all others.
     """
-    if nats.get("mixture", 0.0) < nats.get("gaussian", -np.inf):
+    if "mixture" in nats and nats["mixture"] < nats.get("gaussian", -np.inf):
         distances = {name: distances[name] for name in distances if name != "mixture"}
     nearest = min(distances.values(), key=lambda found: found.value)
     as_good = [

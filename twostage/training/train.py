@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from twostage.config import Stage1Config, Stage2Config
+from twostage.config import GIVEN_GAMMAS, Stage1Config, Stage2Config
 from twostage.data import levels
 from twostage.data.batches import Batches, check_count, flip
 from twostage.errors import InputError
@@ -20,7 +20,11 @@ from twostage.models.gaussian_start import (
     keep_gaussian_if_better,
 )
 from twostage.models.mean_start import initialize_at_mean
-from twostage.models.posterior import draw_latents, encode_dataset
+from twostage.models.posterior import (
+    draw_latents,
+    encode_dataset,
+    encode_moments,
+)
 from twostage.models.two_stage_models import MIXTURE, TwoStageModels
 from twostage.models.vae import VAE
 from twostage.own_callbacks import callbacks
@@ -162,9 +166,10 @@ def train_stage2(
             return None
         if stage is not None:
             stage.begin(config, fingerprint(images))
-        moments = _encode(first, images)
+        moments = encode_moments(first, images)
         if config.initialization == "gaussian":
-            initialize_near_gaussian(vae, moments, keep_gamma=_gamma_is_given(config))
+            keep_gamma = config.gamma in GIVEN_GAMMAS
+            initialize_near_gaussian(vae, moments, keep_gamma=keep_gamma)
         aside = _held_out_data(first, held_out, config.seed)
         examples = _watched_latents(config, moments)
         diagnostics = _stage2_diagnostics(config, first, examples, aside)
@@ -179,10 +184,6 @@ def train_stage2(
         return TrainedStage(vae, history, normalizer, mixture, choice.method)
 
 
-def _gamma_is_given(config: Stage2Config) -> bool:
-    return config.gamma in ("fixed", "scheduled")
-
-
 def _or_gaussian(
     config: Stage2Config,
     vae: VAE,
@@ -193,8 +194,8 @@ def _or_gaussian(
     """With patience a second stage that began near the Gaussian is at least as good on
     held-out latents.
     """
-    began_near = config.initialization == "gaussian" and not _gamma_is_given(config)
-    if not (began_near and config.patience and aside):
+    is_near = config.initialization == "gaussian" and config.gamma not in GIVEN_GAMMAS
+    if not (is_near and config.patience and aside):
         return fitted
     latents = aside.latents
     losses = keep_gaussian_if_better(vae, moments, latents, seed=config.seed)
@@ -269,7 +270,7 @@ def _held_out_data(
 ) -> HeldOutData | None:
     if images is None:
         return None
-    moments = np.stack(encode_dataset(stage1, images), axis=1)
+    moments = encode_moments(stage1, images)
     generator = np.random.default_rng((seed, Stream.HELD_OUT_LATENTS))
     return HeldOutData(images, draw_latents(moments, generator))
 
@@ -296,12 +297,6 @@ def _recalibrated(
     choice = recalibration.recalibrate_if_better(vae, images, held_out, seed=seed)
     logger.info(recalibration.summary(choice))
     return choice
-
-
-def _encode(stage1: VAE, images: np.ndarray) -> np.ndarray:
-    """The posterior's (mean, log_var) of each image, stacked: (N, 2, k)."""
-    mean, log_var = encode_dataset(stage1, images)
-    return np.stack([mean, log_var], axis=1)
 
 
 def _save_stage1(
