@@ -474,7 +474,7 @@ class Stage2Config(_Training):
         if is_near and self.gamma_start != type(self).gamma_start:
             raise InputError(
                 f"`gamma_start={self.gamma_start}` with `initialization='gaussian'`",
-                "no `gamma_start`: the start is found from the latents",
+                "no `gamma_start`, as the latents give it",
                 "drop it, or use `initialization='random'`",
             )
 
