@@ -162,16 +162,17 @@ def test_a_broken_test_image_is_reported_before_training(tmp_path, capsys):
     assert "error: 1 of 101 images in the test split" in capsys.readouterr().err
 
 
-def test_another_backend_is_reported():
+ANOTHER_BACKEND = """
+import keras, sys
+keras.backend.backend = lambda: "numpy"
+from twostage.cli import train
+train.stage1(["--dry-run", "--run", sys.argv[1]])
+"""
+
+
+def test_another_backend_is_reported(tmp_path):
     done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            (
-                "import keras, sys; keras.backend.backend = lambda: 'numpy'; from"
-                " twostage.cli import train; train.stage1(['--dry-run'])"
-            ),
-        ],
+        [sys.executable, "-c", ANOTHER_BACKEND, str(tmp_path / "run")],
         cwd=ROOT,
         capture_output=True,
         text=True,
