@@ -38,8 +38,9 @@ def test_the_papers_networks_follow_from_their_images():
 
 def test_few_images_get_a_small_network_and_many_epochs():
     few = chosen(940, (32, 32, 3))
-    assert few["base_dim"] == 16 and few["flip"] and few["batch_size"] == 94
+    assert few["base_dim"] == 16 and few["flip"] and few["batch_size"] == 50
     assert few["epochs"] > 50
+    assert chosen(400, (32, 32, 3))["batch_size"] == 40
     assert chosen(17, (8, 8, 1))["batch_size"] == 1
 
 
@@ -57,9 +58,12 @@ def test_what_follows_from_a_given_setting_follows_it():
     half = chosen(48_000, (32, 32, 3), latent_dim=32)
     assert half["kl_weight"] == 4
     short = chosen(48_000, (32, 32, 3), epochs=1)
-    assert short["warmup_steps"] == 48
+    assert short["warmup_steps"] == 96
     assert chosen(48_000, (32, 32, 3), schedule="halving")["warmup_steps"] == 0
-    assert chosen(1_000, (32, 32, 3), batch_size=10)["epochs"] == 9
+    # as many images, whatever the batches
+    small = chosen(1_000, (32, 32, 3), batch_size=10)
+    assert small["epochs"] == chosen(1_000, (32, 32, 3))["epochs"] == 95
+    assert chosen(100, (32, 32, 3), batch_size=50)["epochs"] == 30
 
 
 def arrays(*shape):
@@ -123,9 +127,9 @@ def test_the_faster_precision_is_taken_and_the_time_is_kept(monkeypatch, caplog)
     images = np.zeros((5_000, 32, 32, 3), "uint8")
     config = auto.auto_stage1(Stage1Config(minutes=10), {"minutes"}, images)
     assert config.precision == "float32"
-    # 80 % of ten minutes, 50 steps of half a second an epoch
-    assert config.epochs == 19 and config.warmup_steps == 95
-    assert "training takes about 7 min 55 s on this machine" in caplog.text
+    # 80 % of ten minutes, 100 steps of half a second an epoch
+    assert config.epochs == 9 and config.warmup_steps == 90
+    assert "training takes about 7 min 30 s on this machine" in caplog.text
     paces(monkeypatch, float32=0.5, mixed_bfloat16=0.3)
     given = {"epochs", "precision"}
     config = auto.auto_stage1(Stage1Config(epochs=3), given, images)

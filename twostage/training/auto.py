@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 SCALES = {8: 2, 16: 3, 32: 3, 64: 4, 128: 5}  # by side; the papers' for 32 and 64
 STAGE1_BATCH, STAGE2_BATCH = 50, 100  # less below 500 and 1,000 images
-STAGE1_STEPS = 60  # times the square root of the number of images
-STAGE2_STEPS = 100  # likewise; `patience` ends it earlier
+# times 1,000 / sqrt(images), or sqrt(images) below 1,000; `patience` ends them earlier
+STAGE1_EPOCHS, STAGE2_EPOCHS = 3, 10
 WARMUP_STEPS = 200
 STAGE1_SHARE = 0.8  # of the time that `minutes` allows
 TIMED_STEPS = 5
@@ -191,7 +191,7 @@ def stage1_choices(
         Choice("kl_weight", (2 * side / latents) ** 2, "(2 side / latents)^2"),
         Choice("flip", channels == 3 and count < MANY, f"{many} in {color}"),
         Choice("learning_rate", 1e-3, "the log variance is bounded"),
-        *_steps(config, given, count, STAGE1_BATCH, STAGE1_STEPS),
+        *_steps(config, given, count, STAGE1_BATCH, STAGE1_EPOCHS),
     ]
 
 
@@ -216,19 +216,20 @@ def stage2_choices(
         *([start] if "gamma_start" not in given else []),
         *([rule] if "gamma_rule" not in given else []),
         Choice("learning_rate", 5e-4, f"{latents} latents"),
-        *_steps(config, given, count, STAGE2_BATCH, STAGE2_STEPS),
+        *_steps(config, given, count, STAGE2_BATCH, STAGE2_EPOCHS),
     ]
 
 
 def _steps(
-    config: Any, given: Collection[str], count: int, batch: int, per_root: int
+    config: Any, given: Collection[str], count: int, batch: int, factor: int
 ) -> list[Choice]:
-    """Batches of at most `batch`, epochs of `per_root` sqrt(count) of them, whatever
-    size is given, and the schedule.
+    """Batches, epochs and schedule. The steps grow with the square root of the number
+    of images; few images would be overfitted in as many.
     """
     many = f"{count:,} images"
     batch = min(batch, max(1, count // 10))
-    epochs = math.ceil(per_root * count**0.5 / max(1, count // batch))
+    root = count**0.5
+    epochs = math.ceil(factor * min(root, 1_000 / root))
     used = config.batch_size if "batch_size" in given else batch
     per_epoch = max(1, count // used)
     steps = (config.epochs if "epochs" in given else epochs) * per_epoch
