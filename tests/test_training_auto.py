@@ -157,9 +157,18 @@ def test_stage_2_keeps_what_was_given_of_gamma(monkeypatch):
     assert config.gamma == "computed" and config.initialization == "random"
 
 
-@pytest.mark.parametrize(("minutes", "epochs"), [(1_000.0, 106), (1.0, 13)])
-def test_minutes_shorten_stage_2_and_never_lengthen_it(monkeypatch, minutes, epochs):
+@pytest.mark.parametrize(
+    ("minutes", "epochs", "said"),
+    [
+        (1_000.0, 106, "epochs 106 (200 minutes are enough for 13333, which would"),
+        (1.0, 13, "epochs 13 (0.2 minutes)"),
+    ],
+)
+def test_minutes_shorten_stage_2_and_never_lengthen_it(
+    monkeypatch, caplog, minutes, epochs, said
+):
     """A fifth of them, at .9 seconds an epoch; 106 epochs are 100 sqrt(9,000) steps."""
+    caplog.set_level("INFO", "twostage")
     paces(monkeypatch, float32=0.01, mixed_bfloat16=0.02)
     first, second = (
         presets.resolve(1, "auto", minutes=minutes),
@@ -167,6 +176,7 @@ def test_minutes_shorten_stage_2_and_never_lengthen_it(monkeypatch, minutes, epo
     )
     config = auto.auto_stage2(second, given=(), first=first, count=9_000)
     assert config.epochs == epochs
+    assert said in caplog.text
 
 
 def test_arrays_get_the_preset_too(tmp_path, monkeypatch):

@@ -298,8 +298,12 @@ def _fit_to_machine(
     config = dataclasses.replace(config, precision=precision)
     steps = count // config.batch_size
     if minutes and "epochs" not in given:
-        epochs = max(1, int(min(minutes * 60 / paces[precision] / steps, most)))
-        logger.info("auto: epochs %d (%.3g minutes)", epochs, minutes)
+        fitting = max(1, int(minutes * 60 / paces[precision] / steps))
+        epochs = int(min(fitting, most))
+        reason = f"{minutes:.3g} minutes"
+        if epochs < fitting:
+            reason += f" are enough for {fitting}, which would overfit"
+        logger.info("auto: epochs %d (%s)", epochs, reason)
         config = dataclasses.replace(config, epochs=epochs)
         if "warmup_steps" not in given:
             warmup = _warmup(config, given, epochs * steps)
