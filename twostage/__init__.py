@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what type checkers and editors see
     from twostage.errors import InputError
     from twostage.likelihoods.bernoulli_likelihood import BernoulliLikelihood
+    from twostage.likelihoods.colored_gaussian_likelihood import (
+        ColoredGaussianLikelihood,
+    )
     from twostage.likelihoods.diagonal_gaussian_likelihood import (
         DiagonalGaussianLikelihood,
     )
@@ -44,6 +47,7 @@ __all__ = [
     "BatchNormalization",
     "BernoulliLikelihood",
     "BoundedLogVariance",
+    "ColoredGaussianLikelihood",
     "DiagonalGaussianLikelihood",
     "DiscretizedLogisticLikelihood",
     "GaussianLikelihood",
@@ -74,6 +78,7 @@ _KERAS_NAMES = {
     "dense_encoder": "twostage.models.networks.mlp",
     "dense_decoder": "twostage.models.networks.mlp",
     "GaussianLikelihood": "twostage.likelihoods.gaussian_likelihood",
+    "ColoredGaussianLikelihood": "twostage.likelihoods.colored_gaussian_likelihood",
     "DiagonalGaussianLikelihood": "twostage.likelihoods.diagonal_gaussian_likelihood",
     "OptimalGaussianLikelihood": "twostage.likelihoods.optimal_gaussian_likelihood",
     "BernoulliLikelihood": "twostage.likelihoods.bernoulli_likelihood",

@@ -434,8 +434,8 @@ class Stage2Config(_Training):
     initialization: str = option(
         "random",
         "network",
-        "random; gaussian: the weights begin near the Gaussian that fits the latents;"
-        " with patience, that Gaussian is kept if held-out latents prefer it",
+        "random; gaussian: latents are whitened, and the weights begin near their"
+        " Gaussian; with patience, that is kept if held-out latents prefer it",
         INITIALIZATIONS,
     )
     gamma_floor: float = option(
@@ -474,7 +474,7 @@ class Stage2Config(_Training):
         if is_near and self.gamma_start != type(self).gamma_start:
             raise InputError(
                 f"`gamma_start={self.gamma_start}` with `initialization='gaussian'`",
-                "no `gamma_start`, as the latents give it",
+                "no `gamma_start`, as gamma begins at a share of the latents' deviation",
                 "drop it, or use `initialization='random'`",
             )
 

@@ -70,6 +70,8 @@ class GaussianLikelihood(GaussianNoise):
     `floor_squared`; with `learned=True` also the trainable `scaled_log_gamma`.
     """
 
+    log_volume: Any = 0.0  # nats, see `ColoredGaussianLikelihood`
+
     def __init__(
         self,
         gamma: float = 1.0,
@@ -120,6 +122,10 @@ class GaussianLikelihood(GaussianNoise):
         """The standard deviation in force, a scalar tensor in the data's units."""
         return ops.sqrt(self.variance)
 
+    def residual(self, x: Any, mean: Any) -> Any:
+        """What has the variance gamma^2 in each dimension."""
+        return x - mean
+
     def apply_rule(self) -> None:
         """One step of the rule: moves `gamma_squared` by the pending `batch_mse`. Does
         nothing while decay is 1.
@@ -135,13 +141,15 @@ class GaussianLikelihood(GaussianNoise):
         self, x: Any, mean: Any, sample_weight: Any = None, training: bool = False
     ) -> Any:
         dimensions = math.prod(x.shape[1:])
-        squared_error = over_example(ops.square(x - mean))  # S, (batch,)
+        residual = self.residual(x, mean)
+        squared_error = over_example(ops.square(residual))  # S, (batch,)
         if training and not self.learned:
             self.apply_rule()
         variance = self.variance
         nats = squared_error / (2.0 * variance) + 0.5 * dimensions * (
             ops.log(variance) + math.log(2 * math.pi)
         )
+        nats = nats + self.log_volume
         if training and not self.learned:
             batch_error = weighted_mean(squared_error, sample_weight)
             self.batch_mse.assign(batch_error / dimensions)

@@ -70,10 +70,13 @@ class GaussianNoise(Likelihood):
 
     def sample(self, parameters: Any, seed: Any = None) -> Any:
         """A draw from p(x | z): the mean plus noise. Not clipped to [0, 1]."""
-        mean = self.mean(parameters)
-        return mean + self.standard_deviation(parameters) * keras.random.normal(
-            ops.shape(mean), dtype="float32", seed=seed
-        )
+        shape = ops.shape(self.mean(parameters))
+        noise = keras.random.normal(shape, dtype="float32", seed=seed)
+        return self.with_noise(parameters, noise)
+
+    def with_noise(self, parameters: Any, noise: Any) -> Any:
+        """The draw from p(x | z) that standard normal noise of x's shape gives."""
+        return self.mean(parameters) + self.standard_deviation(parameters) * noise
 
     def as_distribution(self, parameters: Any) -> Any:
         """p(x | z), independent over dimensions."""

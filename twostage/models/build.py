@@ -8,6 +8,7 @@ import keras
 
 from twostage.config import Stage1Config, Stage2Config
 from twostage.likelihoods.bernoulli_likelihood import BernoulliLikelihood
+from twostage.likelihoods.colored_gaussian_likelihood import ColoredGaussianLikelihood
 from twostage.likelihoods.diagonal_gaussian_likelihood import DiagonalGaussianLikelihood
 from twostage.likelihoods.discretized_logistic_likelihood import (
     DiscretizedLogisticLikelihood,
@@ -64,14 +65,17 @@ def build_stage1(config: Stage1Config, image_shape: ImageShape) -> VAE:
 
 
 def build_stage2(config: Stage2Config, width: int) -> VAE:
-    """The dense VAE of a `Stage2Config` on vectors of `width` latents."""
-    sizes = {"width": config.width, "depth": config.depth}
-    encoder = dense_encoder(width, **sizes)
-    decoder = dense_decoder(width, **sizes)
+    """The dense VAE of a `Stage2Config` on vectors of `width` latents, whitened where
+    it begins near their Gaussian.
+    """
+    whitened = config.initialization == "gaussian"
+    sizes = {"width": config.width, "depth": config.depth, "whitened": whitened}
+    gamma = _gamma(config)
+    colored = ColoredGaussianLikelihood(width, **gamma) if whitened else None
     return VAE(
-        encoder,
-        decoder,
-        _gaussian(config),
+        dense_encoder(width, **sizes),
+        dense_decoder(width, **sizes),
+        colored or GaussianLikelihood(**gamma),
         config.kl_weight,
         data_dtype="float32",
         seed=config.seed,
@@ -183,13 +187,13 @@ def _linear(heads: Heads) -> Heads:
     return ("linear", *heads[1:])
 
 
-def _gaussian(config: Stage1Config | Stage2Config) -> GaussianLikelihood:
-    return GaussianLikelihood(
-        config.gamma_start,
-        config.gamma == "learned",
-        config.gamma_multiplier,
-        config.gamma_floor,
-    )
+def _gamma(config: Stage1Config | Stage2Config) -> dict[str, Any]:
+    return {
+        "gamma": config.gamma_start,
+        "learned": config.gamma == "learned",
+        "multiplier": config.gamma_multiplier,
+        "floor": config.gamma_floor,
+    }
 
 
 # What the names in a config (twostage/config.py) stand for.
@@ -210,7 +214,7 @@ IMAGE_CHECKS: dict[str, Callable[[ImageShape], None]] = {
     "convolutional": functools.partial(check_at_least, side=8),
 }
 LIKELIHOODS: dict[str, Callable[[Stage1Config], Likelihood]] = {
-    "gaussian": _gaussian,
+    "gaussian": lambda config: GaussianLikelihood(**_gamma(config)),
     "diagonal": lambda config: DiagonalGaussianLikelihood(config.gamma_floor),
     "optimal_image": lambda config: OptimalGaussianLikelihood("image"),
     "optimal_batch": lambda config: OptimalGaussianLikelihood("batch"),

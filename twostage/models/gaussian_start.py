@@ -1,10 +1,10 @@
-"""A second stage as the Gaussian of its data, by probabilistic PCA."""
+"""A second stage on whitened latents, which begins as their Gaussian."""
 
 from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,47 +17,40 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+GAMMA_SQUARED = 0.3  # training goes there from .2 and .4, too
+
+
 def initialize_as_gaussian(
     vae: VAE, moments: np.ndarray, *, keep_gamma: bool = False
 ) -> None:
     """Sets stage 2's weights so that its density is the Gaussian with the mean and
     covariance of stage 1's latents, and its bound is tight.
 
-    With C = U diag(l) U^T the covariance and g = gamma^2, the decoder is W u + mean, W
-    = U diag(l - g)^(1/2); the posterior has mean W^T C^-1 (z - mean) and the variances
-    g / l: probabilistic PCA (Tipping & Bishop 1999, equations 6 and 7) with a rotation
-    that makes the posterior's covariance diagonal. gamma^2 becomes half of the least l:
-    below that the density does not depend on it.
+    With C the covariance, w = C^(-1/2) (z - mean) are the whitened latents, and g =
+    gamma^2. The decoder is (1 - g)^(1/2) u, the posterior has the mean (1 - g)^(1/2) w
+    and the variance g: probabilistic PCA of data with the covariance I (Tipping &
+    Bishop 1999, equations 6 and 7). The density is the same for every g below 1.
 
     The encoder's and decoder's last layers see the input beside the hidden units, whose
     weights become 0 there. Training hardly leaves this optimum: see
     `initialize_near_gaussian`.
 
     Args:
-        vae: A VAE of `dense_encoder` and `dense_decoder`, changed in place.
+        vae: A VAE of a `whitened` `dense_encoder` and `dense_decoder` and a
+            `ColoredGaussianLikelihood`, changed in place.
         moments: Stage 1's posterior (mean, log_var) of the training images, (N, 2, k).
         keep_gamma: Whether gamma stays as it is.
     """
-    gaussian = _gaussian(moments)
-    if not keep_gamma:
-        _set_variance(vae.likelihood, gaussian.eigenvalues[0] / 2)
-    _set_linear_parts(vae, gaussian, hidden=0)
+    _become_gaussian(vae, moments, keep_gamma, hidden=0.0)
 
 
 def initialize_near_gaussian(
     vae: VAE, moments: np.ndarray, *, keep_gamma: bool = False
 ) -> None:
-    """As `initialize_as_gaussian`, but where training learns from: gamma^2 is larger,
-    the 5th percentile of the variances, and the hidden units' weights are a tenth of
-    what they were.
-
-    With a small gamma each change of the decoder costs more than it gains until the
-    encoder has followed it; a large one hides the narrow directions.
+    """As `initialize_as_gaussian`, but where training learns from: the hidden units'
+    weights are a tenth of what they were.
     """
-    gaussian = _gaussian(moments)
-    if not keep_gamma:
-        _set_variance(vae.likelihood, np.percentile(gaussian.eigenvalues, 5))
-    _set_linear_parts(vae, gaussian, hidden=0.1)
+    _become_gaussian(vae, moments, keep_gamma, hidden=0.1)
 
 
 def keep_gaussian_if_better(
@@ -94,34 +87,27 @@ def keep_gaussian_if_better(
     return None
 
 
-class _Gaussian(NamedTuple):
-    """Mean (k,), eigenvalues (k,) of the covariance, ascending, and their vectors."""
-
-    mean: np.ndarray
-    eigenvalues: np.ndarray
-    vectors: np.ndarray
-
-
-def _gaussian(moments: np.ndarray) -> _Gaussian:
-    mean, covariance = _latent_moments(moments)
-    return _Gaussian(mean, *np.linalg.eigh(covariance))
-
-
-def _set_linear_parts(vae: VAE, gaussian: _Gaussian, hidden: float) -> None:
-    """Sets the last layers, at the present gamma; the hidden units' weights are scaled
-    by `hidden`.
+def _become_gaussian(
+    vae: VAE, moments: np.ndarray, keep_gamma: bool, hidden: float
+) -> None:
+    """Sets the layers that are linear; the hidden units' weights in the last ones are
+    scaled by `hidden`.
     """
-    mean, eigenvalues, vectors = gaussian
-    g = float(to_numpy(vae.likelihood.variance))
-    used = np.maximum(eigenvalues, g)  # gamma^2 may be larger than some
-    scales = np.sqrt(used - g)
-    to_u = vectors * (scales / used)
-    log_std = 0.5 * np.log(g / used)
+    mean, covariance = _latent_moments(moments)
+    vae.likelihood.set_covariance(covariance)
+    if not keep_gamma:
+        _set_variance(vae.likelihood, GAMMA_SQUARED)
+    g = min(1.0, float(to_numpy(vae.likelihood.variance)))
+    to_u = math.sqrt(1 - g) * np.eye(len(mean))
+    zeros = np.zeros(len(mean))
     layer = vae.encoder.get_layer
-    _set_linear(layer("mean"), to_u, -mean @ to_u, hidden)
-    _set_linear(layer("log_sd"), np.zeros_like(to_u), log_std, hidden)
+    inverse_root = to_numpy(vae.likelihood.inverse_root)
+    _set_linear(layer("whitening"), inverse_root, -mean @ inverse_root)
+    _set_linear(layer("mean"), to_u, zeros, hidden)
+    _set_linear(layer("log_sd"), 0 * to_u, zeros + 0.5 * math.log(g), hidden)
     layer = vae.decoder.get_layer
-    _set_linear(layer("vectors"), (vectors * scales).T, mean, hidden)
+    _set_linear(layer("vectors"), to_u, zeros, hidden)
+    _set_linear(layer("coloring"), to_numpy(vae.likelihood.root), mean)
 
 
 def _latent_moments(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -146,7 +132,7 @@ def _set_variance(likelihood: Any, variance: float) -> None:
 
 
 def _set_linear(
-    layer: Any, kernel: np.ndarray, bias: np.ndarray, hidden: float
+    layer: Any, kernel: np.ndarray, bias: np.ndarray, hidden: float = 0.0
 ) -> None:
     """The kernel of a dense layer's first inputs, and the factor of the others'."""
     whole = hidden * to_numpy(layer.kernel)

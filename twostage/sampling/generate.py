@@ -46,9 +46,9 @@ def sample_latents(
     Args:
         stage2: The second-stage VAE.
         u: Standard normal, (n, k).
-        method: `"mean"`: stage 2's mean, of variance 1 - gamma_z^2. `"noise"`: mean +
-            gamma_z noise (Dai & Wipf). `"normalized"`: the mean through `normalizer`
-            (Asperti & Trentin).
+        method: `"mean"`: stage 2's mean, of variance 1 - gamma_z^2. `"noise"`: the mean
+            with the noise of gamma_z (Dai & Wipf). `"normalized"`: the mean through
+            `normalizer` (Asperti & Trentin).
         normalizer: A fitted `LatentNormalizer`.
         noise: Standard normal, (n, k), for `"noise"`.
 
@@ -60,14 +60,15 @@ def sample_latents(
         raise ValueError(
             f"received method={method!r}, expected one of {', '.join(SAMPLING_METHODS)}"
         )
-    z = stage2.decode(u)
     if method == "noise":
         if noise is None:
             raise ValueError(
                 "received no noise, expected standard normal numbers of u's shape for"
                 " method='noise'"
             )
-        return z + stage2.gamma * ops.cast(noise, "float32")
+        parameters = stage2.decoder(u, training=False)
+        return stage2.likelihood.with_noise(parameters, ops.cast(noise, "float32"))
+    z = stage2.decode(u)
     if method == "normalized":
         if normalizer is None:
             raise ValueError(
