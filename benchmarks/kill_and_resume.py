@@ -33,27 +33,10 @@ import numpy as np
 from twostage import export
 
 ROOT = Path(__file__).parents[1]
+COMMON = "--checkpoint-every 0.3 --deterministic"
 JOB = {
-    1: [
-        "--preset",
-        "digits",
-        "--epochs",
-        "14",
-        "--watch-every",
-        "4",
-        "--checkpoint-every",
-        "0.3",
-        "--deterministic",
-    ],
-    2: [
-        "--epochs",
-        "50",
-        "--watch-every",
-        "20",
-        "--checkpoint-every",
-        "0.3",
-        "--deterministic",
-    ],
+    1: f"--preset digits --epochs 14 --watch-every 4 {COMMON}".split(),
+    2: f"--epochs 50 --watch-every 20 {COMMON}".split(),
 }
 
 

@@ -89,14 +89,9 @@ def ours(configuration, precision, steps_per_execution):
         def on_epoch_begin(self, epoch, logs=None):
             self.begun = time.perf_counter()
 
-        def on_epoch_end(
-            self,
-            epoch,
-            logs=None,
+        def on_epoch_end(self, epoch, logs=None):
             # the logs are numbers, so the last step is done; letting go of the data,
-            # once a
-            # `fit`, may take another second on TensorFlow
-        ):
+            # once a `fit`, may take another second on TensorFlow
             self.seconds = time.perf_counter() - self.begun
 
     return train, lambda: step_flops(vae, x[:BATCH])
@@ -194,11 +189,9 @@ def peak_of(side, precision, seconds=2.0):
         import torch
 
         kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
-        a, x = (
-            torch.randn(size, size, dtype=kind),
-            torch.randn(images, width, 32, 32, dtype=kind).contiguous(
-                memory_format=torch.channels_last
-            ),
+        a = torch.randn(size, size, dtype=kind)
+        x = torch.randn(images, width, 32, 32, dtype=kind).contiguous(
+            memory_format=torch.channels_last
         )
         w = torch.randn(width, width, 3, 3, dtype=kind).contiguous(
             memory_format=torch.channels_last
@@ -215,11 +208,8 @@ def peak_of(side, precision, seconds=2.0):
         def random(*shape):
             return keras.ops.cast(keras.random.normal(shape), kind)
 
-        a, x, w = (
-            random(size, size),
-            random(images, 32, 32, width),
-            random(3, 3, width, width),
-        )
+        a = random(size, size)
+        x, w = random(images, 32, 32, width), random(3, 3, width, width)
 
         def done(number):
             return float(keras.ops.cast(number, "float32"))
