@@ -474,7 +474,7 @@ class Stage2Config(_Training):
         if is_near and self.gamma_start != type(self).gamma_start:
             raise InputError(
                 f"`gamma_start={self.gamma_start}` with `initialization='gaussian'`",
-                "no `gamma_start`, as gamma begins at a share of the latents' deviation",
+                "no `gamma_start`, as gamma^2 begins at 0.3",
                 "drop it, or use `initialization='random'`",
             )
 
