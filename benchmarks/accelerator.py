@@ -25,7 +25,7 @@ import sys
 import time
 from pathlib import Path
 
-from training_step import BATCH, CONFIGURATIONS, ours
+from training_step import BATCH, CONFIGURATIONS, fastest, ours
 
 ROOT = Path(__file__).parents[1]
 PRECISIONS = {  # of products: Keras's type, and JAX's precision for float32
@@ -46,17 +46,6 @@ SMALL = (
 )
 
 
-def seconds_of(run, least=2.0):
-    """Of the fastest call, the first left out."""
-    run()
-    times, until = [], time.perf_counter() + least
-    while time.perf_counter() < until:
-        begun = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - begun)
-    return min(times)
-
-
 def peak(dtype, size, repeats):
     """FLOP/s of the faster of a product of square matrices and a 3x3 convolution of
     128 channels, each repeated in one compiled call.
@@ -73,12 +62,11 @@ def peak(dtype, size, repeats):
         )
 
     def rate(operation, x, weights, flops, scale):
-        def repeated(x):
-            again = lambda _, before: operation(before, weights) * scale  # noqa: E731
-            return jax.lax.fori_loop(0, repeats, again, x)
+        def once(_, before):
+            return operation(before, weights) * scale
 
-        compiled = jax.jit(repeated)
-        return repeats * flops / seconds_of(lambda: compiled(x).block_until_ready())
+        compiled = jax.jit(lambda x: jax.lax.fori_loop(0, repeats, once, x))
+        return repeats * flops / fastest(lambda: compiled(x).block_until_ready())
 
     square = random(size, size)
     product = rate(jax.numpy.matmul, square, square, 2 * size**3, size**-0.5)
@@ -101,27 +89,26 @@ def steps(given):
             train(2 * given.per_execution)  # compiles
             times = [train(given.steps) / given.steps for _ in range(given.rounds)]
             best = peak(kind, given.size, given.repeats)
-        rate = flops() / min(times)
+            operations = flops()
+        rate = operations / min(times)
         print(
-            f"| {name} | {1e3 * min(times):.3f} | {flops() / 1e9:.1f}"
+            f"| {name} | {1e3 * min(times):.3f} | {operations / 1e9:.1f}"
             f" | {rate / 1e12:.3g} | {best / 1e12:.3g} | {rate / best:.0%} |",
             flush=True,
         )
 
 
 def commands(given):
-    """The commands that are left, each with the file that says that it is done."""
+    """The commands that are left, by the files of the run; the next one is asked for
+    when the one before is finished.
+    """
     run = Path(given.run)
-    parts = (
-        ("stage1", [ROOT / "train_stage1.py"], given.stage1),
-        ("stage2", [ROOT / "train_stage2.py"], given.stage2),
-    )
-    for stage, program, flags in parts:
+    for stage, flags in (("stage1", given.stage1), ("stage2", given.stage2)):
         if flags is None or (run / stage / "model.keras").exists():
             continue
         begun = any((run / stage / "checkpoints").glob("*.npz"))
         flags = ["--resume"] if begun else shlex.split(flags)
-        yield [*program, "--run", run, *flags]
+        yield [ROOT / f"train_{stage}.py", "--run", run, *flags]
     if given.evaluate is not None and not any((run / "evaluation").glob("*.json")):
         flags = shlex.split(given.evaluate)
         yield ["-m", "twostage", "evaluate", "--run", run, *flags]

@@ -467,14 +467,18 @@ class Stage2Config(_Training):
         "epochs between halvings of the learning rate",
     )
 
+    @property
+    def start_sets_gamma(self) -> bool:
+        """Whether gamma begins where the start near the Gaussian puts it."""
+        return self.initialization == "gaussian" and self.gamma not in GIVEN_GAMMAS
+
     def __post_init__(self):
         object.__setattr__(self, "sampling", current_name(self.sampling))
         super().__post_init__()
-        is_near = self.initialization == "gaussian" and self.gamma not in GIVEN_GAMMAS
-        if is_near and self.gamma_start != type(self).gamma_start:
+        if self.start_sets_gamma and self.gamma_start != type(self).gamma_start:
             raise InputError(
                 f"`gamma_start={self.gamma_start}` with `initialization='gaussian'`",
-                "no `gamma_start`, as gamma^2 begins at 0.3",
+                "no `gamma_start`, as that start sets gamma",
                 "drop it, or use `initialization='random'`",
             )
 

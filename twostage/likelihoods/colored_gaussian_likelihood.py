@@ -63,6 +63,11 @@ class ColoredGaussianLikelihood(GaussianLikelihood):
         self.inverse_root.assign((vectors / scales) @ vectors.T)
         self.log_volume.assign(np.log(scales).sum())
 
+    def call(
+        self, x: Any, mean: Any, sample_weight: Any = None, training: bool = False
+    ) -> Any:
+        return super().call(x, mean, sample_weight, training) + self.log_volume
+
     def residual(self, x: Any, mean: Any) -> Any:
         return ops.matmul(x - mean, self.inverse_root)
 

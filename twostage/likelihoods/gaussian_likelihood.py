@@ -70,8 +70,6 @@ class GaussianLikelihood(GaussianNoise):
     `floor_squared`; with `learned=True` also the trainable `scaled_log_gamma`.
     """
 
-    log_volume: Any = 0.0  # nats, see `ColoredGaussianLikelihood`
-
     def __init__(
         self,
         gamma: float = 1.0,
@@ -149,7 +147,6 @@ class GaussianLikelihood(GaussianNoise):
         nats = squared_error / (2.0 * variance) + 0.5 * dimensions * (
             ops.log(variance) + math.log(2 * math.pi)
         )
-        nats = nats + self.log_volume
         if training and not self.learned:
             batch_error = weighted_mean(squared_error, sample_weight)
             self.batch_mse.assign(batch_error / dimensions)

@@ -71,11 +71,13 @@ def build_stage2(config: Stage2Config, width: int) -> VAE:
     whitened = config.initialization == "gaussian"
     sizes = {"width": config.width, "depth": config.depth, "whitened": whitened}
     gamma = _gamma(config)
-    colored = ColoredGaussianLikelihood(width, **gamma) if whitened else None
+    likelihood = GaussianLikelihood(**gamma)
+    if whitened:
+        likelihood = ColoredGaussianLikelihood(width, **gamma)
     return VAE(
         dense_encoder(width, **sizes),
         dense_decoder(width, **sizes),
-        colored or GaussianLikelihood(**gamma),
+        likelihood,
         config.kl_weight,
         data_dtype="float32",
         seed=config.seed,

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-
 GAMMA_SQUARED = 0.3  # training goes there from .2 and .4, too
+NEAR = 0.1  # factor of the hidden units' random weights
 
 
 def initialize_as_gaussian(
@@ -50,7 +50,7 @@ def initialize_near_gaussian(
     """As `initialize_as_gaussian`, but where training learns from: the hidden units'
     weights are a tenth of what they were.
     """
-    _become_gaussian(vae, moments, keep_gamma, hidden=0.1)
+    _become_gaussian(vae, moments, keep_gamma, hidden=NEAR)
 
 
 def keep_gaussian_if_better(

@@ -297,20 +297,27 @@ def _fit_to_machine(
     logger.info("auto: precision %s (a step takes %s)", precision, listed)
     config = dataclasses.replace(config, precision=precision)
     steps = count // config.batch_size
+    seconds = paces[precision] * steps  # of an epoch
     if minutes and "epochs" not in given:
-        fitting = max(1, int(minutes * 60 / paces[precision] / steps))
-        epochs = int(min(fitting, most))
-        reason = f"{minutes:.3g} minutes"
-        if epochs < fitting:
-            reason += f" are enough for {fitting}, which would overfit"
-        logger.info("auto: epochs %d (%s)", epochs, reason)
+        epochs = _epochs_within(minutes, seconds, most)
         config = dataclasses.replace(config, epochs=epochs)
         if "warmup_steps" not in given:
             warmup = _warmup(config, given, epochs * steps)
             config = dataclasses.replace(config, warmup_steps=warmup)
-    expected = paces[precision] * steps * config.epochs
-    logger.info("training takes about %s on this machine", duration_text(expected))
+    expected = duration_text(seconds * config.epochs)
+    logger.info("training takes about %s on this machine", expected)
     return config
+
+
+def _epochs_within(minutes: float, seconds: float, most: float) -> int:
+    """The epochs of so many seconds that fit, `most` of them at most; logs why."""
+    fitting = max(1, int(minutes * 60 / seconds))
+    epochs = int(min(fitting, most))
+    reason = f"{minutes:.3g} minutes"
+    if epochs < fitting:
+        reason += f" are enough for {fitting}, which would overfit"
+    logger.info("auto: epochs %d (%s)", epochs, reason)
+    return epochs
 
 
 def _seconds_per_step(config: Any, example: np.ndarray) -> float:

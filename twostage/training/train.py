@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from twostage.config import GIVEN_GAMMAS, Stage1Config, Stage2Config
+from twostage.config import Stage1Config, Stage2Config
 from twostage.data import levels
 from twostage.data.batches import Batches, check_count, flip
 from twostage.errors import InputError
@@ -20,11 +20,7 @@ from twostage.models.gaussian_start import (
     keep_gaussian_if_better,
 )
 from twostage.models.mean_start import initialize_at_mean
-from twostage.models.posterior import (
-    draw_latents,
-    encode_dataset,
-    encode_moments,
-)
+from twostage.models.posterior import draw_latents, encode_dataset, encode_moments
 from twostage.models.two_stage_models import MIXTURE, TwoStageModels
 from twostage.models.vae import VAE
 from twostage.own_callbacks import callbacks
@@ -168,7 +164,7 @@ def train_stage2(
             stage.begin(config, fingerprint(images))
         moments = encode_moments(first, images)
         if config.initialization == "gaussian":
-            keep_gamma = config.gamma in GIVEN_GAMMAS
+            keep_gamma = not config.start_sets_gamma
             initialize_near_gaussian(vae, moments, keep_gamma=keep_gamma)
         aside = _held_out_data(first, held_out, config.seed)
         examples = _watched_latents(config, moments)
@@ -194,8 +190,7 @@ def _or_gaussian(
     """With patience a second stage that began near the Gaussian is at least as good on
     held-out latents.
     """
-    is_near = config.initialization == "gaussian" and config.gamma not in GIVEN_GAMMAS
-    if not (is_near and config.patience and aside):
+    if not (config.start_sets_gamma and config.patience and aside):
         return fitted
     latents = aside.latents
     losses = keep_gaussian_if_better(vae, moments, latents, seed=config.seed)
