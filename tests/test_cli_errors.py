@@ -49,7 +49,25 @@ MISTAKES = [
     ),
     ("train-stage1 --epochs 0", "received --epochs 0, expected more than 0"),
     ("train-stage1 --epochs ten", "invalid int value: 'ten'"),
-    ("train-stage1 --epoch 3", "unrecognized arguments: --epoch 3"),
+    (
+        "train-stage1 --epoch 3",
+        "unrecognized arguments: --epoch 3: did you mean --epochs?",
+    ),
+    (
+        "train-stage1 --bath-size=50 --learning_rate 1",
+        "did you mean --batch-size --learning-rate?",
+    ),
+    ("train-stage1 --nonsense", "unrecognized arguments: --nonsense (--help"),
+    ("train-stage1 BAD/sizes", "did you mean --data "),
+    ("train-stage1 BAD/nowhere", "nowhere (--help lists the options)"),
+    (
+        "train-stage1 --data https://example.com/a/images.zip",
+        "download it first, then check the path",
+    ),
+    (
+        "train-stage1 --data BAD/sizes/0.png",
+        "name the folder that the image is in",
+    ),
     ("train-stage1 --resume", "does not exist: start it without --resume"),
     ("train-stage2", NEEDS_STAGE1),
     (

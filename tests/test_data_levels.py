@@ -49,7 +49,17 @@ def test_the_scale_that_the_refusal_names_is_right(tmp_path, case):
         (RAMP / 160 - 1, 127, r"-127 to 126.*: where -1 is black, convert them with"),
         (RAMP / 319, -1, "received `scale=-1`, expected a number above 0"),
         (RAMP / 319, float("nan"), "received `scale=nan`"),
-        (np.full((5, 8, 8), np.nan), 255, "bring them to that range"),
+        (np.full((5, 8, 8), np.nan), 255, "5 of 5 images in .* with NaN or infinity"),
+        (
+            np.where(RAMP == 37, np.inf, RAMP / 319),
+            0,
+            "1 of 5 .*expected finite numbers",
+        ),
+        (
+            np.where(RAMP == 37, np.nan, RAMP / 319),
+            255,
+            "1 of 5 .*: leave them out, as",
+        ),
     ],
 )
 def test_a_scale_that_leads_elsewhere_is_refused(tmp_path, images, scale, message):
@@ -114,6 +124,8 @@ def test_one_bright_image_is_enough(tmp_path):
         ((RAMP % 2).astype("uint8"), "images of 0 to 1, which is nearly black"),
         (np.zeros((5, 8, 8), "uint8"), "training images that are all 0"),
         (RAMP / 160 - 1, "where -1 is black"),
+        (np.where(RAMP == 37, np.nan, RAMP / 319), "some images have NaN or infinity"),
+        (np.where(RAMP == 37, np.inf, RAMP / 319), "some images have NaN or infinity"),
         (np.array([RAMP, None], object), "make it one array of numbers"),
         (np.zeros((0, 8, 8), "uint8"), "received 0 examples, .*: give some"),
         (np.full((5, 8, 8), 9, "uint16") * 455, r"where 4095 is white, .*\* 0.06227"),

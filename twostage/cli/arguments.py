@@ -2,6 +2,8 @@
 
 import argparse
 import dataclasses
+import difflib
+from pathlib import Path
 from typing import NoReturn
 
 from twostage.cli.errors import in_flags
@@ -14,6 +16,25 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options):
         super().__init__(allow_abbrev=False, **options)
+
+    def parse_args(self, args=None, namespace=None):
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            meant = " ".join(filter(None, map(self._meant, unknown)))
+            question = f": did you mean {meant}?" if meant else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{question}")
+        return options
+
+    def _meant(self, argument: str) -> str:
+        """The option that an unknown argument is probably for, else ""."""
+        flags = self._option_string_actions
+        if argument.startswith("-"):
+            name = argument.split("=")[0]
+            near = difflib.get_close_matches(name, flags, n=1, cutoff=0.7)
+            return near[0] if near else ""
+        if "--data" in flags and Path(argument).expanduser().exists():
+            return f"--data {argument}"
+        return ""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message} (--help lists the options)\n")

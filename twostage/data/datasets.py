@@ -13,6 +13,7 @@ import numpy as np
 
 from twostage.data import archives, celeba, levels, registry
 from twostage.data.cache import home, prepared
+from twostage.data.decode import FORMATS
 from twostage.data.headers import image_sizes
 from twostage.data.image_files import Folder, Zip
 from twostage.data.image_sizes import ImageSizes
@@ -243,7 +244,7 @@ def open_dataset(source: str, options: Options) -> Dataset:
         names = f"expected {', '.join(registry.NAMES)}, a"
         raise InputError(
             f"received data {source!r}, {'which is no' if is_path else names}"
-            f" {SOURCE_KINDS}: check the path, from {Path.cwd()}"
+            f" {SOURCE_KINDS}: {_download(source)}check the path, from {Path.cwd()}"
         )
     if options.data_dir and not Path(options.data_dir).expanduser().is_dir():
         raise InputError(
@@ -358,10 +359,14 @@ def _joined(first: Images, second: Images) -> Images:
     return images, np.concatenate([first[1], second[1]])
 
 
+def _download(source: str) -> str:
+    return "download it first, then " if "://" in source else ""
+
+
 def _not_a_dataset(source: str) -> InputError:
-    return InputError(
-        f"received data {source!r}, which is no {SOURCE_KINDS}: check the path"
-    )
+    is_image = Path(source).suffix.lower() in FORMATS
+    fix = "name the folder that the image is in" if is_image else "check the path"
+    return InputError(f"received data {source!r}, which is no {SOURCE_KINDS}: {fix}")
 
 
 def _dataset_of(

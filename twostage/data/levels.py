@@ -13,6 +13,7 @@ MAX_BLACK = 16  # no photograph: masks, class numbers, 4 bits, scikit-learn's di
 MAX_DARK = 127  # may be one
 IMAGES_PER_CHUNK = 1_000  # so that a memory map stays one
 BITS = (8, 10, 12, 14, 16)  # of cameras and scanners
+ONLY_FINITE = "leave them out, as x[np.isfinite(x).all(axis=(1, 2, 3))] does"
 
 
 def to_8_bits(images: np.ndarray, scale: float, where: object) -> np.ndarray:
@@ -26,10 +27,11 @@ def to_8_bits(images: np.ndarray, scale: float, where: object) -> np.ndarray:
 
     Raises:
         InputError: they are not uint8 and there is no scale, or it takes them beyond
-            0..255.
+            0..255; some of their numbers are not finite.
     """
     if images.dtype == np.uint8 and scale in (0, 1):
         return images
+    _check_finite(images, where)
     low, high = _extremes(images)
     if not scale:
         raise InputError(
@@ -43,6 +45,19 @@ def to_8_bits(images: np.ndarray, scale: float, where: object) -> np.ndarray:
         chunk = slice(start, start + IMAGES_PER_CHUNK)
         scaled[chunk] = np.rint(images[chunk] * np.float64(scale))
     return scaled
+
+
+def _check_finite(images: np.ndarray, where: object) -> None:
+    """Raises `InputError` for images (N, ..., channels) with NaN or infinity."""
+    starts = range(0, len(images), IMAGES_PER_CHUNK)
+    chunks = (images[start : start + IMAGES_PER_CHUNK] for start in starts)
+    count = sum(np.sum(~np.isfinite(chunk).all(axis=(1, 2, 3))) for chunk in chunks)
+    if count:
+        raise InputError(
+            f"{count:,} of {len(images):,} images in {where} with NaN or infinity",
+            "finite numbers",
+            ONLY_FINITE,
+        )
 
 
 def _check_scale(scale: float, low: float, high: float, where: object) -> None:
@@ -124,6 +139,8 @@ def advice(images: np.ndarray) -> str:
     if images.dtype.kind not in "biuf" or not images.size:
         return "make it one array of numbers"
     low, high = _extremes(images)
+    if not np.isfinite([low, high]).all():
+        return f"some images have NaN or infinity: {ONLY_FINITE}"
     if not _has_white(low, high):
         return _conversion(low, high)
     white = _white(high)
