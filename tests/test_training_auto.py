@@ -38,9 +38,10 @@ def test_the_papers_networks_follow_from_their_images():
 
 def test_few_images_get_a_small_network_and_many_epochs():
     few = chosen(940, (32, 32, 3))
-    assert few["base_dim"] == 16 and few["flip"] and few["batch_size"] == 50
+    assert few["base_dim"] == 16 and few["flip"] and few["batch_size"] == 25
     assert few["epochs"] > 50
-    assert chosen(400, (32, 32, 3))["batch_size"] == 40
+    assert chosen(200, (32, 32, 3))["batch_size"] == 20
+    assert chosen(48_000, (32, 32, 3))["batch_size"] == 50
     assert chosen(17, (8, 8, 1))["batch_size"] == 1
 
 
