@@ -124,14 +124,14 @@ def paces(monkeypatch, **seconds):
 
 def test_the_faster_precision_is_taken_and_the_time_is_kept(monkeypatch, caplog):
     caplog.set_level("INFO", "twostage")
-    paces(monkeypatch, float32=0.5, mixed_bfloat16=0.8)
+    paces(monkeypatch, float32=0.25, mixed_bfloat16=0.4)
     images = np.zeros((5_000, 32, 32, 3), "uint8")
     config = auto.auto_stage1(Stage1Config(minutes=10), {"minutes"}, images)
     assert config.precision == "float32"
-    # 80 % of ten minutes, 100 steps of half a second an epoch
-    assert config.epochs == 9 and config.warmup_steps == 90
+    # 80 % of ten minutes, 200 steps of a quarter of a second per epoch
+    assert config.epochs == 9 and config.warmup_steps == 180
     assert "training takes about 7 min 30 s on this machine" in caplog.text
-    paces(monkeypatch, float32=0.5, mixed_bfloat16=0.3)
+    paces(monkeypatch, float32=0.25, mixed_bfloat16=0.15)
     given = {"epochs", "precision"}
     config = auto.auto_stage1(Stage1Config(epochs=3), given, images)
     assert config.precision == "float32" and config.epochs == 3
