@@ -13,14 +13,13 @@ import argparse
 import keras
 import numpy as np
 from changes import changes_of
+from first_stage import new_stage1
 
 import callbacks
 from twostage import presets
 from twostage.data import loading
 from twostage.data.batches import Batches, flip
-from twostage.models import build
 from twostage.models.held_out_loss import held_out_loss
-from twostage.models.mean_start import initialize_at_mean
 from twostage.models.recalibrate import recalibrate
 from twostage.training import auto
 from twostage.training.fit import compile_vae
@@ -46,9 +45,7 @@ class Last(keras.callbacks.Callback):
 
 def trained(config, images, *, averages=False, clip=None):
     """(vae, its `Last`); with `averages` the vae has the averaged weights."""
-    vae = build.build_stage1(config, images.shape[1:])
-    if config.initialization == "mean":
-        initialize_at_mean(vae, np.asarray(images[:2_000]))
+    vae = new_stage1(config, images)
     change = flip if config.flip else None
     batches = Batches(images, config.batch_size, config.seed, transform=change)
     compile_vae(config, vae, len(batches))

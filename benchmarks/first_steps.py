@@ -14,14 +14,13 @@ import itertools
 import keras
 import numpy as np
 from changes import changes_of
+from first_stage import new_stage1
 
 import callbacks
 from twostage import presets
 from twostage.config import PRECISIONS
 from twostage.data import loading
 from twostage.data.batches import Batches
-from twostage.models import build
-from twostage.models.mean_start import initialize_at_mean
 from twostage.training import fit
 from twostage.training.settings import training_settings
 
@@ -45,9 +44,7 @@ class Steps(keras.callbacks.Callback):
 def measure(config, images, steps, *, bounded):
     """(greatest KL of a step, mean mse of the last 50 steps)."""
     with training_settings(config):
-        vae = build.build_stage1(config, images.shape[1:])
-        if config.initialization == "mean":
-            initialize_at_mean(vae, np.asarray(images[:2_000]))
+        vae = new_stage1(config, images)
         if not bounded:
             vae.encoder.get_layer("log_var").bound = NEVER
         batches = Batches(images, config.batch_size, config.seed)

@@ -1,6 +1,7 @@
 """The values of images: brought to 8 bits; refused where they are nearly black."""
 
 import logging
+import math
 
 import numpy as np
 
@@ -31,8 +32,8 @@ def to_8_bits(images: np.ndarray, scale: float, where: object) -> np.ndarray:
     """
     if images.dtype == np.uint8 and scale in (0, 1):
         return images
-    _check_finite(images, where)
     low, high = _extremes(images)
+    _check_finite(images, low, high, where)
     if not scale:
         raise InputError(
             f"{images.dtype} images in {where}, {low:g} to {high:g}",
@@ -47,17 +48,20 @@ def to_8_bits(images: np.ndarray, scale: float, where: object) -> np.ndarray:
     return scaled
 
 
-def _check_finite(images: np.ndarray, where: object) -> None:
-    """Raises `InputError` for images (N, ..., channels) with NaN or infinity."""
+def _check_finite(images: np.ndarray, low: float, high: float, where: object) -> None:
+    """Raises `InputError` for images (N, height, width, channels) whose least or
+    greatest number is NaN or infinity; only those are read once more.
+    """
+    if _are_finite(low, high):
+        return
     starts = range(0, len(images), IMAGES_PER_CHUNK)
     chunks = (images[start : start + IMAGES_PER_CHUNK] for start in starts)
     count = sum(np.sum(~np.isfinite(chunk).all(axis=(1, 2, 3))) for chunk in chunks)
-    if count:
-        raise InputError(
-            f"{count:,} of {len(images):,} images in {where} with NaN or infinity",
-            "finite numbers",
-            ONLY_FINITE,
-        )
+    raise InputError(
+        f"{count:,} of {len(images):,} images in {where} with NaN or infinity",
+        "finite numbers",
+        ONLY_FINITE,
+    )
 
 
 def _check_scale(scale: float, low: float, high: float, where: object) -> None:
@@ -139,7 +143,7 @@ def advice(images: np.ndarray) -> str:
     if images.dtype.kind not in "biuf" or not images.size:
         return "make it one array of numbers"
     low, high = _extremes(images)
-    if not np.isfinite([low, high]).all():
+    if not _are_finite(low, high):
         return f"some images have NaN or infinity: {ONLY_FINITE}"
     if not _has_white(low, high):
         return _conversion(low, high)
@@ -152,6 +156,11 @@ def advice(images: np.ndarray) -> str:
 
 def _extremes(images: np.ndarray) -> tuple[float, float]:
     return float(images.min()), float(images.max())
+
+
+def _are_finite(low: float, high: float) -> bool:
+    """Whether all numbers are, as NaN is both the least and the greatest."""
+    return math.isfinite(low) and math.isfinite(high)
 
 
 def _has_white(low: float, high: float) -> bool:
