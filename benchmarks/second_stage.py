@@ -72,7 +72,7 @@ def main(given):
     moments = encode_moments(stage1, images[np.sort(rows)])
     settings = {"epochs": given.epochs} if given.epochs else {}
     config = presets.resolve(2, presets.AUTO, precision=given.precision, **settings)
-    chosen = stage2_choices(config, settings, *moments.shape[::2])
+    chosen = stage2_choices(config, settings, len(moments))
     settings = {choice.name: choice.value for choice in chosen} | settings
     config = dataclasses.replace(config, **settings)
     print(f"{len(moments):,} latents, {config.epochs} epochs, {len(aside):,} held out")

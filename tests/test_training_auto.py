@@ -164,6 +164,46 @@ def test_the_faster_precision_is_taken_and_the_time_is_kept(monkeypatch, caplog)
     assert config.precision == "float32" and config.epochs == 3
 
 
+@pytest.mark.parametrize("minutes", [0.0, 10.0])
+def test_what_was_chosen_is_said_once_in_ten_lines(minutes, monkeypatch, caplog):
+    """Every choice, as the config has it; stage 1's first line is `with_size`'s."""
+    caplog.set_level("INFO", "twostage")
+    paces(monkeypatch, float32=0.25, mixed_bfloat16=0.4)
+    images = np.zeros((5_000, 32, 32, 3), "uint8")
+    first = presets.resolve(1, "auto", minutes=minutes)
+    first = auto.auto_stage1(first, {"minutes"}, images)
+    said = auto_lines(caplog)
+    assert len(said) == 9
+    caplog.clear()
+    second = presets.resolve(2, "auto")
+    second = auto.auto_stage2(second, given=(), first=first, count=5_000)
+    assert len(auto_lines(caplog)) == 8
+    names = []
+    for line in said:
+        for setting in line.split(" (")[0].split(", "):
+            name, value = setting.split(" ")
+            names.append(name)
+            shown = getattr(first, name)
+            assert value == (f"{shown:g}" if isinstance(shown, float) else str(shown))
+    assert len(set(names)) == len(names) == 16
+
+
+def auto_lines(caplog):
+    texts = [record.getMessage() for record in caplog.records]
+    lines = [text.removeprefix("auto: ") for text in texts if text.startswith("auto: ")]
+    return [line for line in lines if "timing" not in line]
+
+
+def test_a_schedule_that_was_given_has_no_warm_up(monkeypatch, caplog):
+    caplog.set_level("INFO", "twostage")
+    paces(monkeypatch, float32=0.25, mixed_bfloat16=0.4)
+    config = presets.resolve(1, "auto", schedule="halving")
+    images = np.zeros((50, 32, 32, 3), "uint8")
+    config = auto.auto_stage1(config, {"schedule"}, images)
+    assert config.schedule == "halving" and config.warmup_steps == 0
+    assert "back to 0" not in caplog.text
+
+
 def test_stage_2_is_stopped_by_held_out_latents_where_there_are_some(monkeypatch):
     paces(monkeypatch, float32=0.01, mixed_bfloat16=0.02)
     settings = {"given": (), "count": 9_000}

@@ -41,7 +41,9 @@ MEASURED = 2_000  # images, for their standard deviation
 LEAST_START = 0.01  # of gamma; images of one color have no standard deviation
 FEW, MANY = 3_000, 20_000  # images
 MIN_PATIENCE = 10  # epochs; while the rate is high the held-out loss jumps
+GAMMA_REASON = "from the images' standard deviation; follows the mean error"
 HELD_OUT_REASON = "by the held-out images"
+RATE_REASON = "the log variance is bounded"
 
 
 class Choice(NamedTuple):
@@ -50,6 +52,36 @@ class Choice(NamedTuple):
     name: str
     value: Any
     reason: str
+
+
+class _Chosen:
+    """A config, what was chosen for it, and why.
+
+    Args:
+        config: Settings.
+        given: Names of settings that stay as they are.
+    """
+
+    def __init__(self, config: Any, given: Collection[str]):
+        self.config = config
+        self.given = given
+        self._choices: dict[str, Choice] = {}
+
+    def take(self, *choices: Choice) -> None:
+        """Those of settings that were not given; a later one replaces an earlier."""
+        taken = {each.name: each for each in choices if each.name not in self.given}
+        self._choices |= taken
+        values = {name: choice.value for name, choice in taken.items()}
+        self.config = dataclasses.replace(self.config, **values)
+
+    def log(self) -> None:
+        """A line for each reason, with the settings that have it."""
+        lines: dict[str, list[str]] = {}
+        for name, value, reason in self._choices.values():
+            shown = f"{value:g}" if isinstance(value, float) else value
+            lines.setdefault(reason, []).append(f"{name} {shown}")
+        for reason, settings in lines.items():
+            logger.info("auto: %s (%s)", ", ".join(settings), reason)
 
 
 def auto_stage1(
@@ -72,14 +104,16 @@ def auto_stage1(
             "add some",
         )
     _, side, width, channels = images.shape
-    choices = stage1_choices(config, given, len(images), (side, width, channels))
-    config = _chosen(config, given, [*choices, *_gamma_choices(config, images)])
+    shape = (side, width, channels)
+    chosen = _Chosen(config, given)
+    chosen.take(*stage1_choices(config, given, len(images), shape))
+    chosen.take(*_gamma_choices(config, images))
     minutes = STAGE1_SHARE * config.minutes
-    config = _fit_to_machine(config, given, len(images), images[0], minutes)
-    if not config.held_out:
-        return config
-    patience = max(MIN_PATIENCE, config.epochs // 4)
-    return _chosen(config, given, [Choice("patience", patience, HELD_OUT_REASON)])
+    seconds = _fit_to_machine(chosen, len(images), images[0], minutes)
+    if config.held_out:
+        patience = max(MIN_PATIENCE, chosen.config.epochs // 4)
+        chosen.take(Choice("patience", patience, HELD_OUT_REASON))
+    return _concluded(chosen, seconds)
 
 
 def auto_stage2(
@@ -93,20 +127,18 @@ def auto_stage2(
         first: Stage 1's settings.
         count: Number of training images.
     """
-    config = _chosen(
-        config, given, stage2_choices(config, given, count, first.latent_dim)
-    )
+    chosen = _Chosen(config, given)
+    chosen.take(*stage2_choices(config, given, count))
     minutes = (1 - STAGE1_SHARE) * first.minutes
     latents = np.zeros(first.latent_dim, "float32")
     # more epochs than those end with overfitting
-    config = _fit_to_machine(config, given, count, latents, minutes, most=config.epochs)
-    if not first.held_out:
-        return config
-    choices = [
-        Choice("patience", max(5, config.epochs // 5), HELD_OUT_REASON),
-        Choice("sampling", "auto", HELD_OUT_REASON),
-    ]
-    return _chosen(config, given, choices)
+    most = chosen.config.epochs
+    seconds = _fit_to_machine(chosen, count, latents, minutes, most)
+    if first.held_out:
+        patience = max(5, chosen.config.epochs // 5)
+        chosen.take(Choice("patience", patience, HELD_OUT_REASON))
+        chosen.take(Choice("sampling", "auto", HELD_OUT_REASON))
+    return _concluded(chosen, seconds)
 
 
 def with_size(
@@ -119,7 +151,7 @@ def with_size(
         choices = _file_choices(dataset.sizes)
         if not {"side", "pad", "crop"}.isdisjoint(given):
             choices = []
-        return _chosen(config, given, choices)
+        return _sized(config, given, choices)
     images, _ = dataset.read("train")
     return with_pad(config, given, images.shape)
 
@@ -130,7 +162,14 @@ def with_pad(
     """The config with the side that arrays (N, height, width, channels) are padded to,
     where they have none that the ResNet takes.
     """
-    return _chosen(config, given, _pad_choices(tuple(image_shape)))
+    return _sized(config, given, _pad_choices(tuple(image_shape)))
+
+
+def _sized(config: Stage1Config, given: Collection[str], choices: list[Choice]) -> Any:
+    chosen = _Chosen(config, given)
+    chosen.take(*choices)
+    chosen.log()
+    return chosen.config
 
 
 def _file_choices(sizes: ImageSizes) -> list[Choice]:
@@ -178,13 +217,12 @@ def stage1_choices(
     side, _, channels = image_shape
     latents = 128 if side == 128 else min(2 * side, 64)
     wide = side <= 32 and count >= FEW
-    size, many = f"{side}x{side}x{channels}", f"{count:,} images"
-    color = "gray" if channels == 1 else "color"
+    images = f"{count:,} images of {side}x{side}x{channels}"
     network = [
-        Choice("num_scale", SCALES[side], f"images of {size}"),
-        Choice("base_dim", 32 if wide else 16, f"{many} of {size}"),
-        Choice("fc_dim", 512 if wide else 256, f"{many} of {size}"),
-        Choice("latent_dim", latents, f"images of {size}"),
+        Choice("num_scale", SCALES[side], images),
+        Choice("base_dim", 32 if wide else 16, images),
+        Choice("fc_dim", 512 if wide else 256, images),
+        Choice("latent_dim", latents, images),
     ]
     if config.network == "resnet":
         reason = "the decoder begins at the mean color"
@@ -195,8 +233,8 @@ def stage1_choices(
     return [
         *network,
         Choice("kl_weight", (2 * side / latents) ** 2, "(2 side / latents)^2"),
-        Choice("flip", channels == 3 and count < MANY, f"{many} in {color}"),
-        Choice("learning_rate", 1e-3, "the log variance is bounded"),
+        Choice("flip", channels == 3 and count < MANY, images),
+        Choice("learning_rate", 1e-3, _rate_reason(config, given)),
         *_steps(config, given, count, batch, STAGE1_EPOCHS),
     ]
 
@@ -209,13 +247,13 @@ def _gamma_choices(config: Stage1Config, images: np.ndarray) -> list[Choice]:
     spread = float(np.sqrt((some / np.float32(255)).var((0, 1, 2)).mean()))
     start = round(max(spread, LEAST_START), 3)
     return [
-        Choice("gamma_rule", "ema", "the minimum of small batches is too small"),
-        Choice("gamma_start", start, "the images' standard deviation"),
+        Choice("gamma_rule", "ema", GAMMA_REASON),
+        Choice("gamma_start", start, GAMMA_REASON),
     ]
 
 
 def stage2_choices(
-    config: Stage2Config, given: Collection[str], count: int, latents: int
+    config: Stage2Config, given: Collection[str], count: int
 ) -> list[Choice]:
     """The settings of stage 2 that follow from the data and from what was given.
 
@@ -223,7 +261,6 @@ def stage2_choices(
         config: Has the settings that were given.
         given: Their names.
         count: Number of training images.
-        latents: Of stage 1.
     """
     start = Choice(
         "initialization", "gaussian", "training starts near the best Gaussian"
@@ -234,7 +271,7 @@ def stage2_choices(
         # neither would use what was given
         *([start] if "gamma_start" not in given else []),
         *([rule] if "gamma_rule" not in given else []),
-        Choice("learning_rate", 5e-4, f"{latents} latents"),
+        Choice("learning_rate", 5e-4, _rate_reason(config, given)),
         *_steps(config, given, count, STAGE2_BATCH, STAGE2_EPOCHS),
     ]
 
@@ -245,7 +282,6 @@ def _steps(
     """Batches, epochs and schedule. The steps grow with the square root of the number
     of images; few images would be overfitted in as many.
     """
-    many = f"{count:,} images"
     batch = min(batch, max(1, count // 10))
     root = count**0.5
     epochs = math.ceil(factor * min(root, 1_000 / root))
@@ -253,56 +289,47 @@ def _steps(
     per_epoch = max(1, count // used)
     steps = (config.epochs if "epochs" in given else epochs) * per_epoch
     return [
-        Choice("batch_size", batch, many),
-        Choice("epochs", epochs, f"{epochs * per_epoch:,} steps for {many}"),
-        Choice("schedule", "cosine", "to 0 at the end"),
-        Choice("warmup_steps", _warmup(config, given, steps), f"of {steps:,} steps"),
+        Choice("schedule", "cosine", _rate_reason(config, given)),
+        _warmup(config, given, steps),
+        Choice("batch_size", batch, f"{count:,} images"),
+        Choice("epochs", epochs, f"{epochs * per_epoch:,} steps"),
     ]
 
 
-def _warmup(config: Any, given: Collection[str], steps: int) -> int:
-    other = "schedule" in given and config.schedule != "cosine"
-    return 0 if other else min(WARMUP_STEPS, steps // 10)
+def _warmup(config: Any, given: Collection[str], steps: int) -> Choice:
+    warmup = 0 if _other_schedule(config, given) else min(WARMUP_STEPS, steps // 10)
+    return Choice("warmup_steps", warmup, _rate_reason(config, given))
 
 
-def _chosen(config: Any, given: Collection[str], choices: list[Choice]) -> Any:
-    """The config with the choices, but for the settings that were given; logs them."""
-    taken = [choice for choice in choices if choice.name not in given]
-    for names, reason in _by_reason(taken):
-        logger.info("auto: %s (%s)", names, reason)
-    return dataclasses.replace(
-        config, **{choice.name: choice.value for choice in taken}
-    )
+def _rate_reason(config: Any, given: Collection[str]) -> str:
+    shape = "" if _other_schedule(config, given) else "; up, then back to 0"
+    return RATE_REASON + shape
 
 
-def _by_reason(choices: list[Choice]) -> list[tuple[str, str]]:
-    """A line for each reason, with the settings that have it."""
-    lines: dict[str, list[str]] = {}
-    for name, value, reason in choices:
-        shown = f"{value:g}" if isinstance(value, float) else value
-        lines.setdefault(reason, []).append(f"{name} {shown}")
-    return [(", ".join(names), reason) for reason, names in lines.items()]
+def _other_schedule(config: Any, given: Collection[str]) -> bool:
+    return "schedule" in given and config.schedule != "cosine"
 
 
 def _fit_to_machine(
-    config: Any,
-    given: Collection[str],
+    chosen: _Chosen,
     count: int,
     example: np.ndarray,
     minutes: float,
     most: float = math.inf,
-) -> Any:
-    """The config with the faster precision, and as many epochs as the time allows; logs
-    how long the training will take.
+) -> float:
+    """Takes the faster precision, and as many epochs as the time allows.
 
     Args:
-        config: The stage's settings.
-        given: Names of settings that stay as they are.
+        chosen: The stage's settings.
         count: Number of training examples.
         example: One of them.
         minutes: For this stage; 0: as the epochs say.
         most: Epochs that are not exceeded, however much time there is.
+
+    Returns:
+        The seconds that the training will take.
     """
+    config, given = chosen.config, chosen.given
     precisions = [config.precision] if "precision" in given else PRECISIONS
     with announced("auto: timing a few steps"):
         paces = {
@@ -313,30 +340,31 @@ def _fit_to_machine(
         }
     precision = min(paces, key=lambda each: paces[each])
     listed = ", ".join(f"{name} {pace:.3g} s" for name, pace in paces.items())
-    logger.info("auto: precision %s (a step takes %s)", precision, listed)
-    config = dataclasses.replace(config, precision=precision)
+    chosen.take(Choice("precision", precision, f"a step takes {listed}"))
     steps = count // config.batch_size
     seconds = paces[precision] * steps  # of an epoch
     if minutes and "epochs" not in given:
         epochs = _epochs_within(minutes, seconds, most)
-        config = dataclasses.replace(config, epochs=epochs)
-        if "warmup_steps" not in given:
-            warmup = _warmup(config, given, epochs * steps)
-            config = dataclasses.replace(config, warmup_steps=warmup)
-    expected = duration_text(seconds * config.epochs)
-    logger.info("training takes about %s on this machine", expected)
-    return config
+        chosen.take(epochs, _warmup(config, given, epochs.value * steps))
+    return seconds * chosen.config.epochs
 
 
-def _epochs_within(minutes: float, seconds: float, most: float) -> int:
-    """The epochs of so many seconds that fit, `most` of them at most; logs why."""
+def _concluded(chosen: _Chosen, seconds: float) -> Any:
+    """The config; logs what was chosen, and how long it will take."""
+    chosen.log()
+    duration = duration_text(seconds)
+    logger.info("training takes about %s on this machine", duration)
+    return chosen.config
+
+
+def _epochs_within(minutes: float, seconds: float, most: float) -> Choice:
+    """The epochs of so many seconds that fit, `most` of them at most."""
     fitting = max(1, int(minutes * 60 / seconds))
     epochs = int(min(fitting, most))
     reason = f"{minutes:.3g} minutes"
     if epochs < fitting:
         reason += f" are enough for {fitting}, which would overfit"
-    logger.info("auto: epochs %d (%s)", epochs, reason)
-    return epochs
+    return Choice("epochs", epochs, reason)
 
 
 def _seconds_per_step(config: Any, example: np.ndarray) -> float:
