@@ -27,10 +27,12 @@ from twostage.models.gaussian_start import (
 from twostage.models.held_out_loss import held_out_loss
 from twostage.runs.data import held_out_images, training_images
 from twostage.runs.run import StageRun
+from twostage.training import train
 from twostage.training.best_epoch import BestEpoch
 from twostage.training.fit import compile_vae
 from twostage.training.held_out import HeldOut
 from twostage.training.overfitting import warn_of_overfitting
+from twostage.training.train import train_stage1
 
 pytestmark = pytest.mark.usefixtures("without_saved_model")
 
@@ -123,6 +125,54 @@ def test_the_weight_of_the_kl_is_in_the_held_out_loss():
     vae.kl_weight.assign(4.0)
     four = held_out_loss(vae, x)
     assert four["val_loss"] - one["val_loss"] == pytest.approx(3 * one["val_kl"], 1e-4)
+
+
+def test_the_held_out_loss_at_the_best_gamma_is_the_least():
+    """Against the loss at gammas around it, and by its closed form."""
+    x = np.random.default_rng(0).normal(size=(300, 6)).astype("float32")
+    vae = linear_vae(log_var=-1.0, seed=3)
+    vae.likelihood.set_gamma(0.4)
+    vae.kl_weight.assign(2.0)
+    best = held_out_loss(vae, x, fit_gamma=True)
+    gamma = best["val_mse"] ** 0.5
+    nats = 3 * (1 + np.log(2 * np.pi * best["val_mse"])) + 2 * best["val_kl"]
+    assert best["val_loss"] == pytest.approx(nats, rel=1e-5)
+    assert float(vae.gamma) == pytest.approx(0.4)
+    for factor in (0.9, 1.0, 1.1):
+        vae.likelihood.set_gamma(factor * gamma)
+        loss = held_out_loss(vae, x)["val_loss"]
+        more = 0.0 if factor == 1.0 else 0.03
+        assert loss >= best["val_loss"] + more - 1e-4
+        assert loss < best["val_loss"] + 0.2
+
+
+def test_the_best_gamma_is_not_below_its_floor():
+    x = np.random.default_rng(0).normal(size=(300, 6)).astype("float32")
+    vae = linear_vae(log_var=-1.0, seed=3)
+    vae.likelihood.floor = 3.0
+    best = held_out_loss(vae, x, fit_gamma=True)["val_loss"]
+    vae.likelihood.set_gamma(0.1)
+    assert float(vae.gamma) == 3.0
+    assert held_out_loss(vae, x)["val_loss"] == pytest.approx(best, rel=1e-5)
+
+
+@pytest.mark.parametrize("gamma", ["computed", "learned", "fixed"])
+def test_the_best_epoch_gets_the_best_gamma_for_held_out_images(gamma, monkeypatch):
+    """The logged loss is then its own; a gamma that was given stays."""
+    monkeypatch.setattr(train, "_recalibrated", lambda *given: None)
+    config = presets.resolve(
+        1,
+        "digits",
+        **{"base_dim": 4, "fc_dim": 16, "latent_dim": 4, "epochs": 3},
+        **{"gamma": gamma, "gamma_start": 0.6, "held_out": 0.1, "patience": 2},
+    )
+    aside = digits()[:80]
+    trained = train_stage1(digits()[80:], config, held_out=aside)
+    found = held_out_loss(trained.model, aside, config.seed)
+    best = min(trained.history.history["val_loss"])
+    assert found["val_loss"] == pytest.approx(best, rel=1e-5)
+    expected = 0.6 if gamma == "fixed" else found["val_mse"] ** 0.5
+    assert float(trained.model.gamma) == pytest.approx(expected, rel=1e-5)
 
 
 def fitted(vae, x, **options):

@@ -390,6 +390,12 @@ class Stage1Config(_Training):
         ("sampling", "encoder", "decoder"),
     )
 
+    @property
+    def held_out_sets_gamma(self) -> bool:
+        """Whether the best epoch's gamma becomes that which fits held-out images."""
+        found = self.likelihood == "gaussian" and self.gamma not in GIVEN_GAMMAS
+        return found and self.patience > 0
+
     def __post_init__(self):
         super().__post_init__()
         if self.held_out >= 1:

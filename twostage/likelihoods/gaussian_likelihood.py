@@ -120,6 +120,15 @@ class GaussianLikelihood(GaussianNoise):
         """The standard deviation in force, a scalar tensor in the data's units."""
         return ops.sqrt(self.variance)
 
+    def set_gamma(self, gamma: float) -> None:
+        """Sets gamma, or its floor if that is more."""
+        gamma = max(gamma, self.floor)
+        if self.learned:
+            self.scaled_log_gamma.assign(math.log(gamma) / self.multiplier)
+            return
+        self.gamma_squared.assign(gamma**2)
+        self.batch_mse.assign(gamma**2)  # nothing pending
+
     def residual(self, x: Any, mean: Any) -> Any:
         """What has the variance gamma^2 in each dimension."""
         return x - mean

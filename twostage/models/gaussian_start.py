@@ -96,7 +96,7 @@ def _become_gaussian(
     mean, covariance = _latent_moments(moments)
     vae.likelihood.set_covariance(covariance)
     if not keep_gamma:
-        _set_variance(vae.likelihood, GAMMA_SQUARED)
+        vae.likelihood.set_gamma(math.sqrt(GAMMA_SQUARED))
     g = min(1.0, float(to_numpy(vae.likelihood.variance)))
     to_u = math.sqrt(1 - g) * np.eye(len(mean))
     zeros = np.zeros(len(mean))
@@ -118,17 +118,6 @@ def _latent_moments(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     variance = np.exp(moments[:, 1].astype("float64"))
     covariance = np.cov(mean, rowvar=False) + np.diag(variance.mean(0))
     return mean.mean(0), covariance
-
-
-def _set_variance(likelihood: Any, variance: float) -> None:
-    """Sets gamma^2, or its floor if that is more."""
-    variance = max(variance, likelihood.floor**2)
-    if likelihood.learned:
-        log_gamma = 0.5 * math.log(variance)
-        likelihood.scaled_log_gamma.assign(log_gamma / likelihood.multiplier)
-        return
-    likelihood.gamma_squared.assign(variance)
-    likelihood.batch_mse.assign(variance)
 
 
 def _set_linear(

@@ -19,8 +19,10 @@ from twostage.models.gaussian_start import (
     initialize_near_gaussian,
     keep_gaussian_if_better,
 )
+from twostage.models.held_out_loss import held_out_loss
 from twostage.models.mean_start import initialize_at_mean
 from twostage.models.posterior import draw_latents, encode_dataset, encode_moments
+from twostage.models.tensors import to_numpy
 from twostage.models.two_stage_models import MIXTURE, TwoStageModels
 from twostage.models.vae import VAE
 from twostage.own_callbacks import callbacks
@@ -122,6 +124,7 @@ def train_stage1(
             initialize_at_mean(vae, examples)
         diagnostics = Diagnostics(examples, held_out=_held_out(config, held_out))
         fitted = fit(config, stage, vae, batches, diagnostics, bar)
+        fitted = _with_gamma(config, vae, fitted, held_out)
         choice = _recalibrated(vae, images, held_out, config.seed)
         if stage is not None:
             _save_stage1(config, stage, vae, fitted, examples, choice)
@@ -178,6 +181,22 @@ def train_stage2(
         history = keras_history(fitted.rows)
         normalizer, mixture = models.normalizer, models.mixture
         return TrainedStage(vae, history, normalizer, mixture, choice.method)
+
+
+def _with_gamma(
+    config: Stage1Config, vae: VAE, fitted: Fitted, held_out: np.ndarray | None
+) -> Fitted:
+    """Gives the epoch that held-out images chose the best gamma for these images, by
+    which its `val_loss` was measured.
+    """
+    if held_out is None or not config.held_out_sets_gamma:
+        return fitted
+    trained = float(to_numpy(vae.gamma))
+    error = held_out_loss(vae, held_out, config.seed)["val_mse"]
+    vae.likelihood.set_gamma(error**0.5)
+    gamma = float(to_numpy(vae.gamma))
+    logger.info("gamma: %.3g, by the held-out images; %.3g in training", gamma, trained)
+    return dataclasses.replace(fitted, kept={**fitted.kept, "gamma": gamma})
 
 
 def _or_gaussian(
@@ -257,7 +276,8 @@ def check_held_out(config: Any, held_out: np.ndarray | None) -> None:
 def _held_out(config: Any, data: np.ndarray | None) -> HeldOut | None:
     if data is None:
         return None
-    return HeldOut(data, config.seed)
+    sets_gamma = getattr(config, "held_out_sets_gamma", False)
+    return HeldOut(data, config.seed, fit_gamma=sets_gamma)
 
 
 def _held_out_data(
