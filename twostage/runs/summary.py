@@ -80,8 +80,9 @@ def _report(name: str, results: dict[str, Any]) -> str:
     lines = [
         f"# Run {name}",
         "",
-        "Metrics of the training split in the last epoch, in training mode. Losses in"
-        " nats per example, mse per dimension.",
+        "Metrics of the training split in the kept epoch, in training mode; val_ of"
+        " held-out images; gamma is the model's. Losses in nats per example, mse per"
+        " dimension.",
     ]
     for stage in ("stage1", "stage2"):
         if stage in results:
