@@ -67,33 +67,6 @@ def test_what_follows_from_a_given_setting_follows_it():
     assert chosen(100, (32, 32, 3), batch_size=50)["epochs"] == 30
 
 
-def test_gamma_begins_at_the_spread_of_the_images_and_follows_their_error():
-    images = np.zeros((3_000, 8, 8, 3), "uint8")
-    images[::2] = 102  # 0 and .4, in equal parts: a standard deviation of .2
-    config = auto.auto_stage1(
-        presets.resolve(1, "auto", precision="float32"), (), images
-    )
-    assert config.gamma_rule == "ema"
-    assert config.gamma_start == pytest.approx(0.2, abs=0.002)
-    given = {"gamma_rule", "gamma_start", "precision"}
-    config = auto.auto_stage1(presets.resolve(1, "auto"), given, images)
-    assert config.gamma_rule == "minimum" and config.gamma_start == 1
-
-
-def test_gamma_starts_above_its_floor_where_all_images_are_one_color():
-    images = np.full((30, 8, 8, 1), 200, "uint8")
-    config = auto.auto_stage1(Stage1Config(), {"precision"}, images)
-    assert config.gamma_start == 0.01 > config.gamma_floor
-
-
-@pytest.mark.parametrize("setting", [{"gamma": "learned"}, {"likelihood": "bernoulli"}])
-def test_a_gamma_that_is_not_computed_is_left_alone(setting):
-    images = np.zeros((30, 8, 8, 1), "uint8")
-    given = {"precision", *setting}
-    config = auto.auto_stage1(Stage1Config(**setting), given, images)
-    assert config.gamma_rule == "minimum" and config.gamma_start == 1
-
-
 def arrays(*shape):
     """A data set of arrays."""
     load = {"train": (np.full(shape, 200, "uint8"), None)}.__getitem__
@@ -173,7 +146,7 @@ def test_what_was_chosen_is_said_once_in_ten_lines(minutes, monkeypatch, caplog)
     first = presets.resolve(1, "auto", minutes=minutes)
     first = auto.auto_stage1(first, {"minutes"}, images)
     said = auto_lines(caplog)
-    assert len(said) == 9
+    assert len(said) == 8
     caplog.clear()
     second = presets.resolve(2, "auto")
     second = auto.auto_stage2(second, given=(), first=first, count=5_000)
@@ -185,7 +158,7 @@ def test_what_was_chosen_is_said_once_in_ten_lines(minutes, monkeypatch, caplog)
             names.append(name)
             shown = getattr(first, name)
             assert value == (f"{shown:g}" if isinstance(shown, float) else str(shown))
-    assert len(set(names)) == len(names) == 16
+    assert len(set(names)) == len(names) == 14
 
 
 def auto_lines(caplog):

@@ -18,7 +18,6 @@ from twostage.errors import InputError
 from twostage.models import build
 from twostage.models.networks.image_shapes import ImageShape
 from twostage.models.networks.resnet import SIDES
-from twostage.own_callbacks import callbacks
 from twostage.system.progress import announced
 from twostage.training.epoch_line import duration_text
 from twostage.training.fit import compile_vae
@@ -37,11 +36,8 @@ STAGE1_SHARE = 0.8  # of the time that `minutes` allows
 TIMED_STEPS = 5
 MAX_SIDE, LEAST_SIDE = 64, 32  # that image files are resized to
 LEAST_IMAGES = 10
-MEASURED = 2_000  # images, for their standard deviation
-LEAST_START = 0.01  # of gamma; images of one color have no standard deviation
 FEW, MANY = 3_000, 20_000  # images
 MIN_PATIENCE = 10  # epochs; while the rate is high the held-out loss jumps
-GAMMA_REASON = "from the images' standard deviation; follows the mean error"
 HELD_OUT_REASON = "by the held-out images"
 RATE_REASON = "the log variance is bounded"
 
@@ -107,7 +103,6 @@ def auto_stage1(
     shape = (side, width, channels)
     chosen = _Chosen(config, given)
     chosen.take(*stage1_choices(config, given, len(images), shape))
-    chosen.take(*_gamma_choices(config, images))
     minutes = STAGE1_SHARE * config.minutes
     seconds = _fit_to_machine(chosen, len(images), images[0], minutes)
     if config.held_out:
@@ -236,19 +231,6 @@ def stage1_choices(
         Choice("flip", channels == 3 and count < MANY, images),
         Choice("learning_rate", 1e-3, _rate_reason(config, given)),
         *_steps(config, given, count, batch, STAGE1_EPOCHS),
-    ]
-
-
-def _gamma_choices(config: Stage1Config, images: np.ndarray) -> list[Choice]:
-    """The rule of a computed gamma, and where it begins."""
-    if config.gamma != "computed" or config.likelihood != "gaussian":
-        return []
-    some = callbacks.examples.random_subset(images, MEASURED, config.seed)
-    spread = float(np.sqrt((some / np.float32(255)).var((0, 1, 2)).mean()))
-    start = round(max(spread, LEAST_START), 3)
-    return [
-        Choice("gamma_rule", "ema", GAMMA_REASON),
-        Choice("gamma_start", start, GAMMA_REASON),
     ]
 
 
