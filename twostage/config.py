@@ -391,10 +391,9 @@ class Stage1Config(_Training):
     )
 
     @property
-    def held_out_sets_gamma(self) -> bool:
-        """Whether the best epoch's gamma becomes that which fits held-out images."""
-        found = self.likelihood == "gaussian" and self.gamma not in GIVEN_GAMMAS
-        return found and self.patience > 0
+    def fits_gamma(self) -> bool:
+        """Whether held-out losses are those of the gamma that fits the images."""
+        return self.likelihood == "gaussian" and self.gamma not in GIVEN_GAMMAS
 
     def __post_init__(self):
         super().__post_init__()

@@ -14,7 +14,6 @@ from twostage.system.random_streams import Stream
 if TYPE_CHECKING:
     from twostage.models.vae import VAE
 
-NAMES = ("val_loss", "val_mse", "val_kl")
 BATCH = 250  # rows that go through the networks at once
 
 
@@ -54,10 +53,10 @@ def held_out_loss(
         return ops.stack([loss, mse, kl], axis=-1)  # (batch, 3)
 
     means = apply_in_batches(figures, data, noise, batch_size=BATCH).mean(0)
-    found = dict(zip(NAMES, map(float, means), strict=True))
+    loss, mse, kl = map(float, means)
     if fit_gamma:
-        found["val_loss"] -= _gain(vae, data, found["val_mse"])
-    return found
+        loss -= _gain(vae, data, mse)
+    return {"val_loss": loss, "val_mse": mse, "val_kl": kl}
 
 
 def _gain(vae: VAE, data: np.ndarray, mse: float) -> float:

@@ -189,7 +189,7 @@ def _with_gamma(
     """Gives the epoch that held-out images chose the best gamma for these images, by
     which its `val_loss` was measured.
     """
-    if held_out is None or not config.held_out_sets_gamma:
+    if held_out is None or not (config.fits_gamma and config.patience):
         return fitted
     trained = float(to_numpy(vae.gamma))
     error = held_out_loss(vae, held_out, config.seed)["val_mse"]
@@ -276,8 +276,8 @@ def check_held_out(config: Any, held_out: np.ndarray | None) -> None:
 def _held_out(config: Any, data: np.ndarray | None) -> HeldOut | None:
     if data is None:
         return None
-    sets_gamma = getattr(config, "held_out_sets_gamma", False)
-    return HeldOut(data, config.seed, fit_gamma=sets_gamma)
+    fits_gamma = getattr(config, "fits_gamma", False)
+    return HeldOut(data, config.seed, fit_gamma=fits_gamma)
 
 
 def _held_out_data(
