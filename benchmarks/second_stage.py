@@ -45,7 +45,9 @@ def losses(config, start, moments, aside):
     batches = Batches(moments, config.batch_size, config.seed, transform=draw_latents)
     compile_vae(config, vae, len(batches))
     found = [held_out_loss(vae, aside)["val_loss"]]
-    computed = [callbacks.ComputedGamma("minimum")] * (config.gamma == "computed")
+    watching = [batches.follow_epochs()]
+    if config.gamma == "computed":
+        watching.append(callbacks.ComputedGamma("minimum"))
     ends = np.linspace(0, config.epochs, PARTS + 1).astype(int)
     for first, last in itertools.pairwise(ends):
         vae.fit(
@@ -54,7 +56,7 @@ def losses(config, start, moments, aside):
             epochs=last,
             shuffle=False,
             verbose=0,
-            callbacks=computed,
+            callbacks=watching,
         )
         found.append(held_out_loss(vae, aside)["val_loss"])
     drawn = draw_latents(moments[: len(aside)], np.random.default_rng(2))
