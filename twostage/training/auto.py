@@ -31,6 +31,7 @@ STAGE1_BATCH, STAGE1_BATCH_OF_MANY = 25, 50  # less below 250 images
 STAGE2_BATCH = 100  # less below 1,000 images
 # times 1,000 / sqrt(images), or sqrt(images) below 1,000; `patience` ends them earlier
 STAGE1_EPOCHS, STAGE2_EPOCHS = 3, 10
+STAGE1_RATE, STAGE2_RATE = 1e-3, 5e-4
 WARMUP_STEPS = 200
 STAGE1_SHARE = 0.8  # of the time that `minutes` allows
 TIMED_STEPS = 5
@@ -160,7 +161,9 @@ def with_pad(
     return _sized(config, given, _pad_choices(tuple(image_shape)))
 
 
-def _sized(config: Stage1Config, given: Collection[str], choices: list[Choice]) -> Any:
+def _sized(
+    config: Stage1Config, given: Collection[str], choices: list[Choice]
+) -> Stage1Config:
     chosen = _Chosen(config, given)
     chosen.take(*choices)
     chosen.log()
@@ -229,8 +232,7 @@ def stage1_choices(
         *network,
         Choice("kl_weight", (2 * side / latents) ** 2, "(2 side / latents)^2"),
         Choice("flip", channels == 3 and count < MANY, images),
-        Choice("learning_rate", 1e-3, _rate_reason(config, given)),
-        *_steps(config, given, count, batch, STAGE1_EPOCHS),
+        *_steps(config, given, count, batch, STAGE1_EPOCHS, STAGE1_RATE),
     ]
 
 
@@ -253,16 +255,20 @@ def stage2_choices(
         # neither would use what was given
         *([start] if "gamma_start" not in given else []),
         *([rule] if "gamma_rule" not in given else []),
-        Choice("learning_rate", 5e-4, _rate_reason(config, given)),
-        *_steps(config, given, count, STAGE2_BATCH, STAGE2_EPOCHS),
+        *_steps(config, given, count, STAGE2_BATCH, STAGE2_EPOCHS, STAGE2_RATE),
     ]
 
 
 def _steps(
-    config: Any, given: Collection[str], count: int, batch: int, factor: int
+    config: Any,
+    given: Collection[str],
+    count: int,
+    batch: int,
+    factor: int,
+    rate: float,
 ) -> list[Choice]:
-    """Batches, epochs and schedule. The steps grow with the square root of the number
-    of images; few images would be overfitted in as many.
+    """Rate, schedule, batches and epochs. The steps grow with the square root of the
+    number of images; few images would be overfitted in as many.
     """
     batch = min(batch, max(1, count // 10))
     root = count**0.5
@@ -270,26 +276,21 @@ def _steps(
     used = config.batch_size if "batch_size" in given else batch
     per_epoch = max(1, count // used)
     steps = (config.epochs if "epochs" in given else epochs) * per_epoch
+    warmup = _warmup(config, given, steps)
     return [
-        Choice("schedule", "cosine", _rate_reason(config, given)),
-        _warmup(config, given, steps),
+        Choice("learning_rate", rate, warmup.reason),
+        Choice("schedule", "cosine", warmup.reason),
+        warmup,
         Choice("batch_size", batch, f"{count:,} images"),
         Choice("epochs", epochs, f"{epochs * per_epoch:,} steps"),
     ]
 
 
 def _warmup(config: Any, given: Collection[str], steps: int) -> Choice:
-    warmup = 0 if _other_schedule(config, given) else min(WARMUP_STEPS, steps // 10)
-    return Choice("warmup_steps", warmup, _rate_reason(config, given))
-
-
-def _rate_reason(config: Any, given: Collection[str]) -> str:
-    shape = "" if _other_schedule(config, given) else "; up, then back to 0"
-    return RATE_REASON + shape
-
-
-def _other_schedule(config: Any, given: Collection[str]) -> bool:
-    return "schedule" in given and config.schedule != "cosine"
+    if "schedule" in given and config.schedule != "cosine":
+        return Choice("warmup_steps", 0, RATE_REASON)
+    reason = f"{RATE_REASON}; up, then back to 0"
+    return Choice("warmup_steps", min(WARMUP_STEPS, steps // 10), reason)
 
 
 def _fit_to_machine(

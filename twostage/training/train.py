@@ -122,7 +122,8 @@ def train_stage1(
         examples = callbacks.examples.random_subset(images, MAX_WATCHED, config.seed)
         if config.initialization == "mean":
             initialize_at_mean(vae, examples)
-        diagnostics = Diagnostics(examples, held_out=_held_out(config, held_out))
+        watched = _held_out(held_out, config.seed, fit_gamma=config.fits_gamma)
+        diagnostics = Diagnostics(examples, held_out=watched)
         fitted = fit(config, stage, vae, batches, diagnostics, bar)
         fitted = _with_gamma(config, vae, fitted, held_out)
         choice = _recalibrated(vae, images, held_out, config.seed)
@@ -232,7 +233,7 @@ def _stage2_diagnostics(
     def images_of(model: VAE, u: Any) -> Any:
         return first.decode(model.decode(u))
 
-    held_out = _held_out(config, aside.latents if aside else None)
+    held_out = _held_out(aside.latents if aside else None, config.seed)
     return Diagnostics(examples, examples.shape[-1], images_of, held_out)
 
 
@@ -273,11 +274,10 @@ def check_held_out(config: Any, held_out: np.ndarray | None) -> None:
         )
 
 
-def _held_out(config: Any, data: np.ndarray | None) -> HeldOut | None:
-    if data is None:
-        return None
-    fits_gamma = getattr(config, "fits_gamma", False)
-    return HeldOut(data, config.seed, fit_gamma=fits_gamma)
+def _held_out(
+    data: np.ndarray | None, seed: int, *, fit_gamma: bool = False
+) -> HeldOut | None:
+    return None if data is None else HeldOut(data, seed, fit_gamma=fit_gamma)
 
 
 def _held_out_data(
