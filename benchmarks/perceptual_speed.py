@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from twostage.features import efficientnet
+from twostage.features.compilation import compiled
 from twostage.features.torch_weights import read_torch_weights
 
 
@@ -30,7 +31,7 @@ def network(kind):
     efficientnet._Convolution = kind
     try:
         weights = read_torch_weights(efficientnet._packaged())
-        return efficientnet._compiled(efficientnet._Network(weights))
+        return compiled(efficientnet._Network(weights))
     finally:
         efficientnet._Convolution = original
 

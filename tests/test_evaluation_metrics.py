@@ -12,7 +12,7 @@ import twostage
 from twostage import InputError
 from twostage.evaluation import image_metrics, latent_metrics
 from twostage.features.extractor import Extractor, quantized
-from twostage.metrics.likelihood_bounds import bits_per_dimension, bounds, dequantized
+from twostage.metrics.likelihood_bounds import bits_per_dimension, bounds, dequantize
 from twostage.metrics.normality import energy_distance, normality
 from twostage.models.gaussian_mixture import Mixture
 
@@ -48,6 +48,18 @@ def test_the_importance_bound_of_a_linear_gaussian_is_exact():
     assert (truth - found["evidence"]).mean() > 0.02
 
 
+def test_the_bound_of_dequantized_images_takes_the_draws_of_the_images():
+    vae, log_density = linear_gaussian()
+    x = np.random.default_rng(0).normal(size=(400, 3)).astype("float32")
+    near = x + np.float32(0.01)
+    found = bounds(vae, x, samples=2_000, batch_rows=20_000, dequantized=near)
+    errors = found["dequantized"] - log_density(near)
+    assert abs(errors.mean()) < 4 * errors.std() / 20 + 2e-3
+    alone = bounds(vae, x, samples=2_000, batch_rows=20_000)
+    for name, values in alone.items():
+        np.testing.assert_array_equal(found[name], values)
+
+
 def test_both_bounds_are_exact_with_the_true_posterior():
     vae, log_density = linear_gaussian(exact=True)
     x = np.random.default_rng(1).normal(size=(50, 3)).astype("float32")
@@ -76,7 +88,7 @@ def test_evidence_is_what_the_model_evaluates_with_kappa_1():
 
 def test_bits_per_dimension_are_of_dequantized_images_only():
     images = np.random.default_rng(0).integers(0, 256, (200, 4, 4, 1), "uint8")
-    floats = dequantized(images)
+    floats = dequantize(images)
     assert (
         floats.dtype == np.float32
         and (np.floor(floats.astype("float64") * 256) == images).mean() > 0.9999

@@ -21,7 +21,7 @@ from twostage.evaluation.rounding import plus_minus
 from twostage.export import export_run
 from twostage.models import recalibration
 from twostage.models.gaussian_mixture import Mixture
-from twostage.models.posterior import encode_moments
+from twostage.models.posterior import EncodedDataset
 from twostage.runs.models import load_models
 from twostage.runs.run import finished_stage1
 from twostage.sampling import latent_samplers
@@ -108,11 +108,10 @@ def test_a_mixture_is_sampled_inside_the_savedmodel(run, tmp_path):
         capture_output=True,
     )
     models, config = load_models(folder)
+    encoded = EncodedDataset(models.stage1, loading.load_for(config)[0])
     mixture = {
         one.name: one
-        for one in latent_samplers.samplers(
-            models, loading.load_for(config)[0], mixtures=(10,)
-        )
+        for one in latent_samplers.samplers(models, encoded, mixtures=(10,))
     }["mixture of 10"]
     expected = keras.ops.convert_to_numpy(models.stage1.decode(mixture.draw(20_000, 0)))
     drawn = np.load(tmp_path / "drawn.npy")
@@ -121,9 +120,7 @@ def test_a_mixture_is_sampled_inside_the_savedmodel(run, tmp_path):
     )
     np.testing.assert_allclose(drawn.std(0).mean(), expected.std(0).mean(), rtol=0.06)
     z = mixture.draw(500, 1)
-    fitted = Mixture(
-        latent_samplers.drawn_latents(models.stage1, loading.load_for(config)[0]), 10
-    )
+    fitted = Mixture(latent_samplers.drawn_latents(encoded), 10)
     np.testing.assert_allclose(
         fitted.as_distribution().log_prob(z).numpy(),
         mixture.log_density(z),
@@ -237,14 +234,14 @@ def check_odd_name(run, found, name, folder):
 @pytest.mark.slow
 def test_densities_of_latents_are_densities(run):
     models, config = load_models(run)
-    train = loading.load_for(config)[0]
+    train = EncodedDataset(models.stage1, loading.load_for(config)[0])
     found = {
         sampler.name: sampler
         for sampler in latent_samplers.samplers(
             models, train, mixtures=(1,), importance_samples=200
         )
     }
-    z = encode_moments(models.stage1, train)[:, 0]
+    z = train.moments(np.arange(len(train)))[:, 0]
     np.testing.assert_allclose(
         found["GEN-1"].log_density(z),
         stats.multivariate_normal(np.zeros(4)).logpdf(z),

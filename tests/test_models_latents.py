@@ -7,7 +7,7 @@ from keras import ops
 from small_models import linear_vae
 
 import twostage
-from twostage.models.posterior import draw_latents, encode_dataset
+from twostage.models.posterior import EncodedDataset, draw_latents, encode_dataset
 from twostage.sampling import generate
 
 
@@ -19,6 +19,37 @@ def test_encode_is_the_posterior_row_by_row():
         mean, x @ vae.encoder.get_weights()[0], rtol=1e-4, atol=1e-5
     )
     np.testing.assert_allclose(log_var, -0.5)
+
+
+def test_an_encoded_dataset_encodes_each_row_once(monkeypatch):
+    x = np.random.default_rng(0).normal(size=(37, 6)).astype("float32")
+    vae = linear_vae(log_var=-0.5)
+    expected = np.stack(encode_dataset(vae, x), axis=1)
+    encoded, seen = EncodedDataset(vae, x), []
+    original = vae.posterior_on_batch
+    monkeypatch.setattr(
+        vae, "posterior_on_batch", lambda part: seen.append(part) or original(part)
+    )
+    for rows in (np.arange(5, 20), np.array([30, 6, 2]), np.arange(37), np.arange(9)):
+        np.testing.assert_allclose(encoded.moments(rows), expected[rows], rtol=1e-6)
+    assert len(encoded) == 37 and sum(map(len, seen)) == 37
+
+
+def test_a_batch_by_the_graph_is_the_batch_by_operations():
+    vae, x = linear_vae(log_var=-0.5), np.ones((7, 6), "float32")
+    for by_graph, by_operations in zip(
+        (*vae.posterior_on_batch(x), vae.decode_on_batch(x[:, :3])),
+        (*vae.posterior(x), vae.decode(x[:, :3])),
+        strict=True,
+    ):
+        assert isinstance(by_graph, np.ndarray)
+        np.testing.assert_allclose(
+            by_graph, ops.convert_to_numpy(by_operations), rtol=1e-6
+        )
+    weights = vae.decoder.get_weights()
+    before = vae.decode_on_batch(x[:, :3])
+    vae.decoder.set_weights([2 * weight for weight in weights])
+    np.testing.assert_allclose(vae.decode_on_batch(x[:, :3]), 2 * before, rtol=1e-6)
 
 
 def test_drawn_latents_follow_the_posterior_in_every_epoch():

@@ -253,6 +253,10 @@ def refused(words, batch_size=20, optimizer=lambda: "sgd", **options):
         vae.fit(x, batch_size=batch_size, verbose=0, callbacks=watch)
     except ValueError as error:
         return words in str(error)
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    vae = linear_vae()
+for on_two, alone in zip(vae.posterior_on_batch(x[:7]), vae.posterior(x[:7])):
+    np.testing.assert_allclose(on_two, alone, rtol=1e-6)
 assert refused("steps_per_execution=2 on 2 replicas, expected 1", steps_per_execution=2)
 assert refused(
     "gradient_accumulation_steps=2 on 2 replicas, expected 1",

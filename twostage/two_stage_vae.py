@@ -33,7 +33,7 @@ from twostage.models.vae import VAE
 from twostage.presets import AUTO, resolve
 from twostage.runs.models import load_models
 from twostage.runs.run import KINDS, StageRun, finished_stage2
-from twostage.sampling import generate
+from twostage.sampling.decoding import decoded
 from twostage.sampling.latent_samplers import draw_prior, draw_stage2
 from twostage.system import files
 from twostage.training.auto import auto_stage1, auto_stage2, with_pad
@@ -288,7 +288,7 @@ class TwoStageVAE:
         width = stage1.decoder.input_shape[-1]
         if z.ndim != 2 or z.shape[1] != width:
             raise InputError(f"latents of shape {z.shape}", f"(n, {width})")
-        decode = functools.partial(generate.decode, stage1)
+        decode = functools.partial(decoded, stage1)
         return apply_in_batches(decode, z, batch_size=BATCH)
 
     def reconstruct(self, images: np.ndarray) -> np.ndarray:

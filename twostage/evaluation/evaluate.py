@@ -31,7 +31,7 @@ from twostage.evaluation.protocol import MIN_SAMPLES, Protocol
 from twostage.features.extractor import Extractor, digest_of
 from twostage.metrics.moments import Moments
 from twostage.models import recalibration
-from twostage.models.posterior import draw_latents, encode_moments
+from twostage.models.posterior import EncodedDataset, draw_latents, encode_moments
 from twostage.models.recalibrate import recalibrate
 from twostage.models.two_stage_models import TwoStageModels
 from twostage.models.vae import VAE
@@ -211,7 +211,8 @@ def _evaluate(
     """The result; its manifest has extractor, protocol and data alone."""
     stage1, seed = models.stage1, settings.seed
     reference = _reference(data, protocol, features_of)
-    drawing = _samplers(models, data, settings)
+    train = EncodedDataset(stage1, data.train)
+    drawing = _samplers(models, train, settings)
     kinds = _measure_kinds(stage1, drawing, reference, protocol, extractor, settings)
     bounded = _subset(data.test, settings.bound_images, seed)
     of_training = _subset(data.train, settings.bound_images, seed)
@@ -230,7 +231,7 @@ def _evaluate(
         fixed_gamma=settings.fixed_gamma,
     )
     shown = [sampler for sampler in drawing if sampler.name in MAIN_SAMPLERS]
-    latents = latent_metrics(models, data.train, samplers=shown, seed=seed)
+    latents = latent_metrics(models, train, samplers=shown, seed=seed)
     examples = _subset(data.test, IMAGES_IN_FIGURES, seed)
     with announced("figures"):
         images, latents["traversed"] = figures.model_figures(stage1, examples)
@@ -266,12 +267,12 @@ def _reference(
 
 
 def _samplers(
-    models: TwoStageModels, data: EvaluationData, settings: _Settings
+    models: TwoStageModels, train: EncodedDataset, settings: _Settings
 ) -> list[Sampler]:
     drawing = list(
         samplers(
             models,
-            data.train,
+            train,
             mixtures=settings.mixtures,
             seed=settings.seed,
             importance_samples=settings.importance_samples,

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from twostage.evaluation.decoding import decoded, reconstructed
 from twostage.evaluation.latent_metrics import most_active
 from twostage.metrics.precision_recall import nearest
 from twostage.models.posterior import encode_dataset
 from twostage.models.vae import VAE
 from twostage.reporting.png import tile
+from twostage.sampling.decoding import decoded, reconstructed
 
 MAX_SAMPLES_IN_GRID = 36  # of each kind
 STEPS = 9  # columns of a walk through the latents

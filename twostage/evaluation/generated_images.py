@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from twostage.evaluation.decoding import decoded, reconstructed
 from twostage.evaluation.figures import MAX_SAMPLES_IN_GRID
 from twostage.evaluation.image_metrics import BATCH, pixel_moments
 from twostage.evaluation.protocol import Protocol
 from twostage.features.extractor import Extractor
 from twostage.metrics.moments import Moments
 from twostage.models.vae import VAE
+from twostage.sampling.decoding import decoded, reconstructed
 from twostage.sampling.latent_samplers import Sampler
 from twostage.system.progress import progress
 

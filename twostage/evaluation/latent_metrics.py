@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from twostage.metrics.normality import normality
-from twostage.models.posterior import draw_latents, encode_dataset
+from twostage.models.posterior import EncodedDataset, draw_latents, encode_moments
 from twostage.models.two_stage_models import TwoStageModels
 from twostage.models.vae import VAE
 from twostage.own_callbacks import callbacks
@@ -22,14 +22,19 @@ LATENTS_IN_HISTOGRAMS = 8
 
 
 def latent_metrics(
-    models: TwoStageModels, train: np.ndarray, *, samplers: Sequence[Sampler], seed: int
+    models: TwoStageModels,
+    train: EncodedDataset,
+    *,
+    samplers: Sequence[Sampler],
+    seed: int,
 ) -> dict[str, Any]:
     """Statistics of stage 1's posterior over training images, how normal its draws and
     stage 2's are, and histograms of the most active latents.
 
     Args:
         models: Stage 2 may be missing.
-        train: Training images, of which at most 10,000 are encoded.
+        train: Stage 1's posterior over the training images, at most 10,000 of which
+            count.
         samplers: The `Sampler`s whose latents the histograms show beside stage 1's.
         seed: Of the choice and the draws.
 
@@ -39,11 +44,9 @@ def latent_metrics(
     """
     generator = np.random.default_rng((seed, Stream.STATISTICS_IMAGES))
     rows = np.sort(generator.permutation(len(train))[:MAX_ENCODED])
-    mean, log_var = encode_dataset(models.stage1, train[rows])
-    z = draw_latents(
-        np.stack([mean, log_var], axis=1),
-        np.random.default_rng((seed, Stream.STATISTICS_Z)),
-    )
+    moments = train.moments(rows)
+    mean, log_var = moments[:, 0], moments[:, 1]
+    z = draw_latents(moments, np.random.default_rng((seed, Stream.STATISTICS_Z)))
     drawn = {sampler.name: sampler.draw(MAX_ENCODED, seed) for sampler in samplers}
     found = {
         "posterior": posterior_statistics(mean, log_var),
@@ -64,12 +67,9 @@ def _stage2_statistics(
     stage2: VAE, z: np.ndarray, seed: int
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Of stage 2's posterior over latents z (N, k), and how normal its draws are."""
-    mean, log_var = encode_dataset(stage2, z)
-    u = draw_latents(
-        np.stack([mean, log_var], axis=1),
-        np.random.default_rng((seed, Stream.STATISTICS_U)),
-    )
-    return posterior_statistics(mean, log_var), normality(u)
+    moments = encode_moments(stage2, z)
+    u = draw_latents(moments, np.random.default_rng((seed, Stream.STATISTICS_U)))
+    return posterior_statistics(moments[:, 0], moments[:, 1]), normality(u)
 
 
 def _histograms(latents: np.ndarray, draws: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from twostage.evaluation.decoding import reconstructed
 from twostage.evaluation.image_metrics import BATCH
 from twostage.likelihoods import conventions
 from twostage.metrics import likelihood_bounds
 from twostage.models.vae import VAE
+from twostage.sampling.decoding import reconstructed
 from twostage.system.progress import progress
 from twostage.system.random_streams import Stream
 
@@ -44,30 +44,36 @@ def likelihood_metrics(
     mse = _mse(stage1, images)
     if stage1.posterior_std == 0:
         return {"mse": mse}
-    bounds = _bounds(stage1, images, importance_samples, seed)
+    dequantized = _dequantized(stage1, images, seed)
+    label = f"likelihood of {len(images):,} images"
+    bounds = likelihood_bounds.bounds(
+        stage1,
+        images,
+        samples=importance_samples,
+        seed=seed,
+        dequantized=dequantized,
+        progress=functools.partial(progress, label=label),
+    )
+    bits = _bits(stage1, images, dequantized, bounds)
     means = {name: float(values.mean()) for name, values in bounds.items()}
     errors = {
         f"{name}_error": float(values.std(ddof=1) / len(values) ** 0.5)
         for name, values in bounds.items()
     }
-    bits = _bits(stage1, images, bounds["importance"], importance_samples, seed)
     found = {**means, **errors, "bits_per_dimension": bits, "mse": mse}
     if fixed_gamma:
         found["readings"] = _readings(stage1, bounds, images[0].size)
     return found
 
 
-def _bounds(
-    stage1: VAE, images: np.ndarray, importance_samples: int, seed: int
-) -> dict[str, np.ndarray]:
-    label = f"likelihood of {len(images):,} images"
-    return likelihood_bounds.bounds(
-        stage1,
-        images,
-        samples=importance_samples,
-        seed=seed,
-        progress=functools.partial(progress, label=label),
-    )
+def _dequantized(stage1: VAE, images: np.ndarray, seed: int) -> np.ndarray | None:
+    """The dequantized images where the likelihood is a density: its bound is one of
+    their probability only so.
+    """
+    likelihood = stage1.likelihood
+    if likelihood.discrete or not likelihood.normalized:
+        return None
+    return likelihood_bounds.dequantize(images, (seed, Stream.DEQUANTIZATION))
 
 
 def _mse(stage1: VAE, images: np.ndarray) -> float:
@@ -102,17 +108,17 @@ def _number(scalar: Any) -> float:
 def _bits(
     stage1: VAE,
     images: np.ndarray,
-    importance: np.ndarray,
-    importance_samples: int,
-    seed: int,
+    dequantized: np.ndarray | None,
+    bounds: dict[str, np.ndarray],
 ) -> float | None:
-    """Bits per dimension; None where the likelihood is no probability."""
+    """Bits per dimension; None where the likelihood is no probability. Takes the bound
+    of the dequantized images out of the bounds.
+    """
     likelihood = stage1.likelihood
     if not likelihood.normalized:
         return None
-    if not likelihood.discrete:
-        # a density is a bound for dequantized images only
-        images = likelihood_bounds.dequantized(images, (seed, Stream.DEQUANTIZATION))
-        bounds = _bounds(stage1, images, importance_samples, seed)
-        importance = bounds["importance"]
-    return likelihood_bounds.bits_per_dimension(likelihood, importance.mean(), images)
+    if dequantized is None:
+        nats = bounds["importance"].mean()
+        return likelihood_bounds.bits_per_dimension(likelihood, nats, images)
+    nats = bounds.pop("dequantized").mean()
+    return likelihood_bounds.bits_per_dimension(likelihood, nats, dequantized)

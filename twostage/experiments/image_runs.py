@@ -24,7 +24,7 @@ from twostage.models.vae import VAE
 from twostage.reporting import png
 from twostage.runs.models import load_models
 from twostage.runs.run import open_stage
-from twostage.sampling import generate
+from twostage.sampling.decoding import decoded
 from twostage.sampling.latent_samplers import standard_normal
 from twostage.system.random_streams import Stream
 from twostage.training.train_run import train_stage1_run, train_stage2_run
@@ -129,8 +129,8 @@ def distance(
     z = standard_normal(vae, protocol.count, (seed, Stream.EXPERIMENT_PRIOR))
     features = []
     for part in _batches(len(z), "samples"):
-        images = to_numpy(generate.decode(vae, z[part]))
-        features.append(extractor(protocol.preprocess(images), BATCH))
+        images = protocol.preprocess(decoded(vae, z[part]))
+        features.append(extractor(images, BATCH))
     reference = protocol.reference(split_images(config, "test"))
     real = extractor(reference, BATCH)
     return float(frechet_of(real, np.concatenate(features)))
@@ -162,8 +162,8 @@ def draw(
 
 
 def _squared_errors(vae: VAE, z: np.ndarray, images: np.ndarray) -> np.ndarray:
-    decoded = to_numpy(vae.decode(z)).astype("float64")
-    squared = (decoded - images / np.float32(255)) ** 2
+    means = vae.decode_on_batch(z).astype("float64")
+    squared = (means - images / np.float32(255)) ** 2
     return squared.reshape(len(images), -1).sum(1)
 
 

@@ -7,6 +7,7 @@ from twostage.errors import InputError
 from twostage.export.formats import writer
 from twostage.models import recalibration
 from twostage.models.gaussian_mixture import Mixture
+from twostage.models.posterior import EncodedDataset
 from twostage.models.serialization import load_model
 from twostage.models.two_stage_models import TwoStageModels, saved_mixture
 from twostage.models.vae import VAE
@@ -99,4 +100,5 @@ def _mixture(first: StageRun, stage1: VAE, components: int) -> Mixture:
         raise InputError(
             f"`mixture={components}`", "a number of Gaussians, or 0 for none"
         )
-    return Mixture(drawn_latents(stage1, training_images(first)), components)
+    train = EncodedDataset(stage1, training_images(first))
+    return Mixture(drawn_latents(train), components)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import operator
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from twostage.errors import InputError
+from twostage.features.compilation import compiled
 from twostage.features.extractor import Extractor, enlarged, in_color
 from twostage.features.torch_weights import read_torch_weights
 from twostage.features.weights_file import checked_weights
@@ -53,7 +53,7 @@ def efficientnet_lite0(path: str | Path | None = None) -> Extractor:
         >>> distance = fit_gaussian(efficientnet_lite0()(images))
     """
     checked = checked_weights(path or _packaged(), SHA256, INSTALL)
-    network = _compiled(_Network(read_torch_weights(checked)))
+    network = compiled(_Network(read_torch_weights(checked)))
 
     def features(images: np.ndarray) -> np.ndarray:
         scaled = (enlarged(in_color(images), SIDE) - 127) / 128
@@ -62,15 +62,6 @@ def efficientnet_lite0(path: str | Path | None = None) -> Extractor:
     return Extractor(
         NAME, features, SHA256[:16], notes={"side": SIDE, "headline": HEADLINE}
     )
-
-
-def _compiled(network: _Network) -> Callable[[np.ndarray], Any]:
-    """Without it JAX computes one operation after the other."""
-    if keras.config.backend() != "jax":
-        return network
-    import jax
-
-    return cast(Callable[[np.ndarray], Any], jax.jit(network))
 
 
 def _packaged() -> Path:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import keras
 import numpy as np
 
+from twostage.features.compilation import compiled
 from twostage.features.extractor import Extractor, digest_of, in_color
 
 LAYERS = 4
@@ -24,17 +25,19 @@ def random_network(seed: int = 0, width: int = 32) -> Extractor:
     """
     kernels = _kernels(seed, width)
 
-    def features(images: np.ndarray) -> np.ndarray:
-        x: Any = keras.ops.cast(in_color(images), "float32")
-        x = x / 127.5 - 1
+    @compiled
+    def network(images: Any) -> Any:
+        x = keras.ops.cast(images, "float32") / 127.5 - 1
         for kernel in kernels:
             x = keras.ops.conv(
                 x, kernel, strides=2, padding="same", data_format="channels_last"
             )
             x = keras.ops.leaky_relu(x, 0.1)
         statistics = [keras.ops.mean(x, (1, 2)), keras.ops.std(x, (1, 2))]
-        joined = keras.ops.concatenate(statistics, axis=-1)
-        return cast(np.ndarray, keras.ops.convert_to_numpy(joined))
+        return keras.ops.concatenate(statistics, axis=-1)
+
+    def features(images: np.ndarray) -> np.ndarray:
+        return cast(np.ndarray, keras.ops.convert_to_numpy(network(in_color(images))))
 
     return Extractor(
         "random network",

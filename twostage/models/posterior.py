@@ -6,7 +6,6 @@ import numpy as np
 from keras import ops
 
 from twostage.models.tensors import to_numpy
-from twostage.own_callbacks import callbacks
 from twostage.system.progress import progress
 
 if TYPE_CHECKING:
@@ -22,10 +21,9 @@ def encode_dataset(
     starts = range(0, len(data), batch_size)
     means, log_vars = [], []
     for start in progress(starts, f"encoding {len(data):,} examples"):
-        with callbacks.model_calls.no_gradients():
-            mean, log_var = vae.posterior(data[start : start + batch_size])
-        means.append(to_numpy(mean))
-        log_vars.append(to_numpy(log_var))
+        mean, log_var = vae.posterior_on_batch(data[start : start + batch_size])
+        means.append(mean)
+        log_vars.append(log_var)
     return np.concatenate(means), np.concatenate(log_vars)
 
 
@@ -34,6 +32,36 @@ def encode_moments(vae: "VAE", data: np.ndarray) -> np.ndarray:
     `draw_latents` takes.
     """
     return np.stack(encode_dataset(vae, data), axis=1)
+
+
+class EncodedDataset:
+    """The posterior over a data set, each row of which is encoded once, when it is
+    first needed.
+
+    Args:
+        vae: The VAE, which does not change meanwhile.
+        data: Its data, (N, ...); may be memory-mapped.
+    """
+
+    def __init__(self, vae: "VAE", data: np.ndarray):
+        self.vae, self.data = vae, data
+        self._is_encoded = np.zeros(len(data), bool)
+        self._moments: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def moments(self, rows: np.ndarray) -> np.ndarray:
+        """`encode_moments` of these rows, (n, 2, k); each number comes once."""
+        new = rows[~self._is_encoded[rows]]
+        if len(new):
+            moments = encode_moments(self.vae, self.data[new])
+            if self._moments is None:
+                self._moments = np.empty((len(self), *moments.shape[1:]), moments.dtype)
+            self._moments[new] = moments
+            self._is_encoded[new] = True
+        assert self._moments is not None  # there is at least one row
+        return self._moments[rows]
 
 
 def draw_latents(moments: np.ndarray, generator: np.random.Generator) -> np.ndarray:

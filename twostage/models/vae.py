@@ -5,13 +5,16 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from twostage.likelihoods.likelihood import scalar_weight
 from twostage.models.divergences import gaussian_kl
 from twostage.models.multi_step import scanned
+from twostage.models.prediction import predicted
 from twostage.models.replicas import check_replicas
 from twostage.models.targets import Targets, check_targets
+from twostage.models.tensors import to_numpy
 
 _PARTS = ("encoder", "decoder", "likelihood", "divergence", "decoder_penalty")
 
@@ -134,7 +137,10 @@ class VAE(keras.Model):
 
     def heads(self, x: Any, training: bool = False) -> tuple[Any, Any]:
         """(mean, log_var) of scaled data."""
-        outputs = self.encoder(x, training=training)
+        return self._moments(self.encoder(x, training=training))
+
+    def _moments(self, outputs: Any) -> tuple[Any, Any]:
+        """(mean, log_var) of what the encoder gives."""
         several = isinstance(outputs, (list, tuple))
         mean = ops.cast(outputs[0] if several else outputs, "float32")
         if self.posterior_std is None:
@@ -147,6 +153,19 @@ class VAE(keras.Model):
         1], where the decoder ends in a sigmoid.
         """
         return self.likelihood.mean(self.decoder(z, training=False))
+
+    def posterior_on_batch(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`posterior` of a batch as NumPy arrays, by a compiled graph."""
+        mean, log_var = self._moments(predicted(self.encoder, to_numpy(self.scale(x))))
+        return to_numpy(mean), to_numpy(log_var)
+
+    def parameters_on_batch(self, z: np.ndarray) -> Any:
+        """The likelihood's parameters at a batch of z (n, k), by a compiled graph."""
+        return predicted(self.decoder, z)
+
+    def decode_on_batch(self, z: np.ndarray) -> np.ndarray:
+        """`decode` of a batch as a NumPy array, by a compiled graph."""
+        return to_numpy(self.likelihood.mean(self.parameters_on_batch(z)))
 
     def call(self, x: Any, training: bool = False) -> dict[str, Any]:
         x = self.scale(x)

@@ -21,7 +21,11 @@ def decode(stage1: VAE, z: Any) -> Any:
     """Stage 1's mean at latents z (n, k): float32 images (n, height, width, channels),
     clipped to [0, 1], which a linear output may leave; other data as they are.
     """
-    mean = stage1.decode(z)
+    return clipped(stage1.decode(z))
+
+
+def clipped(mean: Any) -> Any:
+    """Images clipped to [0, 1]; other data as they are."""
     return ops.clip(mean, 0.0, 1.0) if len(mean.shape) == 4 else mean
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from twostage.config import SAMPLING_METHODS
 from twostage.metrics.likelihood_bounds import bounds
 from twostage.models.gaussian_mixture import Mixture
-from twostage.models.posterior import draw_latents, encode_moments
+from twostage.models.posterior import EncodedDataset, draw_latents
 from twostage.models.tensors import apply_in_batches
 from twostage.models.two_stage_models import TwoStageModels
 from twostage.models.vae import VAE
@@ -42,7 +42,7 @@ class Sampler:
 
 def samplers(
     models: TwoStageModels,
-    train: np.ndarray,
+    train: EncodedDataset,
     *,
     mixtures: Sequence[int] = (1, 10),
     seed: int = 0,
@@ -52,7 +52,7 @@ def samplers(
 
     Args:
         models: Stage 2 may be missing.
-        train: Training images, for the mixtures.
+        train: Stage 1's posterior over the training images, for the mixtures.
         mixtures: Numbers of Gaussians, with full covariances, of the mixtures (Ghosh et
             al. 2020, section 4: 1 and 10; their code also 20, 100 and 200).
         seed: Of the latents that they are fitted to, and of their start.
@@ -63,7 +63,7 @@ def samplers(
     for method, sampler in stage2_samplers(models, importance_samples, seed).items():
         yield dataclasses.replace(sampler, name=f"GEN-2 {method}")
     if mixtures:
-        latents = drawn_latents(models.stage1, train, seed)
+        latents = drawn_latents(train, seed)
         for components in mixtures:
             name = "Gaussian" if components == 1 else f"mixture of {components}"
             yield mixture_sampler(name, fitted_mixture(latents, components, seed))
@@ -137,14 +137,13 @@ def standard_normal(model: VAE, count: int, seed: tuple[int, int]) -> np.ndarray
     return generator.standard_normal((count, width), dtype="float32")
 
 
-def drawn_latents(stage1: VAE, train: np.ndarray, seed: int = 0) -> np.ndarray:
+def drawn_latents(train: EncodedDataset, seed: int = 0) -> np.ndarray:
     """One draw of z for each of at most 50,000 training images, (N, k): what mixtures
     are fitted to.
     """
     chooser = np.random.default_rng((seed, Stream.MIXTURE_IMAGES))
     rows = np.sort(chooser.permutation(len(train))[:MAX_FITTED])
-    moments = encode_moments(stage1, train[rows])
-    return fitted_latents(moments, seed)
+    return fitted_latents(train.moments(rows), seed)
 
 
 def fitted_latents(moments: np.ndarray, seed: int = 0) -> np.ndarray:

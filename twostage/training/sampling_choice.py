@@ -14,7 +14,7 @@ from twostage.metrics.frechet import frechet_of
 from twostage.metrics.standard_error import interval
 from twostage.models.tensors import apply_in_batches
 from twostage.models.two_stage_models import TwoStageModels
-from twostage.sampling import generate
+from twostage.sampling.decoding import decoded
 from twostage.sampling.latent_samplers import (
     MAX_FITTED,
     Sampler,
@@ -130,7 +130,7 @@ def _choose(
     """Measures each sampler, and picks one."""
     extractor = unlabeled_extractor(held_out.images)
     reference = extractor(held_out.images)
-    decode = functools.partial(generate.decode, models.stage1)
+    decode = functools.partial(decoded, models.stage1)
     distances = {}
     for method, sampler in progress(list(samplers.items()), "choosing the sampler"):
         z = sampler.draw(SAMPLES, seed)
