@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-BLOCK = 2_000  # rows of a kernel matrix that are in memory together
+BLOCK = 500  # rows of a kernel matrix that are in memory together
 
 Rows = np.ndarray  # numbers of rows, (n,)
 
@@ -79,8 +79,10 @@ def _sums(
     x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray, rows: slice, cols: slice
 ) -> np.ndarray:
     """a^T K b of each subset, over some rows of x and y, (S,)."""
-    products = x[rows] @ y[cols].T / x.shape[1] + 1
-    kernel = products * products * products
+    kernel = x[rows] @ y[cols].T
+    kernel /= x.shape[1]
+    kernel += 1
+    kernel *= kernel * kernel
     return ((a[:, rows] @ kernel) * b[:, cols]).sum(1)
 
 

