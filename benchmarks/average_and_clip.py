@@ -53,8 +53,7 @@ def trained(config, images, *, averages=False, clip=None):
     vae.optimizer.global_clipnorm = clip
     last = Last()
     gamma = callbacks.ComputedGamma(config.gamma_rule)
-    watching = [batches.follow_epochs(), gamma, last]
-    vae.fit(batches, epochs=config.epochs, shuffle=False, verbose=0, callbacks=watching)
+    vae.fit(batches, epochs=config.epochs, verbose=0, callbacks=[gamma, last])
     return vae, last
 
 

@@ -52,7 +52,7 @@ def variants_of(settings, batches, images, stage, rounds):
     """Lists of callbacks by name; `stage` gets the checkpoints."""
     watched = callbacks.examples.random_subset(images, MAX_WATCHED, settings.seed)
     diagnostics = Diagnostics(watched)
-    everything = default_callbacks(settings, batches, diagnostics, stage=stage)
+    everything = default_callbacks(settings, diagnostics, stage=stage)
     # the last of so many epochs never comes, so that the bar stays
     bars = [EpochDisplay(rounds + 2, len(batches), bar=True) for _ in range(2)]
     everything.append(bars[0])
@@ -69,7 +69,7 @@ def timed(vae, batches, watching):
     """Seconds of a step, and of the hooks at the epoch's end."""
     first, last = Clock(), Clock()
     watched_by = [first, *watching, last]
-    vae.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=watched_by)
+    vae.fit(batches, epochs=1, verbose=0, callbacks=watched_by)
     return (first.ended - last.begun) / len(batches), last.ended - first.ended
 
 

@@ -40,9 +40,8 @@ def main(preset, source, epochs, out, every):
     vae.fit(
         batches,
         epochs=epochs,
-        shuffle=False,
         verbose=2,
-        callbacks=[batches.follow_epochs(), gamma, moments],
+        callbacks=[gamma, moments],
     )
     steps, variance = moments.records["step"], moments.records["mean_variance"]
     first = steps <= len(batches)

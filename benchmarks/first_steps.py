@@ -55,7 +55,6 @@ def measure(config, images, steps, head):
         vae.fit(
             batches,
             steps_per_epoch=steps or len(images) // config.batch_size,
-            shuffle=False,
             verbose=0,
             callbacks=[gamma, keras.callbacks.TerminateOnNaN(), seen],
         )

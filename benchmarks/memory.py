@@ -59,9 +59,8 @@ def main(preset, steps, small):
     vae.fit(
         batches,
         epochs=epochs,
-        shuffle=False,
         verbose=0,
-        callbacks=[batches.follow_epochs(), callbacks.ComputedGamma(), say],
+        callbacks=[callbacks.ComputedGamma(), say],
     )
     print(f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 

@@ -45,16 +45,14 @@ def losses(config, start, moments, aside):
     batches = Batches(moments, config.batch_size, config.seed, transform=draw_latents)
     compile_vae(config, vae, len(batches))
     found = [held_out_loss(vae, aside)["val_loss"]]
-    watching = [batches.follow_epochs()]
-    if config.gamma == "computed":
-        watching.append(callbacks.ComputedGamma("minimum"))
+    rule = callbacks.ComputedGamma("minimum")
+    watching = [rule] if config.gamma == "computed" else []
     ends = np.linspace(0, config.epochs, PARTS + 1).astype(int)
     for first, last in itertools.pairwise(ends):
         vae.fit(
             batches,
             initial_epoch=first,
             epochs=last,
-            shuffle=False,
             verbose=0,
             callbacks=watching,
         )

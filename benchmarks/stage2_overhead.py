@@ -102,9 +102,8 @@ def main(width, latents, rows, rounds, steps_per_execution):
                 batches,
                 initial_epoch=number,
                 epochs=number + 1,
-                shuffle=False,
                 verbose=0,
-                callbacks=[batches.follow_epochs(), rule, Checkpoint(stage), clock],
+                callbacks=[rule, Checkpoint(stage), clock],
             )
             return (timed[1] - timed[0]) / steps
 

@@ -82,7 +82,7 @@ def ours(configuration, precision, steps_per_execution):
         rule = callbacks.ComputedGamma("ratchet")
         rule.async_safe = True
         clock = Clock()
-        vae.fit(batches, epochs=1, verbose=0, shuffle=False, callbacks=[rule, clock])
+        vae.fit(batches, epochs=1, verbose=0, callbacks=[rule, clock])
         return clock.seconds
 
     class Clock(keras.callbacks.Callback):

@@ -392,6 +392,25 @@ def test_links_are_followed_and_broken_ones_counted(tmp_path, caplog):
         Folder(store / "faces")
 
 
+def test_the_images_of_a_run_are_no_data(tmp_path):
+    """A run may lie among the images, or they in its folder."""
+    here = tmp_path / "here"
+    write_images(here / "photos", 2)
+    for run in (here, here / "runs" / "first"):
+        write_images(run / "stage1" / "images", 3)
+        (run / "stage1" / "config.json").write_text("{}")
+        write_images(run / "evaluation" / "random", 2)
+    write_images(here / "photos" / "stage1", 1)  # of no run
+    found = Folder(here)
+    expected = ["photos/0000.png", "photos/0001.png", "photos/stage1/0000.png"]
+    assert list(found.files) == expected and found.others == "4 folders of a run"
+    for inside in (here / "stage1", here / "stage1" / "images"):
+        with pytest.raises(InputError, match=r"in the run .*here, expected .* --run"):
+            Folder(inside)
+    with pytest.raises(InputError, match="holds no image, only 2 folders of a run"):
+        Folder(here / "runs")
+
+
 def test_names_that_are_no_utf_8_and_files_that_cannot_be_read(tmp_path):
     write_images(tmp_path, 40)
     os.rename(tmp_path / "0001.png", os.fsencode(tmp_path) + b"/caf\xe9.png")

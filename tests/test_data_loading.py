@@ -237,6 +237,25 @@ def test_fit_sees_each_epochs_own_order():
         )
 
 
+def test_a_vae_takes_each_epoch_of_batches_in_an_order_of_its_own():
+    """Without a callback, and those that it is given come after the epoch is set."""
+    x = np.arange(240, dtype="float32").reshape(40, 6)
+    seen = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            seen.append((epoch, batches.epoch, batches[0][0][:, 0].tolist()))
+
+    batches = Batches(x, 8, seed=3)
+    vae = linear_vae()
+    vae.compile("sgd")
+    vae.fit(batches, epochs=2, verbose=0, callbacks=[Watch()])
+    vae.fit(batches, initial_epoch=2, epochs=3, verbose=0, callbacks=Watch())
+    assert [epochs for *epochs, _ in seen] == [[0, 0], [1, 1], [2, 2]]
+    firsts = [first for *_, first in seen]
+    assert len({tuple(first) for first in firsts}) == 3
+
+
 def test_the_summary_before_training_is_right(tmp_path, capsys):
     generator = np.random.default_rng(0)
     images = generator.integers(3, 250, (120, 8, 6, 3), "uint8")

@@ -1,5 +1,6 @@
 """The preset "auto": what it chooses, what it leaves, and that a run keeps it."""
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,10 +8,11 @@ from sklearn.datasets import load_digits
 
 from twostage import InputError, TwoStageVAE, presets
 from twostage.cli.main import COMMANDS
-from twostage.config import Stage1Config
+from twostage.config import PRECISIONS, Stage1Config, Stage2Config
 from twostage.data.datasets import ArrayDataset, Options, open_dataset
+from twostage.models.vae import VAE
 from twostage.runs.run import StageRun, default_preset
-from twostage.training import auto, sampling_choice
+from twostage.training import auto, sampling_choice, timed_steps
 
 pytestmark = pytest.mark.usefixtures("without_saved_model")
 
@@ -118,7 +120,9 @@ def test_ones_own_data_get_the_preset():
 
 def paces(monkeypatch, **seconds):
     monkeypatch.setattr(
-        auto, "_seconds_per_step", lambda config, example: seconds[config.precision]
+        auto,
+        "seconds_per_step",
+        lambda configs, example: [seconds[config.precision] for config in configs],
     )
 
 
@@ -135,6 +139,32 @@ def test_the_faster_precision_is_taken_and_the_time_is_kept(monkeypatch, caplog)
     given = {"epochs", "precision"}
     config = auto.auto_stage1(Stage1Config(epochs=3), given, images)
     assert config.precision == "float32" and config.epochs == 3
+
+
+def test_steps_are_timed_in_turn_and_one_by_one(monkeypatch):
+    """By a clock that every step of one of the models moves, the other's not."""
+    now, order = [0.0], []
+    original = VAE.fit
+
+    def fit(self, *args, callbacks, **kwargs):
+        seconds = 5.0 if self.encoder.compute_dtype == "float32" else 2.0
+        order.append(seconds)
+
+        def tick(batch, logs):
+            now[0] += seconds
+
+        ticking = keras.callbacks.LambdaCallback(on_train_batch_end=tick)
+        return original(self, *args, callbacks=[ticking, *callbacks], **kwargs)
+
+    monkeypatch.setattr(VAE, "fit", fit)
+    monkeypatch.setattr(timed_steps.time, "perf_counter", lambda: now[0])
+    configs = [
+        Stage2Config(width=8, precision=precision, steps_per_execution=4)
+        for precision in PRECISIONS
+    ]
+    found = timed_steps.seconds_per_step(configs, np.zeros(4, "float32"))
+    assert found == [5, 2]
+    assert order == [5, 2] * (timed_steps.ROUNDS + 1)
 
 
 @pytest.mark.parametrize("minutes", [0.0, 10.0])

@@ -9,7 +9,6 @@ from small_models import linear_vae
 
 from callbacks import ActiveLatents, VarianceLaw
 from twostage import presets
-from twostage.data.batches import Batches
 from twostage.runs.run import StageRun
 from twostage.training.default_callbacks import Diagnostics, default_callbacks
 from twostage.training.pace import Pace
@@ -93,7 +92,7 @@ def test_a_training_stopped_before_the_time_was_known():
 def test_the_clock_does_not_decide_what_repeats(changes, every):
     config = presets.resolve(1, "digits", **changes)
     images = np.zeros((200, 8, 8, 1), "uint8")
-    found = default_callbacks(config, Batches(images, 100, 0), Diagnostics(images))
+    found = default_callbacks(config, Diagnostics(images))
     interval = next(each for each in found if isinstance(each, WatchInterval))
     assert interval.every == every
     kinds = [type(watcher).__name__ for watcher in interval.watchers]

@@ -50,8 +50,8 @@ class Batches(keras.utils.PyDataset):
     The attribute `first` is the step that an epoch begins with: 0, unless the rest of a
     stopped epoch is to be done.
 
-    Give `fit` the callback `batches.follow_epochs()` beside it, and `shuffle=False`. A
-    model that is no `VAE` needs `fit(batches.feed(), ...)`.
+    `VAE.fit` follows the epochs by itself. Another model needs `fit(batches.feed(),
+    shuffle=False, callbacks=[batches.follow_epochs(), ...])`.
 
     Where `keras.distribution` spreads the work over several processes, each gets its
     own part of every batch, and all of them together

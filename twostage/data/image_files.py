@@ -26,7 +26,8 @@ class Folder:
     """The image files in a folder and the folders in it.
 
     Links to files and folders are followed, wherever they lead: data stores make them.
-    Hidden files and folders do not count.
+    Hidden files and folders do not count; nor do those of a run, whose images are
+    samples and charts.
 
     Args:
         path: The folder.
@@ -36,22 +37,24 @@ class Folder:
         name: Its name.
         files: Maps the files' names (relative, with slashes) in order to what changes
             when they do.
-        others: Counts the other files and broken links, in words.
+        others: Counts the other files, broken links and folders of runs, in words.
 
     Raises:
-        InputError: there is no image; a link leads back to a folder that it lies in.
+        InputError: there is no image; the folder is one of a run; a link leads back to
+            a folder that it lies in.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path).resolve()
         self.name = Path(os.path.abspath(path)).name  # of a link, too
-        self._broken_links = 0
+        _check_no_run(self.path)
+        self._broken_links = self._runs = 0
         with reading():
             found = list(self._walk(self.path, "", ()))
         stamps = {name: f"{stat.st_size} {stat.st_mtime_ns}" for name, stat in found}
-        self.files, others = _image_files(self.path, stamps)
-        broken = f"{self._broken_links} broken links" if self._broken_links else ""
-        self.others = ", ".join(filter(None, [others, broken]))
+        counts = {"broken links": self._broken_links, "folders of a run": self._runs}
+        more = [f"{count} {name}" for name, count in counts.items() if count]
+        self.files, self.others = _image_files(self.path, stamps, more)
 
     def _walk(
         self, folder: str | Path, prefix: str, above: tuple[Path, ...]
@@ -67,7 +70,9 @@ class Folder:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir():
+                if entry.is_dir() and _is_of_a_run(Path(entry.path)):
+                    self._runs += 1
+                elif entry.is_dir():
                     inner = f"{prefix}{entry.name}/"
                     yield from self._walk(entry.path, inner, (*above, real))
                 elif entry.is_file():
@@ -186,16 +191,35 @@ def stamp(files: Mapping[str, str], names: Sequence[str]) -> str:
     return hashlib.sha256(os.fsencode("\n".join(lines))).hexdigest()
 
 
-def _image_files(where: Path, files: Mapping[str, str]) -> tuple[dict[str, str], str]:
+def _is_of_a_run(folder: Path) -> bool:
+    """Whether a folder is one that a training or an evaluation wrote."""
+    written = folder.name in ("stage1", "stage2", "evaluation")
+    return written and (folder.parent / "stage1" / "config.json").is_file()
+
+
+def _check_no_run(path: Path) -> None:
+    for folder in (path, *path.parents):
+        if _is_of_a_run(folder):
+            raise InputError(
+                f"{path}, in the run {folder.parent}",
+                "a folder of your own images",
+                f"to use the run, give `--run {folder.parent}`",
+            )
+
+
+def _image_files(
+    where: Path, files: Mapping[str, str], more: Sequence[str] = ()
+) -> tuple[dict[str, str], str]:
     """(images, others): the files with an image's suffix, in order, and in words what
-    else there is.
+    else there is, with `more` at the end.
     """
     chosen = {name: files[name] for name in sorted(files) if _is_image(name)}
     counts = Counter(
         PurePosixPath(name).suffix.lower() or "without a suffix"
         for name in files.keys() - chosen.keys()
     )
-    others = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(5))
+    suffixes = [f"{count} {suffix}" for suffix, count in counts.most_common(5)]
+    others = ", ".join([*suffixes, *more])
     if not chosen:
         inside = f", only {others}" if others else ""
         raise InputError(

@@ -150,9 +150,8 @@ def _fit(
         return vae.fit(
             batches,
             epochs=config.epochs,
-            shuffle=False,
             verbose=0,
-            callbacks=[*rule, batches.follow_epochs(), bar],
+            callbacks=[*rule, bar],
         ).history
 
 

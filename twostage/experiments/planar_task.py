@@ -153,9 +153,8 @@ def fit(
         return vae.fit(
             batches,
             epochs=epochs,
-            shuffle=False,
             verbose=0,
-            callbacks=[batches.follow_epochs(), *callbacks, bar],
+            callbacks=[*callbacks, bar],
         ).history
 
 

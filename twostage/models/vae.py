@@ -226,16 +226,22 @@ class VAE(keras.Model):
         x: Any = None,
         y: Any = None,
         batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
         *args: Any,
         **kwargs: Any,
     ) -> keras.callbacks.History:
         """As Keras's. Every batch must divide by the number of replicas; before and
         after it no computed gamma and no free bits are active. `Batches` are fed by
-        their own methods.
+        their own methods, each epoch in an order of its own.
         """
         strategy = getattr(self, "distribute_strategy", None)
         check_replicas(strategy, x, batch_size, kwargs.get("validation_split", 0.0))
-        x = x.feed() if hasattr(x, "feed") else x
+        if hasattr(x, "follow_epochs"):
+            callbacks = [x.follow_epochs(), *keras.tree.flatten(callbacks or [])]
+            kwargs.setdefault("shuffle", False)
+            x = x.feed()
         weights = kwargs.get("sample_weight")
         y = self._checked_targets(x, y, weights, kwargs.get("class_weight"))
         held_out = kwargs.get("validation_data")
@@ -243,7 +249,9 @@ class VAE(keras.Model):
             kwargs["validation_data"] = self._checked_held_out(held_out)
         self._deactivate()  # a checkpoint within a fit has what was active then
         try:
-            return super().fit(x, y, batch_size, *args, **kwargs)
+            return super().fit(
+                x, y, batch_size, epochs, verbose, callbacks, *args, **kwargs
+            )
         finally:
             # where no callback ended what it began, or one brought the best epoch's
             # weights back

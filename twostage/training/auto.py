@@ -3,25 +3,20 @@
 import dataclasses
 import logging
 import math
-import time
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 
 from twostage.config import PRECISIONS, Stage1Config, Stage2Config
-from twostage.data.batches import Batches
 from twostage.data.datasets import Dataset, ImageFileDataset
 from twostage.data.image_sizes import ImageSizes
 from twostage.errors import InputError
-from twostage.models import build
 from twostage.models.networks.image_shapes import ImageShape
 from twostage.models.networks.resnet import SIDES
 from twostage.system.progress import announced
 from twostage.training.epoch_line import duration_text
-from twostage.training.fit import compile_vae
-from twostage.training.settings import training_settings
+from twostage.training.timed_steps import seconds_per_step
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +29,6 @@ STAGE1_EPOCHS, STAGE2_EPOCHS = 3, 10
 STAGE1_RATE, STAGE2_RATE = 1e-3, 5e-4
 WARMUP_STEPS = 200
 STAGE1_SHARE = 0.8  # of the time that `minutes` allows
-TIMED_STEPS = 5
 MAX_SIDE, LEAST_SIDE = 64, 32  # that image files are resized to
 LEAST_IMAGES = 10
 FEW, MANY = 3_000, 20_000  # images
@@ -315,21 +309,20 @@ def _fit_to_machine(
     config, given = chosen.config, chosen.given
     precisions = [config.precision] if "precision" in given else PRECISIONS
     with announced("auto: timing a few steps"):
-        paces = {
-            precision: _seconds_per_step(
-                dataclasses.replace(config, precision=precision), example
-            )
-            for precision in precisions
-        }
+        configs = [
+            dataclasses.replace(config, precision=precision) for precision in precisions
+        ]
+        seconds = seconds_per_step(configs, example)
+        paces = dict(zip(precisions, seconds, strict=True))
     precision = min(paces, key=lambda each: paces[each])
     listed = ", ".join(f"{name} {pace:.3g} s" for name, pace in paces.items())
     chosen.take(Choice("precision", precision, f"a step takes {listed}"))
     steps = count // config.batch_size
-    seconds = paces[precision] * steps  # of an epoch
+    of_epoch = paces[precision] * steps
     if minutes and "epochs" not in given:
-        epochs = _epochs_within(minutes, seconds, most)
+        epochs = _epochs_within(minutes, of_epoch, most)
         chosen.take(epochs, _warmup(config, given, epochs.value * steps))
-    return seconds * chosen.config.epochs
+    return of_epoch * chosen.config.epochs
 
 
 def _concluded(chosen: _Chosen, seconds: float) -> Any:
@@ -348,32 +341,3 @@ def _epochs_within(minutes: float, seconds: float, most: float) -> Choice:
     if epochs < fitting:
         reason += f" are enough for {fitting}, which would overfit"
     return Choice("epochs", epochs, reason)
-
-
-def _seconds_per_step(config: Any, example: np.ndarray) -> float:
-    """The median time of a step of a new model, which is then freed."""
-    data = np.stack([example] * config.batch_size * (TIMED_STEPS + 1))
-    with training_settings(config):
-        vae = _model(config, example.shape)
-        batches = Batches(data, config.batch_size, config.seed)
-        compile_vae(config, vae, len(batches))
-        clock = _Clock()
-        vae.fit(batches, shuffle=False, verbose=0, callbacks=[clock])
-    return float(np.median(np.diff(clock.times)))
-
-
-def _model(config: Any, shape: Any) -> Any:
-    if isinstance(config, Stage1Config):
-        return build.build_stage1(config, shape)
-    return build.build_stage2(config, shape[-1])
-
-
-class _Clock(keras.callbacks.Callback):
-    """When each step ended."""
-
-    def __init__(self):
-        super().__init__()
-        self.times: list[float] = []
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.times.append(time.perf_counter())

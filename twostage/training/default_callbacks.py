@@ -7,7 +7,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from twostage.data.batches import Batches
 from twostage.models.posterior import SharedPosterior
 from twostage.own_callbacks import callbacks
 from twostage.runs.run import StageRun, recorded_gammas
@@ -40,7 +39,6 @@ class Diagnostics:
 
 def default_callbacks(
     config: Any,
-    batches: Batches,
     diagnostics: Diagnostics,
     *,
     stage: StageRun | None = None,
@@ -51,14 +49,12 @@ def default_callbacks(
 
     Args:
         config: The stage's settings.
-        batches: The training batches.
         diagnostics: What is encoded and drawn.
         stage: Its folder gets images and TensorBoard logs; None: neither is written.
         best: Keeps the best epoch; None: the last one is kept.
     """
     watchers = _watchers(config, stage, diagnostics)
     computing = [
-        batches.follow_epochs(),
         Pace(),
         _interval(config, watchers),
         callbacks.NaNDiagnosis(data=diagnostics.examples),

@@ -57,7 +57,7 @@ def fit(
     """
     compile_vae(config, vae, len(batches))
     best = _best_epoch(config, stage, diagnostics.held_out)
-    watching = default_callbacks(config, batches, diagnostics, stage=stage, best=best)
+    watching = default_callbacks(config, diagnostics, stage=stage, best=best)
     with EpochDisplay(config.epochs, len(batches), bar) as display:
         watching.append(display)
         rows = _rows(config, stage, _Fit(config.epochs, vae, batches), watching, best)
@@ -144,7 +144,6 @@ class _Fit:
             epochs=epochs,
             initial_epoch=min(first, epochs),
             callbacks=callbacks,
-            shuffle=False,
             verbose=0,
         )
 
