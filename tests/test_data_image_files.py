@@ -405,7 +405,7 @@ def test_the_images_of_a_run_are_no_data(tmp_path):
     expected = ["photos/0000.png", "photos/0001.png", "photos/stage1/0000.png"]
     assert list(found.files) == expected and found.others == "4 folders of a run"
     for inside in (here / "stage1", here / "stage1" / "images"):
-        with pytest.raises(InputError, match=r"in the run .*here, expected .* --run"):
+        with pytest.raises(InputError, match=r"in the run .*here, expected .*`--run"):
             Folder(inside)
     with pytest.raises(InputError, match="holds no image, only 2 folders of a run"):
         Folder(here / "runs")
