@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from twostage.evaluation import tables, verdict
+from twostage.evaluation import html_report, tables, verdict
 from twostage.evaluation.evaluation_result import EvaluationResult
 from twostage.evaluation.rounding import plus_minus, rounded
 from twostage.evaluation.terms import TERMS, terms
@@ -92,6 +92,33 @@ def test_a_loss_that_rises_again_is_overfitting():
     assert not overfits.good and "the lowest was -1000." in overfits.text
     flat = TrainingLosses(held_out=[-100.0, -1000.0, -995.0])
     assert verdict.verdict(result(), flat)[2].good
+
+
+def test_a_much_larger_error_on_held_out_images_is_said():
+    falling = [-100.0, -1000.0]
+    near = TrainingLosses(held_out=falling, errors=(0.01, 0.0149))
+    assert verdict.verdict(result(), near)[2].good
+    far = verdict.verdict(result(), dataclasses.replace(near, errors=(0.01, 0.02)))[2]
+    assert not far.good
+    assert "Stage 1 does not overfit" in far.text
+    assert "2.0 times as large on held-out images (0.02) as on training" in far.text
+
+
+def test_the_losses_of_a_run_end_with_the_epoch_that_was_kept(tmp_path):
+    """Later ones, which `patience` waited for in vain, do not make it overfit."""
+    (tmp_path / "stage1").mkdir()
+    rows = [
+        "epoch,reconstruction,kl,mse,val_loss,val_mse",
+        "1,-90,10,0.03,-70,0.04",
+        "2,-190,20,0.02,-150,0.03",
+        "3,-290,30,0.01,-50,0.05",
+    ]
+    (tmp_path / "stage1" / "history.csv").write_text("\n".join(rows))
+    whole = html_report.training_losses(tmp_path)
+    assert whole == TrainingLosses(-260.0, [-70.0, -150.0, -50.0], (0.01, 0.05))
+    (tmp_path / "results.json").write_text('{"stage1": {"epoch": 2}}')
+    kept = html_report.training_losses(tmp_path)
+    assert kept == TrainingLosses(-170.0, [-70.0, -150.0], (0.02, 0.03))
 
 
 @pytest.mark.parametrize(("training", "good"), [(-75.0, False), (-19.0, True)])

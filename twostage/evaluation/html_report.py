@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -270,17 +271,28 @@ def read_history(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def training_losses(run: Path) -> TrainingLosses:
-    """Of the run's stage 1."""
+    """Of the run's stage 1, up to the epoch that was kept."""
     path = run / "stage1" / "history.csv"
     if not path.exists():
         return TrainingLosses()
     history = read_history(path)
+    kept = history["epoch"] <= _kept_epoch(run)
+    history = {key: values[kept] for key, values in history.items()}
     held_out = history[f"{HELD_OUT}loss"]
     training = history["reconstruction"][-1] + history["kl"][-1]
+    errors = float(history["mse"][-1]), float(history[f"{HELD_OUT}mse"][-1])
     return TrainingLosses(
         float(training) if np.isfinite(training) else None,
         held_out[np.isfinite(held_out)].tolist(),
+        errors if np.isfinite(errors).all() else None,
     )
+
+
+def _kept_epoch(run: Path) -> float:
+    """The epoch whose weights stage 1 has; infinite while it is not finished."""
+    path = run / "results.json"
+    found = files.read_json(path) if path.exists() else {}
+    return found.get("stage1", {}).get("epoch", math.inf)
 
 
 def curve_charts(history: Mapping[str, np.ndarray]) -> list[str]:

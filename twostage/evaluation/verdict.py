@@ -21,6 +21,7 @@ MIN_RATIO = 0.8  # of the distance to the nearest training image, samples over t
 MIN_CONTRAST = 0.9  # of the test images'
 NATS = 1.0  # by which a density of test latents is worse
 MAX_GAP = 0.5  # nats per dimension between test and training images
+MAX_ERROR_RATIO = 1.5  # of squared errors, held-out over training images
 
 Distances = Mapping[str, Mapping[str, Any]]
 
@@ -37,17 +38,20 @@ class Finding(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class TrainingLosses:
-    """Stage 1's, nats per image.
+    """Stage 1's, up to the epoch whose weights it has.
 
     Args:
-        training: Reconstruction and KL (kappa 1) of the training images, in the last
-            epoch; None: not known.
-        held_out: The loss of held-out images, one per epoch; empty without held-out
-            images.
+        training: Reconstruction and KL (kappa 1) of the training images in that epoch,
+            nats per image; None: not known.
+        held_out: The loss of held-out images, nats per image, one per epoch; empty
+            without held-out images.
+        errors: Squared error per dimension of the training images and of the held-out
+            images in that epoch; None: not known.
     """
 
     training: float | None = None
     held_out: Sequence[float] = ()
+    errors: tuple[float, float] | None = None
 
 
 def verdict(
@@ -143,7 +147,7 @@ def _second_stage(result: EvaluationResult) -> Finding | None:
 
 
 def _overfitting(result: EvaluationResult, losses: TrainingLosses) -> Finding | None:
-    of_stage1 = _rises(losses.held_out) or _gap(result, losses.training)
+    of_stage1 = _held_out(losses) or _gap(result, losses.training)
     parts = [of_stage1, _stage2_overfits(result.distances)]
     found = [part for part in parts if part is not None]
     if not found:
@@ -153,18 +157,28 @@ def _overfitting(result: EvaluationResult, losses: TrainingLosses) -> Finding | 
     )
 
 
-def _rises(losses: Sequence[float]) -> Finding | None:
-    """Whether stage 1's held-out loss has risen again."""
-    if not losses:
+def _held_out(losses: TrainingLosses) -> Finding | None:
+    """Whether stage 1's held-out loss has risen again, or its error on held-out images
+    is much the larger.
+    """
+    if not losses.held_out:
         return None
-    least, last = min(losses), losses[-1]
-    good = not has_risen(losses)
-    says = "does not overfit" if good else "overfits"
-    return Finding(
+    least, last = min(losses.held_out), losses.held_out[-1]
+    risen = has_risen(losses.held_out)
+    says = "overfits" if risen else "does not overfit"
+    text = (
         f"Stage 1 {says}: its held-out loss ended at {last:.5g} nats, the lowest was"
-        f" {least:.5g}.",
-        good,
+        f" {least:.5g}."
     )
+    training, aside = losses.errors or (1.0, 1.0)
+    ratio = aside / training
+    if ratio > MAX_ERROR_RATIO:
+        text += (
+            f" Its squared error is {ratio:.1f} times as large on held-out images"
+            f" ({aside:.3g}) as on training images ({training:.3g}): more images would"
+            " help."
+        )
+    return Finding(text, not risen and ratio <= MAX_ERROR_RATIO)
 
 
 def _gap(result: EvaluationResult, training: float | None) -> Finding | None:
