@@ -8,8 +8,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from twostage.own_callbacks import callbacks
-
 _graphs: weakref.WeakKeyDictionary[Any, Callable[[Any], Any]]
 _graphs = weakref.WeakKeyDictionary()
 
@@ -31,11 +29,10 @@ def predicted(network: keras.Model, x: np.ndarray) -> Any:
         if network not in _graphs:
             _graphs[network] = _tensorflow_graph(network, x)
         return _graphs[network](x)
-    # a distribution refuses batches that do not divide by its devices
-    if backend == "jax" and keras.distribution.distribution() is None:
-        return network.predict_on_batch(x)
-    with callbacks.model_calls.no_gradients():
+    if keras.distribution.distribution() is not None:
+        # Keras's graph refuses batches that do not divide by the devices
         return network(ops.convert_to_tensor(x), training=False)
+    return network.predict_on_batch(x)
 
 
 def _tensorflow_graph(network: keras.Model, x: np.ndarray) -> Callable[[Any], Any]:

@@ -14,7 +14,6 @@ from twostage.models.multi_step import scanned
 from twostage.models.prediction import predicted
 from twostage.models.replicas import check_replicas
 from twostage.models.targets import Targets, check_targets
-from twostage.models.tensors import to_numpy
 
 _PARTS = ("encoder", "decoder", "likelihood", "divergence", "decoder_penalty")
 
@@ -156,8 +155,9 @@ class VAE(keras.Model):
 
     def posterior_on_batch(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`posterior` of a batch as NumPy arrays, by a compiled graph."""
-        mean, log_var = self._moments(predicted(self.encoder, to_numpy(self.scale(x))))
-        return to_numpy(mean), to_numpy(log_var)
+        scaled = ops.convert_to_numpy(self.scale(x))
+        mean, log_var = self._moments(predicted(self.encoder, scaled))
+        return ops.convert_to_numpy(mean), ops.convert_to_numpy(log_var)
 
     def parameters_on_batch(self, z: np.ndarray) -> Any:
         """The likelihood's parameters at a batch of z (n, k), by a compiled graph."""
@@ -165,7 +165,7 @@ class VAE(keras.Model):
 
     def decode_on_batch(self, z: np.ndarray) -> np.ndarray:
         """`decode` of a batch as a NumPy array, by a compiled graph."""
-        return to_numpy(self.likelihood.mean(self.parameters_on_batch(z)))
+        return ops.convert_to_numpy(self.likelihood.mean(self.parameters_on_batch(z)))
 
     def call(self, x: Any, training: bool = False) -> dict[str, Any]:
         x = self.scale(x)
