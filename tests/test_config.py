@@ -65,6 +65,14 @@ def test_the_british_name_of_a_sampler_is_taken():
     assert export_parser().parse_args(["--method", "normalised"]).method == "normalized"
 
 
+def test_the_british_name_of_a_setting_is_taken():
+    assert Stage1Config.from_dict({"use_unlabelled": True}).use_unlabeled
+    parser = stage_parser(1, "train-stage1")
+    for flag in ("--use-unlabelled", "--use-unlabeled"):
+        assert vars(parser.parse_args([flag]))["use_unlabeled"]
+    assert "unlabelled" not in parser.format_help()
+
+
 def test_names_of_earlier_versions_become_the_current_ones():
     old = {
         "manifest": {

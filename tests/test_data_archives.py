@@ -168,14 +168,14 @@ def test_svhns_extra_images_are_added_where_that_is_reported(tmp_path, caplog):
         content = {"X": images[..., rows], "y": np.arange(1, 10)[rows, None]}
         savemat(tmp_path / f"{name}_32x32.mat", content)
     assert len(loading.load(tmp_path)[0]) == 5
-    assert "extra images not used: `use_unlabelled` adds them" in caplog.text
+    assert "extra images not used: `use_unlabeled` adds them" in caplog.text
     for source, options in ((tmp_path, {}), ("svhn", {"data_dir": tmp_path})):
-        found, labels = loading.load(source, use_unlabelled=True, **options)
+        found, labels = loading.load(source, use_unlabeled=True, **options)
         np.testing.assert_array_equal(found, images.transpose(3, 0, 1, 2))
         assert labels.tolist() == list(range(1, 10))
     (tmp_path / "extra_32x32.mat").unlink()
     with pytest.raises(InputError, match="has no images outside its splits: drop it"):
-        loading.load(tmp_path, use_unlabelled=True)
+        loading.load(tmp_path, use_unlabeled=True)
 
 
 def test_svhns_files(tmp_path):

@@ -152,28 +152,28 @@ def test_images_outside_of_the_splits_are_named(tmp_path, caplog):
     assert len(images) == 7
     assert (
         "not used: 5 images in unlabeled, 4 images in no folder, 2 images in raw"
-        " (`use_unlabelled=True` trains on them), 1 .txt" in caplog.text
+        " (`use_unlabeled=True` trains on them), 1 .txt" in caplog.text
     )
     assert caplog.text.count("5 images in unlabeled") == 1
     caplog.clear()
-    every, labels = loading.load(tmp_path / "faces", use_unlabelled=True)
+    every, labels = loading.load(tmp_path / "faces", use_unlabeled=True)
     assert len(every) == 7 + 5 + 4 + 2 and labels is None
-    assert len(loading.load(tmp_path / "faces", "test", use_unlabelled=True)[0]) == 3
+    assert len(loading.load(tmp_path / "faces", "test", use_unlabeled=True)[0]) == 3
     assert "split by its folders all/Train, all/test, and the images" in caplog.text
     assert "not used: 1 .txt" in caplog.text
 
 
-def test_unlabelled_images_are_trained_on_without_labels(tmp_path):
+def test_unlabeled_images_are_trained_on_without_labels(tmp_path):
     for label in ("cats", "dogs"):
         write_images(tmp_path / "train" / label, 3)
         write_images(tmp_path / "test" / label, 2, seed=1)
     with pytest.raises(InputError, match="has no images outside its splits: drop it"):
-        loading.load(tmp_path, use_unlabelled=True)
+        loading.load(tmp_path, use_unlabeled=True)
     write_images(tmp_path / "more", 4, seed=2)
     assert loading.load(tmp_path)[1].tolist() == [0] * 3 + [1] * 3
-    images, labels = loading.load(tmp_path, use_unlabelled=True)
+    images, labels = loading.load(tmp_path, use_unlabeled=True)
     assert len(images) == 10 and labels is None
-    assert len(loading.load(tmp_path, use_unlabelled=True, limit=8)[0]) == 8
+    assert len(loading.load(tmp_path, use_unlabeled=True, limit=8)[0]) == 8
 
 
 @pytest.mark.parametrize(

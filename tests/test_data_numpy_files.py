@@ -189,7 +189,7 @@ def test_only_the_arrays_that_are_needed_are_read(tmp_path):
         loading.load(tmp_path / "a.npz", key="masks")
 
 
-def test_validation_and_unlabelled_images_are_counted(tmp_path, caplog):
+def test_validation_and_unlabeled_images_are_counted(tmp_path, caplog):
     caplog.set_level(logging.INFO, "twostage")
     arrays = {"x_train": TRAIN, "x_val": VAL, "x_test": TEST, "x_unlabeled": EXTRA}
     np.savez(tmp_path / "a.npz", **arrays, y_train=np.arange(40))
@@ -200,23 +200,29 @@ def test_validation_and_unlabelled_images_are_counted(tmp_path, caplog):
     assert caplog.messages[-1].endswith(
         "a.npz: train 40 images of x_train, validation 7 images of x_val,"
         " test 12 images of x_test; not used: 20 images of x_unlabeled"
-        " (`use_unlabelled` adds them)"
+        " (`use_unlabeled` adds them)"
     )
-    images, labels = loading.load(tmp_path / "a.npz", use_unlabelled=True)
+    images, labels = loading.load(tmp_path / "a.npz", use_unlabeled=True)
     np.testing.assert_array_equal(images[..., 0], np.concatenate([TRAIN, EXTRA]))
     assert labels is None and "20 images of x_unlabeled added" in caplog.messages[-1]
-    test = loading.load(tmp_path / "a.npz", "test", use_unlabelled=True)[0]
+    test = loading.load(tmp_path / "a.npz", "test", use_unlabeled=True)[0]
     np.testing.assert_array_equal(test[..., 0], TEST)
+
+
+@pytest.mark.parametrize("name", ["x_unlabelled", "x_unlabeled", "extra", "xExtra"])
+def test_unlabeled_images_have_several_names(tmp_path, name):
+    save(tmp_path / "a.npz", {"x_train": TRAIN, name: EXTRA})
+    assert len(loading.load(tmp_path / "a.npz", use_unlabeled=True)[0]) >= 52
 
 
 def test_extra_images_keep_their_labels_and_no_test_images(tmp_path):
     """As SVHN has them; without test images the test split stays as it was."""
     arrays = {"x_train": TRAIN, "y_train": range(40), "x_extra": EXTRA}
     save(tmp_path / "a.npz", {**arrays, "y_extra": range(20)})
-    train, labels = loading.load(tmp_path / "a.npz", use_unlabelled=True)
+    train, labels = loading.load(tmp_path / "a.npz", use_unlabeled=True)
     assert len(train) == 56 and labels[36:].tolist() == list(range(20))
     tests = [
-        loading.load(tmp_path / "a.npz", "test", use_unlabelled=use)[0]
+        loading.load(tmp_path / "a.npz", "test", use_unlabeled=use)[0]
         for use in (False, True)
     ]
     np.testing.assert_array_equal(*tests)
@@ -243,7 +249,7 @@ def test_fewer_than_ten_images_are_one_line(tmp_path, count, name):
     [
         ("digits", {"key": "x"}, r"`key='x'` for 'digits', expected an .npz file"),
         ("a.npy", {"key": "x"}, "which is a single array, expected an .npz file"),
-        ("digits", {"use_unlabelled": True}, "has no images outside its splits: drop"),
+        ("digits", {"use_unlabeled": True}, "has no images outside its splits: drop"),
         ("one.npy", {}, "a single one"),
         ("rows.npy", {}, r"where rows are images, save x.reshape\(-1, 8, 8\)"),
     ],

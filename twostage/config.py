@@ -196,6 +196,7 @@ class _Training:
         Raises:
             InputError: an unknown setting, or a value out of range.
         """
+        values = {current_name(name): value for name, value in values.items()}
         names = [field.name for field in dataclasses.fields(cls)]
         unknown = sorted(set(values) - set(names))
         if unknown:
@@ -285,7 +286,7 @@ class Stage1Config(_Training):
         "data",
         "accept an incomplete CelebA, split as any folder is",
     )
-    use_unlabelled: bool = option(
+    use_unlabeled: bool = option(
         False,
         "data",
         "also train on images that lie outside the splits or have no label",

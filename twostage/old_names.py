@@ -8,8 +8,18 @@ _CURRENT = {
     "batch_normalisation": "batch_normalization",
     "batch_normalisation_choice": "batch_normalization_choice",
     "quantisation": "quantization",
+    "use_unlabelled": "use_unlabeled",
 }
 _SAMPLER_KEYS = ("method", "kind", "sampling")  # whose values are names of samplers
+
+
+def old_names(name: str) -> list[str]:
+    """What a name was called.
+
+    >>> old_names("quantization")
+    ['quantisation']
+    """
+    return [old for old, current in _CURRENT.items() if current == name]
 
 
 def current_name(name: Any) -> Any:

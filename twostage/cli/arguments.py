@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from twostage.cli.errors import in_flags
 from twostage.config import GROUPS, Stage1Config, Stage2Config
+from twostage.old_names import old_names
 from twostage.presets import PRESETS
 
 
@@ -83,16 +84,23 @@ def _add_run_flags(group) -> None:
 
 def add_field(group, field: dataclasses.Field, default: object) -> None:
     """Adds the flag of a config's field."""
-    flag, choices = "--" + field.name.replace("_", "-"), field.metadata["choices"]
+    flag, choices = _flag(field.name), field.metadata["choices"]
     text = in_flags(field.metadata["help"])
     if default != "":
         text += f" (default: {default})"
     if isinstance(field.default, bool):
         group.add_argument(flag, action="store_true", help=text)
+        for old in old_names(field.name):
+            hidden = {"action": "store_true", "help": argparse.SUPPRESS}
+            group.add_argument(_flag(old), dest=field.name, **hidden)
         return
     kind = type(field.default)
     shown = f"{{{','.join(map(str, choices))}}}" if choices else kind.__name__.upper()
     group.add_argument(flag, type=kind, metavar=shown, help=text)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _defaults(number: int, field: dataclasses.Field) -> str:

@@ -9,7 +9,7 @@ from twostage.errors import InputError
 
 IMAGE_WORDS = {"x", "image", "images", "img", "imgs", "data"}
 LABEL_WORDS = {"y", "label", "labels", "target", "targets"}
-UNLABELLED_WORDS = {"unlabeled", "unlabelled", "extra"}
+UNLABELED_WORDS = {"unlabeled", "unlabelled", "extra"}
 MAX_LISTED = 10
 KEY_SPLITS = {  # what `key` names, by the number of names
     1: ("train",),
@@ -51,17 +51,17 @@ class Roles:
     Args:
         images: {split: name}. Without a test split, a part of the training images is
             it.
-        labels: {split: name}, "unlabelled" among the splits.
-        unlabelled: Further images, which lie outside the splits; "": none.
+        labels: {split: name}, "unlabeled" among the splits.
+        unlabeled: Further images, which lie outside the splits; "": none.
     """
 
     images: dict[str, str]
     labels: dict[str, str]
-    unlabelled: str = ""
+    unlabeled: str = ""
 
     def others(self, headers: Mapping[str, Header]) -> list[str]:
         """The names of the arrays that are not used."""
-        used = {*self.images.values(), *self.labels.values(), self.unlabelled}
+        used = {*self.images.values(), *self.labels.values(), self.unlabeled}
         return [name for name in headers if name not in used]
 
 
@@ -80,16 +80,16 @@ def roles(headers: Mapping[str, Header], key: str, where: object) -> Roles:
     chosen = _chosen(headers, key, where)
     found = dict(_labels(headers))
     labels = {split: _label_of(split, name, found) for split, name in chosen.items()}
-    labels["unlabelled"] = found.get("unlabelled")
-    unlabelled = [
+    labels["unlabeled"] = found.get("unlabeled")
+    unlabeled = [
         name
         for name, header in headers.items()
-        if header.may_be_images and _is_unlabelled(name) and name not in chosen.values()
+        if header.may_be_images and _is_unlabeled(name) and name not in chosen.values()
     ]
     return Roles(
         chosen,
         {split: name for split, name in labels.items() if name},
-        unlabelled[0] if unlabelled else "",
+        unlabeled[0] if unlabeled else "",
     )
 
 
@@ -147,7 +147,7 @@ def _by_split(headers: Mapping[str, Header], where: object) -> dict[str, str]:
 
 def _whole(names: list[str], headers: Mapping[str, Header]) -> str | None:
     """The array that alone can be the images; None where it is not clear."""
-    names = [name for name in names if not _is_unlabelled(name)]
+    names = [name for name in names if not _is_unlabeled(name)]
     if len(names) == 1:
         return names[0]
     images = [name for name in names if headers[name].may_be_images]
@@ -168,8 +168,8 @@ def _labels(headers: Mapping[str, Header]) -> Iterator[tuple[str, str]]:
         )
         if len(rest) == len(words) or not is_class:
             continue
-        if rest and set(rest) <= UNLABELLED_WORDS:
-            yield "unlabelled", name
+        if rest and set(rest) <= UNLABELED_WORDS:
+            yield "unlabeled", name
             continue
         split = _split_of("_".join(rest)) if rest else ""
         if split is not None:
@@ -200,9 +200,9 @@ def _is_plain(name: str) -> bool:
     return bool(words) and set(words) <= IMAGE_WORDS
 
 
-def _is_unlabelled(name: str) -> bool:
+def _is_unlabeled(name: str) -> bool:
     rest = set(_words(name)) - IMAGE_WORDS - {"train"}
-    return bool(rest) and rest <= UNLABELLED_WORDS
+    return bool(rest) and rest <= UNLABELED_WORDS
 
 
 def _unclear(headers: Mapping[str, Header], where: object) -> InputError:

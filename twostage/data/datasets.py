@@ -17,7 +17,7 @@ from twostage.data.decode import FORMATS
 from twostage.data.headers import image_sizes
 from twostage.data.image_files import Folder, Zip
 from twostage.data.image_sizes import ImageSizes
-from twostage.data.numpy_files import UNLABELLED, NumpyFile
+from twostage.data.numpy_files import UNLABELED, NumpyFile
 from twostage.data.preprocessing import Preprocessing
 from twostage.data.splits import (
     Source,
@@ -50,7 +50,7 @@ class Options:
     held_out: float = 0.0
     skip_broken: bool = False
     partial: bool = False
-    use_unlabelled: bool = False
+    use_unlabeled: bool = False
     key: str = ""
     data_dir: str | None = None
     cache: str | None = None
@@ -82,7 +82,7 @@ class ArrayDataset:
         options: How they are read.
         load: `load(split)` -> (images, labels), the images of any type of numbers.
         names: Of the splits.
-        unlabelled: What `load` takes for the images that lie outside the splits; "":
+        unlabeled: What `load` takes for the images that lie outside the splits; "":
             there are none.
     """
 
@@ -90,7 +90,7 @@ class ArrayDataset:
     options: Options
     load: Callable[[str], Images]
     names: tuple[str, ...] = ARRAY_SPLITS
-    unlabelled: str = ""
+    unlabeled: str = ""
 
     def splits(self) -> tuple[str, ...]:
         return SPLITS if self._divides else self.names
@@ -115,10 +115,10 @@ class ArrayDataset:
         return self.options.held_out > 0 and "validation" not in self.names
 
     def _whole(self, split: str) -> Images:
-        """Those of a split, with the unlabelled and within the limit."""
+        """Those of a split, with the unlabeled and within the limit."""
         found = self._loaded(split)
-        if split == "train" and self.options.use_unlabelled:
-            found = _joined(found, self._loaded(self.unlabelled))
+        if split == "train" and self.options.use_unlabeled:
+            found = _joined(found, self._loaded(self.unlabeled))
         count, limit = len(found[0]), self.options.limit
         return _rows(found, limited(count, limit)) if 0 < limit < count else found
 
@@ -136,9 +136,9 @@ class ArrayDataset:
                 f" {self.source!r}, but these apply to image files: use `crop='none',"
                 " side=0`"
             )
-        if self.options.use_unlabelled and not self.unlabelled:
+        if self.options.use_unlabeled and not self.unlabeled:
             raise InputError(
-                f"received `use_unlabelled=True` for {self.source!r}, which has no"
+                f"received `use_unlabeled=True` for {self.source!r}, which has no"
                 " images outside its splits: drop it"
             )
 
@@ -282,7 +282,7 @@ def _named(source: str, options: Options) -> Dataset | None:
     if source != "celeba":
         load = functools.partial(registry.load, source, data_dir=options.data_dir)
         extra = archives.EXTRA if source == "svhn" else ""
-        return ArrayDataset(source, options, load, unlabelled=extra)
+        return ArrayDataset(source, options, load, unlabeled=extra)
     files = registry.celeba_files(options.data_dir)
     if files is not None:
         return _dataset_of(files, options, official=not options.partial)
@@ -309,11 +309,11 @@ def _numpy_file(source: str, options: Options) -> Dataset | None:
     def load(split: str) -> Images:
         images = file.load(split)
         if split == "train" and not file.is_plain:
-            _log_once(file.summary(options.use_unlabelled))
+            _log_once(file.summary(options.use_unlabeled))
         return images
 
-    unlabelled = UNLABELLED if file.roles.unlabelled else ""
-    return ArrayDataset(source, options, load, file.splits(), unlabelled)
+    unlabeled = UNLABELED if file.roles.unlabeled else ""
+    return ArrayDataset(source, options, load, file.splits(), unlabeled)
 
 
 def _archive(source: str, options: Options) -> Dataset | None:
@@ -326,12 +326,12 @@ def _archive(source: str, options: Options) -> Dataset | None:
         found = archives.load(path, split)
         if found is None:
             raise _not_a_dataset(source)
-        if extra and split == "train" and not options.use_unlabelled:
-            aside = f"{extra} images not used: `use_unlabelled` adds them"
+        if extra and split == "train" and not options.use_unlabeled:
+            aside = f"{extra} images not used: `use_unlabeled` adds them"
             _log_once(f"{path}: {aside}")
         return found
 
-    return ArrayDataset(source, options, load, unlabelled=extra)
+    return ArrayDataset(source, options, load, unlabeled=extra)
 
 
 @functools.cache
@@ -351,7 +351,7 @@ def _joined(first: Images, second: Images) -> Images:
         raise InputError(
             f"images without a split of {shapes[1]}",
             f"those of the training images, {shapes[0]}",
-            "drop `use_unlabelled`",
+            "drop `use_unlabeled`",
         )
     images = np.concatenate([first[0], second[0]])
     if first[1] is None or second[1] is None:
@@ -378,16 +378,16 @@ def _dataset_of(
         official=official,
         limit=options.limit,
         held_out=options.held_out,
-        use_unlabelled=options.use_unlabelled,
+        use_unlabeled=options.use_unlabeled,
     )
     found = splits(files, official=official)
     is_needed = options.held_out and "validation" not in found
     names = (*found, "validation") if is_needed else tuple(found)
     if not official:
         warn_of_lookalikes(files)
-    if options.use_unlabelled and not outside(files, official=official):
+    if options.use_unlabeled and not outside(files, official=official):
         raise InputError(
-            f"received `use_unlabelled=True` for {str(files.path)!r}, which has no"
+            f"received `use_unlabeled=True` for {str(files.path)!r}, which has no"
             " images outside its splits: drop it"
         )
     return ImageFileDataset(options, names, source_of)

@@ -35,7 +35,7 @@ def load(
     jpeg_roundtrip: bool = False,
     skip_broken: bool = False,
     partial: bool = False,
-    use_unlabelled: bool = False,
+    use_unlabeled: bool = False,
     key: str = "",
     scale: float = 0,
     data_dir: str | os.PathLike[str] | None = None,
@@ -69,7 +69,7 @@ def load(
             which, instead of raising.
         partial: Image files only: accept an incomplete CelebA. Its own `train` and
             `test` folders, or a hash, are the splits then.
-        use_unlabelled: Training images: also those that lie outside the splits or have
+        use_unlabeled: Training images: also those that lie outside the splits or have
             no label, such as `x_unlabeled` of an `.npz` file.
         key: `.npz` files only: the name of the array of images, or `"TRAIN,TEST"`, or
             `"TRAIN,VALIDATION,TEST"`. "": by their names.
@@ -98,7 +98,7 @@ def load(
         limit=limit,
         skip_broken=skip_broken,
         partial=partial,
-        use_unlabelled=use_unlabelled,
+        use_unlabeled=use_unlabeled,
         key=key,
         data_dir=os.fspath(data_dir) if data_dir else None,
         cache=os.fspath(cache) if cache else None,
@@ -173,7 +173,7 @@ def dataset_for(config: Stage1Config) -> Dataset:
         held_out=config.held_out,
         skip_broken=config.skip_broken,
         partial=config.partial,
-        use_unlabelled=config.use_unlabelled,
+        use_unlabeled=config.use_unlabeled,
         key=config.key,
         data_dir=config.data_dir or None,
         cache=config.cache or None,

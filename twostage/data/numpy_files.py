@@ -15,7 +15,7 @@ from twostage.data.array_names import Header, listed, roles
 from twostage.errors import InputError, reading
 
 HELD_OUT = 10  # one of so many images is for testing where no array is
-UNLABELLED = "unlabelled"  # the split of images that lie outside the splits
+UNLABELED = "unlabeled"  # the split of images that lie outside the splits
 PLAIN = {"x_train", "y_train", "x_test", "y_test"}
 SINGLE = "images"  # what the array of a `.npy` file is called
 
@@ -61,7 +61,7 @@ class NumpyFile:
         return ("train", *inner, "test")
 
     def load(self, split: str) -> tuple[np.ndarray, np.ndarray | None]:
-        """(images, labels) of a split, or of `UNLABELLED`.
+        """(images, labels) of a split, or of `UNLABELED`.
 
         Returns:
             (images, labels): numbers of any type (N, height, width, 1 or 3), and
@@ -70,7 +70,7 @@ class NumpyFile:
         Raises:
             InputError: they are no images, or there are not as many labels.
         """
-        own = {**self.roles.images, UNLABELLED: self.roles.unlabelled}
+        own = {**self.roles.images, UNLABELED: self.roles.unlabeled}
         source = split if split in own else "train"
         images = self._images(own[source])
         labels = self._labels(source, own[source], len(images))
@@ -91,7 +91,7 @@ class NumpyFile:
         """Whether there is nothing but what the names of Keras's own sets say."""
         return {"x_train", "x_test"} <= set(self.headers) <= PLAIN
 
-    def summary(self, use_unlabelled: bool = False) -> str:
+    def summary(self, use_unlabeled: bool = False) -> str:
         """Which array is which split, and what is not used, in one line."""
         images = dict(self.roles.images)
         texts = []
@@ -101,11 +101,11 @@ class NumpyFile:
         texts += [f"{split} {self._counted(name)}" for split, name in images.items()]
         others = self.roles.others(self.headers)
         aside = [listed({name: self.headers[name] for name in others})]
-        extra = self.roles.unlabelled
-        if extra and use_unlabelled:
+        extra = self.roles.unlabeled
+        if extra and use_unlabeled:
             texts.append(f"{self._counted(extra)} added to train")
         elif extra:
-            aside.insert(0, f"{self._counted(extra)} (`use_unlabelled` adds them)")
+            aside.insert(0, f"{self._counted(extra)} (`use_unlabeled` adds them)")
         left = ", ".join(filter(None, aside))
         return f"{self.path}: {', '.join(texts)}{'; not used: ' * bool(left)}{left}"
 

@@ -71,7 +71,7 @@ def split_of(
     official: bool = False,
     limit: int = 0,
     held_out: float = 0.0,
-    use_unlabelled: bool = False,
+    use_unlabeled: bool = False,
 ) -> Source:
     """The image files of a split.
 
@@ -85,7 +85,7 @@ def split_of(
         official: Whether it must be all of CelebA.
         limit: At most so many, a fixed random choice. 0: all.
         held_out: Fraction of the training images; see `divided_rows`.
-        use_unlabelled: Whether images outside of the splits' folders are trained on.
+        use_unlabeled: Whether images outside of the splits' folders are trained on.
 
     Raises:
         InputError: there is no such split, or nothing in it, or not all of CelebA.
@@ -102,7 +102,7 @@ def split_of(
     names, rule = _chosen(files, whole, official=official)
     others = files.others
     left = outside(files, official=official) if whole == "train" else []
-    if left and use_unlabelled:
+    if left and use_unlabeled:
         names = sorted([*names, *left])
         rule += ", and the images outside of them"
     elif left:
@@ -265,7 +265,7 @@ def _places(names: Sequence[str], train: str) -> str:
     listed = [f"{n} images in {top}" for top, n in counts.most_common(MAX_PLACES)]
     if len(counts) > MAX_PLACES:
         listed.append("...")
-    return f"{', '.join(listed)} (`use_unlabelled=True` trains on them)"
+    return f"{', '.join(listed)} (`use_unlabeled=True` trains on them)"
 
 
 def _held_out(name: str) -> bool:

@@ -158,7 +158,7 @@ def _description(config: Stage1Config) -> dict[str, Any]:
     """How the images were prepared."""
     values = dataclasses.asdict(config)
     names = ["crop", "side", "fit", "resize", "jpeg_roundtrip", "channels", "pad"]
-    names += [name for name in ("key", "scale", "use_unlabelled") if values[name]]
+    names += [name for name in ("key", "scale", "use_unlabeled") if values[name]]
     return {**{name: values[name] for name in names}, "source": config.data}
 
 
