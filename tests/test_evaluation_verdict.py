@@ -119,6 +119,8 @@ def test_the_losses_of_a_run_end_with_the_epoch_that_was_kept(tmp_path):
     (tmp_path / "results.json").write_text('{"stage1": {"epoch": 2}}')
     kept = html_report.training_losses(tmp_path)
     assert kept == TrainingLosses(-170.0, [-70.0, -150.0], (0.02, 0.03))
+    (tmp_path / "results.json").write_text('{"stage1": {"epoch": 0}}')
+    assert html_report.training_losses(tmp_path) == TrainingLosses()
 
 
 @pytest.mark.parametrize(("training", "good"), [(-75.0, False), (-19.0, True)])

@@ -277,6 +277,8 @@ def training_losses(run: Path) -> TrainingLosses:
         return TrainingLosses()
     history = read_history(path)
     kept = history["epoch"] <= _kept_epoch(run)
+    if not kept.any():  # the weights of the start
+        return TrainingLosses()
     history = {key: values[kept] for key, values in history.items()}
     held_out = history[f"{HELD_OUT}loss"]
     training = history["reconstruction"][-1] + history["kl"][-1]
