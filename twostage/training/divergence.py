@@ -29,11 +29,11 @@ def check_logs(
         checkpoints: Folder of the checkpoints; None: there are none.
     """
     if not math.isfinite(logs["loss"]):
-        raise _diverged(f"the loss of epoch {epoch} is {logs['loss']}", checkpoints)
+        raise diverged(f"the loss of epoch {epoch} is {logs['loss']}", checkpoints)
     exploded = logs.get("kl", 0.0) > callbacks.nan_diagnosis.EXPLODED
     if exploded and vae.posterior_std is None:
         what = f"the KL of epoch {epoch} is {logs['kl']:.3g} nats: a step exploded"
-        raise _diverged(what, checkpoints)
+        raise diverged(what, checkpoints)
 
 
 def check_weights(
@@ -42,10 +42,11 @@ def check_weights(
     """Raises `DivergedError` unless all weights, by name, are finite."""
     for values in arrays.values():
         if values.dtype.kind == "f" and not np.isfinite(values).all():
-            raise _diverged(f"the weights of epoch {epoch} are not finite", checkpoints)
+            raise diverged(f"the weights of epoch {epoch} are not finite", checkpoints)
 
 
-def _diverged(what: str, checkpoints: Path | None) -> DivergedError:
+def diverged(what: str, checkpoints: Path | None) -> DivergedError:
+    """The error that says what happened, which checkpoint is left and what to do."""
     kept = ""
     if checkpoints is not None and any(checkpoints.glob("epoch-*.npz")):
         kept = f"; {checkpoints} keeps the last good checkpoint"

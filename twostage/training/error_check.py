@@ -1,0 +1,51 @@
+"""The callback that stops a training whose decoder diverges."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from twostage.training.divergence import diverged
+
+TIMES = 2
+
+
+class ErrorCheck(keras.callbacks.Callback):
+    """Raises `DivergedError` where an epoch's squared error is more than twice the
+    data's variance, which their mean image has for an error, and more than twice that
+    of the best epoch before it. A decoder that has not begun to learn has the first,
+    one whose KL weight grows the second.
+
+    Args:
+        examples: Of the training data: uint8 images (N, ...) or float32 latents (N, k).
+        checkpoints: Their folder; None: there are none.
+    """
+
+    def __init__(self, examples: np.ndarray, checkpoints: Path | None = None):
+        super().__init__()
+        scale = 255 if examples.dtype == np.uint8 else 1
+        self.variance = float(np.var(examples / scale, axis=0).mean())
+        self.checkpoints = checkpoints
+        self.least = math.inf
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        error = float((logs or {}).get("mse", math.nan))
+        if error > TIMES * max(self.variance, self.least):
+            raise diverged(
+                f"the squared error of epoch {epoch + 1} is {error:.3g}, that of the"
+                f" mean of the data {self.variance:.3g} and of an earlier epoch"
+                f" {self.least:.3g}: the decoder diverged",
+                self.checkpoints,
+            )
+        self.least = min(self.least, error)
+
+    def get_state(self) -> dict[str, float | None]:
+        """What a checkpoint keeps, in JSON's types."""
+        return {"least": self.least if math.isfinite(self.least) else None}
+
+    def set_state(self, state: dict[str, float | None]) -> None:
+        """Resumes from `get_state()`."""
+        least = state["least"]
+        self.least = math.inf if least is None else least
