@@ -45,6 +45,13 @@ def test_a_decoder_worse_than_the_mean_image_stops_it(errors):
         run(errors)
 
 
+def test_a_decoder_that_learned_nothing_is_named(caplog):
+    run([0.9, 0.15]).on_train_end()
+    assert not caplog.text
+    run([0.9, 0.23]).on_train_end()
+    assert "ended at 0.23, above that of the mean of the data, 0.16" in caplog.text
+
+
 def test_it_resumes_with_the_least_error():
     for errors in ([], [0.02]):
         state = run(errors).get_state()

@@ -1,5 +1,6 @@
 """The callback that stops a training whose decoder diverges."""
 
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import numpy as np
 
 from twostage.training.divergence import diverged
 
+logger = logging.getLogger(__name__)
+
 TIMES = 2
 
 
@@ -16,7 +19,8 @@ class ErrorCheck(keras.callbacks.Callback):
     """Raises `DivergedError` where an epoch's squared error is more than twice the
     data's variance, which their mean image has for an error, and more than twice that
     of the best epoch before it. A decoder that has not begun to learn has the first,
-    one whose KL weight grows the second.
+    one whose KL weight grows the second. At the end it warns where the error is still
+    above the variance.
 
     Args:
         examples: Of the training data: uint8 images (N, ...) or float32 latents (N, k).
@@ -28,7 +32,7 @@ class ErrorCheck(keras.callbacks.Callback):
         scale = 255 if examples.dtype == np.uint8 else 1
         self.variance = float(np.var(examples / scale, axis=0).mean())
         self.checkpoints = checkpoints
-        self.least = math.inf
+        self.least = self.last = math.inf
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         error = float((logs or {}).get("mse", math.nan))
@@ -39,7 +43,17 @@ class ErrorCheck(keras.callbacks.Callback):
                 f" {self.least:.3g}: the decoder diverged",
                 self.checkpoints,
             )
-        self.least = min(self.least, error)
+        self.least, self.last = min(self.least, error), error
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if math.isfinite(self.last) and self.last > self.variance:
+            logger.warning(
+                "the squared error ended at %.3g, above that of the mean of the data,"
+                " %.3g: the decoder has learned nothing; train longer, or start"
+                " another run with a smaller `learning_rate`",
+                self.last,
+                self.variance,
+            )
 
     def get_state(self) -> dict[str, float | None]:
         """What a checkpoint keeps, in JSON's types."""
