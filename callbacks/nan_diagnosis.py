@@ -40,7 +40,7 @@ class NaNDiagnosis(ModelCallback):
     enormous gradient, and Adam, whose second moments remember it for some 50,000 steps,
     hardly moves what the gradient touched. Such a run seems to train and learns little.
     With `data` and a posterior the message names the largest log variance, the usual
-    cause.
+    cause, or the largest mean where its square is larger than any variance.
 
     Example:
 
@@ -111,11 +111,13 @@ class NaNDiagnosis(ModelCallback):
             text = (
                 "epoch %d: kl %.3g nats on average%s: a step exploded, and Adam will"
                 " hardly move the encoder for many epochs; start again with a smaller"
-                " learning rate, or a bounded head of the log variance"
+                " learning rate%s"
             )
-            widest = self._widest()
-            widest = f", {widest}" if widest else ""
-            logging.getLogger(__name__).warning(text, epoch + 1, kl, widest)
+            widest = self._widest() or ""
+            by_mean = "mean" in widest
+            cause = f", {widest}" if widest else ""
+            bound = "" if by_mean else ", or a bounded head of the log variance"
+            logging.getLogger(__name__).warning(text, epoch + 1, kl, cause, bound)
         if self.path:
             self._keep_weights(self.path)
 
@@ -163,17 +165,23 @@ class NaNDiagnosis(ModelCallback):
         return "; ".join(lines)
 
     def _widest(self) -> str | None:
-        """The largest log variance of the data, where the model has a posterior."""
+        """The largest log variance of the data, or the largest mean where that is the
+        larger part of the KL, where the model has a posterior.
+        """
         if self.data is None:
             return None
         try:
-            _, log_var = find_posterior(self.model, self.data)
+            mean, log_var = find_posterior(self.model, self.data)
         except Exception:  # whatever the model does: the diagnosis matters more
             return None
         largest = log_var.reshape(len(log_var), -1).max(axis=0)  # NaN where one is
         if np.isnan(largest).any():
             return f"the log variance of {np.isnan(largest).sum()} latents is NaN"
-        latent = int(largest.argmax())
+        means = np.abs(mean).reshape(len(mean), -1).max(axis=0)
+        latent, of_mean = int(largest.argmax()), int(means.argmax())
+        standard_deviation = math.exp(min(largest[latent], 700) / 2)
+        if means[of_mean] > standard_deviation:
+            return f"the largest mean is {means[of_mean]:.4g}, of latent {of_mean}"
         return f"the largest log variance is {largest[latent]:.4g}, of latent {latent}"
 
     def get_config(self) -> dict[str, Any]:

@@ -267,6 +267,16 @@ def test_config_round_trip(callback):
     assert type(again) is type(callback) and again.get_config() == callback.get_config()
 
 
+def test_an_explosion_by_the_means_names_the_largest_and_no_bound(caplog):
+    x = data(40)
+    vae = linear_vae(log_var=1.0)
+    vae.encoder.layers[1].set_weights([np.zeros((6, 3)), np.array([0.0, 5.0, -9e3])])
+    vae.compile(keras.optimizers.SGD(0.0))
+    vae.fit(x, batch_size=10, verbose=0, callbacks=[callbacks.NaNDiagnosis(data=x)])
+    assert "the largest mean is 9000, of latent 2: a step" in caplog.text
+    assert "bounded head" not in caplog.text
+
+
 def test_an_explosion_names_the_largest_log_variance(caplog):
     x = data(40)
     vae = linear_vae(log_var=18.0)
