@@ -1,9 +1,9 @@
 """What compiled graphs save in an evaluation: `python benchmarks/evaluation_speed.py
 --run RUN [--rounds 5]`.
 
-Interleaved, in one process: stage 1's decoder and encoder and the networks of features,
-each by its graph and one operation after the other, 250 rows. Prints milliseconds and
-the ratio of medians.
+Interleaved, in one process: stage 1's decoder and encoder and EfficientNet-Lite0, each
+by its graph and one operation after the other, 250 rows. Prints milliseconds and the
+ratio of medians.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import numpy as np
 
 from twostage.features import efficientnet
 from twostage.features.torch_weights import read_torch_weights
+from twostage.models.compilation import compiled
 from twostage.models.tensors import to_numpy
 from twostage.runs.models import load_models
 
@@ -30,7 +31,7 @@ def pairs_of(run):
     shape = vae.encoder.input_shape[1:]
     images = generator.integers(0, 256, (ROWS, *shape), "uint8")
     network = efficientnet._Network(read_torch_weights(efficientnet._packaged()))
-    graph = efficientnet.compiled(network)
+    graph = compiled(network)
     side = efficientnet.SIDE
     scaled = generator.uniform(-1, 1, (ROWS, side, side, 3)).astype("float32")
     return {

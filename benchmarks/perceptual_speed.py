@@ -12,8 +12,8 @@ import numpy as np
 from keras import ops
 
 from twostage.features import efficientnet
-from twostage.features.compilation import compiled
 from twostage.features.torch_weights import read_torch_weights
+from twostage.models.compilation import compiled
 
 
 class Plain(efficientnet._Convolution):

@@ -113,11 +113,9 @@ class NaNDiagnosis(ModelCallback):
                 " hardly move the encoder for many epochs; start again with a smaller"
                 " learning rate%s"
             )
-            widest = self._widest() or ""
-            by_mean = "mean" in widest
-            cause = f", {widest}" if widest else ""
-            bound = "" if by_mean else ", or a bounded head of the log variance"
-            logging.getLogger(__name__).warning(text, epoch + 1, kl, cause, bound)
+            cause, remedy = self._widest()
+            cause = f", {cause}" if cause else ""
+            logging.getLogger(__name__).warning(text, epoch + 1, kl, cause, remedy)
         if self.path:
             self._keep_weights(self.path)
 
@@ -159,30 +157,34 @@ class NaNDiagnosis(ModelCallback):
         )
         if self.data is not None:
             lines.extend(map(_describe, keras.tree.flatten(self.data)))
-        lines.extend(filter(None, [self._widest()]))
+        lines.extend(filter(None, [self._widest()[0]]))
         if self.path and self._kept:
             lines.append(f"the last good weights are in {self.path}")
         return "; ".join(lines)
 
-    def _widest(self) -> str | None:
+    def _widest(self) -> tuple[str, str]:
         """The largest log variance of the data, or the largest mean where that is the
-        larger part of the KL, where the model has a posterior.
+        larger part of the KL, and a remedy beside a smaller rate; "" where the model
+        has no posterior.
         """
+        bound = ", or a bounded head of the log variance"
         if self.data is None:
-            return None
+            return "", bound
         try:
             mean, log_var = find_posterior(self.model, self.data)
         except Exception:  # whatever the model does: the diagnosis matters more
-            return None
+            return "", bound
         largest = log_var.reshape(len(log_var), -1).max(axis=0)  # NaN where one is
         if np.isnan(largest).any():
-            return f"the log variance of {np.isnan(largest).sum()} latents is NaN"
+            broken = np.isnan(largest).sum()
+            return f"the log variance of {broken} latents is NaN", bound
         means = np.abs(mean).reshape(len(mean), -1).max(axis=0)
         latent, of_mean = int(largest.argmax()), int(means.argmax())
         standard_deviation = math.exp(min(largest[latent], 700) / 2)
         if means[of_mean] > standard_deviation:
-            return f"the largest mean is {means[of_mean]:.4g}, of latent {of_mean}"
-        return f"the largest log variance is {largest[latent]:.4g}, of latent {latent}"
+            return f"the largest mean is {means[of_mean]:.4g}, of latent {of_mean}", ""
+        log_var = f"{largest[latent]:.4g}, of latent {latent}"
+        return f"the largest log variance is {log_var}", bound
 
     def get_config(self) -> dict[str, Any]:
         return {"path": self.path, "data": self.data}

@@ -91,8 +91,12 @@ def add_field(group, field: dataclasses.Field, default: object) -> None:
     if isinstance(field.default, bool):
         group.add_argument(flag, action="store_true", help=text)
         for old in old_names(field.name):
-            hidden = {"action": "store_true", "help": argparse.SUPPRESS}
-            group.add_argument(_flag(old), dest=field.name, **hidden)
+            group.add_argument(
+                _flag(old),
+                dest=field.name,
+                action="store_true",
+                help=argparse.SUPPRESS,
+            )
         return
     kind = type(field.default)
     shown = f"{{{','.join(map(str, choices))}}}" if choices else kind.__name__.upper()

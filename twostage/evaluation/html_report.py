@@ -292,8 +292,7 @@ def training_losses(run: Path) -> TrainingLosses:
 
 def _kept_epoch(run: Path) -> float:
     """The epoch whose weights stage 1 has; infinite while it is not finished."""
-    path = run / "results.json"
-    found = files.read_json(path) if path.exists() else {}
+    found = files.read_json(run / "results.json")
     return found.get("stage1", {}).get("epoch", math.inf)
 
 

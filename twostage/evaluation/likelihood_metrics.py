@@ -54,7 +54,12 @@ def likelihood_metrics(
         dequantized=dequantized,
         progress=functools.partial(progress, label=label),
     )
-    bits = _bits(stage1, images, dequantized, bounds)
+    whole, nats = images, bounds["importance"].mean()
+    if dequantized is not None:
+        whole, nats = dequantized, bounds.pop("dequantized").mean()
+    bits = None  # the likelihood is no probability
+    if stage1.likelihood.normalized:
+        bits = likelihood_bounds.bits_per_dimension(stage1.likelihood, nats, whole)
     means = {name: float(values.mean()) for name, values in bounds.items()}
     errors = {
         f"{name}_error": float(values.std(ddof=1) / len(values) ** 0.5)
@@ -103,22 +108,3 @@ def _readings(
 
 def _number(scalar: Any) -> float:
     return float(np.asarray(keras.ops.convert_to_numpy(scalar)))
-
-
-def _bits(
-    stage1: VAE,
-    images: np.ndarray,
-    dequantized: np.ndarray | None,
-    bounds: dict[str, np.ndarray],
-) -> float | None:
-    """Bits per dimension; None where the likelihood is no probability. Takes the bound
-    of the dequantized images out of the bounds.
-    """
-    likelihood = stage1.likelihood
-    if not likelihood.normalized:
-        return None
-    if dequantized is None:
-        nats = bounds["importance"].mean()
-        return likelihood_bounds.bits_per_dimension(likelihood, nats, images)
-    nats = bounds.pop("dequantized").mean()
-    return likelihood_bounds.bits_per_dimension(likelihood, nats, dequantized)

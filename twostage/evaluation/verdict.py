@@ -170,15 +170,20 @@ def _held_out(losses: TrainingLosses) -> Finding | None:
         f"Stage 1 {says}: its held-out loss ended at {last:.5g} nats, the lowest was"
         f" {least:.5g}."
     )
-    training, aside = losses.errors or (1.0, 1.0)
-    ratio = aside / training
-    if ratio > MAX_ERROR_RATIO:
-        text += (
-            f" Its squared error is {ratio:.1f} times as large on held-out images"
-            f" ({aside:.3g}) as on training images ({training:.3g}): more images would"
-            " help."
-        )
-    return Finding(text, not risen and ratio <= MAX_ERROR_RATIO)
+    gap = _error_gap(*losses.errors) if losses.errors else ""
+    return Finding(text + gap, not risen and not gap)
+
+
+def _error_gap(training: float, held_out: float) -> str:
+    """A sentence where the second squared error is much the larger, else ""."""
+    ratio = held_out / training
+    if ratio <= MAX_ERROR_RATIO:
+        return ""
+    return (
+        f" Its squared error is {ratio:.1f} times as large on held-out images"
+        f" ({held_out:.3g}) as on training images ({training:.3g}): more images would"
+        " help."
+    )
 
 
 def _gap(result: EvaluationResult, training: float | None) -> Finding | None:

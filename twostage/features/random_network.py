@@ -9,8 +9,8 @@ from typing import Any, cast
 import keras
 import numpy as np
 
-from twostage.features.compilation import compiled
 from twostage.features.extractor import Extractor, digest_of, in_color
+from twostage.models.compilation import compiled
 
 LAYERS = 4
 

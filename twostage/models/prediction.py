@@ -8,8 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-_graphs: weakref.WeakKeyDictionary[Any, Callable[[Any], Any]]
-_graphs = weakref.WeakKeyDictionary()
+_graphs: Any = weakref.WeakKeyDictionary()  # of each network, while it lives
 
 
 def predicted(network: keras.Model, x: np.ndarray) -> Any:

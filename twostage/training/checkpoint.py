@@ -12,7 +12,7 @@ import numpy as np
 from twostage.errors import InputError, Interrupted
 from twostage.runs.run import StageRun
 from twostage.training.checkpoint_folder import CheckpointFolder, Progress
-from twostage.training.divergence import check_logs, check_weights
+from twostage.training.divergence import check_weights
 from twostage.training.history import row_of, write_history
 from twostage.training.interruption import SignalWatch
 
@@ -120,7 +120,6 @@ class Checkpoint(keras.callbacks.Callback):
             self._save()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        check_logs(epoch + 1, logs, self.model, self.folder.path)
         self.epoch, self.step = epoch + 1, 0
         self.rows.append(row_of(epoch, logs))
         self._save()

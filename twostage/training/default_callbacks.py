@@ -11,7 +11,6 @@ from twostage.models.posterior import SharedPosterior
 from twostage.own_callbacks import callbacks
 from twostage.runs.run import StageRun, recorded_gammas
 from twostage.training.best_epoch import BestEpoch
-from twostage.training.error_check import ErrorCheck
 from twostage.training.held_out import HeldOut
 from twostage.training.learning_rate_log import LearningRateLog
 from twostage.training.pace import Pace
@@ -59,7 +58,6 @@ def default_callbacks(
         Pace(),
         _interval(config, watchers),
         callbacks.NaNDiagnosis(data=diagnostics.examples),
-        ErrorCheck(diagnostics.examples, stage and stage.path / "checkpoints"),
         _learning_rate(config),
         *gamma_rule(config, stage),
         *watchers,

@@ -15,6 +15,7 @@ from twostage.training.adam import Adam
 from twostage.training.best_epoch import BestEpoch
 from twostage.training.checkpoint import Checkpoint
 from twostage.training.default_callbacks import Diagnostics, default_callbacks
+from twostage.training.divergence_check import DivergenceCheck
 from twostage.training.epoch_display import EpochDisplay
 from twostage.training.held_out import HeldOut
 from twostage.training.history import EpochRows
@@ -59,7 +60,8 @@ def fit(
     best = _best_epoch(config, stage, diagnostics.held_out)
     watching = default_callbacks(config, diagnostics, stage=stage, best=best)
     with EpochDisplay(config.epochs, len(batches), bar) as display:
-        watching.append(display)
+        checkpoints = stage and stage.path / "checkpoints"
+        watching += [display, DivergenceCheck(diagnostics.examples, checkpoints)]
         rows = _rows(config, stage, _Fit(config.epochs, vae, batches), watching, best)
     if best:
         return Fitted(rows, best.restore(vae, rows))

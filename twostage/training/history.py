@@ -7,12 +7,11 @@ from typing import Any
 import keras
 
 from twostage.system import files
-from twostage.training.divergence import check_logs
 
 
 class EpochRows(keras.callbacks.Callback):
-    """Keeps what each epoch logs, in memory, and stops a training that diverges. Goes
-    last in the list. `rows`: a dict per epoch.
+    """Keeps what each epoch logs, in memory. Goes last in the list. `rows`: a dict per
+    epoch.
     """
 
     def __init__(self):
@@ -20,7 +19,6 @@ class EpochRows(keras.callbacks.Callback):
         self.rows: list[dict[str, float]] = []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        check_logs(epoch + 1, logs, self.model)
         self.rows.append(row_of(epoch, logs))
 
 

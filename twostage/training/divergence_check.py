@@ -1,13 +1,15 @@
-"""The callback that stops a training whose decoder diverges."""
+"""The callback that stops a training that diverges."""
 
 import logging
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from twostage.own_callbacks import callbacks
 from twostage.training.divergence import diverged
 
 logger = logging.getLogger(__name__)
@@ -15,12 +17,19 @@ logger = logging.getLogger(__name__)
 TIMES = 2
 
 
-class ErrorCheck(keras.callbacks.Callback):
-    """Raises `DivergedError` where an epoch's squared error is more than twice the
-    data's variance, which their mean image has for an error, and more than twice that
-    of the best epoch before it. A decoder that has not begun to learn has the first,
-    one whose KL weight grows the second. At the end it warns where the error is still
-    above the variance.
+class DivergenceCheck(keras.callbacks.Callback):
+    """Raises `DivergedError` at the end of an epoch that diverged:
+
+    - its loss is not finite;
+    - its KL is above a million nats. That comes from a step that exploded. The loss may
+      recover, but Adam's second moments then hold the encoder still for tens of
+      thousands of steps. An autoencoder has no KL, and no variance that could explode;
+    - its squared error is more than twice the data's variance, which their mean image
+      has for an error, and more than twice that of the best epoch before it. A decoder
+      that has not begun to learn has the first, one whose KL weight grows the second.
+
+    At the end it warns where the error is still above the variance. Goes after the
+    callbacks that show an epoch, and before those that keep it.
 
     Args:
         examples: Of the training data: uint8 images (N, ...) or float32 latents (N, k).
@@ -35,10 +44,23 @@ class ErrorCheck(keras.callbacks.Callback):
         self.least = self.last = math.inf
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        error = float((logs or {}).get("mse", math.nan))
+        logs = logs or {}
+        self._check_loss(epoch + 1, logs)
+        self._check_error(epoch + 1, float(logs.get("mse", math.nan)))
+
+    def _check_loss(self, epoch: int, logs: Mapping[str, float]) -> None:
+        loss, kl = logs.get("loss", 0.0), logs.get("kl", 0.0)
+        if not math.isfinite(loss):
+            raise diverged(f"the loss of epoch {epoch} is {loss}", self.checkpoints)
+        exploded = kl > callbacks.nan_diagnosis.EXPLODED
+        if exploded and self.model.posterior_std is None:
+            what = f"the KL of epoch {epoch} is {kl:.3g} nats: a step exploded"
+            raise diverged(what, self.checkpoints)
+
+    def _check_error(self, epoch: int, error: float) -> None:
         if error > TIMES * max(self.variance, self.least):
             raise diverged(
-                f"the squared error of epoch {epoch + 1} is {error:.3g}, that of the"
+                f"the squared error of epoch {epoch} is {error:.3g}, that of the"
                 f" mean of the data {self.variance:.3g} and of an earlier epoch"
                 f" {self.least:.3g}: the decoder diverged",
                 self.checkpoints,

@@ -6,13 +6,13 @@ from sklearn.datasets import load_digits
 
 from twostage import TwoStageVAE
 from twostage.errors import DivergedError
-from twostage.training.error_check import ErrorCheck
+from twostage.training.divergence_check import DivergenceCheck
 
 IMAGES = np.array([[[0.0]], [[204.0]]], "uint8")  # of variance (102 / 255)^2 = .16
 
 
 def run(errors, examples=IMAGES, state=None):
-    check = ErrorCheck(examples)
+    check = DivergenceCheck(examples)
     if state:
         check.set_state(state)
     for epoch, error in enumerate(errors):
@@ -62,9 +62,9 @@ def test_it_resumes_with_the_least_error():
 
 def test_nothing_is_exported_of_a_stage_that_diverged(tmp_path, monkeypatch):
     """Here the data's variance is made out to be a thousandth of what it is."""
-    from twostage.training import error_check
+    from twostage.training import divergence_check
 
-    monkeypatch.setattr(error_check, "TIMES", 1e-3)
+    monkeypatch.setattr(divergence_check, "TIMES", 1e-3)
     images = (load_digits().images[:200] * 255 / 16).astype("uint8")
     model = TwoStageVAE.from_preset("digits", stage1={"base_dim": 4, "fc_dim": 16})
     with pytest.raises(DivergedError, match=r"epoch-00001|keeps the last good"):
