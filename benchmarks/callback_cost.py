@@ -109,7 +109,10 @@ def main(preset, source, steps, rounds):
     fit.compile_vae(settings, vae)
     size = settings.batch_size
     batches = Batches(images[: steps * size], size, settings.seed)
-    with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+    ):
         stage = StageRun(Path(folder) / "run", 1)
         (stage.path / "checkpoints").mkdir(parents=True)
         (stage.path / "images").mkdir()

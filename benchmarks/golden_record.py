@@ -112,7 +112,7 @@ def record(out):
 def collected(run):
     numbers = {"samples": samples(run)}
     for stage in ("stage1", "stage2"):
-        with open(run / stage / "history.csv", newline="") as file:
+        with open(run / stage / "history.csv", encoding="utf-8", newline="") as file:
             rows = [drop_times(row) for row in csv.DictReader(file)]
         numbers[f"{stage} history"] = rows
     for path in sorted(run.glob("stage*/*.keras")):

@@ -71,7 +71,7 @@ class Job:
                 def pin():
                     return os.sched_setaffinity(0, {self.core})
 
-                with open(self.log, "w") as log:
+                with open(self.log, "w", encoding="utf-8") as log:
                     self.process = subprocess.Popen(
                         command,
                         cwd=ROOT,

@@ -21,7 +21,7 @@ SMALL = {"num_scale": 2, "base_dim": 4, "fc_dim": 16, "latent_dim": 4}
 
 def resident():
     """MiB."""
-    with open("/proc/self/status") as status:
+    with open("/proc/self/status", encoding="utf-8") as status:
         return (
             next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
             / 1024

@@ -91,7 +91,7 @@ class CollapseAlarm(PosteriorWatcher):
 
     def recall(self) -> None:
         if self.path and os.path.exists(self.path):
-            with open(self.path) as file:
+            with open(self.path, encoding="utf-8") as file:
                 self._remember(json.load(file))
         else:
             self._were_active = self._active(mean_variance(self.moments()[1]))

@@ -186,7 +186,7 @@ def as_process(rank, port, out):
         f"weight {i}": weight.tolist() for i, weight in enumerate(vae.get_weights())
     }
     found |= _from_batches()
-    with open(out, "w") as file:
+    with open(out, "w", encoding="utf-8") as file:
         json.dump(found, file)
 
 

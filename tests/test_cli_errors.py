@@ -1,7 +1,10 @@
 """What a newcomer gets wrong ends in one line that says how to fix it."""
 
+import io
+import logging
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +12,8 @@ from PIL import Image
 from small_run import ROOT
 from test_data_image_files import write_images
 
+from twostage.cli import invocation
+from twostage.cli.errors import guarded
 from twostage.cli.main import COMMANDS
 
 
@@ -200,4 +205,36 @@ def test_another_backend_is_reported(tmp_path):
         and done.stderr.strip().splitlines()[-1]
         == "error: received the backend numpy, expected tensorflow or jax or torch: set"
         " KERAS_BACKEND to one of them"
+    )
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("ascii", b"\\xe4 \\u65e5"),
+        ("cp1252", b"\xe4 \\u65e5"),
+        ("utf-8", b"\xc3\xa4 \xe6\x97\xa5"),
+    ],
+)
+def test_any_path_can_be_printed(encoding, shown, monkeypatch):
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding))
+    guarded(logging.getLogger("twostage").info, "wrote \u00e4 \u65e5")
+    assert printed.getvalue().rstrip() == b"wrote " + shown
+
+
+@pytest.mark.parametrize(
+    ("system", "quoted"),
+    [("posix", "'runs/my faces'"), ("nt", '"runs/my faces"')],
+)
+def test_advice_is_quoted_for_the_shell(system, quoted, monkeypatch):
+    monkeypatch.setattr(invocation, "os", SimpleNamespace(name=system))
+    line = invocation.command("train-stage2", "--run", "runs/my faces")
+    assert line.endswith(f" --run {quoted}")
+    assert (
+        invocation.quoted("runs\\mine")
+        == {
+            "posix": "'runs\\mine'",
+            "nt": "runs\\mine",
+        }[system]
     )

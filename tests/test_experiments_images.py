@@ -114,7 +114,7 @@ MEASURES = {
 
 def untimed_rows(path):
     """The rows of a history.csv without its times."""
-    with open(path) as file:
+    with open(path, encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return [
         {name: value for name, value in row.items() if "second" not in name}

@@ -58,7 +58,7 @@ def started(script, arguments, environment):
 
 
 def history(run, stage=1):
-    with open(run / f"stage{stage}" / "history.csv") as file:
+    with open(run / f"stage{stage}" / "history.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return [
         {

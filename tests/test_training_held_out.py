@@ -53,6 +53,10 @@ def test_a_twentieth_is_held_out_and_two_thousand_at_most():
     np.testing.assert_array_equal(np.sort(both), np.arange(400))
     assert len(divided_rows(100_000, 0.05)["validation"]) == 2_000
     assert len(divided_rows(12, 0.05)["validation"]) == 2
+    assert len(divided_rows(4, 0.05)["train"]) == 2
+    for too_few in (0, 1, 3):
+        with pytest.raises(InputError, match=f"received {too_few} training images"):
+            divided_rows(too_few, 0.05)
 
 
 def write_images(folder, count):

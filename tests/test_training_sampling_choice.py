@@ -95,6 +95,17 @@ def chosen(trained, monkeypatch):
     return choice, max(distance.value for distance in choice.distances.values())
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_too_few_images_leave_the_choice_to_the_latents(trained, count):
+    model, images = trained
+    moments = np.stack(model.encode(images[:200]), axis=1)
+    aside = HeldOutData(images[200 : 200 + count], moments[:count, 0])
+    _, choice = with_sampling(model.models, "auto", moments, aside)
+    assert choice.distances == {} and choice.images == count
+    assert choice.nats[choice.method] == max(choice.nats.values())
+    assert f"{count} held-out images are too few for distances" in str(choice)
+
+
 def test_gray_images_are_compared_by_the_random_network(trained, monkeypatch):
     choice, greatest = chosen(trained, monkeypatch)
     assert choice.extractor == choice.as_json()["extractor"] == "random network"

@@ -6,13 +6,13 @@ import dataclasses
 import errno
 import logging
 import re
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 
-from twostage.cli.invocation import command
+from twostage.cli.invocation import command, quoted
 from twostage.config import Stage1Config, Stage2Config
 from twostage.errors import InputError, Interrupted, first_line
+from twostage.system.output import escape_unprintable
 
 _ROOM, _RIGHTS, _PLACE = (
     "make room",
@@ -77,6 +77,7 @@ def guarded(function: Callable, *arguments: object, again: str = AGAIN) -> None:
     Args:
         again: How one resumes, for the message.
     """
+    escape_unprintable()
     try:
         with log_to_terminal():
             function(*arguments)
@@ -174,7 +175,7 @@ def _flags(keywords: list[ast.keyword]) -> list[str] | None:
         if isinstance(value, (list, tuple)):
             flags.extend(map(str, value))
         elif value is not True:
-            flags.append(shlex.quote(str(value)))
+            flags.append(quoted(value))
     return flags
 
 

@@ -1,6 +1,8 @@
 """How the user called the program, so that help and advice name it the same way."""
 
+import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -22,4 +24,11 @@ def command(name: str, *arguments: object) -> str:
         if by_script and name in SCRIPTS
         else f"{program()} {name}"
     )
-    return " ".join([first, *(shlex.quote(str(argument)) for argument in arguments)])
+    return " ".join([first, *map(quoted, arguments)])
+
+
+def quoted(argument: object) -> str:
+    """An argument as the machine's shell takes it. `cmd.exe` knows no single quotes."""
+    if os.name == "nt":
+        return subprocess.list2cmdline([str(argument)])
+    return shlex.quote(str(argument))

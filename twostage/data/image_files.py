@@ -253,5 +253,5 @@ def _text_in(folders: Sequence[Path], stem: str) -> str | None:
         for suffix in ("txt", "csv"):
             path = folder / f"{stem}.{suffix}"
             if path.is_file():
-                return path.read_text()
+                return path.read_text(encoding="utf-8")
     return None

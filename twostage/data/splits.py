@@ -25,6 +25,7 @@ SPLIT_WORDS = {
     "test": ("test", "testing"),
 }
 MAX_HELD_OUT = 2_000  # images: their mean loss is known to a few hundredths of a nat
+FEWEST = 4  # images of which some are held out
 MAX_PLACES = 5  # that are named
 MAX_TEST_BYTE = 26  # of 256, exclusive: about a tenth
 HASH_RULE = (
@@ -225,7 +226,16 @@ def warn_of_lookalikes(files: Folder | Zip) -> None:
 def divided_rows(count: int, fraction: float) -> dict[str, np.ndarray]:
     """Row numbers of `"train"` and `"validation"`, in order: a fixed random fraction of
     `count` training images is held out, at least 2 and at most 2,000.
+
+    Raises:
+        InputError: too few remain for training.
     """
+    if count < FEWEST:
+        raise InputError(
+            f"{count} training images, of which 2 would be held out",
+            f"at least {FEWEST}",
+            "add some, thousands if you can, or hold none out (`held_out=0`)",
+        )
     held_out = min(max(2, round(fraction * count)), MAX_HELD_OUT, count)
     order = np.random.default_rng(1).permutation(count)
     return {

@@ -164,4 +164,6 @@ def _description(config: Stage1Config) -> dict[str, Any]:
 
 def _log_written(path: Path) -> None:
     json_name = path.with_suffix(".json").name
-    logger.info("%s\nwrote %s and %s", path.read_text(), path, json_name)
+    logger.info(
+        "%s\nwrote %s and %s", path.read_text(encoding="utf-8"), path, json_name
+    )

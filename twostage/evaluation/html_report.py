@@ -260,7 +260,7 @@ def read_history(path: str | Path) -> dict[str, np.ndarray]:
     """The columns of a history.csv that the report shows, and `epoch`: float64 (T,),
     NaN where there is no value.
     """
-    with open(path, newline="") as file:
+    with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     keys = ["epoch"]
     for curve in CURVES:

@@ -38,7 +38,7 @@ def write(
         findings: Of the verdict.
     """
     path = Path(run) / "model_card.md"
-    if path.exists() and _is_edited(path.read_text()):
+    if path.exists() and _is_edited(path.read_text(encoding="utf-8", errors="replace")):
         logger.info("%s was edited, and is kept", path)
         return
     card = _card(Path(run), result, findings)

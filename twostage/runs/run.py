@@ -384,7 +384,7 @@ def recorded_gammas(run: str | Path, number: int) -> list[float]:
             f"received `gamma_from={str(run)!r}`, but {path} does not exist: give the"
             f" folder of a run whose stage {number} was trained"
         )
-    with open(path) as file:
+    with open(path, encoding="utf-8") as file:
         gammas = [
             float(row["gamma"]) for row in csv.DictReader(file) if row.get("gamma")
         ]

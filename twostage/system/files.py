@@ -46,7 +46,7 @@ def read_config(path: str | os.PathLike[str]) -> Any:
         InputError: it is damaged.
     """
     try:
-        return current_names(json.loads(Path(path).read_text()))
+        return current_names(json.loads(Path(path).read_text(encoding="utf-8")))
     except ValueError as error:
         raise InputError(
             f"received {path}, which is damaged ({error}): bring it back from a copy,"
@@ -59,7 +59,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     folder.
     """
     try:
-        return current_names(json.loads(Path(path).read_text()))
+        return current_names(json.loads(Path(path).read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         return {}
 

@@ -1,6 +1,9 @@
-"""Silence for what frameworks print past Python."""
+"""What standard output shows: nothing of what frameworks print past Python, and any
+character of ours.
+"""
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -26,5 +29,14 @@ def suppress_output(descriptor: int) -> Iterator[None]:
 
 def discard_output(descriptor: int) -> None:
     """From now on nothing comes out of a file descriptor."""
-    with open(os.devnull, "w") as nowhere:
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
         os.dup2(nowhere.fileno(), descriptor)
+
+
+def escape_unprintable() -> None:
+    """From now on standard output shows a character that its encoding lacks as an
+    escape, such as `\\u65e5`. A path may hold any character, and on Windows a pipe
+    takes those of one language alone.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a notebook's takes all
+        sys.stdout.reconfigure(errors="backslashreplace")

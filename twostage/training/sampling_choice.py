@@ -10,6 +10,7 @@ import numpy as np
 
 from twostage.config import DENSITY_METHODS, SAMPLING_METHODS
 from twostage.features.choose import unlabeled_extractor
+from twostage.features.extractor import Extractor
 from twostage.metrics.frechet import frechet_of
 from twostage.metrics.standard_error import interval
 from twostage.models.tensors import apply_in_batches
@@ -31,6 +32,7 @@ SAMPLES = 2_000  # images of each sampler
 BATCH = 250
 PREFERENCE = ("normalized", "noise", "mean", "mixture", "gaussian")  # among equals
 REPEATS = 10  # random halves that a standard error comes from
+FEWEST = 4  # held-out images with a distance: two in each half
 
 
 class Distance(NamedTuple):
@@ -78,10 +80,14 @@ class SamplingChoice:
             for name, found in self.distances.items()
         )
         nats = ", ".join(f"{name} {value:.4g}" for name, value in self.nats.items())
-        return (
-            f"sampling: {self.method}, by the distance to {self.images:,} held-out"
-            f" images ({self.extractor}: {listed}); nats of held-out latents: {nats}"
-        )
+        if self.distances:
+            reason = (
+                f"by the distance to {self.images:,} held-out images"
+                f" ({self.extractor}: {listed})"
+            )
+        else:
+            reason = f"{self.images} held-out images are too few for distances"
+        return f"sampling: {self.method}, {reason}; nats of held-out latents: {nats}"
 
 
 def with_sampling(
@@ -127,9 +133,34 @@ def _choose(
     held_out: HeldOutData,
     seed: int,
 ) -> SamplingChoice:
-    """Measures each sampler, and picks one."""
+    """Measures each sampler, and picks one: by the latents alone where images are too
+    few.
+    """
+    count = len(held_out.images)
     extractor = unlabeled_extractor(held_out.images)
-    reference = extractor(held_out.images)
+    distances = {}
+    if count >= FEWEST:
+        distances = _distances(models, samplers, held_out.images, extractor, seed)
+    nats = {
+        method: float(sampler.log_density(held_out.latents).mean())
+        for method, sampler in samplers.items()
+        if sampler.log_density
+    }
+    nats |= dict.fromkeys(
+        SAMPLING_METHODS, nats["noise"]
+    )  # of one and the same stage 2
+    method = _pick(distances or dict.fromkeys(samplers, Distance(0, 0)), nats)
+    return SamplingChoice(method, distances, nats, count, extractor.name)
+
+
+def _distances(
+    models: TwoStageModels,
+    samplers: Mapping[str, Sampler],
+    images: np.ndarray,
+    extractor: Extractor,
+    seed: int,
+) -> dict[str, Distance]:
+    reference = extractor(images)
     decode = functools.partial(decoded, models.stage1)
     distances = {}
     for method, sampler in progress(list(samplers.items()), "choosing the sampler"):
@@ -139,17 +170,7 @@ def _choose(
             frechet_of, reference, features, repeats=REPEATS, seed=seed
         )
         distances[method] = Distance(value, error)
-    nats = {
-        method: float(sampler.log_density(held_out.latents).mean())
-        for method, sampler in samplers.items()
-        if sampler.log_density
-    }
-    nats |= dict.fromkeys(
-        SAMPLING_METHODS, nats["noise"]
-    )  # of one and the same stage 2
-    method = _pick(distances, nats)
-    count = len(held_out.images)
-    return SamplingChoice(method, distances, nats, count, extractor.name)
+    return distances
 
 
 def _pick(distances: Mapping[str, Distance], nats: Mapping[str, float]) -> str:
