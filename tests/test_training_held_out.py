@@ -55,7 +55,7 @@ def test_a_twentieth_is_held_out_and_two_thousand_at_most():
     assert len(divided_rows(12, 0.05)["validation"]) == 2
     assert len(divided_rows(4, 0.05)["train"]) == 2
     for too_few in (0, 1, 3):
-        with pytest.raises(InputError, match=f"received {too_few} training images"):
+        with pytest.raises(InputError, match=f"received {too_few} training image"):
             divided_rows(too_few, 0.05)
 
 

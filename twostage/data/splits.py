@@ -232,9 +232,9 @@ def divided_rows(count: int, fraction: float) -> dict[str, np.ndarray]:
     """
     if count < FEWEST:
         raise InputError(
-            f"{count} training images, of which 2 would be held out",
+            f"{count} training image{'s' * (count != 1)}, of which 2 would be held out",
             f"at least {FEWEST}",
-            "add some, thousands if you can, or hold none out (`held_out=0`)",
+            "add some, thousands if you can",
         )
     held_out = min(max(2, round(fraction * count)), MAX_HELD_OUT, count)
     order = np.random.default_rng(1).permutation(count)
