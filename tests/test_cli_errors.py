@@ -1,7 +1,9 @@
 """What a newcomer gets wrong ends in one line that says how to fix it."""
 
+import dataclasses
 import io
 import logging
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -15,6 +17,7 @@ from test_data_image_files import write_images
 from twostage.cli import invocation
 from twostage.cli.errors import guarded
 from twostage.cli.main import COMMANDS
+from twostage.config import Stage1Config, Stage2Config
 
 
 def mistake(capsys, command, *arguments):
@@ -48,6 +51,8 @@ MISTAKES = [
     ),
     ("train-stage1 --data BAD/nowhere", "check the path"),
     ("train-stage1 --batch-size 5000", "at least one batch of 5000"),
+    ("train-stage1 --preset auto --batch-size 5000", "lower --batch-size, to 1537"),
+    ("train-stage1 --minutes 5", "--minutes 5.0 with the preset digits, expected --pr"),
     (
         "train-stage1 --gamma magic",
         "received --gamma magic, expected one of computed, learned, fixed, scheduled",
@@ -174,6 +179,29 @@ def test_a_mistake_ends_in_one_line(line, words, tmp_path, capsys, bad, small_ru
     assert words in mistake(capsys, COMMANDS[command], *arguments)
     assert not (tmp_path / "run").exists()  # nothing half-written
     assert sorted(small_run[0].rglob("*")) == before
+
+
+FLOATS = [
+    f"{command} --{field.name.replace('_', '-')}={value}"
+    for command, kind in (
+        ("train-stage1", Stage1Config),
+        ("train-stage2", Stage2Config),
+    )
+    for field in dataclasses.fields(kind)
+    if isinstance(field.default, float)
+    for value in ("nan", "inf", "-inf")
+]
+
+
+@pytest.mark.parametrize("line", FLOATS)
+def test_a_number_that_is_not_finite_is_refused(line, small_run, tmp_path, capsys):
+    command, flag = line.split()
+    run = tmp_path / "run"
+    if command == "train-stage2":
+        shutil.copytree(small_run[0] / "stage1", run / "stage1")
+    shown = flag.replace("=", " ")
+    error = mistake(capsys, COMMANDS[command], flag, "--run", run)
+    assert error == f"error: received {shown}, expected a finite number"
 
 
 def test_a_broken_test_image_is_reported_before_training(tmp_path, capsys):

@@ -65,6 +65,19 @@ def test_the_british_name_of_a_sampler_is_taken():
     assert export_parser().parse_args(["--method", "normalised"]).method == "normalized"
 
 
+def test_settings_without_effect_are_named():
+    names = ("halve_every", "gamma_rule", "gamma_multiplier", "epochs")
+    assert Stage1Config().unused(names) == [
+        "`gamma_multiplier=1.0` has no effect with `gamma='computed'`"
+    ]
+    learned = Stage2Config(gamma="learned", schedule="cosine")
+    assert learned.unused(names) == [
+        "`halve_every=400` has no effect with `schedule='cosine'`",
+        "`gamma_rule='minimum'` has no effect with `gamma='learned'`",
+    ]
+    assert learned.unused(["epochs"]) == []
+
+
 def test_the_british_name_of_a_setting_is_taken():
     assert Stage1Config.from_dict({"use_unlabelled": True}).use_unlabeled
     parser = stage_parser(1, "train-stage1")
@@ -106,6 +119,8 @@ def test_names_of_earlier_versions_become_the_current_ones():
         ("drop `partial`, or `resume=True`", "drop --partial, or --resume"),
         ("use `gamma='fixed'`", "use --gamma fixed"),
         ("`mixtures=[1, 10]`", "--mixtures 1 10"),
+        ("received `kl_weight=nan`", "received --kl-weight nan"),
+        ("`pad=-inf, side=f(1)`", "--pad -inf --side 'f(1)'"),
         ("call `model.build()` first", "call `model.build()` first"),
         ("`x=3` is no setting", "`x=3` is no setting"),
         ("a lone ` stays", "a lone ` stays"),

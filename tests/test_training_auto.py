@@ -296,10 +296,12 @@ def test_a_run_of_ones_own_images_chooses_once(tmp_path, monkeypatch, caplog):
     np.savez(tmp_path / "own.npz", x_train=x[:250], x_test=x[250:])
     run = str(tmp_path / "run")
     small = ["--base-dim", "4", "--fc-dim", "16", "--epochs", "1"]
+    small += ["--halve-every", "5"]
     COMMANDS["train-stage1"](
         ["--data", str(tmp_path / "own.npz"), "--run", run, *small]
     )
     assert caplog.text.count("auto: timing a few steps") == 1
+    assert caplog.text.count("`halve_every=5` has no effect with `schedule=") == 1
     first = StageRun.open(run, 1)
     config = first.saved_config()
     assert first.preset == "auto" and config.schedule == "cosine"

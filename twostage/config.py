@@ -5,6 +5,7 @@ Help texts name other settings in backquotes; the command line shows them as fla
 
 import dataclasses
 import math
+from collections.abc import Collection
 from typing import Any, Self
 
 from twostage.errors import InputError
@@ -204,6 +205,22 @@ class _Training:
                 f"unknown settings {', '.join(unknown)}", f"some of {', '.join(names)}"
             )
         return cls(**values)
+
+    def unused(self, names: Collection[str]) -> list[str]:
+        """Those of the settings `names` that another setting leaves without effect,
+        with the reason.
+        """
+        schedule, gamma = f"`schedule={self.schedule!r}`", f"`gamma={self.gamma!r}`"
+        reasons = {
+            "halve_every": schedule if self.schedule != "halving" else "",
+            "gamma_rule": gamma if self.gamma != "computed" else "",
+            "gamma_multiplier": gamma if self.gamma != "learned" else "",
+        }
+        return [
+            f"`{name}={getattr(self, name)!r}` has no effect with {reason}"
+            for name, reason in reasons.items()
+            if reason and name in names
+        ]
 
     def differences(self, other: Self) -> list[str]:
         """`name old -> new` for each setting in which `other` differs."""

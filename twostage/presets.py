@@ -67,11 +67,19 @@ def resolve(stage: int, preset: str, **changes: Any) -> Any:
     `changes`.
 
     Raises:
-        InputError: an unknown preset or field, or a value out of range.
+        InputError: an unknown preset or field, or a value out of range; `minutes` with
+            a preset whose number of epochs is fixed.
     """
     if preset not in PRESETS:
         raise InputError(
             f"received preset {preset!r}, expected one of {', '.join(PRESETS)}"
         )
     kind = (Stage1Config, Stage2Config)[stage - 1]
-    return kind.from_dict({**PRESETS[preset][stage - 1], **changes})
+    config = kind.from_dict({**PRESETS[preset][stage - 1], **changes})
+    if changes.get("minutes") and preset != AUTO:
+        raise InputError(
+            f"`minutes={changes['minutes']}` with the preset {preset}",
+            f"`preset={AUTO!r}`, which alone fits its epochs to a time",
+            "add it, or use `epochs` instead",
+        )
+    return config

@@ -170,13 +170,21 @@ def _flags(keywords: list[ast.keyword]) -> list[str] | None:
     for keyword in keywords:
         if keyword.arg not in FLAGS:
             return None
-        value = ast.literal_eval(keyword.value)
+        value = _value(keyword.value)
         flags.append("--" + keyword.arg.replace("_", "-"))
         if isinstance(value, (list, tuple)):
             flags.extend(map(str, value))
         elif value is not True:
             flags.append(quoted(value))
     return flags
+
+
+def _value(node: ast.expr) -> object:
+    """What is written there; what is no literal, such as nan and -inf, as text."""
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return ast.unparse(node)
 
 
 def _exit(line: str, status: int = 2) -> None:

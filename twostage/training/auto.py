@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from twostage.config import PRECISIONS, Stage1Config, Stage2Config
+from twostage.data.batches import check_count
 from twostage.data.datasets import Dataset, ImageFileDataset
 from twostage.data.image_sizes import ImageSizes
 from twostage.errors import InputError
@@ -308,6 +309,7 @@ def _fit_to_machine(
         The seconds that the training will take.
     """
     config, given = chosen.config, chosen.given
+    check_count(count, config.batch_size)
     precisions = [config.precision] if "precision" in given else PRECISIONS
     with announced("auto: timing a few steps"):
         configs = [

@@ -39,6 +39,7 @@ def train_stage1_run(
     logger.info("\n".join(lines))
     if _chooses(stage):
         config = auto.auto_stage1(config, stage.given, images)
+    _warn_of_unused(config, stage)
     return train_stage1(
         images,
         loading.with_absolute_paths(config),
@@ -57,6 +58,7 @@ def train_stage2_run(
     if _chooses(stage):
         saved = first.saved_config()
         config = auto.auto_stage2(config, stage.given, saved, len(images))
+    _warn_of_unused(config, stage)
     return train_stage2(
         first,
         images,
@@ -75,6 +77,11 @@ def _with_channels(config: Stage1Config) -> Stage1Config:
     if config.channels or not isinstance(dataset, ImageFileDataset):
         return config
     return dataclasses.replace(config, channels=dataset.sizes.channels)
+
+
+def _warn_of_unused(config: Stage1Config | Stage2Config, stage: StageRun) -> None:
+    for line in config.unused(stage.given):
+        logger.warning(line)
 
 
 def _chooses(stage: StageRun) -> bool:
