@@ -68,6 +68,9 @@ class GammaSchedule(ModelCallback):
                 f"received {curve!r:.80} as curve, expected a function or a sequence of"
                 " standard deviations"
             )
+        if not callable(curve):
+            for position, gamma in enumerate(curve):  # now, not after hours
+                _check_gamma(gamma, unit, position)
         self.curve, self.unit, self.attribute = curve, unit, attribute
         self.progress = TrainingProgress()
         self.use = VariableUse(attribute, "gamma")
@@ -120,13 +123,17 @@ class GammaSchedule(ModelCallback):
             gamma = self.curve(position)
         else:
             gamma = self.curve[min(position, len(self.curve) - 1)]
-        is_number = np.ndim(gamma) == 0 and np.asarray(gamma).dtype.kind in "fiu"
-        if not (is_number and 0 < gamma < math.inf):
-            raise ValueError(
-                f"the curve gave {gamma} at {self.unit} {position}, expected a positive"
-                " standard deviation"
-            )
+        _check_gamma(gamma, self.unit, position)
         set_gamma(self.model, float(gamma), self.attribute)
+
+
+def _check_gamma(gamma: Any, unit: str, position: int) -> None:
+    is_number = np.ndim(gamma) == 0 and np.asarray(gamma).dtype.kind in "fiu"
+    if not (is_number and 0 < gamma < math.inf):
+        raise ValueError(
+            f"the curve gave {gamma} at {unit} {position}, expected a positive standard"
+            " deviation"
+        )
 
 
 def _is_sequence(curve: Callable[[int], float] | Sequence[float]) -> bool:

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from . import files
+from .arguments import whole
 from .decoder import (
     check_decoder,
     check_images,
@@ -81,10 +82,9 @@ class ImageGrid(ModelCallback):
         value_range: tuple[float, float] = (0.0, 1.0),
     ):
         super().__init__()
-        if rows < 2 or freq < 1:
-            raise ValueError(
-                f"received rows={rows} and freq={freq}, expected at least 2 and 1"
-            )
+        rows, seed = whole("rows", rows, 2), whole("seed", seed, 0)
+        if latent_dim is not None:
+            latent_dim = whole("latent_dim", latent_dim, 1)
         if data is None and latent_dim is None:
             raise ValueError(
                 "received neither data nor latent_dim: give images to reconstruct, or"
@@ -98,7 +98,7 @@ class ImageGrid(ModelCallback):
             )
         self.folder = str(folder)
         self.latent_dim, self.posterior, self.decode = latent_dim, posterior, decode
-        self.rows, self.seed, self.freq = rows, seed, freq
+        self.rows, self.seed, self.freq = rows, seed, whole("freq", freq, 1)
         self.tensorboard = None if tensorboard is None else str(tensorboard)
         self.value_range = (float(low), float(high))
         self.progress = TrainingProgress()

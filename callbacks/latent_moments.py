@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from . import files
+from .arguments import whole
 from .posterior_watcher import PosteriorWatcher
 from .statistics import mean_variance
 
@@ -69,12 +70,7 @@ class LatentMoments(PosteriorWatcher):
         prefix: str = "",
     ):
         super().__init__(data, posterior, max_samples, freq, prefix)
-        if every_steps < 0 or every_steps != int(every_steps):
-            raise ValueError(
-                f"received every_steps={every_steps}, expected 0 (epochs' ends only) or"
-                " a whole number of more"
-            )
-        self.every_steps = int(every_steps)
+        self.every_steps = whole("every_steps", every_steps, 0)
         self.path = None if path is None else os.fspath(path)
         self.records: dict[str, np.ndarray] = {}
 

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from .arguments import whole
 from .examples import random_subset
 from .model_callback import ModelCallback
 from .posterior import check_posterior, check_scale, find_posterior
@@ -48,15 +49,10 @@ class PosteriorWatcher(ModelCallback, ABC):
         prefix: str = "",
     ):
         super().__init__()
-        if max_samples < 2 or freq < 1:
-            raise ValueError(
-                f"received max_samples={max_samples} and freq={freq}, expected at least"
-                " 2 and 1"
-            )
-        self.data = random_subset(data, max_samples)
+        self.max_samples = whole("max_samples", max_samples, 2)
+        self.freq = whole("freq", freq, 1)
+        self.data = random_subset(data, self.max_samples)
         self.posterior = posterior
-        self.max_samples = max_samples
-        self.freq = freq
         self.prefix = prefix
         self.progress = TrainingProgress()
         self._measured = False  # in this fit

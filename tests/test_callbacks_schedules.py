@@ -223,7 +223,11 @@ def test_missing_parts_and_bad_arguments_are_reported():
             "steps_per_execution=3, expected 1",
             {"steps_per_execution": 3},
         ),
-        (callbacks.GammaSchedule([0.5, -1.0]), "the curve gave -1.0 at step 1", {}),
+        (
+            callbacks.GammaSchedule([0.5, -1.0].__getitem__),
+            "the curve gave -1.0 at step 1",
+            {},
+        ),
     ):
         if keras.backend.backend() == "torch" and options:
             continue  # Keras has no steps_per_execution there

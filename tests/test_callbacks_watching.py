@@ -3,6 +3,7 @@ a stranger's VAE.
 """
 
 import json
+import re
 
 import keras
 import numpy as np
@@ -177,6 +178,35 @@ def test_bad_arguments_are_reported():
     ):
         with pytest.raises(ValueError, match="received"):
             make()
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, np.nan, np.inf, "2", True, None, [2]])
+def test_numbers_that_are_not_whole_are_refused(value):
+    x, images = np.zeros((32, 6), "float32"), np.zeros((9, 8, 8, 1), "float32")
+    shown = rf"={re.escape(repr(value))}, expected a whole number of at least"
+    for make in (
+        lambda: callbacks.VarianceLaw(x, freq=value),
+        lambda: callbacks.KLPerLatent(x, max_samples=value),
+        lambda: callbacks.LatentMoments(x, every_steps=value or -2),
+        lambda: callbacks.ImageGrid("folder", images, freq=value),
+        lambda: callbacks.ImageGrid("folder", images, rows=value),
+        lambda: callbacks.ImageGrid("folder", images, seed=value or -2),
+        lambda: callbacks.ImageGrid("folder", latent_dim=value or -2),
+    ):
+        with pytest.raises(
+            ValueError, match=r"received .*=.*, expected a whole"
+        ) as bad:
+            make()
+        assert value in (0, None) or re.search(shown, str(bad.value))
+    assert callbacks.VarianceLaw(x, freq=np.float32(2)).freq == 2
+
+
+def test_a_curve_is_checked_before_training():
+    for curve in ([0.5, np.nan], [0.5, 0.0], [np.inf], np.array([1, -1])):
+        with pytest.raises(
+            ValueError, match=r"the curve gave .* at epoch [01], expect"
+        ):
+            callbacks.GammaSchedule(curve, unit="epoch")
 
 
 @pytest.mark.parametrize("kind", ["VarianceLaw", "ActiveLatents"])
