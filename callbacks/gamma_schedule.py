@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from .arguments import is_number
 from .contract import (
     check_gamma,
     check_single_steps,
@@ -121,15 +122,14 @@ class GammaSchedule(ModelCallback):
             )
         if callable(self.curve):
             gamma = self.curve(position)
+            _check_gamma(gamma, self.unit, position)
         else:
             gamma = self.curve[min(position, len(self.curve) - 1)]
-        _check_gamma(gamma, self.unit, position)
         set_gamma(self.model, float(gamma), self.attribute)
 
 
 def _check_gamma(gamma: Any, unit: str, position: int) -> None:
-    is_number = np.ndim(gamma) == 0 and np.asarray(gamma).dtype.kind in "fiu"
-    if not (is_number and 0 < gamma < math.inf):
+    if not (is_number(gamma) and 0 < gamma < math.inf):
         raise ValueError(
             f"the curve gave {gamma} at {unit} {position}, expected a positive standard"
             " deviation"

@@ -27,6 +27,12 @@ GIVEN_GAMMAS = ("fixed", "scheduled")  # those that the data do not change
 INITIALIZATIONS = ("random", "gaussian")  # of stage 2
 STARTS = ("random", "mean")  # of stage 1
 SCHEDULES = ("halving", "cosine")
+# the setting on the left is read only where the other one has this value
+USED_WITH = {
+    "halve_every": ("schedule", "halving"),
+    "gamma_rule": ("gamma", "computed"),
+    "gamma_multiplier": ("gamma", "learned"),
+}
 PRECISIONS = ("float32", "mixed_bfloat16")
 CROPS = ("none", "center", "128", "140", "148")
 FILTERS = ("bilinear", "nearest", "bicubic")
@@ -210,16 +216,11 @@ class _Training:
         """Those of the settings `names` that another setting leaves without effect,
         with the reason.
         """
-        schedule, gamma = f"`schedule={self.schedule!r}`", f"`gamma={self.gamma!r}`"
-        reasons = {
-            "halve_every": schedule if self.schedule != "halving" else "",
-            "gamma_rule": gamma if self.gamma != "computed" else "",
-            "gamma_multiplier": gamma if self.gamma != "learned" else "",
-        }
         return [
-            f"`{name}={getattr(self, name)!r}` has no effect with {reason}"
-            for name, reason in reasons.items()
-            if reason and name in names
+            f"`{name}={getattr(self, name)!r}` has no effect with"
+            f" `{other}={getattr(self, other)!r}`"
+            for name, (other, value) in USED_WITH.items()
+            if name in names and getattr(self, other) != value
         ]
 
     def differences(self, other: Self) -> list[str]:

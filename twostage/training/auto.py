@@ -270,7 +270,8 @@ def _steps(
     root = count**0.5
     epochs = math.ceil(factor * min(root, 1_000 / root))
     used = config.batch_size if "batch_size" in given else batch
-    per_epoch = max(1, count // used)
+    check_count(count, used)
+    per_epoch = count // used
     steps = (config.epochs if "epochs" in given else epochs) * per_epoch
     warmup = _warmup(config, given, steps)
     return [
@@ -309,7 +310,6 @@ def _fit_to_machine(
         The seconds that the training will take.
     """
     config, given = chosen.config, chosen.given
-    check_count(count, config.batch_size)
     precisions = [config.precision] if "precision" in given else PRECISIONS
     with announced("auto: timing a few steps"):
         configs = [
