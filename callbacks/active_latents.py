@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from .arguments import real
 from .posterior_watcher import PosteriorWatcher
 from .statistics import count_active
 
@@ -54,11 +55,9 @@ class ActiveLatents(PosteriorWatcher):
         prefix: str = "",
     ):
         super().__init__(data, posterior, max_samples, freq, prefix)
-        if not 0 < threshold <= 1:
-            raise ValueError(
-                f"received threshold={threshold}, expected a number in (0, 1]"
-            )
-        self.threshold = threshold
+        self.threshold = real(
+            "threshold", threshold, lambda v: 0 < v <= 1, "a number in (0, 1]"
+        )
 
     def measure(self, mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
         counts = count_active(mean, log_var, self.threshold)

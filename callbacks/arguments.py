@@ -1,6 +1,7 @@
 """Checks of a callback's arguments."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,3 +24,37 @@ def whole(name: str, value: Any, least: int) -> int:
     raise ValueError(
         f"received {name}={value!r}, expected a whole number of at least {least}"
     )
+
+
+def real(name: str, value: Any, valid: Callable[[Any], bool], expected: str) -> float:
+    """A number for which `valid` holds, as a float.
+
+    Raises:
+        ValueError: any other value, such as NaN, "0.5" or True; it says what is
+            `expected`.
+    """
+    if is_number(value) and valid(value):
+        return float(value)
+    raise ValueError(f"received {name}={value!r}, expected {expected}")
+
+
+def text(name: str, value: Any) -> str:
+    """A text, as it is.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"received {name}={value!r:.80}, expected a text")
+
+
+def function(name: str, value: Any, call: str) -> Any:
+    """A function or None, as it is.
+
+    Raises:
+        ValueError: it is neither; `call` shows how it would be called.
+    """
+    if value is None or callable(value):
+        return value
+    raise ValueError(f"received {name}={value!r:.80}, expected a function, {call}")

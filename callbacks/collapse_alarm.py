@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from . import files
+from .arguments import real
 from .posterior_watcher import PosteriorWatcher
 from .statistics import mean_variance, variance_law
 
@@ -76,12 +77,10 @@ class CollapseAlarm(PosteriorWatcher):
         path: str | os.PathLike | None = None,
     ):
         super().__init__(data, posterior, max_samples, freq, prefix)
-        if not (0 < threshold <= 1 < limit):
-            raise ValueError(
-                f"received threshold={threshold} and limit={limit}, expected a"
-                " threshold in (0, 1] and a limit above 1"
-            )
-        self.threshold, self.limit = threshold, limit
+        self.threshold = real(
+            "threshold", threshold, lambda v: 0 < v <= 1, "a number in (0, 1]"
+        )
+        self.limit = real("limit", limit, lambda v: v > 1, "a number above 1")
         self.path = None if path is None else os.fspath(path)
         self.reset()
 

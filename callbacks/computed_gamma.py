@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from .arguments import real, text
 from .contract import (
     check_gamma,
     check_modes,
@@ -97,18 +98,14 @@ class ComputedGamma(ModelCallback):
             raise ValueError(
                 f"received rule {rule!r}, expected one of {', '.join(RULES)}"
             )
-        if decay is not None and not 0 <= decay < 1:
-            raise ValueError(
-                f"received decay {decay}, expected 0 <= decay < 1 (1 would never move"
-                " gamma)"
-            )
-        if floor is not None and not 0 < floor < math.inf:
-            raise ValueError(
-                f"received floor {floor}, expected a positive standard deviation, or"
-                " None"
-            )
+        if decay is not None:
+            expected = "0 <= decay < 1 (1 would never move gamma), or None"
+            decay = real("decay", decay, lambda v: 0 <= v < 1, expected)
+        if floor is not None:
+            expected = "a positive standard deviation, or None"
+            floor = real("floor", floor, lambda v: 0 < v < math.inf, expected)
         self.rule, self.decay, self.floor = rule, decay, floor
-        self.attribute = attribute
+        self.attribute = text("attribute", attribute)
         self.use = VariableUse(attribute, "gamma")
         self._floor_seen = False
 

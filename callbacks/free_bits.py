@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from .arguments import real, text
 from .contract import check_variable, find_variable, number
 from .model_callback import ModelCallback
 from .variable_use import VariableUse
@@ -40,9 +41,10 @@ class FreeBits(ModelCallback):
 
     def __init__(self, nats: float, attribute: str = "free_bits"):
         super().__init__()
-        if not 0 < nats < math.inf:
-            raise ValueError(f"received nats={nats}, expected a number of more than 0")
-        self.nats, self.attribute = nats, attribute
+        self.nats = real(
+            "nats", nats, lambda v: 0 < v < math.inf, "a number of more than 0"
+        )
+        self.attribute = text("attribute", attribute)
         self.use = VariableUse(attribute, "free_bits")
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:

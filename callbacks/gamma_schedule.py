@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from .arguments import is_number
+from .arguments import is_number, text
 from .contract import (
     check_gamma,
     check_single_steps,
@@ -72,7 +72,8 @@ class GammaSchedule(ModelCallback):
         if not callable(curve):
             for position, gamma in enumerate(curve):  # now, not after hours
                 _check_gamma(gamma, unit, position)
-        self.curve, self.unit, self.attribute = curve, unit, attribute
+        self.curve, self.unit = curve, unit
+        self.attribute = text("attribute", attribute)
         self.progress = TrainingProgress()
         self.use = VariableUse(attribute, "gamma")
 

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from . import files
-from .arguments import whole
+from .arguments import function, is_number, whole
 from .decoder import (
     check_decoder,
     check_images,
@@ -90,17 +90,20 @@ class ImageGrid(ModelCallback):
                 "received neither data nor latent_dim: give images to reconstruct, or"
                 " the width of z"
             )
-        low, high = value_range
-        if not low < high:
+        if not _is_range(value_range):
             raise ValueError(
                 f"received value_range={value_range}, expected (black, white), such as"
                 " (-1, 1)"
             )
         self.folder = str(folder)
-        self.latent_dim, self.posterior, self.decode = latent_dim, posterior, decode
+        self.latent_dim = latent_dim
+        call = "posterior(model, x) -> (mean, log_var)"
+        self.posterior = function("posterior", posterior, call)
+        self.decode = function("decode", decode, "decode(model, z) -> images")
         self.rows, self.seed, self.freq = rows, seed, whole("freq", freq, 1)
         self.tensorboard = None if tensorboard is None else str(tensorboard)
-        self.value_range = (float(low), float(high))
+        black, white = value_range
+        self.value_range = (float(black), float(white))
         self.progress = TrainingProgress()
         self._warned = False
         self.data = None
@@ -208,6 +211,14 @@ class ImageGrid(ModelCallback):
 
             with tf.summary.create_file_writer(self.tensorboard).as_default():
                 tf.summary.image(name, grid[None], step=epoch)
+
+
+def _is_range(value_range: Any) -> bool:
+    """Whether it is (black, white), two finite numbers, the second one larger."""
+    if np.shape(value_range) != (2,) or not all(map(is_number, value_range)):
+        return False
+    black, white = value_range
+    return -math.inf < black < white < math.inf
 
 
 def _check_range(images: np.ndarray, value_range: tuple[float, float]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from .arguments import real, text
 from .contract import check_single_steps, check_variable, find_variable, number
 from .model_callback import ModelCallback
 from .training_progress import TrainingProgress
@@ -49,15 +50,12 @@ class KLWarmup(ModelCallback):
         attribute: str = "kl_weight",
     ):
         super().__init__()
-        if not (
-            1 <= steps < math.inf and 0 <= start < math.inf and 0 <= end < math.inf
-        ):
-            raise ValueError(
-                f"received steps={steps}, start={start}, end={end}, expected numbers of"
-                " at least 1, 0 and 0"
-            )
-        self.steps, self.start, self.end = steps, start, end
-        self.attribute = attribute
+        self.steps = real(
+            "steps", steps, lambda v: 1 <= v < math.inf, "a number of at least 1"
+        )
+        self.start = real("start", start, _is_weight, "a weight of at least 0")
+        self.end = real("end", end, _is_weight, "a weight of at least 0")
+        self.attribute = text("attribute", attribute)
         self.progress = TrainingProgress()
         self.use = VariableUse(attribute, "kl_weight")
 
@@ -90,3 +88,7 @@ class KLWarmup(ModelCallback):
     def get_config(self) -> dict[str, Any]:
         names = ("steps", "start", "end", "attribute")
         return {name: getattr(self, name) for name in names}
+
+
+def _is_weight(number: Any) -> bool:
+    return 0 <= number < math.inf

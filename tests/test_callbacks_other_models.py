@@ -293,6 +293,69 @@ def test_images_of_another_shape_than_the_data_are_reported(tmp_path):
     ],
 )
 def test_values_that_slip_through_are_reported(make):
+    _assert_reported(make)
+
+
+NUMBERS = {
+    "threshold": [callbacks.ActiveLatents, callbacks.CollapseAlarm],
+    "limit": [callbacks.CollapseAlarm],
+    "decay": [callbacks.ComputedGamma],
+    "floor": [callbacks.ComputedGamma],
+    "nats": [callbacks.FreeBits],
+    "steps": [callbacks.KLWarmup],
+    "start": [callbacks.KLWarmup],
+    "end": [callbacks.KLWarmup],
+}
+WATCHERS = [
+    callbacks.ActiveLatents,
+    callbacks.CollapseAlarm,
+    callbacks.KLPerLatent,
+    callbacks.LatentMoments,
+    callbacks.VarianceLaw,
+]
+
+
+@pytest.mark.parametrize("bad", ["0.5", [0.5], True, float("nan"), np.ones(2), -1.0])
+@pytest.mark.parametrize(
+    ("name", "kind"), [(name, kind) for name in NUMBERS for kind in NUMBERS[name]]
+)
+def test_what_is_no_number_or_out_of_range_is_reported(name, kind, bad):
+    required = {callbacks.KLWarmup: {"steps": 5}}.get(kind, {})
+    if kind in WATCHERS:
+        required = {"data": data()}
+    _assert_reported(lambda: kind(**{**required, name: bad}))
+
+
+@pytest.mark.parametrize("kind", WATCHERS)
+@pytest.mark.parametrize("option", ["posterior", "prefix"])
+@pytest.mark.parametrize("bad", [3, ["val_"]])
+def test_a_watcher_without_a_function_or_a_text_is_reported(kind, option, bad):
+    _assert_reported(lambda: kind(data(), **{option: bad}))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: callbacks.ImageGrid("x", data(), posterior=3),
+        lambda: callbacks.ImageGrid("x", data(), decode="decode"),
+        lambda: callbacks.ImageGrid("x", data(), value_range=("0", "1")),
+        lambda: callbacks.ImageGrid("x", data(), value_range=1),
+        lambda: callbacks.ImageGrid("x", data(), value_range=(0, float("nan"))),
+        lambda: callbacks.ComputedGamma(attribute=None),
+        lambda: callbacks.GammaSchedule([0.5], attribute=3),
+        lambda: callbacks.KLWarmup(5, attribute=None),
+        lambda: callbacks.FreeBits(0.5, attribute=None),
+    ],
+)
+def test_functions_ranges_and_names_of_another_kind_are_reported(make):
+    _assert_reported(make)
+
+
+def test_an_alarm_without_a_limit_never_reports_that_latents_blew_up():
+    assert callbacks.CollapseAlarm(data(), limit=float("inf")).limit == float("inf")
+
+
+def _assert_reported(make):
     with pytest.raises(ValueError, match="received") as caught:
         make()
     assert len(str(caught.value)) < 250

@@ -16,7 +16,7 @@ from test_data_image_files import write_images
 
 from twostage.cli import invocation
 from twostage.cli.errors import guarded
-from twostage.cli.main import COMMANDS
+from twostage.cli.main import COMMANDS, main
 from twostage.config import Stage1Config, Stage2Config
 
 
@@ -179,6 +179,27 @@ def test_a_mistake_ends_in_one_line(line, words, tmp_path, capsys, bad, small_ru
     assert words in mistake(capsys, COMMANDS[command], *arguments)
     assert not (tmp_path / "run").exists()  # nothing half-written
     assert sorted(small_run[0].rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("evalute", "evaluate"),
+        ("train", "train-stage1 or train-stage2"),
+        ("train_stage2", "train-stage1 or train-stage2"),
+        ("exprot", "experiment or export"),
+    ],
+)
+def test_a_misspelled_command_is_answered_with_those_that_were_meant(
+    typed, meant, capsys
+):
+    line = mistake(capsys, main, typed, "--run", "x")
+    assert f"no command {typed}: did you mean {meant}? (" in line
+
+
+def test_a_command_that_is_like_none_is_answered_with_all(capsys):
+    line = mistake(capsys, main, "qqq")
+    assert all(name in line for name in COMMANDS)
 
 
 FLOATS = [

@@ -1,12 +1,14 @@
 """Configs check themselves, and the command line shows their messages as flags."""
 
+import dataclasses
+
 import pytest
 
 from twostage import InputError
 from twostage.cli.arguments import stage_parser
 from twostage.cli.errors import in_flags
 from twostage.cli.export import _parser as export_parser
-from twostage.config import Stage1Config, Stage2Config
+from twostage.config import UNUSED_WITH, Stage1Config, Stage2Config
 from twostage.old_names import current_names
 from twostage.presets import resolve
 
@@ -76,6 +78,21 @@ def test_settings_without_effect_are_named():
         "`gamma_rule='minimum'` has no effect with `gamma='learned'`",
     ]
     assert learned.unused(["epochs"]) == []
+    rae = Stage1Config(network="rae", likelihood="bernoulli")
+    assert rae.unused(["base_dim", "l2", "l2_of", "resize", "gamma_rule"]) == [
+        "`gamma_rule='minimum'` has no effect with `likelihood='bernoulli'`",
+        "`base_dim=32` has no effect with `network='rae'`",
+        "`l2_of='sampling'` has no effect with `network='rae'`",
+        "`l2_of='sampling'` has no effect with `l2=0.0`",
+        "`resize='bilinear'` has no effect with `side=0`",
+    ]
+
+
+def test_the_table_of_unused_settings_names_settings_and_their_values():
+    settings = {field.name: field for field in dataclasses.fields(Stage1Config)}
+    for name, other, values in UNUSED_WITH:
+        choices = settings[other].metadata["choices"] or (0, 0.0)
+        assert name in settings and values and set(values) <= set(choices)
 
 
 def test_the_british_name_of_a_setting_is_taken():

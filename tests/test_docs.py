@@ -222,6 +222,15 @@ def test_every_command_exists():
     assert {"sample", "evaluate", "export", "data", "experiment"} <= named
 
 
+def test_the_reference_has_every_command_and_its_help():
+    from twostage.cli.main import COMMANDS
+
+    page = (ROOT / "docs" / "reference" / "command_line.md").read_text()
+    rows = re.findall(r"^\| \[`twostage ([a-z\d-]+)`\]\(#([a-z\d-]+)\)", page, re.M)
+    assert rows == [(name, name) for name in COMMANDS]
+    assert set(COMMANDS) <= set(re.findall(r"^<!-- help: ([a-z\d-]+) -->", page, re.M))
+
+
 def test_every_module_exists():
     """What the pages name as `twostage.a.b` is a module, or a module's name."""
     for page in PAGES:

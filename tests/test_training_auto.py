@@ -207,6 +207,33 @@ def test_a_schedule_that_was_given_has_no_warm_up(monkeypatch, caplog):
     assert "back to 0" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("given", "schedule"),
+    [
+        ({"halve_every": 5}, "halving"),
+        ({"halve_every": 5, "schedule": "cosine"}, "cosine"),
+        ({"halve_every": 5, "warmup_steps": 7}, "cosine"),
+    ],
+)
+@pytest.mark.parametrize("minutes", [0.0, 1.0])
+def test_halvings_that_were_given_are_used(monkeypatch, given, schedule, minutes):
+    paces(monkeypatch, float32=0.25, mixed_bfloat16=0.4)
+    config = presets.resolve(1, "auto", minutes=minutes, **given)
+    images = np.zeros((50, 32, 32, 3), "uint8")
+    config = auto.auto_stage1(config, set(given), images)
+    assert config.schedule == schedule
+    assert (config.warmup_steps > 0) == (schedule == "cosine")
+    assert config.warmup_steps == 7 or "warmup_steps" not in given
+
+
+def test_auto_chooses_no_sizes_that_a_network_does_not_read():
+    images = (1_000, (32, 32, 3))
+    resnet = auto.stage1_choices(presets.resolve(1, "auto"), (), *images)
+    rae = auto.stage1_choices(presets.resolve(1, "auto", network="rae"), (), *images)
+    only_resnet = {each.name for each in resnet} - {each.name for each in rae}
+    assert only_resnet == {"num_scale", "base_dim", "fc_dim", "initialization"}
+
+
 def test_stage_2_is_stopped_by_held_out_latents_where_there_are_some(monkeypatch):
     paces(monkeypatch, float32=0.01, mixed_bfloat16=0.02)
     settings = {"given": (), "count": 9_000}
@@ -284,7 +311,7 @@ def test_what_are_no_images_is_refused_in_one_line(shape):
 @pytest.mark.parametrize("count", [0, 1, 9])
 def test_fewer_than_ten_images_are_refused_in_one_line(count):
     images = np.full((count, 8, 8, 1), 200, "uint8")
-    words = f"received {count} training images?, expected at least 10"
+    words = f"received {count} training images?, without those.* expected at least 10"
     with pytest.raises(InputError, match=words):
         auto.auto_stage1(presets.resolve(1, "auto"), (), images)
 
@@ -296,12 +323,13 @@ def test_a_run_of_ones_own_images_chooses_once(tmp_path, monkeypatch, caplog):
     np.savez(tmp_path / "own.npz", x_train=x[:250], x_test=x[250:])
     run = str(tmp_path / "run")
     small = ["--base-dim", "4", "--fc-dim", "16", "--epochs", "1"]
-    small += ["--halve-every", "5"]
+    small += ["--gamma-multiplier", "5", "--data-dir", str(tmp_path)]
     COMMANDS["train-stage1"](
         ["--data", str(tmp_path / "own.npz"), "--run", run, *small]
     )
     assert caplog.text.count("auto: timing a few steps") == 1
-    assert caplog.text.count("`halve_every=5` has no effect with `schedule=") == 1
+    assert f"`data_dir='{tmp_path}'` has no effect with `data=" in caplog.text
+    assert caplog.text.count("`gamma_multiplier=5.0` has no effect with `gamma=") == 1
     first = StageRun.open(run, 1)
     config = first.saved_config()
     assert first.preset == "auto" and config.schedule == "cosine"

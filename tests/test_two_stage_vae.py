@@ -89,6 +89,18 @@ def test_a_folder_with_the_british_name_of_the_sampler_loads(trained, tmp_path):
         np.testing.assert_array_equal(samples, expected)
 
 
+def test_settings_without_effect_are_warned_about(images, caplog):
+    stage1 = {**SMALL["stage1"], "gamma_multiplier": 2.0}
+    stage2 = {**SMALL["stage2"], "gamma": "learned", "gamma_rule": "ema"}
+    model = TwoStageVAE.from_preset("digits", stage1=stage1, stage2=stage2)
+    model.fit(images[:120], epochs=(1, 1))
+    lines = [line for line in caplog.messages if "has no effect" in line]
+    assert lines == [
+        "`gamma_multiplier=2.0` has no effect with `gamma='computed'`",
+        "`gamma_rule='ema'` has no effect with `gamma='learned'`",
+    ]
+
+
 def test_a_run_of_arrays_resumes_and_is_the_model_in_memory(trained, images, tmp_path):
     model, history = trained
     run = tmp_path / "run"

@@ -4,6 +4,7 @@ Help texts name other settings in backquotes; the command line shows them as fla
 """
 
 import dataclasses
+import logging
 import math
 from collections.abc import Collection
 from typing import Any, Self
@@ -27,12 +28,6 @@ GIVEN_GAMMAS = ("fixed", "scheduled")  # those that the data do not change
 INITIALIZATIONS = ("random", "gaussian")  # of stage 2
 STARTS = ("random", "mean")  # of stage 1
 SCHEDULES = ("halving", "cosine")
-# the setting on the left is read only where the other one has this value
-USED_WITH = {
-    "halve_every": ("schedule", "halving"),
-    "gamma_rule": ("gamma", "computed"),
-    "gamma_multiplier": ("gamma", "learned"),
-}
 PRECISIONS = ("float32", "mixed_bfloat16")
 CROPS = ("none", "center", "128", "140", "148")
 FILTERS = ("bilinear", "nearest", "bicubic")
@@ -40,6 +35,32 @@ EXPORT_FORMATS = ("saved_model", "onnx")
 FITS = ("stretch", "crop", "letterbox")
 SAMPLING_METHODS = ("mean", "noise", "normalized")  # of stage 2's latents
 DENSITY_METHODS = {"gaussian": 1, "mixture": 10}  # Gaussians instead of stage 2
+
+
+def _but(choices: tuple[str, ...], *used: str) -> tuple[str, ...]:
+    return tuple(choice for choice in choices if choice not in used)
+
+
+# the first setting is not read where the second has one of these values
+UNUSED_WITH = (
+    ("halve_every", "schedule", _but(SCHEDULES, "halving")),
+    ("gamma", "likelihood", _but(LIKELIHOODS, "gaussian")),
+    ("gamma_start", "likelihood", _but(LIKELIHOODS, "gaussian")),
+    ("gamma_floor", "likelihood", _but(LIKELIHOODS, "gaussian", "diagonal")),
+    ("gamma_rule", "likelihood", _but(LIKELIHOODS, "gaussian")),
+    ("gamma_rule", "gamma", _but(GAMMAS, "computed")),
+    ("gamma_multiplier", "likelihood", _but(LIKELIHOODS, "gaussian")),
+    ("gamma_multiplier", "gamma", _but(GAMMAS, "learned")),
+    ("num_scale", "network", _but(NETWORKS, "resnet")),
+    ("block_per_scale", "network", _but(NETWORKS, "resnet")),
+    ("base_dim", "network", _but(NETWORKS, "resnet")),
+    ("fc_dim", "network", _but(NETWORKS, "resnet")),
+    ("pooling", "network", _but(NETWORKS, "resnet")),
+    ("l2", "network", _but(NETWORKS, "resnet", "rae")),
+    ("l2_of", "network", _but(NETWORKS, "resnet")),
+    ("l2_of", "l2", (0,)),
+    ("resize", "side", (0,)),
+)
 
 
 def option(
@@ -212,6 +233,11 @@ class _Training:
             )
         return cls(**values)
 
+    def warn_of_unused(self, names: Collection[str]) -> None:
+        """Warns of those of the settings `names` that have no effect."""
+        for line in self.unused(names):
+            logging.getLogger(__name__).warning(line)
+
     def unused(self, names: Collection[str]) -> list[str]:
         """Those of the settings `names` that another setting leaves without effect,
         with the reason.
@@ -219,8 +245,8 @@ class _Training:
         return [
             f"`{name}={getattr(self, name)!r}` has no effect with"
             f" `{other}={getattr(self, other)!r}`"
-            for name, (other, value) in USED_WITH.items()
-            if name in names and getattr(self, other) != value
+            for name, other, values in UNUSED_WITH
+            if name in names and getattr(self, other, None) in values
         ]
 
     def differences(self, other: Self) -> list[str]:

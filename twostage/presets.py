@@ -25,7 +25,7 @@ _GREY_28 = (
 AUTO = "auto"
 
 PRESETS = {
-    AUTO: ({"held_out": 0.05}, {}),
+    AUTO: ({"held_out": 0.05, "schedule": "cosine"}, {"schedule": "cosine"}),
     "digits": (
         {
             "num_scale": 2,

@@ -87,8 +87,9 @@ class TwoStageVAE:
         self.mixture: Mixture | None = None
         self.sampling = stage2_config.sampling
         self._training_images: np.ndarray | None = None
-        # the settings of each stage that "auto" does not choose; None: it chooses none
-        self._given: tuple[frozenset[str], frozenset[str]] | None = None
+        # the settings of each stage that were stated beside a preset
+        self._given: tuple[frozenset[str], frozenset[str]] = frozenset(), frozenset()
+        self._chooses = False  # the others, by the images
 
     @classmethod
     def from_preset(
@@ -114,8 +115,8 @@ class TwoStageVAE:
         first = resolve(1, preset, **(stage1 or {}))
         second = resolve(2, preset, **(stage2 or {}))
         model = cls(first, second, image_shape=image_shape)
-        if preset == AUTO:
-            model._given = frozenset(stage1 or {}), frozenset(stage2 or {})
+        model._given = frozenset(stage1 or {}), frozenset(stage2 or {})
+        model._chooses = preset == AUTO
         return model
 
     @classmethod
@@ -163,26 +164,29 @@ class TwoStageVAE:
             DivergedError: the loss is not finite any more.
         """
         given = self._given_with(epochs)
-        if given and np.ndim(images) in (3, 4):  # else they are refused below
+        if self._chooses and np.ndim(images) in (3, 4):  # else they are refused below
             shape = (*np.shape(images), 1)[:4]
             self.stage1_config = with_pad(self.stage1_config, given[0], shape)
         images, held_out = self._divided(images, held_out)
         first, second = self._configs(epochs)
         # now, not after the hours of stage 1
         check_held_out(second, held_out)
-        if not given or "batch_size" in given[1]:  # else it follows from the images
+        # where it is chosen, it follows from the images
+        if not self._chooses or "batch_size" in given[1]:
             check_count(len(images), second.batch_size)
         options = {"held_out": held_out, "bar": bar}
-        if given:
+        if self._chooses:
             first = _begun(run, 1) or auto_stage1(first, given[0], images)
             self.stage1_config = first
+        first.warn_of_unused(given[0])
         stage1 = train_stage1(images, first, run, **options)
         assert stage1 is not None  # only a dry run gives none
         self._set_models(TwoStageModels(stage1.model))
-        if given:
+        if self._chooses:
             count = len(images)
             second = _begun(run, 2) or auto_stage2(second, given[1], first, count)
             self.stage2_config = second
+        second.warn_of_unused(given[1])
         stage2 = train_stage2(stage1.model, images, second, run, **options)
         assert stage2 is not None
         self.stage2, self.normalizer = stage2.model, stage2.normalizer
@@ -206,9 +210,9 @@ class TwoStageVAE:
 
     def _given_with(
         self, epochs: tuple[int, int] | None
-    ) -> tuple[frozenset[str], frozenset[str]] | None:
-        """The settings that "auto" leaves as they are; None: it chooses none."""
-        if self._given is None or epochs is None:
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """The settings of each stage that "auto" leaves as they are."""
+        if epochs is None:
             return self._given
         return self._given[0] | {"epochs"}, self._given[1] | {"epochs"}
 

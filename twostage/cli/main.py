@@ -1,6 +1,7 @@
 """The program `twostage`: one sub-command for each thing that a user does."""
 
 import argparse
+import difflib
 import sys
 from collections.abc import Sequence
 
@@ -33,6 +34,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, function in COMMANDS.items():
         commands.add_parser(name, help=" ".join((function.__doc__ or "").split()))
     if not argv or argv[0] not in COMMANDS:
+        near = difflib.get_close_matches(" ".join(argv[:1]), COMMANDS, n=2, cutoff=0.5)
+        if near:
+            meant = " or ".join(sorted(near))
+            parser.error(f"no command {argv[0]}: did you mean {meant}?")
         parser.parse_args(argv[:1])  # --help, or an error
         return
     COMMANDS[argv[0]](argv[1:])

@@ -24,6 +24,11 @@ def write(path: str | os.PathLike[str], content: str | bytes | memoryview) -> No
         aside.write_bytes(encoded)
         rename(aside, path)
     except OSError as error:
+        if not path.parent.is_dir():
+            raise InputError(
+                f"the folder {path.parent} was removed while it was written to: leave"
+                " it in place until the command ends, and run that again"
+            ) from error
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 

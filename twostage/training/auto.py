@@ -92,7 +92,8 @@ def auto_stage1(
     """
     if len(images) < LEAST_IMAGES:
         raise InputError(
-            f"{len(images)} training image{'s' * (len(images) != 1)}",
+            f"{len(images)} training image{'s' * (len(images) != 1)}, without those"
+            " that are kept for tests",
             f"at least {LEAST_IMAGES}, thousands if you can",
             "add some",
         )
@@ -212,15 +213,14 @@ def stage1_choices(
     latents = 128 if side == 128 else min(2 * side, 64)
     wide = side <= 32 and count >= FEW
     images = f"{count:,} images of {side}x{side}x{channels}"
-    network = [
-        Choice("num_scale", SCALES[side], images),
-        Choice("base_dim", 32 if wide else 16, images),
-        Choice("fc_dim", 512 if wide else 256, images),
-        Choice("latent_dim", latents, images),
-    ]
-    if config.network == "resnet":
-        reason = "the decoder begins at the mean color"
-        network.append(Choice("initialization", "mean", reason))
+    network = [Choice("latent_dim", latents, images)]
+    if config.network == "resnet":  # the others have their authors' sizes
+        network += [
+            Choice("num_scale", SCALES[side], images),
+            Choice("base_dim", 32 if wide else 16, images),
+            Choice("fc_dim", 512 if wide else 256, images),
+            Choice("initialization", "mean", "the decoder begins at the mean color"),
+        ]
     if "latent_dim" in given:
         latents = config.latent_dim
     batch = STAGE1_BATCH if count < MANY else STAGE1_BATCH_OF_MANY
@@ -273,18 +273,27 @@ def _steps(
     check_count(count, used)
     per_epoch = count // used
     steps = (config.epochs if "epochs" in given else epochs) * per_epoch
-    warmup = _warmup(config, given, steps)
+    schedule = _schedule(config, given)
+    warmup = _warmup(schedule, steps)
     return [
         Choice("learning_rate", rate, warmup.reason),
-        Choice("schedule", "cosine", warmup.reason),
+        Choice("schedule", schedule, warmup.reason),
         warmup,
         Choice("batch_size", batch, f"{count:,} images"),
         Choice("epochs", epochs, f"{epochs * per_epoch:,} steps"),
     ]
 
 
-def _warmup(config: Any, given: Collection[str], steps: int) -> Choice:
-    if "schedule" in given and config.schedule != "cosine":
+def _schedule(config: Any, given: Collection[str]) -> str:
+    """The cosine, unless what was given asks for halving."""
+    if "schedule" in given:
+        return config.schedule
+    halves = "halve_every" in given and "warmup_steps" not in given
+    return "halving" if halves else "cosine"
+
+
+def _warmup(schedule: str, steps: int) -> Choice:
+    if schedule != "cosine":
         return Choice("warmup_steps", 0, RATE_REASON)
     reason = f"{RATE_REASON}; up, then back to 0"
     return Choice("warmup_steps", min(WARMUP_STEPS, steps // 10), reason)
@@ -324,7 +333,7 @@ def _fit_to_machine(
     of_epoch = EPOCH_PER_STEPS * paces[precision] * steps
     if minutes and "epochs" not in given:
         epochs = _epochs_within(minutes, of_epoch, most)
-        chosen.take(epochs, _warmup(config, given, epochs.value * steps))
+        chosen.take(epochs, _warmup(config.schedule, epochs.value * steps))
     return of_epoch * chosen.config.epochs
 
 

@@ -11,7 +11,11 @@ from twostage.presets import AUTO
 from twostage.runs.data import held_out_images, held_out_of, training_images
 from twostage.runs.run import StageRun, finished_stage1
 from twostage.training import auto
-from twostage.training.image_checks import check_sizes, warn_without_test
+from twostage.training.image_checks import (
+    check_sizes,
+    warn_of_data_dir,
+    warn_without_test,
+)
 from twostage.training.train import TrainedStage, train_stage1, train_stage2
 
 logger = logging.getLogger(__name__)
@@ -39,7 +43,8 @@ def train_stage1_run(
     logger.info("\n".join(lines))
     if _chooses(stage):
         config = auto.auto_stage1(config, stage.given, images)
-    _warn_of_unused(config, stage)
+    config.warn_of_unused(stage.given)
+    warn_of_data_dir(config)
     return train_stage1(
         images,
         loading.with_absolute_paths(config),
@@ -58,7 +63,7 @@ def train_stage2_run(
     if _chooses(stage):
         saved = first.saved_config()
         config = auto.auto_stage2(config, stage.given, saved, len(images))
-    _warn_of_unused(config, stage)
+    config.warn_of_unused(stage.given)
     return train_stage2(
         first,
         images,
@@ -77,11 +82,6 @@ def _with_channels(config: Stage1Config) -> Stage1Config:
     if config.channels or not isinstance(dataset, ImageFileDataset):
         return config
     return dataclasses.replace(config, channels=dataset.sizes.channels)
-
-
-def _warn_of_unused(config: Stage1Config | Stage2Config, stage: StageRun) -> None:
-    for line in config.unused(stage.given):
-        logger.warning(line)
 
 
 def _chooses(stage: StageRun) -> bool:
