@@ -2,8 +2,10 @@
 compared.
 """
 
+import dataclasses
 import json
 import logging
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -429,6 +431,37 @@ def test_a_result_is_written_into_a_folder(in_memory, tmp_path):
     images = {image.stem for image in path.with_suffix("").glob("*.png")}
     assert images == set(result.figures)
     assert "FD (pixels)" in (tmp_path / "report.html").read_text()
+
+
+def test_a_random_network_leads_no_report_where_a_trained_one_measured(
+    in_memory, tmp_path
+):
+    """It sees little but contrast. A result of other weights, or measured in another
+    way, is no reason to hide the new one.
+    """
+    result = evaluated(*in_memory)  # its extractor counts as trained
+    measure = {**result.manifest["extractor"], "name": "random network"}
+    measure["frechet"] = "FD (random network)"
+    manifest = {**result.manifest, "extractor": measure}
+    by_chance = dataclasses.replace(result, manifest=manifest)
+    report, card = tmp_path / "report.html", tmp_path / "model_card.md"
+
+    def leads(written):
+        card.unlink(missing_ok=True)
+        write.write(tmp_path, written)
+        page = report.read_text()
+        measured = re.search(r"Measured \S+ \S+ by FD \(([\w ]+)\)", page)[1]
+        assert f"FD ({measured})" in card.read_text()
+        return measured
+
+    assert leads(by_chance) == "random network"
+    assert leads(result) == "pixels"
+    assert leads(by_chance) == "pixels"
+    assert "FD (random network)" in report.read_text()  # its tables are there, too
+    other = {**manifest["protocol"], "samples": 40}
+    for changes in ({"models": "of other weights"}, {"protocol": other}):
+        changed = dataclasses.replace(by_chance, manifest={**manifest, **changes})
+        assert leads(changed) == "random network"
 
 
 def test_recalibration_does_not_change_the_callers_model(in_memory):

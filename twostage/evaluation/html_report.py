@@ -96,7 +96,7 @@ def write(run: str | Path, name: str, findings: Sequence[Finding] = ()) -> None:
         findings: Of the verdict on it.
     """
     run = Path(run)
-    results = _read_results(run / "evaluation", name)
+    results = read_results(run / "evaluation", name)
     result = results[name]
     folder = run / "evaluation" / name
     page = html_page.render(
@@ -126,7 +126,7 @@ def result_html(result: EvaluationResult) -> str:
     )
 
 
-def _read_results(folder: Path, name: str) -> dict[str, EvaluationResult]:
+def read_results(folder: Path, name: str) -> dict[str, EvaluationResult]:
     """The results of a run, `name` first; without those of an older format."""
     paths = [folder / f"{name}.json"]
     paths += [path for path in sorted(folder.glob("*.json")) if path.stem != name]

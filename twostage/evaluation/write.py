@@ -8,6 +8,7 @@ from twostage.evaluation import html_report, model_card
 from twostage.evaluation.evaluation_result import EvaluationResult
 from twostage.evaluation.tables import markdown
 from twostage.evaluation.verdict import verdict
+from twostage.features import random_network
 from twostage.reporting.png import save_png
 from twostage.system import files
 from twostage.system.locks import held
@@ -31,8 +32,28 @@ def write(run: str | Path, result: EvaluationResult) -> Path:
         for name, image in result.figures.items():
             save_png(folder / result.name / f"{name}.png", image)
         files.write_json(folder / f"{result.name}.json", result.to_json())
-        findings = verdict(result, html_report.training_losses(Path(run)))
-        files.write(folder / f"{result.name}.md", markdown(result, findings))
-        html_report.write(run, result.name, findings)
-        model_card.write(run, result, findings)
+        losses = html_report.training_losses(Path(run))
+        text = markdown(result, verdict(result, losses))
+        files.write(folder / f"{result.name}.md", text)
+        leading = _leading(folder, result)
+        findings = verdict(leading, losses)
+        html_report.write(run, leading.name, findings)
+        model_card.write(run, leading, findings)
     return folder / f"{result.name}.md"
+
+
+def _leading(folder: Path, result: EvaluationResult) -> EvaluationResult:
+    """The result that the report and the card begin with: the new one. Only one by the
+    random network, which sees little but contrast, comes after one by a trained network
+    of the same models, measured the same way.
+    """
+    if result.manifest["extractor"]["name"] != random_network.NAME:
+        return result
+    results = html_report.read_results(folder, result.name)
+    same = ("models", "protocol", "batch_normalization")
+    for other in results.values():
+        if other.manifest["extractor"]["name"] != random_network.NAME and all(
+            other.manifest.get(key) == result.manifest[key] for key in same
+        ):
+            return other
+    return result

@@ -12,6 +12,7 @@ import numpy as np
 from twostage.features.extractor import Extractor, digest_of, in_color
 from twostage.models.compilation import compiled
 
+NAME = "random network"
 LAYERS = 4
 
 
@@ -40,7 +41,7 @@ def random_network(seed: int = 0, width: int = 32) -> Extractor:
         return cast(np.ndarray, keras.ops.convert_to_numpy(network(in_color(images))))
 
     return Extractor(
-        "random network",
+        NAME,
         features,
         digest_of(kernels),
         notes={"seed": seed, "width": width},
