@@ -152,8 +152,8 @@ def test_sampling_chain():
     )
     for method, words in (
         ("means", "expected one of mean"),
-        ("noise", "no noise"),
-        ("normalized", "no normalizer"),
+        ("noise", "without `noise`, expected standard normal"),
+        ("normalized", "without `normalizer`, expected a fitted"),
     ):
         with pytest.raises(ValueError, match=words):
             generate.sample_latents(stage2, u, method=method)

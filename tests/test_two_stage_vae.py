@@ -151,6 +151,44 @@ def test_gray_images_are_padded_and_get_a_channel():
     ("call", "words"),
     [
         (lambda model, x: model.sample(0), "received `n=0`, expected at least 1"),
+        (lambda model, x: model.sample(2.5), "received `n=2.5`, expected a whole"),
+        (lambda model, x: model.sample(True), "received `n=True`, expected a whole"),
+        (lambda model, x: model.sample(2, seed=-1), "received `seed=-1`, expected at"),
+        (lambda model, x: model.sample(2, seed="a"), "received `seed='a'`, expected a"),
+        (
+            lambda model, x: model.sample(2, method="normalise"),
+            "received `method='normalise'`, expected one of mean, noise, normalized",
+        ),
+        (lambda model, x: model.decode(np.full((2, 4), np.nan)), "latents with NaN"),
+        (lambda model, x: model.encode(x[0, :, :, 0]), r"a single one is x\[None\]"),
+        (
+            lambda model, x: model.fit(x.astype("float32")),
+            r"convert them with x.round\(\).astype\('uint8'\)",
+        ),
+        (
+            lambda model, x: model.fit(x, held_out=0.05),
+            "a fraction is a setting: `stage1={'held_out': 0.05}`",
+        ),
+        (
+            lambda model, x: model.evaluate(x, extractor="inceptoin"),
+            "`extractor='inceptoin'`, expected one of classifier, imagenet,",
+        ),
+        (
+            lambda model, x: model.evaluate(x, samples="9"),
+            "`samples='9'`, expected a whole number",
+        ),
+        (
+            lambda model, x: model.evaluate(x, bound_images=2.5),
+            "`bound_images=2.5`, expected a whole number",
+        ),
+        (
+            lambda model, x: TwoStageVAE.from_preset("digits", stage1={"zzz": 4}),
+            "unknown settings zzz, expected some of gamma,",
+        ),
+        (
+            lambda model, x: TwoStageVAE.from_preset("digits", stage2={"widht": 4}),
+            "unknown settings widht, expected width$",
+        ),
         (lambda model, x: model.encode(x / 255 * 2), r"expected images in \[0, 1\]"),
         (lambda model, x: model.fit(x / 255), "type float64"),
         (lambda model, x: model.encode(x[:, :4]), r"images of shape \(4, 8, 1\)"),

@@ -4,6 +4,7 @@ Help texts name other settings in backquotes; the command line shows them as fla
 """
 
 import dataclasses
+import difflib
 import logging
 import math
 from collections.abc import Collection
@@ -228,9 +229,12 @@ class _Training:
         names = [field.name for field in dataclasses.fields(cls)]
         unknown = sorted(set(values) - set(names))
         if unknown:
-            raise InputError(
-                f"unknown settings {', '.join(unknown)}", f"some of {', '.join(names)}"
-            )
+            near = [difflib.get_close_matches(name, names, n=1) for name in unknown]
+            meant = [found for found in near if found]
+            expected = f"some of {', '.join(names)}"
+            if len(meant) == len(unknown):
+                expected = ", ".join(found[0] for found in meant)
+            raise InputError(f"unknown settings {', '.join(unknown)}", expected)
         return cls(**values)
 
     def warn_of_unused(self, names: Collection[str]) -> None:

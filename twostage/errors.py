@@ -6,6 +6,7 @@ flags and commands (twostage/cli/errors.py).
 """
 
 import contextlib
+import numbers
 from collections.abc import Iterator
 
 
@@ -53,6 +54,19 @@ class Interrupted(Exception):
     def __init__(self, text: str, signal: int, resume: str):
         super().__init__(text)
         self.signal, self.resume = signal, resume
+
+
+def check_whole(name: str, value: object, least: int = 0) -> None:
+    """Raises `InputError` unless an argument is a whole number, Python's or NumPy's, of
+    at least `least`.
+
+    Example:
+        >>> check_whole("n", 3, 1)
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise InputError(f"`{name}={value!r}`", "a whole number")
+    if value < least:
+        raise InputError(f"`{name}={value}`", f"at least {least}")
 
 
 def first_line(error: BaseException) -> str:

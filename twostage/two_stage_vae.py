@@ -18,7 +18,7 @@ from twostage.data import levels
 from twostage.data.batches import check_count
 from twostage.data.preprocessing import pad_to
 from twostage.data.splits import divided_rows
-from twostage.errors import InputError
+from twostage.errors import InputError, check_whole
 from twostage.evaluation.evaluate import evaluate
 from twostage.evaluation.evaluation_data import EvaluationData
 from twostage.evaluation.evaluation_result import EvaluationResult
@@ -200,6 +200,12 @@ class TwoStageVAE:
         """The images that are trained on, and those that are held out, prepared."""
         images = self._prepared(images)
         levels.check_levels(images, self.stage1_config.scale)
+        if held_out is not None and np.ndim(held_out) == 0:
+            raise InputError(
+                f"`held_out={held_out!r}`",
+                "images",
+                "a fraction is a setting: `stage1={'held_out': 0.05}`",
+            )
         if held_out is not None:
             return images, self._prepared(held_out)
         fraction = self.stage1_config.held_out
@@ -242,14 +248,14 @@ class TwoStageVAE:
                 "first stage": stage 1's prior alone. None: the config's, or the first
                 stage's where there is no second.
         """
-        if n < 1:
-            raise InputError(f"`n={n}`", "at least 1")
         return self.decode(self.sample_latents(n, seed=seed, method=method))
 
     def sample_latents(
         self, n: int, *, seed: int = 0, method: str | None = None
     ) -> np.ndarray:
         """Latents of stage 1: float32 (n, k); arguments as for `sample`."""
+        check_whole("n", n, 1)
+        check_whole("seed", seed)
         models = self.models
         if method is None:
             trained = models.stage2 is not None
@@ -292,6 +298,8 @@ class TwoStageVAE:
         width = stage1.decoder.input_shape[-1]
         if z.ndim != 2 or z.shape[1] != width:
             raise InputError(f"latents of shape {z.shape}", f"(n, {width})")
+        if not np.isfinite(z).all():
+            raise InputError("latents with NaN or infinity", "finite numbers")
         decode = functools.partial(decoded, stage1)
         return apply_in_batches(decode, z, batch_size=BATCH)
 

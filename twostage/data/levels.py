@@ -142,12 +142,16 @@ def advice(images: np.ndarray) -> str:
     """How to make an array in memory (N, ...) uint8 images, by its values."""
     if images.dtype.kind not in "biuf" or not images.size:
         return "make it one array of numbers"
+    if images.dtype == np.uint8:
+        return "stack images into one array; a single one is x[None]"
     low, high = _extremes(images)
     if not _are_finite(low, high):
         return f"some images have NaN or infinity: {ONLY_FINITE}"
     if not _has_white(low, high):
         return _conversion(low, high)
     white = _white(high)
+    if white == WHITE:
+        return "convert them with x.round().astype('uint8')"
     return (
         f"where {white:g} is white, convert them with (x *"
         f" {WHITE / white:.4g}).round().astype('uint8')"

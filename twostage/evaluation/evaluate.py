@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from twostage.errors import InputError
+from twostage.errors import InputError, check_whole
 from twostage.evaluation import figures
 from twostage.evaluation.evaluation_data import EvaluationData
 from twostage.evaluation.evaluation_result import EvaluationResult
@@ -135,8 +135,7 @@ def evaluate(
 def check_numbers(numbers: Mapping[str, int], mixtures: Sequence[int]) -> None:
     """Raises `InputError` where a number of `evaluate` is out of range."""
     for name, value in numbers.items():
-        if value < MIN_VALUES[name]:
-            raise InputError(f"`{name}={value}`", f"at least {MIN_VALUES[name]}")
+        check_whole(name, value, MIN_VALUES[name])
     if min(mixtures, default=1) < 1:
         raise InputError(
             f"`mixtures={list(mixtures)}`", "numbers of Gaussians, each at least 1"

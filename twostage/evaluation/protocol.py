@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from twostage.data.splits import limited
-from twostage.errors import InputError
+from twostage.errors import InputError, check_whole
 from twostage.features.extractor import quantized
 from twostage.metrics.moments import Moments
 
@@ -50,6 +50,7 @@ class Protocol:
     def __post_init__(self) -> None:
         if self.name not in SPLITS:
             raise InputError(f"protocol {self.name!r}", f"one of {', '.join(SPLITS)}")
+        check_whole("samples", self.samples)
         if self.samples and self.samples < MIN_SAMPLES:
             raise InputError(
                 f"`samples={self.samples}`", f"at least {MIN_SAMPLES}, or 0"

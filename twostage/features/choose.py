@@ -11,7 +11,7 @@ import numpy as np
 from twostage.config import Stage1Config
 from twostage.data import loading
 from twostage.errors import InputError
-from twostage.features import inception
+from twostage.features import EXTRACTORS, inception
 from twostage.features.classifier import BATCH as CLASSIFIER_BATCH
 from twostage.features.classifier import classifier
 from twostage.features.efficientnet import efficientnet_lite0, is_installed
@@ -87,9 +87,11 @@ def load_labeled(config: Stage1Config) -> LabeledData:
 
 
 def check_extractor(name: str | None, weights: str | Path | None) -> None:
-    """Raises `InputError` unless a name comes with weights where it needs them, and
-    only there.
+    """Raises `InputError` unless a name is known, and comes with weights where it needs
+    them, and only there.
     """
+    if name is not None and name not in EXTRACTORS:
+        raise InputError(f"`extractor={name!r}`", f"one of {', '.join(EXTRACTORS)}")
     if name == "inception2015" and not weights:
         raise InputError(
             f"`extractor={name!r}` without `weights`", "the file to read it from"

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from twostage.config import SAMPLING_METHODS
+from twostage.errors import InputError
 from twostage.models.tensors import apply_in_batches
 from twostage.models.vae import VAE
 from twostage.old_names import current_name
@@ -57,27 +58,27 @@ def sample_latents(
         noise: Standard normal, (n, k), for `"noise"`.
 
     Raises:
-        ValueError: an unknown method, or its normalizer or noise is missing.
+        InputError: an unknown method, or its normalizer or noise is missing.
     """
     method = current_name(method)
     if method not in SAMPLING_METHODS:
-        raise ValueError(
-            f"received method={method!r}, expected one of {', '.join(SAMPLING_METHODS)}"
+        raise InputError(
+            f"`method={method!r}`", f"one of {', '.join(SAMPLING_METHODS)}"
         )
     if method == "noise":
         if noise is None:
-            raise ValueError(
-                "received no noise, expected standard normal numbers of u's shape for"
-                " method='noise'"
+            raise InputError(
+                "`method='noise'` without `noise`",
+                "standard normal numbers of the shape of u",
             )
         parameters = stage2.decoder(u, training=False)
         return stage2.likelihood.with_noise(parameters, ops.cast(noise, "float32"))
     z = stage2.decode(u)
     if method == "normalized":
         if normalizer is None:
-            raise ValueError(
-                "received no normalizer, expected a fitted LatentNormalizer for"
-                " method='normalized'"
+            raise InputError(
+                "`method='normalized'` without `normalizer`",
+                "a fitted LatentNormalizer",
             )
         return normalizer(z)
     return z
