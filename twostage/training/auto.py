@@ -211,21 +211,20 @@ def stage1_choices(
     """
     side, _, channels = image_shape
     latents = 128 if side == 128 else min(2 * side, 64)
-    wide = side <= 32 and count >= FEW
-    images = f"{count:,} images of {side}x{side}x{channels}"
-    network = [Choice("latent_dim", latents, images)]
-    if config.network == "resnet":  # the others have their authors' sizes
-        network += [
-            Choice("num_scale", SCALES[side], images),
-            Choice("base_dim", 32 if wide else 16, images),
-            Choice("fc_dim", 512 if wide else 256, images),
-            Choice("initialization", "mean", "the decoder begins at the mean color"),
-        ]
     if "latent_dim" in given:
         latents = config.latent_dim
+    wide = side <= 32 and count >= FEW
+    images = f"{count:,} images of {side}x{side}x{channels}"
+    resnet = [  # the other networks have their authors' sizes
+        Choice("num_scale", SCALES[side], images),
+        Choice("base_dim", 32 if wide else 16, images),
+        Choice("fc_dim", 512 if wide else 256, images),
+        Choice("initialization", "mean", "the decoder begins at the mean color"),
+    ]
     batch = STAGE1_BATCH if count < MANY else STAGE1_BATCH_OF_MANY
     return [
-        *network,
+        *(resnet if config.network == "resnet" else []),
+        Choice("latent_dim", latents, images),
         Choice("kl_weight", (2 * side / latents) ** 2, "(2 side / latents)^2"),
         Choice("flip", channels == 3 and count < MANY, images),
         *_steps(config, given, count, batch, STAGE1_EPOCHS, STAGE1_RATE),
