@@ -180,10 +180,16 @@ SETS = {
         r"holds no image, expected files of \.jpg, .*: check the path",
     ),
     "only other files": (
-        lambda at: (at / "a.tiff").write_bytes(b"x"),
+        lambda at: (at / "a.txt").write_bytes(b"x"),
         "",
         {},
-        r"holds no image, only 1 \.tiff, expected files of .*: check the path",
+        r"holds no image, only 1 \.txt, expected files of .*: check the path",
+    ),
+    "only images of other kinds": (
+        lambda at: (at / "a.HEIC").write_bytes(b"x"),
+        "",
+        {},
+        r"only 1 \.heic, expected files of .*: convert them, or check the path",
     ),
     "no such folder": (
         lambda at: None,

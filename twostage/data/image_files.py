@@ -12,6 +12,8 @@ from typing import IO
 from twostage.data.decode import FORMATS, MAX_BYTES, Broken
 from twostage.errors import InputError, reading
 
+# suffixes of images that are not read
+OTHER_IMAGES = {".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".raw", ".dng"}
 # what zipfile raises of an entry
 ZIP_DAMAGE = (
     zipfile.BadZipFile,
@@ -222,10 +224,11 @@ def _image_files(
     others = ", ".join([*suffixes, *more])
     if not chosen:
         inside = f", only {others}" if others else ""
+        could_convert = not OTHER_IMAGES.isdisjoint(counts)
         raise InputError(
             f"{where}, which holds no image{inside}",
             f"files of {', '.join(FORMATS)}",
-            "check the path",
+            f"{'convert them, or ' * could_convert}check the path",
         )
     return chosen, others
 
