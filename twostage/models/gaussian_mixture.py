@@ -29,6 +29,7 @@ class Mixture:
 
     def __init__(self, latents: np.ndarray, components: int = 10, seed: int = 0):
         from sklearn.mixture import GaussianMixture
+        from threadpoolctl import threadpool_limits
 
         if len(latents) < components:
             raise InputError(
@@ -43,7 +44,10 @@ class Mixture:
             max_iter=2_000,
             tol=1e-3,
             random_state=seed,
-        ).fit(np.asarray(latents, "float64"))
+        )
+        # NumPy's and SciPy's threads would wait for each other
+        with threadpool_limits(1, user_api="blas"):
+            self.mixture.fit(np.asarray(latents, "float64"))
 
     @property
     def components(self) -> int:
