@@ -316,6 +316,21 @@ def test_fewer_than_ten_images_are_refused_in_one_line(count):
         auto.auto_stage1(presets.resolve(1, "auto"), (), images)
 
 
+def test_a_fit_needs_no_side_where_auto_chooses_one(tmp_path, caplog, monkeypatch):
+    paces(monkeypatch, float32=0.1, mixed_bfloat16=0.2)
+    caplog.set_level("INFO", "twostage")
+    for i in range(40):
+        image = np.random.default_rng(i).integers(0, 256, (60, 90 + i % 2, 3), "uint8")
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+    command = COMMANDS["train-stage1"]
+    run = str(tmp_path / "run")
+    command(["--data", str(tmp_path), "--fit", "letterbox", "--run", run, "--dry-run"])
+    assert "auto: side 32 (images of other sizes)" in caplog.text
+    np.savez(tmp_path / "own.npz", x_train=np.zeros((200, 9, 9, 1), "uint8"))
+    with pytest.raises(SystemExit):
+        command(["--data", str(tmp_path / "own.npz"), "--fit", "letterbox"])
+
+
 def test_a_run_of_ones_own_images_chooses_once(tmp_path, monkeypatch, caplog):
     """The flags win, what was chosen is in the config, and a resumed run keeps it."""
     paces(monkeypatch, float32=0.1, mixed_bfloat16=0.2)

@@ -62,7 +62,9 @@ class Preprocessing:
             raise InputError(f"`scale={self.scale}`", "a number above 0, or 0 for none")
         if self.fit != "stretch" and not self.side:
             raise InputError(
-                f"`fit={self.fit!r}` without `side`", "both", "add `side=64`"
+                f"`fit={self.fit!r}` without `side`",
+                "both",
+                "add `side=64`, for image files; else drop it",
             )
         if self.fit == "letterbox" and self.crop != "none":
             raise InputError(

@@ -33,7 +33,9 @@ def train_stage1_run(
         dry_run: Whether to stop once the networks are built; None is returned then.
     """
     if _chooses(stage):
-        config = auto.with_size(config, stage.given, loading.dataset_for(config))
+        # a `fit` may be given without the side, which is chosen here
+        dataset = loading.dataset_for(dataclasses.replace(config, fit="stretch"))
+        config = auto.with_size(config, stage.given, dataset)
     if not stage.exists:
         config = _with_channels(config)
     splits = loading.load_splits(config, functools.partial(check_sizes, config))
