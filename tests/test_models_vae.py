@@ -271,7 +271,8 @@ print("equal")
         text=True,
         env={**os.environ, "PYTHONPATH": os.getcwd()},
     )
-    assert done.stdout.strip().endswith("equal"), done.stderr[-2000:]
+    ended = f"status {done.returncode}: {done.stderr[-2000:]}"
+    assert done.stdout.strip().endswith("equal"), ended
 
 
 def small_image_vae():
