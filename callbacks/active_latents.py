@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from .arguments import real
+from .arguments import variance_threshold
 from .posterior_watcher import PosteriorWatcher
 from .statistics import count_active
 
@@ -55,9 +55,7 @@ class ActiveLatents(PosteriorWatcher):
         prefix: str = "",
     ):
         super().__init__(data, posterior, max_samples, freq, prefix)
-        self.threshold = real(
-            "threshold", threshold, lambda v: 0 < v <= 1, "a number in (0, 1]"
-        )
+        self.threshold = variance_threshold(threshold)
 
     def measure(self, mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
         counts = count_active(mean, log_var, self.threshold)

@@ -58,3 +58,14 @@ def function(name: str, value: Any, call: str) -> Any:
     if value is None or callable(value):
         return value
     raise ValueError(f"received {name}={value!r:.80}, expected a function, {call}")
+
+
+def posterior_function(value: Any) -> Any:
+    """`function` of what a callback takes as `posterior`."""
+    return function("posterior", value, "posterior(model, x) -> (mean, log_var)")
+
+
+def variance_threshold(value: Any) -> float:
+    """`real` of a threshold on E[sigma^2]."""
+    expected = "a number in (0, 1]"
+    return real("threshold", value, lambda number: 0 < number <= 1, expected)

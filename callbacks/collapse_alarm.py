@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from . import files
-from .arguments import real
+from .arguments import real, variance_threshold
 from .posterior_watcher import PosteriorWatcher
 from .statistics import mean_variance, variance_law
 
@@ -77,9 +77,7 @@ class CollapseAlarm(PosteriorWatcher):
         path: str | os.PathLike | None = None,
     ):
         super().__init__(data, posterior, max_samples, freq, prefix)
-        self.threshold = real(
-            "threshold", threshold, lambda v: 0 < v <= 1, "a number in (0, 1]"
-        )
+        self.threshold = variance_threshold(threshold)
         self.limit = real("limit", limit, lambda v: v > 1, "a number above 1")
         self.path = None if path is None else os.fspath(path)
         self.reset()

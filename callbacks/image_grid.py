@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from . import files
-from .arguments import function, is_number, whole
+from .arguments import function, is_number, posterior_function, whole
 from .decoder import (
     check_decoder,
     check_images,
@@ -97,8 +97,7 @@ class ImageGrid(ModelCallback):
             )
         self.folder = str(folder)
         self.latent_dim = latent_dim
-        call = "posterior(model, x) -> (mean, log_var)"
-        self.posterior = function("posterior", posterior, call)
+        self.posterior = posterior_function(posterior)
         self.decode = function("decode", decode, "decode(model, z) -> images")
         self.rows, self.seed, self.freq = rows, seed, whole("freq", freq, 1)
         self.tensorboard = None if tensorboard is None else str(tensorboard)

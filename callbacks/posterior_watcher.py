@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from .arguments import function, text, whole
+from .arguments import posterior_function, text, whole
 from .examples import random_subset
 from .model_callback import ModelCallback
 from .posterior import check_posterior, check_scale, find_posterior
@@ -52,8 +52,7 @@ class PosteriorWatcher(ModelCallback, ABC):
         self.max_samples = whole("max_samples", max_samples, 2)
         self.freq = whole("freq", freq, 1)
         self.data = random_subset(data, self.max_samples)
-        call = "posterior(model, x) -> (mean, log_var)"
-        self.posterior = function("posterior", posterior, call)
+        self.posterior = posterior_function(posterior)
         self.prefix = text("prefix", prefix)
         self.progress = TrainingProgress()
         self._measured = False  # in this fit

@@ -5,7 +5,6 @@ Help texts name other settings in backquotes; the command line shows them as fla
 
 import dataclasses
 import difflib
-import logging
 import math
 from collections.abc import Collection
 from typing import Any, Self
@@ -229,18 +228,9 @@ class _Training:
         names = [field.name for field in dataclasses.fields(cls)]
         unknown = sorted(set(values) - set(names))
         if unknown:
-            near = [difflib.get_close_matches(name, names, n=1) for name in unknown]
-            meant = [found for found in near if found]
-            expected = f"some of {', '.join(names)}"
-            if len(meant) == len(unknown):
-                expected = ", ".join(found[0] for found in meant)
-            raise InputError(f"unknown settings {', '.join(unknown)}", expected)
+            received = f"unknown settings {', '.join(unknown)}"
+            raise InputError(received, _meant(unknown, names))
         return cls(**values)
-
-    def warn_of_unused(self, names: Collection[str]) -> None:
-        """Warns of those of the settings `names` that have no effect."""
-        for line in self.unused(names):
-            logging.getLogger(__name__).warning(line)
 
     def unused(self, names: Collection[str]) -> list[str]:
         """Those of the settings `names` that another setting leaves without effect,
@@ -535,6 +525,14 @@ class Stage2Config(_Training):
                 "no `gamma_start`, as that start sets gamma",
                 "drop it, or use `initialization='random'`",
             )
+
+
+def _meant(unknown: list[str], names: list[str]) -> str:
+    """The names that unknown ones are probably for; all where one is like none."""
+    near = [difflib.get_close_matches(name, names, n=1) for name in unknown]
+    if not all(near):
+        return f"some of {', '.join(names)}"
+    return ", ".join(found for (found,) in near)
 
 
 def _check_field(field: dataclasses.Field, value: Any) -> None:

@@ -38,6 +38,7 @@ from twostage.sampling.latent_samplers import draw_prior, draw_stage2
 from twostage.system import files
 from twostage.training.auto import auto_stage1, auto_stage2, with_pad
 from twostage.training.train import check_held_out, train_stage1, train_stage2
+from twostage.training.unused_settings import warn_of_unused
 
 BATCH = 250  # images that go through a network at once
 FIRST_STAGE = "first stage"  # the sampling method that uses stage 1 alone
@@ -178,7 +179,7 @@ class TwoStageVAE:
         if self._chooses:
             first = _begun(run, 1) or auto_stage1(first, given[0], images)
             self.stage1_config = first
-        first.warn_of_unused(given[0])
+        warn_of_unused(first, given[0])
         stage1 = train_stage1(images, first, run, **options)
         assert stage1 is not None  # only a dry run gives none
         self._set_models(TwoStageModels(stage1.model))
@@ -186,7 +187,7 @@ class TwoStageVAE:
             count = len(images)
             second = _begun(run, 2) or auto_stage2(second, given[1], first, count)
             self.stage2_config = second
-        second.warn_of_unused(given[1])
+        warn_of_unused(second, given[1])
         stage2 = train_stage2(stage1.model, images, second, run, **options)
         assert stage2 is not None
         self.stage2, self.normalizer = stage2.model, stage2.normalizer

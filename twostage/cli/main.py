@@ -33,11 +33,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, function in COMMANDS.items():
         commands.add_parser(name, help=" ".join((function.__doc__ or "").split()))
-    if not argv or argv[0] not in COMMANDS:
-        near = difflib.get_close_matches(" ".join(argv[:1]), COMMANDS, n=2, cutoff=0.5)
+    if argv and argv[0] in COMMANDS:
+        COMMANDS[argv[0]](argv[1:])
+        return
+    for typed in argv[:1]:
+        near = difflib.get_close_matches(typed, COMMANDS, n=2, cutoff=0.5)
         if near:
             meant = " or ".join(sorted(near))
-            parser.error(f"no command {argv[0]}: did you mean {meant}?")
-        parser.parse_args(argv[:1])  # --help, or an error
-        return
-    COMMANDS[argv[0]](argv[1:])
+            parser.error(f"no command {typed}: did you mean {meant}?")
+    parser.parse_args(argv[:1])  # --help, or an error

@@ -224,11 +224,13 @@ def _image_files(
     others = ", ".join([*suffixes, *more])
     if not chosen:
         inside = f", only {others}" if others else ""
-        could_convert = not OTHER_IMAGES.isdisjoint(counts)
+        fix = "check the path"
+        if not OTHER_IMAGES.isdisjoint(counts):
+            fix = f"convert them, or {fix}"
         raise InputError(
             f"{where}, which holds no image{inside}",
             f"files of {', '.join(FORMATS)}",
-            f"{'convert them, or ' * could_convert}check the path",
+            fix,
         )
     return chosen, others
 

@@ -47,13 +47,18 @@ def _leading(folder: Path, result: EvaluationResult) -> EvaluationResult:
     random network, which sees little but contrast, comes after one by a trained network
     of the same models, measured the same way.
     """
-    if result.manifest["extractor"]["name"] != random_network.NAME:
+    if _by_trained_network(result):
         return result
-    results = html_report.read_results(folder, result.name)
-    same = ("models", "protocol", "batch_normalization")
-    for other in results.values():
-        if other.manifest["extractor"]["name"] != random_network.NAME and all(
-            other.manifest.get(key) == result.manifest[key] for key in same
-        ):
+    for other in html_report.read_results(folder, result.name).values():
+        if _by_trained_network(other) and _measures_the_same(other, result):
             return other
     return result
+
+
+def _by_trained_network(result: EvaluationResult) -> bool:
+    return result.manifest["extractor"]["name"] != random_network.NAME
+
+
+def _measures_the_same(one: EvaluationResult, other: EvaluationResult) -> bool:
+    keys = ("models", "protocol", "batch_normalization")
+    return all(one.manifest.get(key) == other.manifest[key] for key in keys)

@@ -2,15 +2,16 @@
 
 import numpy as np
 
+from twostage.models.tensors import to_numpy
 from twostage.models.vae import VAE
+from twostage.sampling import generate
 
 
 def decoded(stage1: VAE, z: np.ndarray) -> np.ndarray:
     """The images of one batch of latents (n, k): float32 (n, height, width, channels)
     in [0, 1].
     """
-    mean = stage1.decode_on_batch(z)
-    return np.clip(mean, 0, 1) if mean.ndim == 4 else mean  # as `generate.clipped`
+    return to_numpy(generate.clipped(stage1.decode_on_batch(z)))
 
 
 def reconstructed(stage1: VAE, images: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Collection
 
 from twostage.config import Stage1Config
-from twostage.data import registry
 from twostage.data.datasets import ImageFileDataset
 from twostage.errors import InputError
 from twostage.models import build
@@ -51,14 +50,3 @@ def warn_without_test(data: str, splits: Collection[str]) -> None:
         data,
         then,
     )
-
-
-def warn_of_data_dir(config: Stage1Config) -> None:
-    """Warns of a folder of the authors' files beside data that have no name."""
-    if config.data_dir and config.data not in registry.NAMES:
-        logger.warning(
-            "`data_dir=%r` has no effect with `data=%r`: only named data are looked for"
-            " there",
-            config.data_dir,
-            config.data,
-        )

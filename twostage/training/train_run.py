@@ -11,12 +11,9 @@ from twostage.presets import AUTO
 from twostage.runs.data import held_out_images, held_out_of, training_images
 from twostage.runs.run import StageRun, finished_stage1
 from twostage.training import auto
-from twostage.training.image_checks import (
-    check_sizes,
-    warn_of_data_dir,
-    warn_without_test,
-)
+from twostage.training.image_checks import check_sizes, warn_without_test
 from twostage.training.train import TrainedStage, train_stage1, train_stage2
+from twostage.training.unused_settings import warn_of_unused
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +42,7 @@ def train_stage1_run(
     logger.info("\n".join(lines))
     if _chooses(stage):
         config = auto.auto_stage1(config, stage.given, images)
-    config.warn_of_unused(stage.given)
-    warn_of_data_dir(config)
+    warn_of_unused(config, stage.given)
     return train_stage1(
         images,
         loading.with_absolute_paths(config),
@@ -65,7 +61,7 @@ def train_stage2_run(
     if _chooses(stage):
         saved = first.saved_config()
         config = auto.auto_stage2(config, stage.given, saved, len(images))
-    config.warn_of_unused(stage.given)
+    warn_of_unused(config, stage.given)
     return train_stage2(
         first,
         images,
