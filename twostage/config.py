@@ -28,6 +28,8 @@ GIVEN_GAMMAS = ("fixed", "scheduled")  # those that the data do not change
 INITIALIZATIONS = ("random", "gaussian")  # of stage 2
 STARTS = ("random", "mean")  # of stage 1
 SCHEDULES = ("halving", "cosine")
+OPTIMIZERS = ("auto", "adam", "stable_adam")
+SAFE_RATE = 1e-3  # the highest learning rate at which Adam was never seen to diverge
 PRECISIONS = ("float32", "mixed_bfloat16")
 CROPS = ("none", "center", "128", "140", "148")
 FILTERS = ("bilinear", "nearest", "bicubic")
@@ -116,6 +118,13 @@ class _Training:
     epochs: int = option(700, "training", "passes over the data")
     batch_size: int = option(100, "training", "examples per step")
     learning_rate: float = option(1e-4, "training", "of Adam")
+    optimizer: str = option(
+        "auto",
+        "training",
+        "adam; stable_adam, for high learning rates: small first steps, clipped"
+        f" updates; auto: stable_adam where the learning rate is above {SAFE_RATE:g}",
+        OPTIMIZERS,
+    )
     halve_every: int = option(
         250,
         "training",
@@ -231,6 +240,12 @@ class _Training:
             received = f"unknown settings {', '.join(unknown)}"
             raise InputError(received, _meant(unknown, names))
         return cls(**values)
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether Adam's first steps are rectified and its updates clipped."""
+        high = self.learning_rate > SAFE_RATE
+        return self.optimizer == "stable_adam" or (self.optimizer == "auto" and high)
 
     def unused(self, names: Collection[str]) -> list[str]:
         """Those of the settings `names` that another setting leaves without effect,

@@ -117,7 +117,9 @@ class StageRun:
 
     def saved_config(self) -> Any:
         """The config as the stage was started, a `Stage1Config` or `Stage2Config`."""
-        return KINDS[self.number].from_dict(self._saved()["config"])
+        # runs of before there was a choice were trained by plain Adam
+        saved = {"optimizer": "adam", **self._saved()["config"]}
+        return KINDS[self.number].from_dict(saved)
 
     def _saved(self) -> dict:
         return files.read_config(self.path / "config.json")

@@ -23,6 +23,8 @@ from twostage.training.overfitting import warn_of_overfitting
 
 Rows = list[dict[str, float]]
 
+CLIP_UPDATE = 1.0  # StableAdamW's
+
 
 @dataclasses.dataclass(frozen=True)
 class Fitted:
@@ -92,8 +94,8 @@ def _rows(
 
 
 def compile_vae(config: Any, vae: VAE, steps: int = 0) -> None:
-    """Compiles with Adam, and with XLA where it is the faster way: on a CPU it takes
-    several times as long as TensorFlow's own graph.
+    """Compiles with Adam, stable where the settings say so, and with XLA where it is
+    the faster way: on a CPU it takes several times as long as TensorFlow's own graph.
 
     Args:
         config: The stage's settings.
@@ -102,8 +104,9 @@ def compile_vae(config: Any, vae: VAE, steps: int = 0) -> None:
     """
     is_cosine = config.schedule == "cosine"
     rate = _cosine(config, steps) if is_cosine else config.learning_rate
+    stable = {"rectified": True, "clip_update": CLIP_UPDATE} if config.is_stable else {}
     vae.compile(
-        Adam(rate, epsilon=1e-8),
+        Adam(rate, epsilon=1e-8, **stable),
         jit_compile=jit_compile(),
         steps_per_execution=config.steps_per_execution,
     )

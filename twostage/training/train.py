@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from twostage.config import Stage1Config, Stage2Config
+from twostage.config import SAFE_RATE, Stage1Config, Stage2Config
 from twostage.data import levels
 from twostage.data.batches import Batches, check_count, flip
 from twostage.errors import InputError
@@ -401,6 +401,13 @@ def _introduce(
             " %.2g at most; a larger `gamma_multiplier` speeds it up",
             config.gamma_start,
             _least_gamma(config, steps),
+        )
+    if config.is_stable and config.optimizer == "auto":
+        logger.info(
+            "the learning rate %g is above %g: the first steps are small, and updates"
+            " are clipped (`optimizer='adam'`: neither)",
+            config.learning_rate,
+            SAFE_RATE,
         )
     _introduce_settings(config, stage)
 
