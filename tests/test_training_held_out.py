@@ -408,7 +408,12 @@ def test_stage_2_learns_more_than_the_gaussian_that_it_begins_near():
     """Two clusters: the entropy of each is 2 log(.2 sqrt(2 pi e)) and log(2) nats come
     on top, so the best loss is .312 nats.
     """
-    settings = {"width": 64, "gamma": "learned", "learning_rate": 3e-3}
+    settings = {
+        "width": 64,
+        "gamma": "learned",
+        "learning_rate": 3e-3,
+        "optimizer": "adam",
+    }
     vae = whitened(2, **settings)
     moments, aside = (
         with_narrow_posteriors(two_clusters(4_000, 0)),

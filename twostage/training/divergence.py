@@ -7,7 +7,10 @@ import numpy as np
 
 from twostage.errors import DivergedError
 
-FIX = "start another run, with a smaller `learning_rate` or a larger `gamma_floor`"
+FIX = (
+    "start another run, with a smaller `learning_rate`, `optimizer='stable_adam'`, or a"
+    " larger `gamma_floor`"
+)
 
 
 def check_weights(
