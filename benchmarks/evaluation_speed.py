@@ -1,9 +1,10 @@
-"""What compiled graphs save in an evaluation: `python benchmarks/evaluation_speed.py
---run RUN [--rounds 5]`.
+"""What compiled graphs and fused batch normalization save in an evaluation: `python
+benchmarks/evaluation_speed.py --run RUN [--rounds 5]`.
 
-Interleaved, in one process: stage 1's decoder and encoder and EfficientNet-Lite0, each
-by its graph and one operation after the other, 250 rows. Prints milliseconds and the
-ratio of medians.
+Interleaved, in one process, 250 rows: stage 1's decoder and encoder and
+EfficientNet-Lite0, each by its graph and one operation after the other; then decoder
+and encoder by graphs with our batch normalization and with Keras's own. Prints
+milliseconds and the ratio of medians.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import numpy as np
 from twostage.features import efficientnet
 from twostage.features.torch_weights import read_torch_weights
 from twostage.models.compilation import compiled
+from twostage.models.layers.batch_normalization import BatchNormalization
 from twostage.models.tensors import to_numpy
 from twostage.runs.models import load_models
 
@@ -22,10 +24,12 @@ ROWS = 250
 
 
 def pairs_of(run):
-    """Of each network (by its graph, one operation after the other), without
-    arguments.
-    """
-    vae = load_models(run)[0].stage1
+    """Of each network (the faster way, the slower), without arguments."""
+    vae, unfused = (load_models(run)[0].stage1 for _ in range(2))
+    for network in (unfused.encoder, unfused.decoder):
+        for layer in network._flatten_layers():
+            if isinstance(layer, BatchNormalization):
+                layer._is_fusible = lambda inputs: False
     generator = np.random.default_rng(0)
     z = generator.standard_normal((ROWS, vae.decoder.input_shape[-1]), "float32")
     shape = vae.encoder.input_shape[1:]
@@ -44,12 +48,20 @@ def pairs_of(run):
             lambda: to_numpy(graph(scaled)),
             lambda: to_numpy(network(scaled)),
         ),
+        "decoder, batch normalization": (
+            lambda: vae.decode_on_batch(z),
+            lambda: unfused.decode_on_batch(z),
+        ),
+        "encoder, batch normalization": (
+            lambda: vae.posterior_on_batch(images),
+            lambda: unfused.posterior_on_batch(images),
+        ),
     }
 
 
 def main(run, rounds):
     """Prints a Markdown table, a row per network."""
-    print("| network | graph, ms | operations, ms | graph / operations |")
+    print("| network | by graph or fused, ms | without, ms | ratio |")
     print("| --- | --- | --- | --- |")
     for name, sides in pairs_of(run).items():
         taken = [[], []]
@@ -59,9 +71,8 @@ def main(run, rounds):
                 side()
                 if turn:  # the first compiles
                     seconds.append(time.perf_counter() - start)
-        graph, operations = (1000 * statistics.median(seconds) for seconds in taken)
-        ratio = graph / operations
-        print(f"| {name} | {graph:.0f} | {operations:.0f} | {ratio:.2f} |", flush=True)
+        fast, slow = (1000 * statistics.median(seconds) for seconds in taken)
+        print(f"| {name} | {fast:.0f} | {slow:.0f} | {fast / slow:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -411,8 +411,9 @@ def test_batch_normalization_is_right_from_the_first_steps():
     )
 
 
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
-def test_batch_normalization_of_images_is_keras_own(policy):
+def test_batch_normalization_of_images_is_keras_own(policy, training):
     """TensorFlow's fused operation: outputs, gradients and statistics as those of
     Keras's layer.
     """
@@ -435,16 +436,17 @@ def test_batch_normalization_of_images_is_keras_own(policy):
         layer.build(images.shape)
         layer.gamma.assign([1.0, 2.0, 0.5])
         layer.beta.assign([0.0, -1.0, 3.0])
-        found.append(
-            [layer(images, training=True), layer.moving_mean, layer.moving_variance]
-        )
+        layer.moving_mean.assign([1.0, 2.0, 4.0])
+        layer.moving_variance.assign([0.5, 2.0, 9.0])
+        outputs = layer(images, training=training)
+        found.append([outputs, layer.moving_mean, layer.moving_variance])
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
             with tf.GradientTape() as tape:
                 x = tf.Variable(images)
                 total = tf.reduce_sum(
-                    tf.cast(layer(x, training=True), "float32") * weights
+                    tf.cast(layer(x, training=training), "float32") * weights
                 )
             found[-1] += tape.gradient(total, [x, layer.gamma.value, layer.beta.value])
     assert found[0][0].dtype == found[1][0].dtype
