@@ -152,6 +152,12 @@ def _table(
     columns: list[Column],
     rows: Mapping[str, Mapping[str, Any]],
 ) -> Table:
+    """Without the columns that have a value in no row."""
+    columns = [
+        column
+        for column in columns
+        if any(values.get(column.key) is not None for values in rows.values())
+    ]
     header = [of_names, *[column.title for column in columns]]
     cells = [
         [name, *[column.cell(values) for column in columns]]

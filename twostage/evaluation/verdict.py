@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from twostage.evaluation.rounding import plus_minus
+from twostage.evaluation.rounding import plus_minus, rounded
 from twostage.metrics.overfitting import has_risen
 
 if TYPE_CHECKING:
@@ -195,10 +195,11 @@ def _gap(result: EvaluationResult, training: float | None) -> Finding | None:
     gap = -evidence - training
     good = gap <= MAX_GAP * dimensions
     says = "does not overfit" if good else "overfits"
+    error = result.likelihood.get("evidence_error", 0.0)
     return Finding(
-        f"Stage 1 {says}: its loss is {training:.5g} nats on training images and"
-        f" {-evidence:.5g} on test images, {gap / dimensions:.2g} nats per dimension"
-        " apart.",
+        f"Stage 1 {says}: its loss is {rounded(training, error)} nats on training images"
+        f" and {rounded(-evidence, error)} on test images, {gap / dimensions:.2g} nats"
+        " per dimension apart.",
         good,
     )
 
