@@ -197,9 +197,9 @@ def _gap(result: EvaluationResult, training: float | None) -> Finding | None:
     says = "does not overfit" if good else "overfits"
     error = result.likelihood.get("evidence_error", 0.0)
     return Finding(
-        f"Stage 1 {says}: its loss is {rounded(training, error)} nats on training images"
-        f" and {rounded(-evidence, error)} on test images, {gap / dimensions:.2g} nats"
-        " per dimension apart.",
+        f"Stage 1 {says}: its loss is {rounded(training, error)} nats on training"
+        f" images and {rounded(-evidence, error)} on test images,"
+        f" {gap / dimensions:.2g} nats per dimension apart.",
         good,
     )
 
