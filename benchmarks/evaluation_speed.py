@@ -8,10 +8,9 @@ milliseconds and the ratio of medians.
 """
 
 import argparse
-import statistics
-import time
 
 import numpy as np
+from interleaved import medians
 
 from twostage.features import efficientnet
 from twostage.features.torch_weights import read_torch_weights
@@ -64,14 +63,7 @@ def main(run, rounds):
     print("| network | by graph or fused, ms | without, ms | ratio |")
     print("| --- | --- | --- | --- |")
     for name, sides in pairs_of(run).items():
-        taken = [[], []]
-        for turn in range(rounds + 1):
-            for side, seconds in zip(sides, taken, strict=True):
-                start = time.perf_counter()
-                side()
-                if turn:  # the first compiles
-                    seconds.append(time.perf_counter() - start)
-        fast, slow = (1000 * statistics.median(seconds) for seconds in taken)
+        fast, slow = (1000 * seconds for seconds in medians(sides, rounds))
         print(f"| {name} | {fast:.0f} | {slow:.0f} | {fast / slow:.2f} |", flush=True)
 
 

@@ -8,11 +8,10 @@ seconds and the ratio of medians.
 
 import argparse
 import contextlib
-import statistics
-import time
 from unittest import mock
 
 import numpy as np
+from interleaved import medians
 from scipy import linalg
 
 from twostage.evaluation.image_metrics import image_distances
@@ -62,16 +61,8 @@ def main(rounds):
     print("| | now, s | other, s | now / other |")
     print("| --- | --- | --- | --- |")
     for name, (function, other) in SIDES.items():
-        taken = [[], []]
-        for turn in range(rounds + 1):
-            contexts = (contextlib.nullcontext(), other())
-            for context, seconds in zip(contexts, taken, strict=True):
-                with context:
-                    start = time.perf_counter()
-                    function()
-                if turn:  # the first loads libraries
-                    seconds.append(time.perf_counter() - start)
-        now, before = map(statistics.median, taken)
+        # a function that makes a context manager also decorates
+        now, before = medians((function, other()(function)), rounds)
         print(f"| {name} | {now:.2f} | {before:.2f} | {now / before:.2f} |", flush=True)
 
 

@@ -6,9 +6,9 @@ and pointwise convolutions, and prints images per second and the ratio of median
 """
 
 import argparse
-import time
 
 import numpy as np
+from interleaved import medians
 from keras import ops
 
 from twostage.features import efficientnet
@@ -41,17 +41,15 @@ def main(options):
     shape = (options.images, efficientnet.SIDE, efficientnet.SIDE, 3)
     images = np.random.default_rng(0).uniform(-1, 1, shape).astype("float32")
     networks = {"own": network(efficientnet._Convolution), "plain": network(Plain)}
-    seconds = {name: [] for name in networks}
-    for turn in range(options.rounds + 1):
-        for name, features in networks.items():
-            start = time.perf_counter()
-            ops.convert_to_numpy(features(images))
-            if turn:  # the first compiles
-                seconds[name].append(time.perf_counter() - start)
-    medians = {name: np.median(taken) for name, taken in seconds.items()}
-    for name, median in medians.items():
+
+    def side(features):
+        return lambda: ops.convert_to_numpy(features(images))
+
+    taken = medians([side(features) for features in networks.values()], options.rounds)
+    seconds = dict(zip(networks, taken, strict=True))
+    for name, median in seconds.items():
         print(f"{name}: {options.images / median:.0f} images per second")
-    print(f"plain / own: {medians['plain'] / medians['own']:.2f}")
+    print(f"plain / own: {seconds['plain'] / seconds['own']:.2f}")
 
 
 if __name__ == "__main__":

@@ -6,12 +6,11 @@ Adam. Prints milliseconds per step and the ratio of medians.
 """
 
 import argparse
-import statistics
-import time
 
 import numpy as np
 from changes import changes_of
 from first_stage import new_stage1
+from interleaved import medians
 
 from twostage import presets
 from twostage.data import loading
@@ -50,14 +49,8 @@ def main(given):
     print("| --- | --- | --- | --- |", flush=True)
     for number in (1, 2):
         sides = list(trainings(number, given.preset, changes, images))
-        taken = [[], []]
-        for turn in range(given.rounds + 1):
-            for side, seconds in zip(sides, taken, strict=True):
-                start = time.perf_counter()
-                side()
-                if turn:  # the first compiles
-                    seconds.append(time.perf_counter() - start)
-        stable, plain = (1000 * statistics.median(each) / STEPS for each in taken)
+        taken = medians(sides, given.rounds)
+        stable, plain = (1000 * seconds / STEPS for seconds in taken)
         print(f"| {number} | {stable:.1f} | {plain:.1f} | {stable / plain:.2f} |")
 
 

@@ -25,7 +25,7 @@ class MyVAE(keras.Model):
         self.flatten = keras.layers.Flatten()
         self.encoder = keras.layers.Dense(8)
         self.decoder = keras.layers.Dense(6, dtype="float32")
-        self.shape = keras.layers.Reshape((2, 3, 1), dtype="float32")
+        self.reshape = keras.layers.Reshape((2, 3, 1), dtype="float32")
         self.seed = keras.random.SeedGenerator(0)
 
     def call(self, x):
@@ -34,7 +34,7 @@ class MyVAE(keras.Model):
         noise = keras.random.normal(ops.shape(mean), seed=self.seed)
         kl = ops.sum(mean**2 + ops.exp(log_var) - log_var - 1, axis=-1) / 2
         self.add_loss(ops.mean(kl))
-        return self.shape(self.decoder(mean + ops.exp(log_var / 2) * noise))
+        return self.reshape(self.decoder(mean + ops.exp(log_var / 2) * noise))
 
 
 def functional_vae():

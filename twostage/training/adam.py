@@ -71,7 +71,8 @@ class Adam(keras.optimizers.Adam):
         if self.rectified:
             rate = rate * self._rectification()
         if self.clip_update is not None:
-            rate = rate / ops.maximum(1.0, self._rms(gradient, variable))
+            excess = self._rms(gradient, variable) / self.clip_update
+            rate = rate / ops.maximum(1.0, excess)
         if self._fuses(gradient, variable):
             self._fused(gradient, variable, rate)
         else:
@@ -108,15 +109,14 @@ class Adam(keras.optimizers.Adam):
         return ops.where(length > SHORT, ops.sqrt(ops.maximum(ratio, 0)), 0.0)
 
     def _rms(self, gradient, variable):
-        """Root mean square of g / sqrt(v) in units of `clip_update`; v has this
-        gradient already, and its bias is corrected.
+        """Root mean square of g / sqrt(v); v has this gradient already, and its bias is
+        corrected.
         """
         before = self._velocities[self._get_variable_index(variable)]
         squared = ops.square(ops.cast(gradient, "float32"))
         now = self.beta_2 * before + (1 - self.beta_2) * squared
         now = now / (1 - self.beta_2 ** self._step())
-        mean = ops.mean(squared / ops.maximum(now, TINY))
-        return ops.sqrt(mean) / self.clip_update
+        return ops.sqrt(ops.mean(squared / ops.maximum(now, TINY)))
 
     def _fuses(self, gradient, variable):
         if keras.backend.backend() != "tensorflow" or self.amsgrad:

@@ -57,9 +57,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
         if mask is not None or not self._is_fusible(inputs):
             outputs = super().call(inputs, training=training, mask=mask)
         elif training:
-            outputs = self._fused(inputs)
+            outputs = self._fused_training(inputs)
         else:
-            outputs = self._fused_inference(inputs)
+            known = {"mean": self.moving_mean, "variance": self.moving_variance}
+            outputs, _, _ = self._fused(inputs, is_training=False, **known)
         if training:
             self.steps.assign_add(1.0)
         return outputs
@@ -72,12 +73,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
         supported = backend == "tensorflow" and self.compute_dtype != "float64"
         return images and plain and supported
 
-    def _fused(self, inputs: Any) -> Any:
+    def _fused_training(self, inputs: Any) -> Any:
         import tensorflow as tf
 
-        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            inputs, self.gamma, self.beta, epsilon=self.epsilon, is_training=True
-        )
+        outputs, mean, variance = self._fused(inputs)
         count = ops.cast(tf.size(inputs) / inputs.shape[-1], "float32")
         # the operation's is divided by count - 1
         variance = variance * (count - 1.0) / count
@@ -85,19 +84,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
             moving.assign(moving * self.momentum + now * (1.0 - self.momentum))
         return outputs
 
-    def _fused_inference(self, inputs: Any) -> Any:
+    def _fused(self, inputs: Any, **options: Any) -> Any:
+        """(outputs, mean, variance)."""
         import tensorflow as tf
 
-        outputs, _, _ = tf.compat.v1.nn.fused_batch_norm(
-            inputs,
-            self.gamma,
-            self.beta,
-            mean=self.moving_mean,
-            variance=self.moving_variance,
-            epsilon=self.epsilon,
-            is_training=False,
+        return tf.compat.v1.nn.fused_batch_norm(
+            inputs, self.gamma, self.beta, epsilon=self.epsilon, **options
         )
-        return outputs
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "momentum": self.largest_momentum}
