@@ -36,6 +36,7 @@ def train(folder):
     """What stage 1 and stage 2 printed."""
     run = ["--run", folder]
     second = ["--width", 16, "--epochs", 2, "--watch-every", 1]
+    second += ["--sampling", "normalized"]
     return (
         python("train_stage1.py", *run, *SMALL),
         python("train_stage2.py", *run, *second),

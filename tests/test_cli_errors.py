@@ -137,7 +137,7 @@ MISTAKES = [
     ),
     (
         "train-stage1 --preset digits --data BAD/unequal.npz",
-        "unequal shapes, 32x32x3 in train, 28x28x1 in test",
+        "32x32x3 in train, 32x32x3 in validation, 28x28x1 in test",
     ),
     ("export", NEEDS_STAGE1),
     ("export --format tflite", "invalid choice: 'tflite'"),

@@ -127,7 +127,7 @@ def test_one_bright_image_is_enough(tmp_path):
         (np.where(RAMP == 37, np.nan, RAMP / 319), "some images have NaN or infinity"),
         (np.where(RAMP == 37, np.inf, RAMP / 319), "some images have NaN or infinity"),
         (np.array([RAMP, None], object), "make it one array of numbers"),
-        (np.zeros((0, 8, 8), "uint8"), "received 0 examples, .*: give some"),
+        (np.zeros((0, 8, 8), "uint8"), "received 0 training images, .*: add some"),
         (np.full((5, 8, 8), 9, "uint16") * 455, r"where 4095 is white, .*\* 0.06227"),
     ],
 )

@@ -202,8 +202,8 @@ def test_settings_that_differ_are_a_table():
         "latent_dim  16      8",
     ]
     other = settings_table(presets.resolve(2, "digits"), 2).splitlines()
-    assert other[0] == "setting        default  here"
-    assert "width          2048     512" in other
+    assert other[0].split() == ["setting", "default", "here"]
+    assert ["width", "2048", "512"] in [line.split() for line in other]
 
 
 @pytest.mark.parametrize(

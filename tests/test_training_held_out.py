@@ -73,7 +73,7 @@ def test_image_files_give_part_of_their_training_split(tmp_path, folders):
     else:
         write_images(tmp_path / "data", 60)
     options = {"data": str(tmp_path / "data"), "cache": str(tmp_path / "cache")}
-    whole = loading.load_splits(presets.resolve(1, "digits", **options))
+    whole = loading.load_splits(presets.resolve(1, "digits", held_out=0.0, **options))
     parts = loading.load_splits(presets.resolve(1, "digits", held_out=0.1, **options))
     assert set(whole) == {"train", "test"} and set(parts) == {*whole, "validation"}
     values = {name: set(images[:, 0, 0, 0]) for name, (images, _) in parts.items()}
@@ -281,10 +281,12 @@ def test_overfitting_is_reported(caplog, losses, warned):
 
 def test_patience_without_held_out_images_is_refused(monkeypatch):
     with pytest.raises(InputError, match=r"`patience=3` without held-out"):
-        presets.resolve(1, "digits", patience=3)
+        presets.resolve(1, "digits", patience=3, held_out=0.0)
     monkeypatch.setattr(two_stage_vae, "train_stage1", pytest.fail)
-    model = TwoStageVAE.from_preset("digits", stage2={"patience": 3})
-    with pytest.raises(InputError, match=r"`patience=3` and no held-out images"):
+    model = TwoStageVAE.from_preset(
+        "digits", stage1={"held_out": 0.0}, stage2={"patience": 3}
+    )
+    with pytest.raises(InputError, match=r"`patience=3` and no held-out images.*=0`"):
         model.fit(digits(), epochs=(1, 1))
 
 
@@ -325,6 +327,30 @@ def test_a_run_keeps_its_best_epoch_and_resumes_as_if_unbroken(tmp_path, monkeyp
         np.testing.assert_array_equal(one, other)
     # a finished run has nothing left to train
     COMMANDS["train-stage2"](["--run", broken, "--resume"])
+
+
+def test_a_training_that_patience_ended_goes_on_with_more(tmp_path, caplog, capsys):
+    run = str(tmp_path / "run")
+    ended = ["--epochs", "9", "--patience", "1", "--learning-rate", "0.5"]
+    run_both(run, ["--epochs", "1"], ended)
+    assert "patience 1 ended the training: a resumed one with more" in caplog.text
+    stage = StageRun.open(run, 2)
+    epochs = len((stage.path / "history.csv").read_text().splitlines())
+    assert epochs < 9
+    COMMANDS["train-stage2"](["--run", run, "--resume", "--patience", "3"])
+    assert len((stage.path / "history.csv").read_text().splitlines()) > epochs
+    with pytest.raises(SystemExit):  # there would be no best epoch any more
+        COMMANDS["train-stage2"](["--run", run, "--resume", "--patience", "0"])
+    assert "patience 3 -> 0" in capsys.readouterr().err
+
+
+def test_the_presets_need_no_held_out_images(tmp_path, caplog):
+    run = str(tmp_path / "run")
+    none = ["--run", run, "--held-out", "0", "--epochs", "1"]
+    COMMANDS["train-stage1"]([*SMALL, *none])
+    COMMANDS["train-stage2"](["--run", run, "--width", "16", "--epochs", "1"])
+    assert "no held-out images: patience 0, sampling normalized" in caplog.text
+    assert StageRun.open(run, 2).sampling_method() == "normalized"
 
 
 def test_both_stages_hold_out_the_same_images(tmp_path):

@@ -128,7 +128,7 @@ def test_a_density_takes_the_place_of_stage_2(tmp_path, method, components):
     images = (load_digits().images[:300, ..., None] * 255 / 16).astype("uint8")
     model = TwoStageVAE.from_preset(
         "digits",
-        stage1={"base_dim": 4, "fc_dim": 16, "latent_dim": 4},
+        stage1={"base_dim": 4, "fc_dim": 16, "latent_dim": 4, "held_out": 0.0},
         stage2={"width": 16, "sampling": method},
     )
     model.fit(images, epochs=(1, 1), run=tmp_path / "run")
@@ -168,7 +168,7 @@ def test_a_mixture_is_written_and_read(tmp_path):
 )
 def test_stage_2_is_checked_before_stage_1_is_trained(monkeypatch, stage2, words):
     monkeypatch.setattr(two_stage_vae, "train_stage1", pytest.fail)
-    model = TwoStageVAE.from_preset("digits", stage2=stage2)
+    model = TwoStageVAE.from_preset("digits", stage1={"held_out": 0.0}, stage2=stage2)
     with pytest.raises(InputError, match=words):
         model.fit(np.full((200, 8, 8, 1), 200, "uint8"), epochs=(1, 1))
 

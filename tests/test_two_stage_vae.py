@@ -11,11 +11,18 @@ import twostage
 from twostage import InputError, TwoStageVAE
 from twostage.config import Stage1Config, Stage2Config
 from twostage.evaluation import protocol
+from twostage.presets import resolve
 from twostage.runs.run import StageRun
 from twostage.training.train import train_stage1, train_stage2
 
 SMALL = {
-    "stage1": {"base_dim": 4, "fc_dim": 16, "latent_dim": 4, "watch_every": 1},
+    "stage1": {
+        "base_dim": 4,
+        "fc_dim": 16,
+        "latent_dim": 4,
+        "watch_every": 1,
+        "held_out": 0.0,
+    },
     "stage2": {"width": 16, "watch_every": 1},
 }
 
@@ -30,6 +37,35 @@ def trained(images):
     keras.utils.set_random_seed(0)
     model = TwoStageVAE.from_preset("digits", **SMALL)
     return model, model.fit(images, epochs=(2, 2))
+
+
+@pytest.mark.parametrize("preset", ["digits", "mnist", "fashion_mnist"])
+def test_our_presets_hold_images_out_and_choose_the_sampler(preset):
+    first, second = resolve(1, preset), resolve(2, preset)
+    assert first.held_out == 0.05 and second.sampling == "auto" and second.patience
+
+
+@pytest.mark.parametrize("preset", ["cifar10", "celeba"])
+def test_the_papers_presets_train_on_all_images(preset):
+    first, second = resolve(1, preset), resolve(2, preset)
+    assert (first.held_out, second.patience, second.sampling) == (0, 0, "normalized")
+
+
+def test_a_preset_without_held_out_images_needs_none(trained, images, caplog):
+    """Its sampler and patience, unless they were given."""
+    caplog.set_level("INFO", logger="twostage")
+    model, _ = trained  # `held_out=0`
+    assert model.sampling == model.stage2_config.sampling == "normalized"
+    assert model.stage2_config.patience == 0 and len(model._training_images) == 400
+    settings = {**SMALL["stage2"], "sampling": "mixture"}
+    other = TwoStageVAE.from_preset("digits", stage1=SMALL["stage1"], stage2=settings)
+    other.fit(images, epochs=(1, 1))
+    assert "no held-out images: patience 0" in caplog.messages
+    assert other.sampling == "mixture"
+    settings = resolve(2, "digits", **SMALL["stage2"])
+    given = TwoStageVAE(resolve(1, "digits", **SMALL["stage1"]), settings)
+    with pytest.raises(InputError, match=r"`patience=80` and `sampling='auto'` and no"):
+        given.fit(images, epochs=(1, 1))
 
 
 def test_fit_returns_the_history_of_each_stage(trained):

@@ -6,18 +6,26 @@ from twostage.config import Stage1Config, Stage2Config
 from twostage.errors import InputError
 
 # Differences from the defaults above, which are CIFAR-10's: (stage 1, stage 2).
-# CIFAR-10 and CelebA: Asperti & Trentin's released code. MNIST, Fashion and digits have
-# no source; docs/notes/presets.md lists what was tried.
+# CIFAR-10 and CelebA: Asperti & Trentin's released code, which holds no images out.
+# MNIST, Fashion and digits have no source; docs/notes/presets.md lists what was tried.
 _GREY_28 = (
     {
         "pad": 32,
+        "held_out": 0.05,
         "base_dim": 16,
         "latent_dim": 32,
         "learning_rate": 1e-3,
         "epochs": 100,
         "halve_every": 30,
     },
-    {"width": 1024, "learning_rate": 5e-4, "epochs": 200, "halve_every": 60},
+    {
+        "width": 1024,
+        "learning_rate": 5e-4,
+        "epochs": 200,
+        "halve_every": 60,
+        "patience": 40,
+        "sampling": "auto",
+    },
 )
 
 
@@ -28,6 +36,7 @@ PRESETS = {
     AUTO: ({"held_out": 0.05, "schedule": "cosine"}, {"schedule": "cosine"}),
     "digits": (
         {
+            "held_out": 0.05,
             "num_scale": 2,
             "latent_dim": 16,
             "fc_dim": 256,
@@ -40,6 +49,8 @@ PRESETS = {
             "learning_rate": 1e-3,
             "epochs": 400,
             "halve_every": 120,
+            "patience": 80,
+            "sampling": "auto",
         },
     ),
     "mnist": ({"data": "mnist", **_GREY_28[0]}, _GREY_28[1]),

@@ -37,7 +37,8 @@ from twostage.sampling.decoding import decoded
 from twostage.sampling.latent_samplers import draw_prior, draw_stage2
 from twostage.system import files
 from twostage.training.auto import auto_stage1, auto_stage2, with_pad
-from twostage.training.train import check_held_out, train_stage1, train_stage2
+from twostage.training.held_out_settings import check_held_out, without_held_out
+from twostage.training.train import train_stage1, train_stage2
 from twostage.training.unused_settings import warn_of_unused
 
 BATCH = 250  # images that go through a network at once
@@ -90,7 +91,7 @@ class TwoStageVAE:
         self._training_images: np.ndarray | None = None
         # the settings of each stage that were stated beside a preset
         self._given: tuple[frozenset[str], frozenset[str]] = frozenset(), frozenset()
-        self._chooses = False  # the others, by the images
+        self._preset: str | None = None  # where the others come from
 
     @classmethod
     def from_preset(
@@ -117,7 +118,7 @@ class TwoStageVAE:
         second = resolve(2, preset, **(stage2 or {}))
         model = cls(first, second, image_shape=image_shape)
         model._given = frozenset(stage1 or {}), frozenset(stage2 or {})
-        model._chooses = preset == AUTO
+        model._preset = preset
         return model
 
     @classmethod
@@ -169,6 +170,8 @@ class TwoStageVAE:
             shape = (*np.shape(images), 1)[:4]
             self.stage1_config = with_pad(self.stage1_config, given[0], shape)
         images, held_out = self._divided(images, held_out)
+        if held_out is None and self._preset:
+            self.stage2_config = without_held_out(self.stage2_config, given[1])
         first, second = self._configs(epochs)
         # now, not after the hours of stage 1
         check_held_out(second, held_out)
@@ -194,6 +197,11 @@ class TwoStageVAE:
         self.mixture, self.sampling = stage2.mixture, stage2.sampling
         self._training_images = images
         return FitHistory(stage1.history, stage2.history)
+
+    @property
+    def _chooses(self) -> bool:
+        """Whether settings that were not stated follow from the images."""
+        return self._preset == AUTO
 
     def _divided(
         self, images: np.ndarray, held_out: np.ndarray | None

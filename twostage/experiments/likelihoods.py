@@ -84,6 +84,7 @@ def _config(settings: dict[str, Any], seed: int, setting: Setting) -> Stage1Conf
         1,
         "mnist",
         data=setting.data,
+        held_out=0.0,
         pad=0,
         latent_dim=LATENTS,
         epochs=setting.epochs,

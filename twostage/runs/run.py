@@ -277,6 +277,8 @@ def fixed_differences(saved: Any, config: Any) -> list[str]:
     names = [name for name in FREE if hasattr(config, name)]
     if config.schedule == "cosine":  # which ends with the last epoch
         names.remove("epochs")
+    if saved.patience and config.patience:  # both have a best epoch
+        names.append("patience")
     free = {name: getattr(config, name) for name in names}
     return dataclasses.replace(saved, **free).differences(config)
 

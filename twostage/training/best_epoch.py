@@ -82,6 +82,11 @@ class BestEpoch(keras.callbacks.Callback):
             self.done,
             self.loss,
         )
+        if self.is_exhausted:
+            logger.info(
+                "patience %d ended the training: a resumed one with more goes on",
+                self.patience,
+            )
         if not self.epoch:
             return {"epoch": 0, "val_loss": self.loss}
         return rows[self.epoch - 1]

@@ -12,7 +12,6 @@ import numpy as np
 from twostage.config import SAFE_RATE, Stage1Config, Stage2Config
 from twostage.data import levels
 from twostage.data.batches import Batches, check_count, flip
-from twostage.errors import InputError
 from twostage.models import build, recalibration
 from twostage.models.gaussian_mixture import Mixture
 from twostage.models.gaussian_start import (
@@ -37,6 +36,7 @@ from twostage.training import distribution
 from twostage.training.default_callbacks import MAX_WATCHED, Diagnostics
 from twostage.training.fit import Fitted, fit
 from twostage.training.held_out import HeldOut
+from twostage.training.held_out_settings import check_held_out
 from twostage.training.history import keras_history
 from twostage.training.normalizer import measured_normalizer, normalizer_target
 from twostage.training.sampling_choice import (
@@ -258,20 +258,6 @@ def _stage_run(
     if resume and StageRun(run, number).exists:
         return StageRun.open(run, number)
     return StageRun.create(run, number)
-
-
-def check_held_out(config: Any, held_out: np.ndarray | None) -> None:
-    """Raises `InputError` where a setting needs held-out images that are missing."""
-    if held_out is not None:
-        return
-    needing = [f"`patience={config.patience}`"] if config.patience else []
-    if getattr(config, "sampling", "") == "auto":
-        needing.append("`sampling='auto'`")
-    if needing:
-        raise InputError(
-            f"{' and '.join(needing)} and no held-out images",
-            "`held_out`, images that are not trained on",
-        )
 
 
 def _held_out(

@@ -11,6 +11,7 @@ from twostage.presets import AUTO
 from twostage.runs.data import held_out_images, held_out_of, training_images
 from twostage.runs.run import StageRun, finished_stage1
 from twostage.training import auto
+from twostage.training.held_out_settings import without_held_out
 from twostage.training.image_checks import check_sizes, warn_without_test
 from twostage.training.train import TrainedStage, train_stage1, train_stage2
 from twostage.training.unused_settings import warn_of_unused
@@ -61,13 +62,16 @@ def train_stage2_run(
     if _chooses(stage):
         saved = first.saved_config()
         config = auto.auto_stage2(config, stage.given, saved, len(images))
+    held_out = held_out_images(first)
+    if held_out is None:
+        config = without_held_out(config, stage.given)
     warn_of_unused(config, stage.given)
     return train_stage2(
         first,
         images,
         config,
         stage,
-        held_out=held_out_images(first),
+        held_out=held_out,
         dry_run=dry_run,
     )
 
