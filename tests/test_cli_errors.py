@@ -58,6 +58,10 @@ MISTAKES = [
         "received --gamma magic, expected one of computed, learned, fixed, scheduled",
     ),
     ("train-stage1 --epochs 0", "received --epochs 0, expected more than 0"),
+    ("train-stage1 --learning-rate -3e-3", "received --learning-rate -0.003, expected"),
+    ("train-stage1 --learning-rate -.5E+1", "--learning-rate -5.0, expected more than"),
+    ("train-stage1 --kl-weight -inf", "received --kl-weight -inf, expected a finite"),
+    ("train-stage1 --minutes -2.", "received --minutes -2.0, expected at least 0"),
     ("train-stage1 --epochs ten", "invalid int value: 'ten'"),
     (
         "train-stage1 --epoch 3",

@@ -232,7 +232,8 @@ def test_a_stage_1_trained_further_is_unfinished_meanwhile(run, capsys):
     summary.write(run, stage2={"loss": 1.0})
     COMMANDS["train-stage1"](["--run", str(run), "--resume"])
     assert set(files.read_json(run / "results.json")) == {
-        "stage1"
+        "stage1",
+        "batch_normalization",
     }  # of a stage 2 that was removed nothing stays
     assert finished_stage1(run).saved_config().epochs == 3
     assert (

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import difflib
+import re
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,11 +13,16 @@ from twostage.old_names import old_names
 from twostage.presets import PRESETS
 
 
+# argparse takes -3e-3 and -inf for options
+NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$|-(inf|nan)$", re.I)
+
+
 class Parser(argparse.ArgumentParser):
     """Takes no abbreviations, and reports an error in one line."""
 
     def __init__(self, **options):
         super().__init__(allow_abbrev=False, **options)
+        self._negative_number_matcher = NEGATIVE_NUMBER
 
     def parse_args(self, args=None, namespace=None):
         options, unknown = self.parse_known_args(args, namespace)
