@@ -12,7 +12,6 @@ from twostage.config import GROUPS, Stage1Config, Stage2Config
 from twostage.old_names import old_names
 from twostage.presets import PRESETS
 
-
 # argparse takes -3e-3 and -inf for options
 NEGATIVE_NUMBER = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$|-(inf|nan)$", re.I)
 
