@@ -389,6 +389,20 @@ def evaluated(models, data, extractor, **options):
     )
 
 
+@pytest.mark.parametrize(
+    ("components", "kind"), [(1, "Gaussian"), (2, "GEN-2 normalized")]
+)
+def test_copies_are_looked_for_among_what_the_models_sample(
+    in_memory, components, kind
+):
+    """A mixture that is not among those measured cannot be."""
+    models, data, extractor = in_memory
+    latents = np.random.default_rng(0).normal(size=(300, 3))
+    models = dataclasses.replace(models, mixture=Mixture(latents, components))
+    result = evaluated(models, data, extractor)
+    assert result.memorization["kind"] == kind
+
+
 def test_arrays_and_models_in_memory_are_evaluated(in_memory, tmp_path, caplog, capsys):
     caplog.set_level(logging.INFO, "twostage")
     models, data, extractor = in_memory

@@ -36,7 +36,7 @@ from twostage.models.recalibrate import recalibrate
 from twostage.models.two_stage_models import TwoStageModels
 from twostage.models.vae import VAE
 from twostage.own_callbacks import callbacks
-from twostage.sampling.latent_samplers import Sampler, samplers
+from twostage.sampling.latent_samplers import Sampler, mixture_name, samplers
 from twostage.system.progress import announced
 from twostage.system.provenance import fingerprint, provenance
 from twostage.system.random_streams import Stream
@@ -49,7 +49,7 @@ Features = Callable[[np.ndarray, int], np.ndarray]
 IMAGES_IN_FIGURES = 200
 MAX_TRAINING_NEIGHBORS = 50_000  # training images among which copies are searched
 MAX_TEST_NEIGHBORS = 1_000  # test images that these copies are compared with
-# samplers whose latents the histograms show; the last is tested for memorization
+# samplers whose latents the histograms show
 MAIN_SAMPLERS = ("GEN-1", "GEN-2 normalized")
 MIN_VALUES = {
     "seed": 0,
@@ -92,7 +92,8 @@ def evaluate(
         mixtures: Numbers of Gaussians in the mixtures that are fitted to stage 1's
             latents.
         memorization_kind: The kind of samples that is compared with the training
-            images; None: `"GEN-2 normalized"`, of stage 1 alone `"GEN-1"`.
+            images; None: the mixture that the models sample from, where they have one
+            of `mixtures`, else `"GEN-2 normalized"`, of stage 1 alone `"GEN-1"`.
         recalibrated: Whether stage 1's batch normalization is re-estimated on training
             images first.
         fixed_gamma: Whether gamma was fixed throughout the training; the evidence then
@@ -110,7 +111,7 @@ def evaluate(
         bound_images=bound_images,
         importance_samples=importance_samples,
         mixtures=tuple(mixtures),
-        memorization_kind=memorization_kind or _main_sampler(models),
+        memorization_kind=memorization_kind or _main_sampler(models, mixtures),
         fixed_gamma=fixed_gamma,
     )
     check_numbers(settings.numbers(), settings.mixtures)
@@ -178,7 +179,10 @@ class _Kinds:
     features: np.ndarray
 
 
-def _main_sampler(models: TwoStageModels) -> str:
+def _main_sampler(models: TwoStageModels, mixtures: Sequence[int]) -> str:
+    mixture = models.mixture
+    if mixture is not None and mixture.components in mixtures:
+        return mixture_name(mixture.components)
     stage1, stage2 = MAIN_SAMPLERS
     return stage1 if models.stage2 is None else stage2
 

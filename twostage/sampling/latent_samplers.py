@@ -65,8 +65,13 @@ def samplers(
     if mixtures:
         latents = drawn_latents(train, seed)
         for components in mixtures:
-            name = "Gaussian" if components == 1 else f"mixture of {components}"
-            yield mixture_sampler(name, fitted_mixture(latents, components, seed))
+            fitted = fitted_mixture(latents, components, seed)
+            yield mixture_sampler(mixture_name(components), fitted)
+
+
+def mixture_name(components: int) -> str:
+    """That of its `Sampler`."""
+    return "Gaussian" if components == 1 else f"mixture of {components}"
 
 
 def stage2_samplers(
