@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from small_run import python
 
+from twostage import InputError, TwoStageVAE
+from twostage.models.tensors import to_numpy
+
 LOADED = """
 import sys, numpy as np, tensorflow as tf
 model = tf.saved_model.load(sys.argv[1])
@@ -59,6 +62,26 @@ def test_saved_model_samples_with_tensorflow_alone(small_run, tmp_path):
     assert np.abs(images - one["other"]).max() > 0.01
     assert one["first"].shape == (3, 8, 8, 1) and one["mean"].shape == (3, 4)
     np.testing.assert_allclose(one["decoded"], one["reconstruction"], atol=1e-6)
+
+
+def test_saved_models_are_exported_with_their_own_sampling(tmp_path):
+    """By the command as by `TwoStageVAE.export`; another density was not fitted."""
+    tf = pytest.importorskip("tensorflow")
+    stage1 = {"base_dim": 4, "fc_dim": 16, "latent_dim": 4}
+    stage2 = {"width": 8, "sampling": "gaussian"}
+    model = TwoStageVAE.from_preset("digits", stage1=stage1, stage2=stage2)
+    generator = np.random.default_rng(1)
+    model.fit(generator.integers(0, 256, (200, 8, 8, 1), "uint8"), epochs=(1, 1))
+    model.save(tmp_path / "model")
+    arguments = ["--models", tmp_path / "model", "--out", tmp_path / "saved"]
+    python("-m", "twostage", "export", *arguments)
+    exported = tf.saved_model.load(str(tmp_path / "saved"))
+    u = generator.normal(size=(5, 4)).astype("float32")
+    uniform = np.zeros(5, "float32")
+    expected = model.decode(to_numpy(model.mixture.transform(u, uniform)))
+    np.testing.assert_allclose(exported.sample_from(u, uniform), expected, atol=1e-5)
+    with pytest.raises(InputError, match="'mixture'`, for which nothing was fitted"):
+        model.models.density_of("mixture")
 
 
 def test_saved_model_is_the_keras_models_chain(small_run):

@@ -353,9 +353,11 @@ def test_the_presets_need_no_held_out_images(tmp_path, caplog):
     assert StageRun.open(run, 2).sampling_method() == "normalized"
 
 
-def test_both_stages_hold_out_the_same_images(tmp_path):
+def test_both_stages_hold_out_the_same_images(tmp_path, caplog):
     run_both(str(tmp_path / "run"), ["--epochs", "1"], ["--epochs", "1"])
     first = StageRun.open(tmp_path / "run", 1)
+    stated = [line for line in caplog.messages if "; 162 others are held out" in line]
+    assert len(stated) == 2
     train, held_out = training_images(first), held_out_images(first)
     assert len(held_out) == 162 and len(train) == 1618 - 162
     for number in (1, 2):

@@ -113,6 +113,15 @@ def test_gray_images_are_compared_by_the_random_network(trained, monkeypatch):
     assert greatest > 0.01
 
 
+def test_a_mixture_of_more_gaussians_than_latents_is_no_choice(trained):
+    model, images = trained
+    moments = np.stack(model.encode(images[:9]), axis=1)
+    aside = HeldOutData(images[200:203], model.encode(images[200:203])[0])
+    models, choice = with_sampling(model.models, "auto", moments, aside)
+    assert "gaussian" in choice.nats and "mixture" not in choice.nats
+    assert models.mixture is None or models.mixture.components == 1
+
+
 def test_where_the_extractor_sees_nothing_the_likeliest_is_taken(trained, monkeypatch):
     blind = Extractor("blind", lambda x: np.ones((len(x), 2)), "0")
     monkeypatch.setattr(sampling_choice, "unlabeled_extractor", lambda _: blind)

@@ -9,11 +9,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from twostage.config import (
-    DENSITY_METHODS,
-    Stage1Config,
-    Stage2Config,
-)
+from twostage.config import Stage1Config, Stage2Config
 from twostage.data import levels
 from twostage.data.batches import check_count
 from twostage.data.preprocessing import pad_to
@@ -271,8 +267,9 @@ class TwoStageVAE:
             method = self.sampling if trained else FIRST_STAGE
         if method == FIRST_STAGE:
             return draw_prior(models.stage1, n, seed)
-        if method in DENSITY_METHODS:
-            return self._mixture(method).draw(n, seed)
+        density = models.density_of(method)
+        if density is not None:
+            return density.draw(n, seed)
         if models.stage2 is None:
             raise InputError(
                 f"`method={method!r}` before stage 2 is trained",
@@ -280,16 +277,6 @@ class TwoStageVAE:
                 "call `fit` first",
             )
         return draw_stage2(models, method, n, seed)
-
-    def _mixture(self, method: str) -> Mixture:
-        components = DENSITY_METHODS[method]
-        if self.mixture is None or self.mixture.components != components:
-            raise InputError(
-                f"`method={method!r}`, for which nothing was fitted",
-                f"`method={self.sampling!r}`",
-                f"train with the setting `sampling={method!r}` of stage 2",
-            )
-        return self.mixture
 
     def encode(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(mean, log_var) of q(z | x), each float32 (N, k).

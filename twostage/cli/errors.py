@@ -57,6 +57,7 @@ FLAGS = {
     "samples",
     "mixtures",
     "mixture",
+    "method",
     "recalibrate",
     "format",
     "half_samples",

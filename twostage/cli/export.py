@@ -42,8 +42,7 @@ def _parser() -> Parser:
         "--method",
         type=current_name,
         choices=(*SAMPLING_METHODS, *DENSITY_METHODS),
-        default="normalized",
-        help="with --models: how latents are sampled (default: normalized)",
+        help="with --models: how latents are sampled (default: as was trained)",
     )
     parser.add_argument(
         "--recalibrate",

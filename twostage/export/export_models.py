@@ -13,6 +13,8 @@ import keras
 from twostage.errors import InputError
 from twostage.export.formats import writer
 from twostage.models.two_stage_models import TwoStageModels
+from twostage.old_names import current_name
+from twostage.system import files
 
 logger = logging.getLogger(__name__)
 
@@ -47,10 +49,25 @@ def export_models(
 
 
 def export_folder(
-    folder: str | Path, path: str | Path, method: str, format: str
+    folder: str | Path, path: str | Path, method: str | None, format: str
 ) -> Path:
-    """Exports the models of a folder that `TwoStageModels.save` wrote."""
-    return _export(path, TwoStageModels.load(folder), method, format)
+    """Exports the models of a folder that `TwoStageVAE.save` or `TwoStageModels.save`
+    wrote.
+
+    Args:
+        folder: That folder.
+        path: The folder that is written.
+        method: How stage 2's latents are sampled; None: as the folder says.
+        format: "saved_model" or "onnx".
+    """
+    models = TwoStageModels.load(folder)
+    return _export(path, models, method or _saved_method(folder), format)
+
+
+def _saved_method(folder: str | Path) -> str:
+    path = Path(folder) / "config.json"
+    saved = files.read_config(path) if path.exists() else {}
+    return current_name(saved.get("sampling", "normalized"))
 
 
 def _export(path: str | Path, models: TwoStageModels, method: str, format: str) -> Path:

@@ -44,8 +44,21 @@ class TwoStageModels:
         return [model for model in models if model is not None]
 
     def density_of(self, method: str) -> Mixture | None:
-        """What a sampling method draws from instead of stage 2; None: nothing."""
-        return self.mixture if method in DENSITY_METHODS else None
+        """What a sampling method draws from instead of stage 2; None: nothing.
+
+        Raises:
+            InputError: it was not fitted.
+        """
+        if method not in DENSITY_METHODS:
+            return None
+        components = DENSITY_METHODS[method]
+        if self.mixture is None or self.mixture.components != components:
+            raise InputError(
+                f"`method={method!r}`, for which nothing was fitted",
+                "the method that the models were trained with",
+                f"drop it, or train with the setting `sampling={method!r}` of stage 2",
+            )
+        return self.mixture
 
     def get_weights(self) -> list[np.ndarray]:
         """The weights of all models, stage 1's first."""

@@ -109,8 +109,14 @@ def with_sampling(
     """
     if method in SAMPLING_METHODS:
         return models, SamplingChoice(method)
-    wanted = list(DENSITY_METHODS) if method == "auto" else [method]
     fitted_to = fitted_latents(moments[:MAX_FITTED], seed)
+    wanted = [method]
+    if method == "auto":  # what so few latents allow
+        wanted = [
+            name
+            for name, components in DENSITY_METHODS.items()
+            if components <= len(fitted_to)
+        ]
     mixtures = {
         name: fitted_mixture(fitted_to, DENSITY_METHODS[name], seed) for name in wanted
     }
@@ -120,7 +126,7 @@ def with_sampling(
         samplers = stage2_samplers(models, seed=seed)
         for name, mixture in mixtures.items():
             samplers[name] = mixture_sampler(name, mixture)
-        ordered = {name: samplers[name] for name in PREFERENCE}
+        ordered = {name: samplers[name] for name in PREFERENCE if name in samplers}
         choice = _choose(models, ordered, held_out, seed)
         logger.info("%s", choice)
     mixture = mixtures.get(choice.method)

@@ -114,7 +114,8 @@ def train_stage1(
             config.seed,
             transform=flip if config.flip else None,
         )
-        _introduce(config, stage, vae, f"{len(images):,} images", len(images))
+        data = f"{len(images):,} images{_beside(held_out)}"
+        _introduce(config, stage, vae, data, len(images))
         if dry_run:
             return None
         if stage is not None:
@@ -160,7 +161,10 @@ def train_stage2(
         width = first.decoder.input_shape[-1]
         with announced("building the networks"):
             vae = build.build_stage2(config, width)
-        data = f"{width} latents of {len(images):,} images, redrawn every epoch"
+        data = (
+            f"{width} latents of {len(images):,} images, redrawn every epoch"
+            f"{_beside(held_out)}"
+        )
         _introduce(config, stage, vae, data, len(images))
         if dry_run:
             return None
@@ -258,6 +262,10 @@ def _stage_run(
     if resume and StageRun(run, number).exists:
         return StageRun.open(run, number)
     return StageRun.create(run, number)
+
+
+def _beside(held_out: np.ndarray | None) -> str:
+    return "" if held_out is None else f"; {len(held_out):,} others are held out"
 
 
 def _held_out(
