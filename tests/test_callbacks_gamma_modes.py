@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 from gamma_modes import MODES, STRANGERS_MODES, STRANGERS_TOLERANCE, difference
+from replica_processes import on_replicas
 from small_models import linear_vae
 
 from twostage.data.batches import Batches
@@ -51,8 +52,8 @@ def test_rule_in_a_strangers_vae_is_the_numpy_loop(mode):
 @pytest.mark.slow
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="MirroredStrategy is TensorFlow's")
 def test_rule_on_two_replicas_is_the_numpy_loop():
-    out, errors = start("replicas").communicate()
-    found = json.loads(out.splitlines()[-1] if out else pytest.fail(errors[-2000:]))
+    out = on_replicas(HERE / "gamma_modes.py", "replicas")
+    found = json.loads(out.splitlines()[-1])
     assert len(found) == 2 and max(found.values()) <= 1e-5, found
 
 

@@ -34,6 +34,7 @@ def run(tmp_path_factory):
     """Both stages on a few digits, hardly trained."""
     folder = tmp_path_factory.mktemp("evaluation") / "run"
     small = [
+        *("--held-out", "0"),
         "--limit",
         "300",
         "--epochs",

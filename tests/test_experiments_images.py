@@ -148,7 +148,9 @@ def test_a_row_of_two_stages_continues_from_a_shorter_one(tmp_path, made, monkey
     assert set(short) == MEASURES and short != long
     assert short["variance law, E[sigma]"] != short["variance law"]
     config = json.loads((paths[0] / "stage1" / "config.json").read_text())["config"]
-    assert config["partial"]
+    assert config["partial"] and config["held_out"] == 0  # as the papers train
+    config = json.loads((paths[0] / "stage2" / "config.json").read_text())["config"]
+    assert config["sampling"] == "normalized" and config["patience"] == 0
     monkeypatch.setattr(image_runs, "train_stage1_run", None)
     monkeypatch.setattr(image_runs, "train_stage2_run", None)
     assert measured(longer) == long

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from replica_processes import on_replicas
 from scipy import stats
 from small_models import linear_vae
 
@@ -217,8 +218,7 @@ def test_steps_in_one_call_are_the_same_steps():
 )
 def test_two_replicas_with_sgd_equal_one():
     script = """
-import numpy as np, keras, tensorflow as tf, sys
-sys.path.insert(0, "tests")
+import numpy as np, keras, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(cpu, two)
@@ -265,14 +265,7 @@ assert refused(
 assert refused("batches of 15, 5 examples on 2 replicas", batch_size=15)
 print("equal")
 """
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.getcwd()},
-    )
-    ended = f"status {done.returncode}: {done.stderr[-2000:]}"
-    assert done.stdout.strip().endswith("equal"), ended
+    assert on_replicas("-c", script).strip().endswith("equal")
 
 
 def small_image_vae():

@@ -155,7 +155,7 @@ def test_too_little_memory_is_reported(tmp_path, capsys):
     folder = tmp_path / "run"
     refused(COMMANDS["train-stage1"], "--run", folder, "--pad", 1_000_000)
     assert (
-        "there is not enough memory (Unable to allocate 1.4"
+        "there is not enough memory (Unable to allocate 1.3"
         in (error := capsys.readouterr().err)
         and error.count("\n") == 1
     )
