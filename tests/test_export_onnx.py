@@ -164,7 +164,7 @@ def test_command_writes_what_the_page_runs(small_run, tmp_path):
     )
     exec(code.replace("RUN", str(run)), scope := {})
     saved = tf.saved_model.load(str(run / "saved_model"))
-    expected = saved.sample_from(scope["u"]).numpy()
+    expected = saved.sample_from(scope["draws"]["u"]).numpy()
     np.testing.assert_allclose(scope["images"], expected, atol=1e-5)
     assert scope["images"].shape == (64, 8, 8, 1)
     images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), "uint8")
