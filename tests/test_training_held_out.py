@@ -333,7 +333,7 @@ def test_a_training_that_patience_ended_goes_on_with_more(tmp_path, caplog, caps
     run = str(tmp_path / "run")
     ended = ["--epochs", "9", "--patience", "1", "--learning-rate", "0.5"]
     run_both(run, ["--epochs", "1"], ended)
-    assert "patience 1 ended the training: a resumed one with more" in caplog.text
+    assert "patience 1 ended the training; to train on, resume with a" in caplog.text
     stage = StageRun.open(run, 2)
     epochs = len((stage.path / "history.csv").read_text().splitlines())
     assert epochs < 9

@@ -84,7 +84,8 @@ class BestEpoch(keras.callbacks.Callback):
         )
         if self.is_exhausted:
             logger.info(
-                "patience %d ended the training: a resumed one with more goes on",
+                "patience %d ended the training; to train on, resume with a higher"
+                " `patience`",
                 self.patience,
             )
         if not self.epoch:

@@ -10,7 +10,8 @@ from twostage.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-WITHOUT = {"patience": 0, "sampling": Stage2Config.sampling}  # held-out images
+# what they are where no images are held out
+WITHOUT = {"patience": 0, "sampling": Stage2Config.sampling}
 
 
 def check_held_out(config: Any, held_out: Any) -> None:
