@@ -12,9 +12,9 @@ TESTS = Path(__file__).parent
 def on_replicas(*arguments):
     """What Python prints with these arguments.
 
-    In a few of a hundred of such processes TensorFlow 2.21 crashes in a thread of its
-    own (`tf_Compute`, a jump to an address that is no code), while the iterator over
-    two devices ends. Such a process runs again; every other failure is one.
+    Rarely TensorFlow 2.21 crashes there in a thread of its own (`tf_Compute`, a jump to
+    an address that is no code); the iterator over two devices has just ended. Such a
+    process runs again, once; every other failure is one.
     """
     paths = os.pathsep.join([str(TESTS.parent), str(TESTS)])
     for _ in range(2):
