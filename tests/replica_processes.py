@@ -9,6 +9,12 @@ from pathlib import Path
 TESTS = Path(__file__).parent
 
 
+def environment():
+    """That of this process, in which the project and the tests can be imported."""
+    paths = os.pathsep.join([str(TESTS.parent), str(TESTS)])
+    return {**os.environ, "PYTHONPATH": paths}
+
+
 def on_replicas(*arguments):
     """What Python prints with these arguments.
 
@@ -16,11 +22,10 @@ def on_replicas(*arguments):
     an address that is no code); the iterator over two devices has just ended. Such a
     process runs again, once; every other failure is one.
     """
-    paths = os.pathsep.join([str(TESTS.parent), str(TESTS)])
     for _ in range(2):
         done = subprocess.run(
             [sys.executable, *map(str, arguments)],
-            env={**os.environ, "PYTHONPATH": paths},
+            env=environment(),
             capture_output=True,
             text=True,
         )

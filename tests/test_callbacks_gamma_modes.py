@@ -3,7 +3,6 @@ refused when training begins.
 """
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 from gamma_modes import MODES, STRANGERS_MODES, STRANGERS_TOLERANCE, difference
-from replica_processes import on_replicas
+from replica_processes import environment, on_replicas
 from small_models import linear_vae
 
 from twostage.data.batches import Batches
@@ -24,13 +23,9 @@ BACKEND = keras.backend.backend()
 
 
 def start(*arguments):
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE)]),
-    }
     return subprocess.Popen(
         [sys.executable, str(HERE / "gamma_modes.py"), *map(str, arguments)],
-        env=environment,
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -166,9 +166,7 @@ class TwoStageVAE:
             shape = (*np.shape(images), 1)[:4]
             self.stage1_config = with_pad(self.stage1_config, given[0], shape)
         images, held_out = self._divided(images, held_out)
-        if held_out is None and self._preset:
-            self.stage2_config = without_held_out(self.stage2_config, given[1])
-        first, second = self._configs(epochs)
+        first, second = self._configs(epochs, held_out)
         # now, not after the hours of stage 1
         check_held_out(second, held_out)
         # where it is chosen, it follows from the images
@@ -228,8 +226,11 @@ class TwoStageVAE:
         return self._given[0] | {"epochs"}, self._given[1] | {"epochs"}
 
     def _configs(
-        self, epochs: tuple[int, int] | None
+        self, epochs: tuple[int, int] | None, held_out: np.ndarray | None
     ) -> tuple[Stage1Config, Stage2Config]:
+        if held_out is None and self._preset:
+            given = self._given[1]
+            self.stage2_config = without_held_out(self.stage2_config, given)
         if epochs is None:
             return self.stage1_config, self.stage2_config
         if np.shape(epochs) != (2,):

@@ -13,7 +13,6 @@ import keras
 from twostage.errors import InputError
 from twostage.export.formats import writer
 from twostage.models.two_stage_models import TwoStageModels
-from twostage.old_names import current_name
 from twostage.system import files
 
 logger = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ def export_folder(
 def _saved_method(folder: str | Path) -> str:
     path = Path(folder) / "config.json"
     saved = files.read_config(path) if path.exists() else {}
-    return current_name(saved.get("sampling", "normalized"))
+    return saved.get("sampling", "normalized")
 
 
 def _export(path: str | Path, models: TwoStageModels, method: str, format: str) -> Path:

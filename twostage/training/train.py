@@ -108,14 +108,9 @@ def train_stage1(
     with training_settings(config), distribution.spread(config):
         with announced("building the networks"):
             vae = build.build_stage1(config, images.shape[1:])
-        batches = Batches(
-            images,
-            config.batch_size,
-            config.seed,
-            transform=flip if config.flip else None,
-        )
-        data = f"{len(images):,} images{_beside(held_out)}"
-        _introduce(config, stage, vae, data, len(images))
+        mirror = flip if config.flip else None
+        batches = Batches(images, config.batch_size, config.seed, transform=mirror)
+        _introduce(config, stage, vae, f"{len(images):,} images", len(images), held_out)
         if dry_run:
             return None
         if stage is not None:
@@ -161,11 +156,8 @@ def train_stage2(
         width = first.decoder.input_shape[-1]
         with announced("building the networks"):
             vae = build.build_stage2(config, width)
-        data = (
-            f"{width} latents of {len(images):,} images, redrawn every epoch"
-            f"{_beside(held_out)}"
-        )
-        _introduce(config, stage, vae, data, len(images))
+        data = f"{width} latents of {len(images):,} images, redrawn every epoch"
+        _introduce(config, stage, vae, data, len(images), held_out)
         if dry_run:
             return None
         if stage is not None:
@@ -262,10 +254,6 @@ def _stage_run(
     if resume and StageRun(run, number).exists:
         return StageRun.open(run, number)
     return StageRun.create(run, number)
-
-
-def _beside(held_out: np.ndarray | None) -> str:
-    return "" if held_out is None else f"; {len(held_out):,} others are held out"
 
 
 def _held_out(
@@ -369,14 +357,20 @@ def _save(
 
 
 def _introduce(
-    config: Any, stage: StageRun | None, vae: VAE, data: str, count: int
+    config: Any,
+    stage: StageRun | None,
+    vae: VAE,
+    data: str,
+    count: int,
+    held_out: np.ndarray | None,
 ) -> None:
     """Logs what is trained, on what, and for how long."""
     steps, rest = divmod(count, config.batch_size)
     preset = f", preset {stage.preset}" if stage is not None and stage.preset else ""
     backend = keras.backend.backend()
     logger.info("%s%s, %s backend", vae.name, preset, backend)
-    logger.info("on %s", data)
+    aside = "" if held_out is None else f"; {len(held_out):,} others are held out"
+    logger.info("on %s%s", data, aside)
     logger.info(
         "%s trainable parameters: encoder %s, decoder %s",
         *(f"{_parameters(model):,}" for model in (vae, vae.encoder, vae.decoder)),
