@@ -91,13 +91,18 @@ def test_a_row_that_diverges_does_not_hold_the_others(tmp_path, caplog):
             raise DivergedError("the loss of epoch 2 is nan")
         return {"elbo": 1.0 + seed}
 
-    table, setting = [Row("b", {}, {"elbo": "7"}), Row("a", {})], Setting(tmp_path, 1)
+    table, setting = (
+        [Row("b", {}, {"elbo": "7"}), Row("a", {}), Row("c", {}, needs="b")],
+        Setting(tmp_path, 1),
+    )
     found = run_rows(table, measure, setting, (0, 1))
     assert "b, seed 0: the loss of epoch 2 is nan" in caplog.messages
+    assert "c, seed 0: b, which it needs, diverged" in caplog.messages
     assert run_rows(table, None, setting, (0, 1)) == found  # it would diverge again
     assert [line[1:] for line in results_table(table, found)[1]] == [
-        ["7", "2", "2"],
+        ["7", "2", "2, 1 diverged"],
         ["-", "1.5 +- 0.71", "2"],
+        ["-", "2", "2, 1 diverged"],
     ]
 
 
@@ -178,9 +183,65 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
     )
 
 
+def test_some_rows_of_a_table(tmp_path, monkeypatch):
+    """Those that they need are run, too. What the folder has stands in the table, and
+    figures are for all rows alone.
+    """
+    rows = [Row("a", {}), Row("b", {}, needs="a"), Row("c", {}), Row("d", {})]
+    measured = []
+
+    def measure(row, seed, earlier, setting):
+        measured.append((row.name, seed, *earlier))
+        return {"elbo": 1.0}
+
+    changed = dataclasses.replace(
+        EXPERIMENTS["berger_sebag"], rows=rows, measure=measure, figures=None
+    )
+    monkeypatch.setitem(EXPERIMENTS, "berger_sebag", changed)
+
+    def table(*arguments):
+        experiment("berger_sebag", ["--out", str(tmp_path), *arguments])
+        page = (tmp_path / "report.html").read_text()
+        return (tmp_path / "results.md").read_text(), page
+
+    text, page = table("--seeds", "1", "--rows", "b")
+    assert measured == [("a", 0), ("b", 0, "a")]
+    assert "2 of 4 rows" in text and text.count("| 1 |") == 2
+    assert "these rows were not run: c; d." in page
+    text, _ = table("--seeds", "1", "--rows", "d")
+    assert measured[2:] == [("d", 0, "a", "b")]
+    assert "3 of 4 rows" in text and "| b |" in text and "| c |" not in text
+    text, _ = table("--seeds", "2", "--rows", "c")  # the others have one seed of two
+    assert measured[3:] == [("c", 0), ("c", 1)]
+    assert "1 of 4 rows" in text and "| b |" not in text
+    text, page = table("--seeds", "1")
+    assert len(measured) == 5
+    assert "4 of 4 rows" in text and "not run" not in page
+
+
+def test_rows_need_earlier_ones():
+    for found in EXPERIMENTS.values():
+        names = [row.name for row in found.rows]
+        for i, row in enumerate(found.rows):
+            assert row.needs is None or row.needs in names[:i]
+    needs = {row.name: row.needs for row in berger_sebag.ROWS}
+    assert needs["F*-VAE"] == needs["scheduled F-VAE"] == "LS-VAE"
+    assert needs["LV-VAE"] is None
+    needs = {row.name: row.needs for row in EXPERIMENTS["local_optima"].rows}
+    assert needs["LV-VAE, from LS-VAE"] == "LS-VAE"
+    assert needs["LV-VAE, from random weights"] is None
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [
+        (
+            "ill_posed",
+            ["--rows", "no bound", "no", "bound"],
+            "received rows 'no', 'bound', expected rows of ill_posed: no bound; sigma^2"
+            " >= 0.01; sigma^2 >= 0.0001; sigma^2 >= 1e-06: take names of this list,"
+            " each in quotes",
+        ),
         ("berger_sebag", ["--seeds", "0"], "--seeds"),
         ("berger_sebag", ["--epochs", "0"], "--epochs"),
         ("berger_sebag", ["--data", "mnist"], "makes its own data"),

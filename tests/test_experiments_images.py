@@ -134,7 +134,7 @@ def test_a_row_of_two_stages_continues_from_a_shorter_one(tmp_path, made, monkey
     longer = Row("a, 20", settings, continues="a, 10")
     setting = Setting(tmp_path, 1, made, partial=True)
 
-    def measured(row):
+    def measured(row, setting=setting):
         return two_stage_runs.measure_row(
             row, 0, setting=setting, full_epochs=10, preset="digits"
         )
@@ -151,6 +151,8 @@ def test_a_row_of_two_stages_continues_from_a_shorter_one(tmp_path, made, monkey
     assert config["partial"] and config["held_out"] == 0  # as the papers train
     config = json.loads((paths[0] / "stage2" / "config.json").read_text())["config"]
     assert config["sampling"] == "normalized" and config["patience"] == 0
+    alone = dataclasses.replace(setting, folder=tmp_path / "alone")
+    assert measured(longer, alone) == long  # without the shorter one's folder
     monkeypatch.setattr(image_runs, "train_stage1_run", None)
     monkeypatch.setattr(image_runs, "train_stage2_run", None)
     assert measured(longer) == long

@@ -40,6 +40,7 @@ def _experiment(argv: Sequence[str]) -> None:
         weights=options.weights,
         partial=options.partial,
         precision=options.precision,
+        rows=options.rows,
     )
 
 
@@ -63,6 +64,13 @@ def _parser(experiment: Experiment) -> Parser:
         default=f"runs/{name}",
         help="folder of the results, with a folder for each shorter length; what it"
         f" has is not run again (default: runs/{name})",
+    )
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        metavar="ROW",
+        help="only these rows, and those that they need (default: all:"
+        f" {'; '.join(row.name for row in experiment.rows)})",
     )
     _add_length_flags(parser, experiment)
     parser.add_argument(

@@ -21,14 +21,16 @@ class Row:
         name: As in the table, unique within the experiment.
         settings: What differs from the experiment's defaults.
         paper: What the paper reports, as text, by the name of the quantity.
-        continues: Name of an earlier row whose stage 1 this row trains further; None:
-            it starts from random weights.
+        continues: Name of an earlier row whose stage 1 this row trains further where
+            its folder is there; None: it starts from random weights.
+        needs: Name of an earlier row whose result this row is made from; None: of none.
     """
 
     name: str
     settings: dict[str, Any]
     paper: dict[str, str] = dataclasses.field(default_factory=dict)
     continues: str | None = None
+    needs: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,10 +21,16 @@ def _name(family: str, begin: str) -> str:
     return f"{family}, from {begin}"
 
 
+def _row(family: str, sigma: float | str, begin: str) -> Row:
+    needs = LEARNED_ROW.name if begin == FROM_LEARNED else None
+    settings = {"sigma": sigma, "begin": begin}
+    return Row(_name(family, begin), settings, needs=needs)
+
+
 ROWS = [
     LEARNED_ROW,
     *[
-        Row(_name(family, begin), {"sigma": sigma, "begin": begin})
+        _row(family, sigma, begin)
         for family, sigma in FAMILIES.items()
         for begin in BEGINNINGS
     ],

@@ -20,12 +20,13 @@ def write_report(
     Args:
         experiment: The experiment.
         setting: How it was run.
-        results: Of all rows.
+        results: Of the rows that were run.
         seeds: Number of seeds that were run.
     """
-    header, lines = table.results_table(experiment.rows, results)
+    rows = [row for row in experiment.rows if row.name in results]
+    header, lines = table.results_table(rows, results)
     table_text = markdown.markdown_table(header, lines)
-    summary = _summary(experiment, setting, seeds)
+    summary = _summary(experiment, setting, rows=len(rows), seeds=seeds)
     files.write(
         setting.folder / "results.md",
         f"# {experiment.name}\n\n{summary}\n\n{table_text}",
@@ -43,11 +44,11 @@ def write_report(
     )
 
 
-def _summary(experiment: Experiment, setting: Setting, seeds: int) -> str:
+def _summary(experiment: Experiment, setting: Setting, *, rows: int, seeds: int) -> str:
     summary = (
-        f"{setting.epochs} of {experiment.full_epochs} epochs, {seeds} of"
-        f" {experiment.seeds} seeds, {setting.precision}; ours is mean +- standard"
-        " deviation."
+        f"{rows} of {len(experiment.rows)} rows, {setting.epochs} of"
+        f" {experiment.full_epochs} epochs, {seeds} of {experiment.seeds} seeds,"
+        f" {setting.precision}; ours is mean +- standard deviation."
     )
     if not experiment.measures_distances:
         return summary
@@ -71,7 +72,11 @@ def _figures_html(
     """The parts of the page below the table. Charts are written as files, too."""
     parts = ['<h2>Figures</h2><div class="grid wide">']
     diverged = _diverged(results)
-    if diverged:
+    missing = [row.name for row in experiment.rows if row.name not in results]
+    if missing:
+        rows = html.escape("; ".join(missing))
+        parts.append(f"<p>None, for these rows were not run: {rows}.</p>")
+    elif diverged:
         rows = html.escape("; ".join(diverged))
         parts.append(f"<p>None, for these diverged: {rows}.</p>")
     elif experiment.figures:

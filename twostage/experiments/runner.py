@@ -35,6 +35,7 @@ def run(
     weights: str | None = None,
     partial: bool = False,
     precision: str = "float32",
+    rows: Sequence[str] | None = None,
 ) -> Results:
     """Runs or resumes the rows; writes OUT/results.md, OUT/report.html, the charts
     OUT/*.svg and OUT/ROW-SEED.json. A length other than the paper's has a folder of its
@@ -52,14 +53,17 @@ def run(
         weights: File that the extractor is read from.
         partial: Whether an incomplete CelebA is accepted.
         precision: Dtype policy of the networks.
+        rows: Names of the rows to run; those that they need are run, too. None: all.
 
     Returns:
-        {row's name: a result per seed}.
+        {row's name: a result per seed}, of these rows and of others that the folder has
+        with every seed.
 
     Raises:
         InputError: an option that does not fit the experiment, or a folder with rows of
             another one.
     """
+    names = _names_to_run(experiment, rows)
     _check_options(experiment, data, extractor, precision)
     length = epochs or _default_epochs(experiment, quick)
     seeds = seeds or _default_seeds(experiment, quick)
@@ -76,7 +80,12 @@ def run(
     setting.folder.mkdir(parents=True, exist_ok=True)
     with held(setting.folder):
         _keep_apart(setting.folder, _identity(experiment, setting, digest))
-        results = run_rows(experiment.rows, experiment.measure, setting, range(seeds))
+        chosen = [
+            row
+            for row in experiment.rows
+            if row.name in names or _is_finished(row, setting, seeds)
+        ]
+        results = run_rows(chosen, experiment.measure, setting, range(seeds))
         write_report(experiment, setting, results=results, seeds=seeds)
     return results
 
@@ -119,13 +128,26 @@ def _run_row(
     result = files.read_json(path)
     if result:
         return result
-    try:
-        result = measure(row, seed, earlier, setting)
-    except DivergedError as error:  # the other rows do not depend on it
-        result = {"diverged": str(error)}
+    if row.needs and "diverged" in earlier[row.needs]:
+        result = {"diverged": f"{row.needs}, which it needs, diverged"}
+    else:
+        result = _measured(row, measure, seed, earlier, setting)
     files.write_json(path, result)
     logger.info(f"{row.name}, seed {seed}: {_in_a_line(result)}")
     return result
+
+
+def _measured(
+    row: Row,
+    measure: Measure,
+    seed: int,
+    earlier: dict[str, Result],
+    setting: Setting,
+) -> Result:
+    try:
+        return measure(row, seed, earlier, setting)
+    except DivergedError as error:
+        return {"diverged": str(error)}
 
 
 def _in_a_line(result: Result) -> str:
@@ -133,6 +155,30 @@ def _in_a_line(result: Result) -> str:
         return result["diverged"]
     numbers = table.numbers(result)
     return ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+
+
+def _names_to_run(experiment: Experiment, chosen: Sequence[str] | None) -> set[str]:
+    """The chosen rows and those that they need; all rows of None."""
+    known = [row.name for row in experiment.rows]
+    if chosen is None:
+        return set(known)
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        raise InputError(
+            f"rows {', '.join(map(repr, unknown))}",
+            f"rows of {experiment.name}: {'; '.join(known)}",
+            "take names of this list, each in quotes",
+        )
+    names = set(chosen)
+    for row in reversed(experiment.rows):  # a row comes after those that it needs
+        if row.name in names and row.needs:
+            names.add(row.needs)
+    return names
+
+
+def _is_finished(row: Row, setting: Setting, seeds: int) -> bool:
+    paths = [setting.path(row.name, seed, ".json") for seed in range(seeds)]
+    return all(path.exists() for path in paths)
 
 
 def _check_options(

@@ -33,7 +33,7 @@ def results_table(
     rows: Sequence[Row], results: Results
 ) -> tuple[list[str], list[list[str]]]:
     """(header, lines) of text: a line per row. Ours is mean +- standard deviation over
-    the seeds, beside the paper's number where it has one.
+    the seeds that did not diverge, beside the paper's number where it has one.
     """
     columns = _columns(rows, results)
     header = ["row", *(column.title for column in columns), "seeds"]
@@ -41,7 +41,7 @@ def results_table(
     for row in rows:
         row_results = results[row.name]
         cells = [column.cell(row, row_results) for column in columns]
-        lines.append([row.name, *cells, str(len(row_results))])
+        lines.append([row.name, *cells, _seeds(row_results)])
     return header, lines
 
 
@@ -63,6 +63,12 @@ def spread(values: Sequence[float]) -> str:
         if len(values) == 1:
             return mean
         return f"{mean} +- {np.std(values, ddof=1):.2g}"
+
+
+def _seeds(row_results: Sequence[Result]) -> str:
+    diverged = sum("diverged" in result for result in row_results)
+    text = str(len(row_results))
+    return f"{text}, {diverged} diverged" if diverged else text
 
 
 def _columns(rows: Sequence[Row], results: Results) -> list[Column]:

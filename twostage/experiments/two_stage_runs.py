@@ -71,7 +71,9 @@ def evaluate_row(
     run = setting.path(row.name, seed)
     share = setting.epochs / full_epochs
     if row.continues and not (run / "stage1").exists():
-        _copy_unfinished_stage1(setting.path(row.continues, seed), run)
+        shorter_run = setting.path(row.continues, seed)
+        if (shorter_run / "stage1" / "model.keras").exists():
+            _copy_unfinished_stage1(shorter_run, run)
     stage1 = {
         **setting.stage1_settings,
         "seed": seed,
