@@ -19,7 +19,6 @@ import twostage
 from twostage import InputError
 from twostage.evaluation import (
     comparison,
-    image_metrics,
     protocol,
     write,
 )
@@ -35,6 +34,7 @@ from twostage.evaluation.protocol import (
 from twostage.features import choose
 from twostage.features.extractor import Extractor
 from twostage.features.inception import inception_2015, keras_inception
+from twostage.metrics.pixel_statistics import PixelStatistics
 from twostage.models import recalibration
 from twostage.models.gaussian_mixture import Mixture
 from twostage.models.latent_normalizer import LatentNormalizer
@@ -102,16 +102,16 @@ def test_quirks_do_what_the_papers_code_did():
 def test_tone_takes_brightness_and_contrast_out_of_a_set():
     generator = np.random.default_rng(0)
     reference = generator.integers(60, 200, (400, 4, 4, 3)).astype("uint8")
-    pixels = image_metrics.pixel_moments(reference)
+    pixels = PixelStatistics(reference)
     flatter = 0.2 + [0.3, 0.4, 0.5] * (reference / 255.0).astype("float32")
-    even = Protocol(quirks=("tone",)).preprocess(flatter, pixels=pixels)
+    even = Protocol(quirks=("tone",)).preprocess(flatter, pixels=pixels.moments)
     np.testing.assert_allclose(
         even.astype(float), reference, atol=1
     )  # shifted and scaled alone, so all comes back
     assert (
-        match_moments(np.full((5, 2, 2, 3), 0.5, "float32"), pixels).std() < 0.1
+        match_moments(np.full((5, 2, 2, 3), 0.5, "float32"), pixels.moments).std() < 0.1
     )  # flat images stay so
-    found = image_metrics.tone(image_metrics.pixel_moments(even), pixels)
+    found = PixelStatistics(even).beside(pixels)
     assert abs(found["brightness"]) < 1e-3 and found["contrast"] == pytest.approx(
         1, abs=3e-3
     )

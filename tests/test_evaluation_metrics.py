@@ -10,10 +10,11 @@ from small_models import linear_vae
 
 import twostage
 from twostage import InputError
-from twostage.evaluation import image_metrics, latent_metrics
+from twostage.evaluation import latent_metrics
 from twostage.features.extractor import Extractor, quantized
 from twostage.metrics.likelihood_bounds import bits_per_dimension, bounds, dequantize
 from twostage.metrics.normality import energy_distance, normality
+from twostage.metrics.pixel_statistics import PixelStatistics
 from twostage.models.gaussian_mixture import Mixture
 
 
@@ -284,9 +285,7 @@ def test_tone_compares_mean_and_standard_deviation_of_pixels():
     generator = np.random.default_rng(0)
     reference = generator.integers(100, 160, (600, 4, 4, 3)).astype("uint8")
     flatter = np.rint((reference - 130.0) * 0.5 + [135, 140, 145]).astype("uint8")
-    found = image_metrics.tone(
-        image_metrics.pixel_moments(flatter), image_metrics.pixel_moments(reference)
-    )
+    found = PixelStatistics(flatter).beside(PixelStatistics(reference))
     plain = [images.astype(float).reshape(-1, 3) for images in (flatter, reference)]
     assert (
         found["brightness"]
@@ -300,10 +299,47 @@ def test_tone_compares_mean_and_standard_deviation_of_pixels():
         )
         == pytest.approx(0.5, abs=2e-3)
     )
-    assert image_metrics.tone(*[image_metrics.pixel_moments(reference)] * 2) == {
+    assert found["sharpness"] == pytest.approx(found["contrast"], abs=2e-3)
+    itself = PixelStatistics(reference)
+    assert itself.beside(itself) == {
         "brightness": 0.0,
         "contrast": 1.0,
+        "sharpness": 1.0,
     }
+
+
+def test_sharpness_falls_by_the_transfer_function_of_a_blur():
+    """A wave of w radians per pixel, averaged over pairs of pixels, keeps cos(w / 2) of
+    its amplitude; one along the other axis keeps all.
+    """
+    w = 2 * np.pi / 8
+    x = 128 + 100 * np.cos(w * np.arange(64))
+    waves = np.tile(np.rint(x), (300, 16, 1))[..., None].astype("uint8")
+    blurred = np.rint((waves + np.roll(waves, 1, 2).astype(float)) / 2).astype("uint8")
+    for axes in ((0, 1, 2, 3), (0, 2, 1, 3)):
+        sharp, soft = (PixelStatistics(one.transpose(axes)) for one in (waves, blurred))
+        assert soft.beside(sharp)["sharpness"] == pytest.approx(np.cos(w / 2), abs=0.01)
+        x_difference = (2 * 100 * np.sin(w / 2)) ** 2 / 2
+        along, across = 63 * 16, 64 * 15
+        expected = x_difference * along / (along + across)
+        assert sharp.squared_difference == pytest.approx(expected, rel=0.02)
+
+
+def test_pixel_statistics_do_not_depend_on_the_batches():
+    images = np.random.default_rng(0).integers(0, 256, (601, 5, 4, 3)).astype("uint8")
+    whole, parts = PixelStatistics(images), PixelStatistics()
+    for part in np.array_split(images, 7):
+        parts.update(part)
+    assert parts.squared_difference == whole.squared_difference
+    assert parts.beside(whole)["contrast"] == pytest.approx(1, abs=1e-12)
+
+
+def test_flat_images_have_no_sharpness():
+    images = np.full((3, 4, 4, 1), 7, "uint8")
+    noisy = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 1)).astype("uint8")
+    assert PixelStatistics(images).beside(PixelStatistics(noisy))["sharpness"] == 0
+    one_pixel = PixelStatistics(np.zeros((5, 1, 1, 3), "uint8"))
+    assert one_pixel.squared_difference == 0
 
 
 def test_means_lose_the_contrast_of_their_error():
@@ -325,9 +361,7 @@ def test_means_lose_the_contrast_of_their_error():
         .reshape(x.shape)
     )
     mse, variance = ((x.astype(float) - kept) ** 2).mean(), x.astype(float).var()
-    found = image_metrics.tone(
-        image_metrics.pixel_moments(kept), image_metrics.pixel_moments(x)
-    )
+    found = PixelStatistics(kept).beside(PixelStatistics(x))
     assert 0.6 < found["contrast"] < 0.9 and found["contrast"] == pytest.approx(
         (1 - mse / variance) ** 0.5, abs=2e-3
     )

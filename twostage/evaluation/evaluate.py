@@ -21,15 +21,13 @@ from twostage.evaluation.generated_images import (
 from twostage.evaluation.image_metrics import (
     BATCH,
     image_distances,
-    pixel_moments,
-    tone,
 )
 from twostage.evaluation.latent_metrics import latent_metrics
 from twostage.evaluation.likelihood_metrics import likelihood_metrics
 from twostage.evaluation.memorization import memorization
 from twostage.evaluation.protocol import MIN_SAMPLES, Protocol
 from twostage.features.extractor import Extractor, digest_of
-from twostage.metrics.moments import Moments
+from twostage.metrics.pixel_statistics import PixelStatistics
 from twostage.models import recalibration
 from twostage.models.posterior import EncodedDataset, draw_latents, encode_moments
 from twostage.models.recalibrate import recalibrate
@@ -161,11 +159,12 @@ class _Settings:
 
 @dataclasses.dataclass(frozen=True)
 class _Reference:
-    """The reference images, their features (N, d), and `Moments` of their pixels."""
+    """The reference images, their features (N, d), and statistics of their
+    pixels."""
 
     images: np.ndarray
     features: np.ndarray
-    pixels: Moments
+    pixels: PixelStatistics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -266,7 +265,7 @@ def _reference(
             f"at least {MIN_SAMPLES} for a distance",
             "give it more images, thousands if you can",
         )
-    return _Reference(images, features_of(images, BATCH), pixel_moments(images))
+    return _Reference(images, features_of(images, BATCH), PixelStatistics(images))
 
 
 def _samplers(
@@ -308,7 +307,7 @@ def _measure_kinds(
         seed=settings.seed,
     ):
         found = image_features(
-            extractor, protocol, batches=batches, pixels=reference.pixels
+            extractor, protocol, batches=batches, reference=reference.pixels
         )
         distances[kind] = _distances(found, reference, settings, kind)
         examples[kind] = found.examples
@@ -337,7 +336,8 @@ def _distances(
         paired=found.squared_errors is not None,
         label=kind,
     )
-    return {**distances, **tone(found.pixels, reference.pixels), **found.errors()}
+    tone = found.pixels.beside(reference.pixels)
+    return {**distances, **tone, **found.errors()}
 
 
 def _latent_nats(

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from twostage.evaluation.figures import MAX_SAMPLES_IN_GRID
-from twostage.evaluation.image_metrics import BATCH, pixel_moments
+from twostage.evaluation.image_metrics import BATCH
 from twostage.evaluation.protocol import Protocol
 from twostage.features.extractor import Extractor
-from twostage.metrics.moments import Moments
+from twostage.metrics.pixel_statistics import PixelStatistics
 from twostage.models.vae import VAE
 from twostage.sampling.decoding import decoded, reconstructed
 from twostage.sampling.latent_samplers import Sampler
@@ -37,14 +37,14 @@ class ImageFeatures:
 
     Args:
         features: (N, d), of the images as the protocol preprocesses them.
-        pixels: `Moments` of their pixels, 0 to 255.
+        pixels: Statistics of their pixels.
         examples: The first images as they are, floats in [0, 1].
         squared_errors: Squared error per dimension of each reconstruction, (N,),
             float32; None of samples.
     """
 
     features: np.ndarray
-    pixels: Moments
+    pixels: PixelStatistics
     examples: np.ndarray
     squared_errors: np.ndarray | None
 
@@ -98,27 +98,28 @@ def image_features(
     protocol: Protocol,
     *,
     batches: Iterable[GeneratedBatch],
-    pixels: Moments,
+    reference: PixelStatistics,
 ) -> ImageFeatures:
-    """The features of one kind of images; `pixels`: `Moments` of the reference's."""
+    """The features of one kind of images; `reference`: statistics of the
+    reference's pixels."""
     if protocol.whole_set:
         batches = [_joined(list(batches))]
     features, squared_errors = [], []
-    moments, examples = Moments(), None
+    pixels, examples = PixelStatistics(), None
     for batch in batches:
         if examples is None:
             examples = batch.images[:MAX_SAMPLES_IN_GRID]
         images = protocol.preprocess(
-            batch.images, originals=batch.originals, pixels=pixels
+            batch.images, originals=batch.originals, pixels=reference.moments
         )
         features.append(extractor(images, BATCH))
-        moments = pixel_moments(images, moments)
+        pixels.update(images)
         if batch.originals is not None:
             squared_errors.append(_squared_errors(batch.images, batch.originals))
     assert examples is not None  # there is at least one batch
     return ImageFeatures(
         np.concatenate(features),
-        moments,
+        pixels,
         examples,
         np.concatenate(squared_errors) if squared_errors else None,
     )

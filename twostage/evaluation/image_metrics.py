@@ -1,4 +1,4 @@
-"""Distances between sets of images, by their features; brightness and contrast."""
+"""Distances between sets of images, by their features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 
 from twostage.metrics.frechet import extrapolated, frechet_of
 from twostage.metrics.kernel import kernel_distances
-from twostage.metrics.moments import Moments
 from twostage.metrics.precision_recall import neighbor_measures
 from twostage.metrics.standard_error import half_error, interval, subsets
 from twostage.system.progress import announced, progress
@@ -79,36 +78,3 @@ def image_distances(
 def _random_rows(features: np.ndarray, seed: int) -> np.ndarray:
     order = np.random.default_rng(seed).permutation(len(features))
     return features[order[:MAX_NEIGHBOR_ROWS]]
-
-
-def tone(pixels: Moments, reference: Moments) -> dict[str, float]:
-    """Brightness and contrast of images beside the reference's.
-
-    Decoder means lose contrast: where E[x | z] is exact, reconstructions have sqrt(1 -
-    mse / Var[x]) (the law of total variance).
-
-    Args:
-        pixels: `Moments` of all pixels of some images, 0 to 255.
-        reference: The same of the reference.
-
-    Returns:
-        dict: `brightness`, by how much their mean is larger, as a part of 255, and
-        `contrast`, the ratio of the pixels' standard deviations, both over all
-        channels.
-    """
-    variance = max(np.trace(reference.covariance), 1e-12)
-    contrast = np.trace(pixels.covariance) / variance
-    return {
-        "brightness": float(np.mean(pixels.mean - reference.mean) / 255),
-        "contrast": float(contrast**0.5),
-    }
-
-
-def pixel_moments(images: np.ndarray, moments: Moments | None = None) -> Moments:
-    """`Moments` of the pixels of uint8 images (N, height, width, channels), a row per
-    pixel; after those that `moments` has seen.
-    """
-    moments = moments or Moments()
-    for i in range(0, len(images), BATCH):
-        moments.update(images[i : i + BATCH].reshape(-1, images.shape[-1]))
-    return moments

@@ -72,6 +72,7 @@ DISTANCES = [
     Column("coverage", "coverage", ".3f"),
     Column("brightness", "brightness", "+.3f"),
     Column("contrast", "contrast", ".3f"),
+    Column("sharpness", "sharpness", ".3f"),
     Column("nats of test latents", "latent_nats", ".1f"),
 ]
 LATENTS = _plain_columns(

@@ -27,6 +27,8 @@ TERMS = {
     "coverage": "fraction of real images with a sample near them: 1 is best",
     "brightness": "mean of the pixels minus the reference's, as a part of 255",
     "contrast": "standard deviation of the pixels over the reference's",
+    "sharpness": "root mean squared difference of neighboring pixels over the"
+    " reference's",
     "nats of test latents": "mean log density of test images' latents under what"
     " samples are drawn from; larger is better",
     "variance law": "mean over the latents of Var[mu] + E[sigma^2]; 1 where the"
