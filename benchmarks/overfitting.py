@@ -20,6 +20,7 @@ from twostage.data import loading
 from twostage.experiments.image_runs import errors_and_rate
 from twostage.models.tensors import to_numpy
 from twostage.runs.models import load_models
+from twostage.sampling.decoding import reconstructed
 
 BANDS = ((1, 2), (3, 4), (5, 8), (9, 16))  # the first and last radius of each
 BATCH = 500
@@ -45,14 +46,11 @@ def band_powers(images):
     )
 
 
-def reconstructions(vae, images):
-    """Decoder means at the posterior's means, in [0, 1]."""
+def pairs(vae, images):
+    """Images and their reconstructions in [0, 1], batch by batch."""
     for start in range(0, len(images), BATCH):
         part = images[start : start + BATCH]
-        yield (
-            part / np.float32(255),
-            vae.decode_on_batch(vae.posterior_on_batch(part)[0]),
-        )
+        yield part / np.float32(255), reconstructed(vae, part)
 
 
 def report_bounds(run, vae, images, seed):
@@ -73,7 +71,7 @@ def report_bounds(run, vae, images, seed):
 def report_bands(run, vae, images):
     """Prints the lines of the second table."""
     power, shown, error = np.zeros((3, len(BANDS)))
-    for original, mean in reconstructions(vae, images):
+    for original, mean in pairs(vae, images):
         power += band_powers(original)
         shown += band_powers(mean)
         error += band_powers(original - mean)
