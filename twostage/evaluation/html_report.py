@@ -282,12 +282,16 @@ def training_losses(run: Path) -> TrainingLosses:
     history = {key: values[kept] for key, values in history.items()}
     held_out = history[f"{HELD_OUT}loss"]
     training = history["reconstruction"][-1] + history["kl"][-1]
-    errors = float(history["mse"][-1]), float(history[f"{HELD_OUT}mse"][-1])
     return TrainingLosses(
-        float(training) if np.isfinite(training) else None,
+        _known(training),
         held_out[np.isfinite(held_out)].tolist(),
-        errors if np.isfinite(errors).all() else None,
+        _known(history["mse"][-1]),
+        _known(history[f"{HELD_OUT}mse"][-1]),
     )
+
+
+def _known(number: float) -> float | None:
+    return float(number) if np.isfinite(number) else None
 
 
 def _kept_epoch(run: Path) -> float:

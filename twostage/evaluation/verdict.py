@@ -20,8 +20,10 @@ MAX_CLOSE = 0.05
 MIN_RATIO = 0.8  # of the distance to the nearest training image, samples over test
 MIN_CONTRAST = 0.9  # of the test images'
 NATS = 1.0  # by which a density of test latents is worse
-MAX_GAP = 0.5  # nats per dimension between test and training images
-MAX_ERROR_RATIO = 1.5  # of squared errors, held-out over training images
+MAX_ERROR_RATIO = 1.5  # of squared errors, held-out or test over training images
+# Nats per dimension between test and training images: what that ratio r costs a
+# Gaussian decoder whose gamma^2 is the training error, (r - 1) / 2.
+MAX_GAP = (MAX_ERROR_RATIO - 1) / 2
 
 Distances = Mapping[str, Mapping[str, Any]]
 
@@ -45,13 +47,15 @@ class TrainingLosses:
             nats per image; None: not known.
         held_out: The loss of held-out images, nats per image, one per epoch; empty
             without held-out images.
-        errors: Squared error per dimension of the training images and of the held-out
-            images in that epoch; None: not known.
+        training_error: Squared error per dimension of the training images in that
+            epoch; None: not known.
+        held_out_error: The same of the held-out images.
     """
 
     training: float | None = None
     held_out: Sequence[float] = ()
-    errors: tuple[float, float] | None = None
+    training_error: float | None = None
+    held_out_error: float | None = None
 
 
 def verdict(
@@ -147,7 +151,7 @@ def _second_stage(result: EvaluationResult) -> Finding | None:
 
 
 def _overfitting(result: EvaluationResult, losses: TrainingLosses) -> Finding | None:
-    of_stage1 = _held_out(losses) or _gap(result, losses.training)
+    of_stage1 = _held_out(losses) or _gap(result, losses)
     parts = [of_stage1, _stage2_overfits(result.distances)]
     found = [part for part in parts if part is not None]
     if not found:
@@ -170,36 +174,40 @@ def _held_out(losses: TrainingLosses) -> Finding | None:
         f"Stage 1 {says}: its held-out loss ended at {last:.5g} nats, the lowest was"
         f" {least:.5g}."
     )
-    gap = _error_gap(*losses.errors) if losses.errors else ""
+    gap = _error_gap(losses.training_error, losses.held_out_error, "held-out images")
     return Finding(text + gap, not risen and not gap)
 
 
-def _error_gap(training: float, held_out: float) -> str:
+def _error_gap(training: float | None, other: float | None, images: str) -> str:
     """A sentence where the second squared error is much the larger, else ""."""
-    ratio = held_out / training
-    if ratio <= MAX_ERROR_RATIO:
+    if not training or other is None or other <= MAX_ERROR_RATIO * training:
         return ""
     return (
-        f" Its squared error is {ratio:.1f} times as large on held-out images"
-        f" ({held_out:.3g}) as on training images ({training:.3g}): more images would"
+        f" Its squared error is {other / training:.1f} times as large on {images}"
+        f" ({other:.3g}) as on training images ({training:.3g}): more images would"
         " help."
     )
 
 
-def _gap(result: EvaluationResult, training: float | None) -> Finding | None:
-    """How much lower stage 1's loss is on training images than on test images."""
-    evidence = result.likelihood.get("evidence")
+def _gap(result: EvaluationResult, losses: TrainingLosses) -> Finding | None:
+    """How much lower stage 1's loss and squared error are on training images than on
+    test images.
+    """
+    training, evidence = losses.training, result.likelihood.get("evidence")
     if training is None or evidence is None:
         return None
     dimensions = math.prod(result.manifest["data"]["shape"][1:])
     gap = -evidence - training
-    good = gap <= MAX_GAP * dimensions
+    of_test = result.distances[RECONSTRUCTIONS].get("mse")
+    error_gap = _error_gap(losses.training_error, of_test, "test images")
+    good = gap <= MAX_GAP * dimensions and not error_gap
     says = "does not overfit" if good else "overfits"
+    remedy = "" if good else " Hold images out, to keep the best epoch."
     error = result.likelihood.get("evidence_error", 0.0)
     return Finding(
         f"Stage 1 {says}: its loss is {rounded(training, error)} nats on training"
         f" images and {rounded(-evidence, error)} on test images,"
-        f" {gap / dimensions:.2g} nats per dimension apart.",
+        f" {gap / dimensions:.2g} nats per dimension apart.{error_gap}{remedy}",
         good,
     )
 
