@@ -10,7 +10,7 @@ from twostage.cli.errors import in_flags
 from twostage.cli.export import _parser as export_parser
 from twostage.config import UNUSED_WITH, Stage1Config, Stage2Config
 from twostage.old_names import current_names
-from twostage.presets import resolve
+from twostage.presets import PRESETS, resolve
 
 
 @pytest.mark.parametrize(
@@ -163,3 +163,19 @@ def test_python_in_messages_becomes_flags(text, shown, monkeypatch):
 def test_advice_names_the_program_as_it_was_called(program, shown, monkeypatch):
     monkeypatch.setattr("sys.argv", [program])
     assert in_flags("`train_stage1(run='r', resume=True)`") == shown
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+@pytest.mark.parametrize("number", [1, 2])
+def test_no_setting_of_a_preset_is_without_effect(name, number):
+    config = resolve(number, name)
+    assert config.unused(config.changed()) == []
+
+
+def test_settings_that_are_not_the_defaults():
+    assert Stage1Config().changed() == set()
+    config = Stage1Config(epochs=7, gamma="learned", gamma_rule="ema")
+    assert config.changed() == {"epochs", "gamma", "gamma_rule"}
+    assert config.unused(config.changed()) == [
+        "`gamma_rule='ema'` has no effect with `gamma='learned'`"
+    ]

@@ -125,11 +125,14 @@ def test_a_folder_with_the_british_name_of_the_sampler_loads(trained, tmp_path):
         np.testing.assert_array_equal(samples, expected)
 
 
-def test_settings_without_effect_are_warned_about(images, caplog):
+@pytest.mark.parametrize("whole", [False, True])
+def test_settings_without_effect_are_warned_about(images, caplog, whole):
     stage1 = {**SMALL["stage1"], "gamma_multiplier": 2.0}
     stage2 = {**SMALL["stage2"], "gamma": "learned", "gamma_rule": "ema"}
-    model = TwoStageVAE.from_preset("digits", stage1=stage1, stage2=stage2)
-    model.fit(images[:120], epochs=(1, 1))
+    beside_a_preset = TwoStageVAE.from_preset("digits", stage1=stage1, stage2=stage2)
+    configs = beside_a_preset.stage1_config, beside_a_preset.stage2_config
+    model = TwoStageVAE(*configs) if whole else beside_a_preset
+    model.fit(images[:120], epochs=(1, 1), held_out=images[120:160])
     lines = [line for line in caplog.messages if "has no effect" in line]
     assert lines == [
         "`gamma_multiplier=2.0` has no effect with `gamma='computed'`",

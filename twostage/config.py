@@ -258,6 +258,14 @@ class _Training:
             if name in names and getattr(self, other, None) in values
         ]
 
+    def changed(self) -> set[str]:
+        """Names of the settings that are not the defaults."""
+        return {
+            field.name
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != field.default
+        }
+
     def differences(self, other: Self) -> list[str]:
         """`name old -> new` for each setting in which `other` differs."""
         texts = []
