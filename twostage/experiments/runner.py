@@ -128,26 +128,15 @@ def _run_row(
     result = files.read_json(path)
     if result:
         return result
-    if row.needs and "diverged" in earlier[row.needs]:
-        result = {"diverged": f"{row.needs}, which it needs, diverged"}
-    else:
-        result = _measured(row, measure, seed, earlier, setting)
+    try:
+        if row.needs and "diverged" in earlier[row.needs]:
+            raise DivergedError(f"{row.needs}, which it needs, diverged")
+        result = measure(row, seed, earlier, setting)
+    except DivergedError as error:  # rows that do not need it go on
+        result = {"diverged": str(error)}
     files.write_json(path, result)
     logger.info(f"{row.name}, seed {seed}: {_in_a_line(result)}")
     return result
-
-
-def _measured(
-    row: Row,
-    measure: Measure,
-    seed: int,
-    earlier: dict[str, Result],
-    setting: Setting,
-) -> Result:
-    try:
-        return measure(row, seed, earlier, setting)
-    except DivergedError as error:
-        return {"diverged": str(error)}
 
 
 def _in_a_line(result: Result) -> str:
