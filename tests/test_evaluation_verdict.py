@@ -168,6 +168,27 @@ def test_copies_are_reported(found):
     assert not copies.good and "may be copies" in copies.text
 
 
+@pytest.mark.parametrize(
+    ("nats", "good"),
+    [
+        ((-77.4, -85.5, -85.6, -86.3), False),  # CIFAR-10, 200 epochs: 8.2 become .8
+        ((-80.4, -82.0, -84.7, -85.4), True),  # 60 epochs: 4.3 become 3.4
+        ((-46.3, -46.8, -51.2, -52.0), True),  # 2,710 sprites
+        ((-20.7, -22.5, -22.9, -23.0), True),  # digits: 2.1 become .6, within a nat
+        ((-57.0, -120.5, -68.0, -68.3), False),  # 9,000 faces
+    ],
+)
+def test_what_stage_2_gains_on_training_latents_should_be_left_on_test_latents(
+    nats, good
+):
+    keys = ("training_latent_nats", "latent_nats")
+    changes = {
+        "GEN-2 noise": dict(zip(keys, nats[:2], strict=True)),
+        "Gaussian": dict(zip(keys, nats[2:], strict=True)),
+    }
+    assert verdict.verdict(result(changes))[2].good == good
+
+
 def test_an_undertrained_second_stage_does_not_overfit():
     changes = {"GEN-2 noise": {"training_latent_nats": -90, "latent_nats": -99}}
     assert verdict.verdict(result(changes))[2].good

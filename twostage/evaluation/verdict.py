@@ -19,7 +19,9 @@ ERRORS = 2  # standard errors beyond which two distances differ
 MAX_CLOSE = 0.05
 MIN_RATIO = 0.8  # of the distance to the nearest training image, samples over test
 MIN_CONTRAST = 0.9  # of the test images'
-NATS = 1.0  # by which a density of test latents is worse
+# of the nats that stage 2 gains over one Gaussian on training latents, on test latents
+KEPT = 0.5
+NATS = 1.0  # by which that may be missed
 MAX_ERROR_RATIO = 1.5  # of squared errors, held-out or test over training images
 # Nats per dimension between test and training images: what that ratio r costs a
 # Gaussian decoder whose gamma^2 is the training error, (r - 1) / 2.
@@ -213,8 +215,8 @@ def _gap(result: EvaluationResult, losses: TrainingLosses) -> Finding | None:
 
 
 def _stage2_overfits(distances: Distances) -> Finding | None:
-    """A better density of training latents than one Gaussian, and a worse one of test
-    latents: too few images for so many epochs.
+    """A better density of training latents than one Gaussian, of which less than half
+    is left on test latents: too few images for so many epochs.
     """
     stage2 = distances.get("GEN-2 noise", {})
     gaussian = distances.get("Gaussian", {})
@@ -223,7 +225,8 @@ def _stage2_overfits(distances: Distances) -> Finding | None:
         return None
     train, test = (stage2[key] for key in keys)
     of_train, of_test = (gaussian[key] for key in keys)
-    good = train < of_train or test > of_test - NATS
+    gain, left = train - of_train, test - of_test
+    good = gain < 0 or left > KEPT * gain - NATS
     says = "does not overfit" if good else "overfits"
     remedy = "" if good else " Use fewer epochs, a narrower stage 2 or a mixture."
     return Finding(
