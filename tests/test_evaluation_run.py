@@ -410,8 +410,8 @@ def test_the_tables_name_the_measure_and_the_images(run, measured):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("training", "test", "overfits"),
-    [(10, -50, True), (10, -0.5, False), (-10, -50, False)],
-    ids=["overfits", "fits", "is trained too little"],
+    [(10, -50, True), (10, 3, True), (10, 6, False), (-10, -50, False)],
+    ids=["overfits", "loses its gain", "fits", "is trained too little"],
 )
 def test_the_verdict_says_whether_stage_2_overfits(measured, training, test, overfits):
     """By its nats above those of one Gaussian."""
