@@ -10,6 +10,7 @@ images.
 import argparse
 
 import numpy as np
+from spectrum import radial_power, radii, reconstructions, transform
 
 from twostage.data import loading
 from twostage.evaluation.image_metrics import BATCH
@@ -18,40 +19,25 @@ from twostage.features.extractor import quantized
 from twostage.metrics.frechet import frechet_of
 from twostage.metrics.pixel_statistics import PixelStatistics
 from twostage.runs.models import load_models
-from twostage.sampling.decoding import reconstructed
 
 HEAD = "| run | FD | sharpness | error | FD, filtered | sharpness | error |"
 
 
-def radii(side):
-    """The rounded radius of each frequency, in cycles per image, (side, side)."""
-    frequency = np.fft.fftfreq(side, 1 / side)
-    return np.rint(np.hypot(frequency[:, None], frequency)).astype(int)
-
-
-def spectrum(images):
-    return np.fft.fft2(images - images.mean(0), axes=(1, 2))
-
-
-def radial_power(images):
-    """Power at each radius, around the mean image."""
-    power = (np.abs(spectrum(images)) ** 2).sum((0, 3))
-    return np.bincount(radii(images.shape[1]).ravel(), power.ravel())
+def power_around_mean(images):
+    return radial_power(images - images.mean(0))
 
 
 def filtered(images, power):
     """Images with this power at each radius, clipped to [0, 1]."""
-    gain = np.sqrt(power / radial_power(images))[radii(images.shape[1])]
-    changed = np.fft.ifft2(spectrum(images) * gain[..., None], axes=(1, 2)).real
-    return np.clip(changed + images.mean(0), 0, 1).astype("float32")
+    mean = images.mean(0)
+    gain = np.sqrt(power / power_around_mean(images))[radii(images.shape[1])]
+    changed = np.fft.ifft2(transform(images - mean) * gain[..., None], axes=(1, 2))
+    return np.clip(changed.real + mean, 0, 1).astype("float32")
 
 
-def all_reconstructed(run, images):
+def all_reconstructions(run, images):
     stage1 = load_models(run)[0].stage1
-    starts = range(0, len(images), BATCH)
-    return np.concatenate(
-        [reconstructed(stage1, images[i : i + BATCH]) for i in starts]
-    )
+    return np.concatenate(list(reconstructions(stage1, images)))
 
 
 def report(run, images, power, reference, extractor):
@@ -76,10 +62,10 @@ def main():
     _, config = load_models(options.like)
     reference = loading.load_for(config, "test")[0][: options.images]
     extractor = choose.chosen_extractor(None, options.extractor, None)
-    power = radial_power(all_reconstructed(options.like, reference))
+    power = power_around_mean(all_reconstructions(options.like, reference))
     print(HEAD)
     for run in options.run:
-        images = all_reconstructed(run, reference)
+        images = all_reconstructions(run, reference)
         report(run, images, power, reference, extractor)
 
 

@@ -17,11 +17,7 @@ from small_models import linear_vae
 
 import twostage
 from twostage import InputError
-from twostage.evaluation import (
-    comparison,
-    protocol,
-    write,
-)
+from twostage.evaluation import comparison, protocol, write
 from twostage.evaluation.evaluate import evaluate
 from twostage.evaluation.evaluation_data import EvaluationData
 from twostage.evaluation.evaluation_result import EvaluationResult

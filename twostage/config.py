@@ -258,13 +258,13 @@ class _Training:
             if name in names and getattr(self, other, None) in values
         ]
 
-    def changed(self) -> set[str]:
+    def changed(self) -> frozenset[str]:
         """Names of the settings that are not the defaults."""
-        return {
+        return frozenset(
             field.name
             for field in dataclasses.fields(self)
             if getattr(self, field.name) != field.default
-        }
+        )
 
     def differences(self, other: Self) -> list[str]:
         """`name old -> new` for each setting in which `other` differs."""

@@ -85,8 +85,8 @@ class TwoStageVAE:
         self.mixture: Mixture | None = None
         self.sampling = stage2_config.sampling
         self._training_images: np.ndarray | None = None
-        # the settings of each stage that were stated beside a preset
-        self._given: tuple[frozenset[str], frozenset[str]] = frozenset(), frozenset()
+        # the settings of each stage that were stated, beside a preset or the defaults
+        self._given = self.stage1_config.changed(), stage2_config.changed()
         self._preset: str | None = None  # where the others come from
 
     @classmethod
@@ -176,7 +176,7 @@ class TwoStageVAE:
         if self._chooses:
             first = _begun(run, 1) or auto_stage1(first, given[0], images)
             self.stage1_config = first
-        warn_of_unused(first, given[0] if self._preset else None)
+        warn_of_unused(first, given[0])
         stage1 = train_stage1(images, first, run, **options)
         assert stage1 is not None  # only a dry run gives none
         self._set_models(TwoStageModels(stage1.model))
@@ -184,7 +184,7 @@ class TwoStageVAE:
             count = len(images)
             second = _begun(run, 2) or auto_stage2(second, given[1], first, count)
             self.stage2_config = second
-        warn_of_unused(second, given[1] if self._preset else None)
+        warn_of_unused(second, given[1])
         stage2 = train_stage2(stage1.model, images, second, run, **options)
         assert stage2 is not None
         self.stage2, self.normalizer = stage2.model, stage2.normalizer

@@ -18,10 +18,7 @@ from twostage.evaluation.generated_images import (
     generated_images,
     image_features,
 )
-from twostage.evaluation.image_metrics import (
-    BATCH,
-    image_distances,
-)
+from twostage.evaluation.image_metrics import BATCH, image_distances
 from twostage.evaluation.latent_metrics import latent_metrics
 from twostage.evaluation.likelihood_metrics import likelihood_metrics
 from twostage.evaluation.memorization import memorization
@@ -159,8 +156,9 @@ class _Settings:
 
 @dataclasses.dataclass(frozen=True)
 class _Reference:
-    """The reference images, their features (N, d), and statistics of their
-    pixels."""
+    """The reference images, their features (N, d), and what is counted over their
+    pixels.
+    """
 
     images: np.ndarray
     features: np.ndarray

@@ -100,8 +100,14 @@ def image_features(
     batches: Iterable[GeneratedBatch],
     reference: PixelStatistics,
 ) -> ImageFeatures:
-    """The features of one kind of images; `reference`: statistics of the
-    reference's pixels."""
+    """The features and pixels of one kind of images.
+
+    Args:
+        extractor: Gives the features.
+        protocol: Preprocesses the images.
+        batches: The images.
+        reference: Statistics of the reference's pixels.
+    """
     if protocol.whole_set:
         batches = [_joined(list(batches))]
     features, squared_errors = [], []

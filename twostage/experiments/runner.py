@@ -1,7 +1,7 @@
 """Runs an experiment: its rows with every seed, then the report."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
 from twostage.errors import DivergedError, InputError
@@ -80,11 +80,7 @@ def run(
     setting.folder.mkdir(parents=True, exist_ok=True)
     with held(setting.folder):
         _keep_apart(setting.folder, _identity(experiment, setting, digest))
-        chosen = [
-            row
-            for row in experiment.rows
-            if row.name in names or _is_finished(row, setting, seeds)
-        ]
+        chosen = _rows_of_table(experiment, names, setting, seeds)
         results = run_rows(chosen, experiment.measure, setting, range(seeds))
         write_report(experiment, setting, results=results, seeds=seeds)
     return results
@@ -165,9 +161,16 @@ def _names_to_run(experiment: Experiment, chosen: Sequence[str] | None) -> set[s
     return names
 
 
-def _is_finished(row: Row, setting: Setting, seeds: int) -> bool:
-    paths = [setting.path(row.name, seed, ".json") for seed in range(seeds)]
-    return all(path.exists() for path in paths)
+def _rows_of_table(
+    experiment: Experiment, names: Container[str], setting: Setting, seeds: int
+) -> list[Row]:
+    """Those of these names, and others that the folder has with every seed."""
+
+    def is_finished(row: Row) -> bool:
+        paths = [setting.path(row.name, seed, ".json") for seed in range(seeds)]
+        return all(path.exists() for path in paths)
+
+    return [row for row in experiment.rows if row.name in names or is_finished(row)]
 
 
 def _check_options(

@@ -71,9 +71,7 @@ def evaluate_row(
     run = setting.path(row.name, seed)
     share = setting.epochs / full_epochs
     if row.continues and not (run / "stage1").exists():
-        shorter_run = setting.path(row.continues, seed)
-        if (shorter_run / "stage1" / "model.keras").exists():
-            _copy_unfinished_stage1(shorter_run, run)
+        _copy_unfinished_stage1(setting.path(row.continues, seed), run)
     stage1 = {
         **setting.stage1_settings,
         "seed": seed,
@@ -161,8 +159,11 @@ def _evaluate(
 
 def _copy_unfinished_stage1(shorter_run: Path, run: Path) -> None:
     """Copies stage 1 of a shorter row without what says that it is finished, so that it
-    is trained further. `run` appears whole or not at all.
+    is trained further. `run` appears whole or not at all; not, where the shorter row is
+    not finished.
     """
+    if not (shorter_run / "stage1" / "model.keras").exists():
+        return
     part = run.with_name(f"{run.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(

@@ -9,14 +9,8 @@ from twostage.data import registry
 logger = logging.getLogger(__name__)
 
 
-def warn_of_unused(
-    config: Stage1Config | Stage2Config, given: Collection[str] | None
-) -> None:
-    """Warns of those of the settings `given` that another one leaves without effect.
-    None: those that are not the defaults.
-    """
-    if given is None:
-        given = config.changed()
+def warn_of_unused(config: Stage1Config | Stage2Config, given: Collection[str]) -> None:
+    """Warns of those of the settings `given` that another one leaves without effect."""
     for line in config.unused(given):
         logger.warning(line)
     if isinstance(config, Stage2Config) or "data_dir" not in given:
