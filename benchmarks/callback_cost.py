@@ -52,7 +52,7 @@ def variants_of(settings, batches, images, stage, rounds):
     """Lists of callbacks by name; `stage` gets the checkpoints."""
     watched = callbacks.examples.random_subset(images, MAX_WATCHED, settings.seed)
     diagnostics = Diagnostics(watched)
-    everything = default_callbacks(settings, diagnostics, stage=stage)
+    everything = default_callbacks(settings, diagnostics, len(batches), stage=stage)
     # the last of so many epochs never comes, so that the bar stays
     bars = [EpochDisplay(rounds + 2, len(batches), bar=True) for _ in range(2)]
     everything.append(bars[0])

@@ -103,7 +103,7 @@ def test_a_line_keeps_what_matters_and_fits():
 def test_time_left_is_by_the_pace_after_the_first_step():
     """A first step of 100 s compiles; then 2 s a step and 10 s of diagnostics."""
     clock = iter([100.0, 102.0, 104.0, 116.0])
-    left = TimeLeft(lambda: next(clock))
+    left = TimeLeft(1_000, lambda: next(clock))
     assert left.seconds(5) is None
     left.count(1)
     assert left.seconds(5) is None  # there is no second step yet
@@ -112,6 +112,33 @@ def test_time_left_is_by_the_pace_after_the_first_step():
     assert left.seconds(10) == 10 * (102 - 100) / 2
     assert left.seconds(10) == 10 * (104 - 100) / 2
     assert left.seconds(10) == 10 * (116 - 100) / 2
+
+
+@pytest.mark.parametrize("window", [1, 10, 60, 100, 1_000])
+@pytest.mark.parametrize("at_once", [1, 7])
+def test_time_left_forgets_a_process_that_was_suspended(window, at_once):
+    """2 s a step, and a night after step 3,000."""
+    now = 0.0
+    left = TimeLeft(window, lambda: now)
+    for step in range(at_once, 6_000, at_once):
+        night = 30_000.0 if step > 3_000 else 0.0
+        now = 2.0 * step + night
+        left.count(step)
+        if step > 3_000 + window + 2 * at_once + window / 10 or at_once < step < 3_000:
+            assert left.seconds(100) == pytest.approx(200.0)
+
+
+@pytest.mark.parametrize("steps", [7, 60, 5_000])
+def test_time_left_includes_what_is_between_epochs(steps):
+    """1 s a step, and 90 s of diagnostics after each two epochs."""
+    now = 0.0
+    left = TimeLeft(max(2_000, 2 * steps), lambda: now)
+    for step in range(1, 10 * steps + 1):
+        now += 1.0
+        left.count(step)
+        now += 90.0 * (step % (2 * steps) == 0)
+    expected = 1.0 + 45.0 / steps
+    assert left.seconds(1_000) == pytest.approx(1_000 * expected, rel=0.1)
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120])
@@ -179,7 +206,7 @@ def test_a_resumed_run_counts_from_where_it_resumed(caplog):
     display = EpochDisplay(3, 4)
     display.set_model(linear_vae())
     clock = iter([0.0, 1.0, 2.0])
-    display.time_left = TimeLeft(lambda: next(clock))
+    display.time_left = TimeLeft(1_000, lambda: next(clock))
     display.on_train_begin()
     with caplog.at_level(logging.INFO, "twostage"):
         display.set_params({"steps": 1, "epochs": 2})

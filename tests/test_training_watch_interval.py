@@ -1,5 +1,9 @@
-"""How often the diagnostics run: by time or by epochs, and always at the end."""
+"""How often the diagnostics run: by epochs, never by the clock."""
 
+import csv
+import itertools
+import json
+import time
 import types
 
 import keras
@@ -8,95 +12,102 @@ import pytest
 from small_models import linear_vae
 
 from callbacks import ActiveLatents, VarianceLaw
-from twostage import presets
+from twostage import InputError, presets
 from twostage.runs.run import StageRun
 from twostage.training.default_callbacks import Diagnostics, default_callbacks
 from twostage.training.pace import Pace
-from twostage.training.watch_interval import WatchInterval
+from twostage.training.train import train_stage1
+from twostage.training.watch_interval import (
+    MEASUREMENTS,
+    STEPS,
+    WatchInterval,
+    epochs_between,
+)
 
-STEPS = 10
 
-
-def measured_epochs(interval, seconds, *, first=0, epochs=120):
-    """The epochs, from 1, that the diagnostics measure; `seconds` of each."""
-    interval.watchers = [types.SimpleNamespace(freq=1)]
-    interval.epochs = epochs
-    interval.set_params({"steps": STEPS})
+def measured_epochs(interval, first=0):
+    """The epochs, from 1, that the diagnostics measure."""
+    watcher = types.SimpleNamespace(freq=1)
+    interval.watchers = [watcher]
     found = []
-    for epoch in range(first, epochs):
-        interval.on_epoch_end(epoch, {"seconds_per_step": seconds(epoch) / STEPS})
-        if (epoch + 1) % interval.watchers[0].freq == 0:
+    for epoch in range(first, interval.epochs):
+        interval.on_epoch_end(epoch, {})
+        if (epoch + 1) % watcher.freq == 0:
             found.append(epoch + 1)
     return found
 
 
-def test_seconds_become_epochs_by_the_second_epoch():
-    """The first compiles; 30 s are 33.3 epochs of 0.9 s, so 34."""
-    interval = WatchInterval([], 120, 0, 30.0)
-    found = measured_epochs(interval, lambda epoch: 0.9 if epoch else 40.0)
-    assert found == [1, 34, 68, 102, 120]
+@pytest.mark.parametrize(
+    "epochs, steps, every",
+    [
+        (120, 25, 6),  # digits: 20 measurements
+        (1400, 500, 2),  # CIFAR-10 as in the papers: 1,000 steps
+        (1400, 501, 1),
+        (14, 900, 1),
+        (39, 1, 1),
+        (40, 1, 2),
+        (100, 30_000, 1),
+        (1, 1, 1),
+    ],
+)
+def test_at_least_twenty_and_one_in_a_thousand_steps(epochs, steps, every):
+    assert epochs_between(epochs, steps) == every
 
 
-@pytest.mark.parametrize("seconds", [31.0, 4000.0])
-def test_long_epochs_are_each_measured(seconds):
-    interval = WatchInterval([], 5, 0, 30.0)
-    assert measured_epochs(interval, lambda _: seconds, epochs=5) == [1, 2, 3, 4, 5]
+@pytest.mark.parametrize("epochs, steps", [(120, 25), (57, 3), (21, 900), (20, 5000)])
+def test_there_are_so_many_whatever_the_length(epochs, steps):
+    every = epochs_between(epochs, steps)
+    found = measured_epochs(WatchInterval([], epochs, every))
+    assert found[0] == 1 and found[-1] == epochs
+    assert len(found) >= min(epochs, MEASUREMENTS)
+    assert np.diff(found).max() * steps <= max(STEPS, steps)
 
 
-def test_no_seconds_are_every_epoch():
-    assert measured_epochs(WatchInterval([], 4, 0, 0.0), lambda _: 0.1, epochs=4) == [
-        1,
-        2,
-        3,
-        4,
-    ]
+def test_the_first_epoch_and_the_last_are_measured():
+    assert measured_epochs(WatchInterval([], 25, 10)) == [1, 10, 20, 25]
 
 
-def test_epochs_that_are_set_are_kept_whatever_the_time():
-    interval = WatchInterval([], 25, 10, 30.0)
-    assert measured_epochs(interval, lambda _: 0.001, epochs=25) == [10, 20, 25]
-    assert interval.get_state() == {}
-
-
-def test_a_resumed_training_measures_in_the_same_epochs():
-    first = WatchInterval([], 120, 0, 30.0)
-    measured_epochs(first, lambda _: 0.9, epochs=50)
-    resumed = WatchInterval([], 120, 0, 30.0)
-    resumed.set_state(first.get_state())
-    slower = measured_epochs(resumed, lambda _: 20.0, first=50)
-    assert slower == [68, 102, 120]
-    sooner = WatchInterval([], 120, 0, 8.5)  # the setting may change
-    sooner.set_state(first.get_state())
-    assert measured_epochs(sooner, lambda _: 20.0, first=98) == [100, 110, 120]
-
-
-def test_a_training_stopped_before_the_time_was_known():
-    first = WatchInterval([], 120, 0, 30.0)
-    measured_epochs(first, lambda _: 40.0, epochs=1)
-    resumed = WatchInterval([], 120, 0, 30.0)
-    resumed.set_state(first.get_state())
-    found = measured_epochs(resumed, lambda epoch: 0.9 if epoch > 1 else 40.0, first=1)
-    assert found == [2, 34, 68, 102, 120]
+def test_a_resumed_training_measures_the_same_epochs():
+    whole = measured_epochs(WatchInterval([], 120, 7))
+    resumed = measured_epochs(WatchInterval([], 120, 7), first=50)
+    assert resumed == [epoch for epoch in whole if epoch > 50]
 
 
 @pytest.mark.parametrize(
     "changes, every",
     [
-        ({}, 0),
+        ({}, 6),
         ({"watch_every": 7}, 7),
-        ({"deterministic": True}, 1),
-        ({"deterministic": True, "watch_every": 7}, 7),
-        ({"distribute": True}, 1),
+        ({"deterministic": True}, 6),
+        ({"distribute": True}, 6),
+        ({"epochs": 10}, 1),
     ],
 )
-def test_the_clock_does_not_decide_what_repeats(changes, every):
+def test_settings_and_steps_alone_decide(changes, every):
     config = presets.resolve(1, "digits", **changes)
     images = np.zeros((200, 8, 8, 1), "uint8")
-    found = default_callbacks(config, Diagnostics(images))
+    found = default_callbacks(config, Diagnostics(images), 25)
     interval = next(each for each in found if isinstance(each, WatchInterval))
     assert interval.every == every
     kinds = [type(watcher).__name__ for watcher in interval.watchers]
     assert kinds == ["VarianceLaw", "ActiveLatents"]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+def test_the_pace_of_the_machine_does_not_decide(seconds, tmp_path, monkeypatch):
+    """Between two looks at the clock there is nothing, or a minute."""
+    clock = itertools.count(0.0, seconds)
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1), "uint8")
+    config = presets.resolve(1, "digits", epochs=41, batch_size=24)
+    train_stage1(images[12:], config, tmp_path, held_out=images[:12])
+    with open(tmp_path / "stage1" / "history.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    expected = [1, *range(2, 41, 2), 41]
+    for name in ("val_loss", "variance_law"):
+        assert [int(row["epoch"]) for row in rows if row[name]] == expected
+    drawn = (tmp_path / "stage1" / "images").glob("reconstructions_*.png")
+    assert sorted(int(path.stem[-4:]) for path in drawn) == expected
 
 
 def test_diagnostics_change_no_number_of_the_training():
@@ -107,7 +118,7 @@ def test_diagnostics_change_no_number_of_the_training():
         vae = linear_vae(seed=2)
         vae.compile("adam")
         watchers = [kind(x) for kind in (VarianceLaw, ActiveLatents)]
-        interval = WatchInterval(watchers, 5, every, 0.0)
+        interval = WatchInterval(watchers, 5, every)
         fit = {"batch_size": 10, "epochs": 5, "shuffle": False, "verbose": 0}
         history = vae.fit(x, callbacks=[Pace(), interval, *watchers], **fit).history
         found.append((vae.get_weights(), history["loss"], len(history["variance_law"])))
@@ -120,9 +131,23 @@ def test_diagnostics_change_no_number_of_the_training():
 
 def test_a_resumed_run_may_measure_in_other_epochs(tmp_path):
     """As one does that was started when every epoch was measured."""
-    config = presets.resolve(1, "digits", watch_every=10)
+    config = presets.resolve(1, "digits", watch_every=1)
     StageRun(tmp_path, 1).begin(config, {})
     stage = StageRun.open(tmp_path, 1)
-    stage.begin(presets.resolve(1, "digits", watch_seconds=5.0), {})
-    assert stage.saved_config().watch_seconds == 5.0
+    stage.begin(presets.resolve(1, "digits", watch_every=10), {})
+    assert stage.saved_config().watch_every == 10
     stage.end()
+
+
+def test_a_run_whose_interval_was_by_the_clock_is_read(tmp_path):
+    StageRun(tmp_path, 1).begin(presets.resolve(1, "digits"), {})
+    path = tmp_path / "stage1" / "config.json"
+    content = json.loads(path.read_text())
+    content["config"]["watch_seconds"] = 30.0
+    path.write_text(json.dumps(content))
+    assert StageRun.open(tmp_path, 1).saved_config() == presets.resolve(1, "digits")
+
+
+def test_the_setting_of_the_clock_is_not_ignored():
+    with pytest.raises(InputError, match="unknown settings watch_seconds"):
+        presets.resolve(1, "digits", watch_seconds=5.0)

@@ -171,14 +171,8 @@ class _Training:
     watch_every: int = option(
         0,
         "training",
-        "epochs between diagnostics (latents, images); 0: as `watch_seconds` says",
-        minimum=0,
-    )
-    watch_seconds: float = option(
-        30.0,
-        "training",
-        "least time between diagnostics, rounded up to epochs once; with"
-        " `deterministic` and `distribute` every epoch has them",
+        "epochs between diagnostics (latents, images, held-out loss); 0: at least 20 in"
+        " a training, and one in 1,000 steps",
         minimum=0,
     )
     checkpoint_every: float = option(

@@ -10,6 +10,7 @@ _CURRENT = {
     "quantisation": "quantization",
     "use_unlabelled": "use_unlabeled",
 }
+_REMOVED = ("watch_seconds",)
 _SAMPLER_KEYS = ("method", "kind", "sampling")  # whose values are names of samplers
 
 
@@ -33,7 +34,7 @@ def current_name(name: Any) -> Any:
 
 def current_names(content: Any) -> Any:
     """The content of a JSON file that an earlier version may have written, with the
-    current names, at every depth.
+    current names, at every depth, and without settings that there are no more.
 
     >>> current_names({"sampling": {"method": "normalised", "images": 8}})
     {'sampling': {'method': 'normalized', 'images': 8}}
@@ -42,7 +43,11 @@ def current_names(content: Any) -> Any:
         return [current_names(item) for item in content]
     if not isinstance(content, dict):
         return content
-    found = {current_name(key): current_names(item) for key, item in content.items()}
+    found = {
+        current_name(key): current_names(item)
+        for key, item in content.items()
+        if key not in _REMOVED
+    }
     for key in _SAMPLER_KEYS:
         if key in found:
             found[key] = current_name(found[key])

@@ -33,7 +33,6 @@ FREE = (
     "distribute",
     "steps_per_execution",
     "watch_every",
-    "watch_seconds",
 )
 
 

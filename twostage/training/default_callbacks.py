@@ -14,7 +14,7 @@ from twostage.training.best_epoch import BestEpoch
 from twostage.training.held_out import HeldOut
 from twostage.training.learning_rate_log import LearningRateLog
 from twostage.training.pace import Pace
-from twostage.training.watch_interval import WatchInterval
+from twostage.training.watch_interval import WatchInterval, epochs_between
 
 MAX_WATCHED = 2_000  # examples that the diagnostics encode
 
@@ -40,6 +40,7 @@ class Diagnostics:
 def default_callbacks(
     config: Any,
     diagnostics: Diagnostics,
+    steps: int,
     *,
     stage: StageRun | None = None,
     best: BestEpoch | None = None,
@@ -50,13 +51,15 @@ def default_callbacks(
     Args:
         config: The stage's settings.
         diagnostics: What is encoded and drawn.
+        steps: Of an epoch.
         stage: Its folder gets images and TensorBoard logs; None: neither is written.
         best: Keeps the best epoch; None: the last one is kept.
     """
     watchers = _watchers(config, stage, diagnostics)
+    every = config.watch_every or epochs_between(config.epochs, steps)
     computing = [
         Pace(),
-        _interval(config, watchers),
+        WatchInterval(watchers, config.epochs, every),
         callbacks.NaNDiagnosis(data=diagnostics.examples),
         _learning_rate(config),
         *gamma_rule(config, stage),
@@ -85,8 +88,8 @@ def _watchers(
     config: Any, stage: StageRun | None, diagnostics: Diagnostics
 ) -> list[Any]:
     """The callbacks that measure at intervals, see `WatchInterval`. With `patience` the
-    held-out loss is none of them: it is measured in every epoch, as the clock must not
-    decide which is kept.
+    held-out loss is none of them: it is measured in every epoch, so that the best one
+    is kept.
     """
     posterior = SharedPosterior()
     watchers: list[Any] = [
@@ -98,16 +101,6 @@ def _watchers(
     if stage is not None:
         watchers.append(_image_grid(config, stage, diagnostics))
     return watchers
-
-
-def _interval(config: Any, watchers: list[Any]) -> WatchInterval:
-    """By epochs where the clock must not decide: what is deterministic, and several
-    processes, which measure together.
-    """
-    every = config.watch_every
-    if config.deterministic or config.distribute:
-        every = every or 1
-    return WatchInterval(watchers, config.epochs, every, config.watch_seconds)
 
 
 def _image_grid(

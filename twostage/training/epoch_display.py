@@ -16,6 +16,7 @@ from twostage.training.time_left import TimeLeft
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_UPDATES = 0.5
+RECENT_STEPS, RECENT_EPOCHS = 2_000, 2  # have two measurements, see `watch_interval`
 LEAST_BAR = 8  # characters
 ECHO = 3  # columns that stay free for the ^C that a terminal shows
 
@@ -24,8 +25,8 @@ class EpochDisplay(keras.callbacks.Callback):
     """On a terminal and in a notebook a bar of the running epoch, and one line for each
     that is done; elsewhere the lines are logged.
 
-    Time left is that of the whole training, by the pace of this process. Goes after
-    the callbacks whose metrics it shows. Leaving its context removes the bar, however
+    Time left is that of the whole training, by the recent pace. Goes after the
+    callbacks whose metrics it shows. Leaving its context removes the bar, however
     the training ends.
 
     Args:
@@ -42,7 +43,7 @@ class EpochDisplay(keras.callbacks.Callback):
         super().__init__()
         self.epochs, self.steps = epochs, steps
         self.disable = None if bar is None else not bar
-        self.time_left = TimeLeft()
+        self.time_left = TimeLeft(max(RECENT_STEPS, RECENT_EPOCHS * steps))
         self._lock = threading.Lock()
         self._bar: Any = None
         self._earlier = 0  # steps of this process in earlier epochs

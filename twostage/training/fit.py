@@ -60,7 +60,9 @@ def fit(
     """
     compile_vae(config, vae, len(batches))
     best = _best_epoch(config, stage, diagnostics.held_out)
-    watching = default_callbacks(config, diagnostics, stage=stage, best=best)
+    watching = default_callbacks(
+        config, diagnostics, len(batches), stage=stage, best=best
+    )
     with EpochDisplay(config.epochs, len(batches), bar) as display:
         checkpoints = stage and stage.path / "checkpoints"
         watching += [display, DivergenceCheck(diagnostics.examples, checkpoints)]

@@ -1,32 +1,40 @@
-"""How long a training still takes, by this process's own pace."""
+"""How long a training still takes, by this process's recent pace."""
 
 import time
+from collections import deque
 from collections.abc import Callable
+
+MARKS = 50  # times that are kept
 
 
 class TimeLeft:
-    """The seconds that some more steps take: as long as those since this process's
-    first one, with everything between them: diagnostics, checkpoints. The first step
-    is not counted, as it compiles.
+    """The seconds that some more steps take: as long as the recent ones, with
+    everything between them: diagnostics, checkpoints. So a process that was suspended
+    forgets it. The first step is not counted, as it compiles.
 
     Args:
+        window: Steps that are recent; some more are counted, and fewer before there
+            are as many.
         now: The clock, in seconds.
     """
 
-    def __init__(self, now: Callable[[], float] = time.perf_counter):
-        self.now = now
-        self._start: tuple[float, int] | None = None
+    def __init__(self, window: int, now: Callable[[], float] = time.perf_counter):
+        self.window, self.now = window, now
+        self._marks: deque[tuple[float, int]] = deque()
         self._steps = 0
 
     def count(self, steps: int) -> None:
         """Call when so many steps are done, of all that this process does."""
-        if self._start is None:
-            self._start = self.now(), steps
         self._steps = max(self._steps, steps)
+        marks = self._marks
+        if not marks or self._steps - marks[-1][1] >= self.window / MARKS:
+            marks.append((self.now(), self._steps))
+        while len(marks) > 1 and self._steps - marks[1][1] >= self.window:
+            marks.popleft()
 
     def seconds(self, steps: int) -> float | None:
         """Of so many more steps; None before there is a pace."""
-        if self._start is None or self._steps <= self._start[1]:
+        if not self._marks or self._steps <= self._marks[0][1]:
             return None
-        start, first = self._start
+        start, first = self._marks[0]
         return steps * (self.now() - start) / (self._steps - first)
