@@ -141,6 +141,18 @@ def test_the_faster_precision_is_taken_and_the_time_is_kept(monkeypatch, caplog)
     assert config.precision == "float32" and config.epochs == 3
 
 
+@pytest.mark.parametrize(
+    "seconds, expected",
+    [(0.249, "float32"), (0.23, "float32"), (0.22, "mixed_bfloat16")],
+)
+def test_noise_of_the_clock_does_not_choose_the_precision(
+    monkeypatch, seconds, expected
+):
+    paces(monkeypatch, float32=0.25, mixed_bfloat16=seconds)
+    images = np.zeros((5_000, 32, 32, 3), "uint8")
+    assert auto.auto_stage1(Stage1Config(), (), images).precision == expected
+
+
 def test_steps_are_timed_in_turn_and_one_by_one(monkeypatch):
     """By a clock that every step of one of the models moves, the other's not."""
     now, order = [0.0], []
