@@ -1,5 +1,7 @@
 """Which sampler is chosen, and from which numbers."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -9,6 +11,8 @@ from twostage.config import DENSITY_METHODS, SAMPLING_METHODS
 from twostage.features.extractor import Extractor
 from twostage.models import build
 from twostage.models.gaussian_mixture import Mixture
+from twostage.models.posterior import EncodedDataset
+from twostage.sampling import latent_samplers
 from twostage.sampling.generate import many_latents
 from twostage.sampling.latent_samplers import fitted_latents
 from twostage.training import sampling_choice
@@ -19,6 +23,7 @@ from twostage.training.sampling_choice import (
     _pick,
     with_sampling,
 )
+from twostage.training.train import train_stage2
 
 
 @pytest.mark.parametrize(
@@ -152,6 +157,54 @@ def test_a_density_takes_the_place_of_stage_2(tmp_path, method, components):
     other = next(name for name in DENSITY_METHODS if name != method)
     with pytest.raises(InputError, match=f"{other}'`, for which nothing was fitted"):
         model.sample(2, method=other)
+
+
+def test_too_few_images_for_the_mixture_are_refused_before_training(monkeypatch):
+    images = (load_digits().images[:9, ..., None] * 255 / 16).astype("uint8")
+    message = "a mixture of 10 Gaussians for the latents of 9 images"
+    second = presets.resolve(2, "digits", sampling="mixture", batch_size=4)
+    second = dataclasses.replace(second, patience=0)
+    with pytest.raises(InputError, match=message):  # before the model is looked at
+        train_stage2(None, images, second)
+    model = TwoStageVAE.from_preset(
+        "digits",
+        stage1={"held_out": 0.0, "batch_size": 4},
+        stage2={"sampling": "mixture", "batch_size": 4},
+    )
+    monkeypatch.setattr("twostage.two_stage_vae.train_stage1", None)
+    with pytest.raises(InputError, match=message):
+        model.fit(images, epochs=(1, 1))
+
+
+def test_a_mixture_is_fitted_to_all_classes_of_many_images(monkeypatch):
+    """Images in the order of their classes, more than are fitted to; the evaluation
+    chooses the same ones.
+    """
+    monkeypatch.setattr(latent_samplers, "MAX_FITTED", 400)
+    classes = np.repeat(np.arange(10.0, dtype="float32"), 100)
+    moments = np.stack([classes, np.full(1_000, -50.0, "float32")], axis=1)[..., None]
+    latents = fitted_latents(moments, seed=1)
+    assert latents.shape == (400, 1)
+    counts = np.bincount(latents.round().astype(int)[:, 0], minlength=10)
+    assert counts.min() > 20
+    encoded = EncodedDataset(None, classes)
+    monkeypatch.setattr(EncodedDataset, "moments", lambda self, rows: moments[rows])
+    drawn = latent_samplers.drawn_latents(encoded, seed=1)
+    np.testing.assert_array_equal(drawn, latents)
+
+
+@pytest.mark.parametrize("components", [1, 10])
+def test_what_is_measured_is_the_mixture_that_is_sampled(trained, components):
+    model, images = trained
+    latents = np.random.default_rng(0).normal(size=(300, 4))
+    own = Mixture(latents, components, seed=7)
+    models = dataclasses.replace(model.models, mixture=own)
+    encoded = EncodedDataset(models.stage1, images[:200])
+    found = list(latent_samplers.samplers(models, encoded, mixtures=(1, 2, 10)))
+    drawn = {each.name: each.draw(50, 3) for each in found}
+    name = latent_samplers.mixture_name(components)
+    np.testing.assert_array_equal(drawn[name], own.draw(50, 3))
+    assert list(drawn)[-3:] == ["Gaussian", "mixture of 2", "mixture of 10"]
 
 
 def test_a_mixture_is_written_and_read(tmp_path):

@@ -34,6 +34,7 @@ from twostage.sampling.latent_samplers import draw_prior, draw_stage2
 from twostage.system import files
 from twostage.training.auto import auto_stage1, auto_stage2, with_pad
 from twostage.training.held_out_settings import check_held_out, without_held_out
+from twostage.training.sampling_choice import check_sampling
 from twostage.training.train import train_stage1, train_stage2
 from twostage.training.unused_settings import warn_of_unused
 
@@ -169,6 +170,7 @@ class TwoStageVAE:
         first, second = self._configs(epochs, held_out)
         # now, not after the hours of stage 1
         check_held_out(second, held_out)
+        check_sampling(second.sampling, len(images))
         # where it is chosen, it follows from the images
         if not self._chooses or "batch_size" in given[1]:
             check_count(len(images), second.batch_size)

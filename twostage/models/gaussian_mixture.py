@@ -14,6 +14,16 @@ from twostage.system import files
 _FITTED = ("weights_", "means_", "covariances_", "precisions_cholesky_")
 
 
+def check_components(components: int, images: int) -> None:
+    """Raises `InputError` for more Gaussians than there are images."""
+    if images < components:
+        raise InputError(
+            f"a mixture of {components} Gaussians for the latents of {images} images",
+            "at most as many",
+            "choose fewer, or another way to sample",
+        )
+
+
 class Mixture:
     """Fitted by scikit-learn's expectation maximization, as the authors of RAE did
     (Ghosh et al. 2020, section 4: 10 components).
@@ -31,13 +41,7 @@ class Mixture:
         from sklearn.mixture import GaussianMixture
         from threadpoolctl import threadpool_limits
 
-        if len(latents) < components:
-            raise InputError(
-                f"a mixture of {components} Gaussians for the latents of"
-                f" {len(latents)} images",
-                "at most as many",
-                "choose fewer",
-            )
+        check_components(components, len(latents))
         self.mixture = GaussianMixture(
             components,
             covariance_type="full",

@@ -48,7 +48,8 @@ def samplers(
     seed: int = 0,
     importance_samples: int = 50,
 ) -> Iterator[Sampler]:
-    """Yields the `Sampler`s of trained models, each fitted when its turn comes.
+    """Yields the `Sampler`s of trained models, each fitted when its turn comes. A
+    mixture that the models have is taken as it is.
 
     Args:
         models: Stage 2 may be missing.
@@ -62,10 +63,14 @@ def samplers(
     yield Sampler("GEN-1", prior, standard_normal_log_density)
     for method, sampler in stage2_samplers(models, importance_samples, seed).items():
         yield dataclasses.replace(sampler, name=f"GEN-2 {method}")
+    own = models.mixture
     if mixtures:
         latents = drawn_latents(train, seed)
         for components in mixtures:
-            fitted = fitted_mixture(latents, components, seed)
+            if own is not None and own.components == components:
+                fitted = own
+            else:
+                fitted = fitted_mixture(latents, components, seed)
             yield mixture_sampler(mixture_name(components), fitted)
 
 
@@ -146,13 +151,22 @@ def drawn_latents(train: EncodedDataset, seed: int = 0) -> np.ndarray:
     """One draw of z for each of at most 50,000 training images, (N, k): what mixtures
     are fitted to.
     """
-    chooser = np.random.default_rng((seed, Stream.MIXTURE_IMAGES))
-    rows = np.sort(chooser.permutation(len(train))[:MAX_FITTED])
-    return fitted_latents(train.moments(rows), seed)
+    moments = train.moments(_fitted_rows(len(train), seed))
+    return _latents_of(moments, seed)
 
 
 def fitted_latents(moments: np.ndarray, seed: int = 0) -> np.ndarray:
-    """One draw of z, (N, k), from each posterior of moments (N, 2, k)."""
+    """`drawn_latents` of posteriors that are encoded already, moments (N, 2, k)."""
+    return _latents_of(moments[_fitted_rows(len(moments), seed)], seed)
+
+
+def _fitted_rows(count: int, seed: int) -> np.ndarray:
+    """A random choice, as images may be in the order of their classes."""
+    chooser = np.random.default_rng((seed, Stream.MIXTURE_IMAGES))
+    return np.sort(chooser.permutation(count)[:MAX_FITTED])
+
+
+def _latents_of(moments: np.ndarray, seed: int) -> np.ndarray:
     return draw_latents(moments, np.random.default_rng((seed, Stream.MIXTURE_LATENTS)))
 
 

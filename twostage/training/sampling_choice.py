@@ -13,11 +13,11 @@ from twostage.features.choose import unlabeled_extractor
 from twostage.features.extractor import Extractor
 from twostage.metrics.frechet import frechet_of
 from twostage.metrics.standard_error import interval
+from twostage.models.gaussian_mixture import check_components
 from twostage.models.tensors import apply_in_batches
 from twostage.models.two_stage_models import TwoStageModels
 from twostage.sampling.decoding import decoded
 from twostage.sampling.latent_samplers import (
-    MAX_FITTED,
     Sampler,
     fitted_latents,
     fitted_mixture,
@@ -90,6 +90,12 @@ class SamplingChoice:
         return f"sampling: {self.method}, {reason}; nats of held-out latents: {nats}"
 
 
+def check_sampling(method: str, images: int) -> None:
+    """Raises `InputError` for a density of more Gaussians than training images."""
+    if method in DENSITY_METHODS:
+        check_components(DENSITY_METHODS[method], images)
+
+
 def with_sampling(
     models: TwoStageModels,
     method: str,
@@ -109,7 +115,7 @@ def with_sampling(
     """
     if method in SAMPLING_METHODS:
         return models, SamplingChoice(method)
-    fitted_to = fitted_latents(moments[:MAX_FITTED], seed)
+    fitted_to = fitted_latents(moments, seed)
     wanted = [method]
     if method == "auto":  # what so few latents allow
         wanted = [

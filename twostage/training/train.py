@@ -42,6 +42,7 @@ from twostage.training.normalizer import measured_normalizer, normalizer_target
 from twostage.training.sampling_choice import (
     HeldOutData,
     SamplingChoice,
+    check_sampling,
     with_sampling,
 )
 from twostage.training.settings import training_settings
@@ -150,6 +151,7 @@ def train_stage2(
     """
     check_count(len(images), config.batch_size)
     check_held_out(config, held_out)
+    check_sampling(config.sampling, len(images))
     stage = _stage_run(run, 2, resume)
     with training_settings(config), distribution.spread(config):
         first: VAE = stage1.load_model() if isinstance(stage1, StageRun) else stage1
