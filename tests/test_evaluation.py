@@ -8,6 +8,7 @@ import logging
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -17,6 +18,8 @@ from small_models import linear_vae
 
 import twostage
 from twostage import InputError
+from twostage.config import Stage1Config
+from twostage.data import loading
 from twostage.evaluation import comparison, protocol, write
 from twostage.evaluation.evaluate import evaluate
 from twostage.evaluation.evaluation_data import EvaluationData
@@ -206,6 +209,35 @@ def test_a_small_set_is_measured_by_the_random_network():
         InputError, match="a mixture of 10 Gaussians for the latents of 9 images"
     ):
         Mixture(np.zeros((9, 2)), 10)
+
+
+@pytest.mark.parametrize("held_out", [0.05, 0.4])
+def test_runs_that_hold_out_other_images_share_a_classifier(held_out, monkeypatch):
+    trained = []
+    monkeypatch.setattr(
+        choose, "classifier", lambda name, train, test: trained.append((name, *train))
+    )
+    for fraction in (0.0, held_out):
+        data = choose.load_labeled(Stage1Config(data="digits", held_out=fraction))
+        assert len(data.train.images) == round(1_618 * (1 - fraction))
+        assert data.can_be_classified
+        choose.chosen_extractor(data, "classifier")
+    (name, images, labels), (other, *again) = trained
+    assert name == other == "digits" and len(images) == 1_618
+    np.testing.assert_array_equal(images, again[0])
+    np.testing.assert_array_equal(labels, again[1])
+
+
+def test_held_out_images_in_place_of_test_images_are_in_no_classifier(monkeypatch):
+    parts = {"train": np.arange(150), "validation": np.arange(150, 200)}
+    images = np.zeros((200, 8, 8, 1), "uint8")
+    without_test = SimpleNamespace(
+        splits=lambda: tuple(parts),
+        read=lambda split: (images[parts[split]], parts[split] % 2),
+    )
+    monkeypatch.setattr(loading, "dataset_for", lambda _: without_test)
+    data = choose.load_labeled(Stage1Config(data="x.npz", held_out=0.25))
+    assert len(data.test.images) == 50 and data.classified is None
 
 
 def result_file(path, changed=None, **distances):

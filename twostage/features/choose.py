@@ -38,23 +38,26 @@ class LabeledImages:
 
 @dataclasses.dataclass(frozen=True)
 class LabeledData:
-    """What a classifier is trained on.
+    """Images of a data set, and what a classifier is trained on.
 
     Args:
         name: Of the data set.
         train: Its training split.
         test: Its test split.
+        classified: What a classifier is trained on; None: `train`.
     """
 
     name: str
     train: LabeledImages
     test: LabeledImages
+    classified: LabeledImages | None = None
 
     @property
     def can_be_classified(self) -> bool:
         """Whether there are labels, and enough images for a classifier."""
-        labeled = self.train.labels is not None and self.test.labels is not None
-        return labeled and len(self.train.images) >= CLASSIFIER_BATCH
+        classified = self.classified or self.train
+        labeled = classified.labels is not None and self.test.labels is not None
+        return labeled and len(classified.images) >= CLASSIFIER_BATCH
 
 
 def load_labeled(config: Stage1Config) -> LabeledData:
@@ -79,11 +82,22 @@ def load_labeled(config: Stage1Config) -> LabeledData:
             " too small",
             config.data,
         )
+    train = LabeledImages(*dataset.read("train"))
+    is_divided = config.held_out and test == "test" and train.labels is not None
     return LabeledData(
         Path(config.data).name,
-        LabeledImages(*dataset.read("train")),
+        train,
         LabeledImages(*dataset.read(test)),
+        _undivided(config) if is_divided else None,
     )
+
+
+def _undivided(config: Stage1Config) -> LabeledImages:
+    """The training images with those that a run holds out: runs that hold out others,
+    or none, get the same classifier, so that their distances can be compared.
+    """
+    whole = loading.dataset_for(dataclasses.replace(config, held_out=0.0))
+    return LabeledImages(*whole.read("train"))
 
 
 def check_extractor(name: str | None, weights: str | Path | None) -> None:
@@ -140,9 +154,10 @@ def chosen_extractor(
         raise InputError("no data", "labeled images for a classifier")
     if name is None and not data.can_be_classified:
         return unlabeled_extractor(data.train.images)
+    classified = data.classified or data.train
     return classifier(
         data.name,
-        (data.train.images, data.train.labels),
+        (classified.images, classified.labels),
         test=(data.test.images, data.test.labels),
     )
 
