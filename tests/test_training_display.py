@@ -128,17 +128,21 @@ def test_time_left_forgets_a_process_that_was_suspended(window, at_once):
             assert left.seconds(100) == pytest.approx(200.0)
 
 
-@pytest.mark.parametrize("steps", [7, 60, 5_000])
-def test_time_left_includes_what_is_between_epochs(steps):
-    """1 s a step, and 90 s of diagnostics after each two epochs."""
+@pytest.mark.parametrize(("steps", "every"), [(7, 1), (60, 10), (5_000, 1), (500, 7)])
+def test_time_left_includes_what_is_between_epochs(steps, every):
+    """1 s a step, and 90 s of diagnostics after each `every` epochs."""
     now = 0.0
-    left = TimeLeft(max(2_000, 2 * steps), lambda: now)
-    for step in range(1, 10 * steps + 1):
+    left = EpochDisplay(40, steps, every=every).time_left
+    left.now = lambda: now
+    for step in range(1, 40 * steps + 1):
         now += 1.0
         left.count(step)
-        now += 90.0 * (step % (2 * steps) == 0)
-    expected = 1.0 + 45.0 / steps
-    assert left.seconds(1_000) == pytest.approx(1_000 * expected, rel=0.1)
+        if step % steps == 0:
+            now += 90.0 * (step % (every * steps) == 0)
+            seconds = left.seconds(1_000)
+            left.begin_epoch()
+    expected = 1.0 + 90.0 / (every * steps)
+    assert seconds == pytest.approx(1_000 * expected, rel=0.05)
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120])

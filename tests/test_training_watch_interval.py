@@ -1,6 +1,7 @@
 """How often the diagnostics run: by epochs, never by the clock."""
 
 import csv
+import dataclasses
 import itertools
 import json
 import time
@@ -12,7 +13,10 @@ import pytest
 from small_models import linear_vae
 
 from callbacks import ActiveLatents, VarianceLaw
+from callbacks.statistics import variance_law
 from twostage import InputError, presets
+from twostage.models.tensors import to_numpy
+from twostage.runs.models import load_models
 from twostage.runs.run import StageRun
 from twostage.training.default_callbacks import Diagnostics, default_callbacks
 from twostage.training.pace import Pace
@@ -29,12 +33,18 @@ def measured_epochs(interval, first=0):
     """The epochs, from 1, that the diagnostics measure."""
     watcher = types.SimpleNamespace(freq=1)
     interval.watchers = [watcher]
+    interval.set_model(types.SimpleNamespace(stop_training=False))
     found = []
     for epoch in range(first, interval.epochs):
         interval.on_epoch_end(epoch, {})
         if (epoch + 1) % watcher.freq == 0:
             found.append(epoch + 1)
     return found
+
+
+def history_of(run):
+    with open(run / "stage1" / "history.csv", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 @pytest.mark.parametrize(
@@ -67,10 +77,39 @@ def test_the_first_epoch_and_the_last_are_measured():
     assert measured_epochs(WatchInterval([], 25, 10)) == [1, 10, 20, 25]
 
 
-def test_a_resumed_training_measures_the_same_epochs():
-    whole = measured_epochs(WatchInterval([], 120, 7))
-    resumed = measured_epochs(WatchInterval([], 120, 7), first=50)
-    assert resumed == [epoch for epoch in whole if epoch > 50]
+def test_the_epoch_in_which_the_training_ends_is_measured(tmp_path):
+    """By patience, before the last one; and what is kept has its numbers."""
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1), "uint8")
+    config = presets.resolve(1, "digits", batch_size=24, patience=2, epochs=2_000)
+    train_stage1(images[12:], config, tmp_path, held_out=images[:12])
+    rows = history_of(tmp_path)
+    assert len(rows) < 2_000
+    expected = [row["epoch"] for row in (rows[0], rows[-1])]
+    assert [row["epoch"] for row in rows if row["variance_law"]] == expected
+    assert all(row["val_loss"] for row in rows)
+    kept = json.loads((tmp_path / "results.json").read_text())["stage1"]
+    assert kept["epoch"] == len(rows) - 2
+    model = load_models(tmp_path)[0].stage1
+    mean, log_var = model.posterior(images[12:])
+    law = variance_law(to_numpy(mean), to_numpy(log_var)).mean()
+    assert kept["variance_law"] == pytest.approx(law, rel=1e-4)
+    assert kept["active_latents"] <= 16
+
+
+def test_a_checkpoint_with_the_clock_of_an_earlier_version_resumes(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1), "uint8")
+    config = presets.resolve(1, "digits", batch_size=24, epochs=3, held_out=0.0)
+    run, stopped = tmp_path / "a", tmp_path / "b"
+    train_stage1(images, config, run)
+    train_stage1(images, dataclasses.replace(config, epochs=1), stopped)
+    (path,) = (stopped / "stage1" / "checkpoints").glob("epoch-*.npz")
+    arrays = dict(np.load(path))
+    progress = json.loads(str(arrays["progress"]))
+    progress["callbacks"]["WatchInterval"] = {"epoch_seconds": 0.5}
+    np.savez(path, **arrays | {"progress": np.array(json.dumps(progress))})
+    train_stage1(images, config, stopped)
+    losses = [[row["loss"] for row in history_of(each)] for each in (run, stopped)]
+    assert losses[0] == losses[1] and len(losses[0]) == 3
 
 
 @pytest.mark.parametrize(
@@ -101,8 +140,7 @@ def test_the_pace_of_the_machine_does_not_decide(seconds, tmp_path, monkeypatch)
     images = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1), "uint8")
     config = presets.resolve(1, "digits", epochs=41, batch_size=24)
     train_stage1(images[12:], config, tmp_path, held_out=images[:12])
-    with open(tmp_path / "stage1" / "history.csv", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = history_of(tmp_path)
     expected = [1, *range(2, 41, 2), 41]
     for name in ("val_loss", "variance_law"):
         assert [int(row["epoch"]) for row in rows if row[name]] == expected

@@ -171,8 +171,8 @@ class _Training:
     watch_every: int = option(
         0,
         "training",
-        "epochs between diagnostics (latents, images, held-out loss); 0: at least 20 in"
-        " a training, and one in 1,000 steps",
+        "epochs between diagnostics (latents, images, held-out loss); 0: every epoch,"
+        " or fewer where that leaves 20 in a training and one per 1,000 steps",
         minimum=0,
     )
     checkpoint_every: float = option(

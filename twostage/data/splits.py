@@ -236,7 +236,11 @@ def divided_rows(count: int, fraction: float) -> dict[str, np.ndarray]:
             f"at least {FEWEST}",
             "add some, thousands if you can",
         )
-    held_out = min(max(2, round(fraction * count)), MAX_HELD_OUT, count)
+    return rows_of_parts(count, min(max(2, round(fraction * count)), MAX_HELD_OUT))
+
+
+def rows_of_parts(count: int, held_out: int) -> dict[str, np.ndarray]:
+    """`divided_rows` for so many held-out images."""
     order = np.random.default_rng(1).permutation(count)
     return {
         "train": np.sort(order[held_out:]),

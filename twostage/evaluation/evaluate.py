@@ -85,10 +85,10 @@ def evaluate(
             whose latents' density is; as many training images for the density alone.
         importance_samples: Draws of z for the importance-weighted bound.
         mixtures: Numbers of Gaussians in the mixtures that are fitted to stage 1's
-            latents.
+            latents. The models' own mixture, where they have one, is measured, too.
         memorization_kind: The kind of samples that is compared with the training
-            images; None: the mixture that the models sample from, where they have one
-            of `mixtures`, else `"GEN-2 normalized"`, of stage 1 alone `"GEN-1"`.
+            images; None: the models' own mixture, where they have one, else
+            `"GEN-2 normalized"`, of stage 1 alone `"GEN-1"`.
         recalibrated: Whether stage 1's batch normalization is re-estimated on training
             images first.
         fixed_gamma: Whether gamma was fixed throughout the training; the evidence then
@@ -106,7 +106,7 @@ def evaluate(
         bound_images=bound_images,
         importance_samples=importance_samples,
         mixtures=tuple(mixtures),
-        memorization_kind=memorization_kind or _main_sampler(models, mixtures),
+        memorization_kind=memorization_kind or _main_sampler(models),
         fixed_gamma=fixed_gamma,
     )
     check_numbers(settings.numbers(), settings.mixtures)
@@ -176,10 +176,9 @@ class _Kinds:
     features: np.ndarray
 
 
-def _main_sampler(models: TwoStageModels, mixtures: Sequence[int]) -> str:
-    mixture = models.mixture
-    if mixture is not None and mixture.components in mixtures:
-        return mixture_name(mixture.components)
+def _main_sampler(models: TwoStageModels) -> str:
+    if models.mixture is not None:
+        return mixture_name(models.mixture.components)
     stage1, stage2 = MAIN_SAMPLERS
     return stage1 if models.stage2 is None else stage2
 

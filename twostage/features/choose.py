@@ -10,6 +10,7 @@ import numpy as np
 
 from twostage.config import Stage1Config
 from twostage.data import loading
+from twostage.data.splits import rows_of_parts
 from twostage.errors import InputError
 from twostage.features import EXTRACTORS, inception
 from twostage.features.classifier import BATCH as CLASSIFIER_BATCH
@@ -44,20 +45,42 @@ class LabeledData:
         name: Of the data set.
         train: Its training split.
         test: Its test split.
-        classified: What a classifier is trained on; None: `train`.
+        held_out: The images of the training split that a run holds out; None: there
+            are none, or they take the place of the test split.
     """
 
     name: str
     train: LabeledImages
     test: LabeledImages
-    classified: LabeledImages | None = None
+    held_out: LabeledImages | None = None
 
     @property
     def can_be_classified(self) -> bool:
         """Whether there are labels, and enough images for a classifier."""
-        classified = self.classified or self.train
-        labeled = classified.labels is not None and self.test.labels is not None
-        return labeled and len(classified.images) >= CLASSIFIER_BATCH
+        labeled = self.train.labels is not None and self.test.labels is not None
+        return labeled and self._count >= CLASSIFIER_BATCH
+
+    @property
+    def _count(self) -> int:
+        held_out = self.held_out
+        return len(self.train.images) + (
+            0 if held_out is None else len(held_out.images)
+        )
+
+    def whole_training_split(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """The images, with those that the run holds out, and their labels: the same for
+        every run, so that runs that hold out others, or none, share a classifier.
+        """
+        train, held_out = self.train, self.held_out
+        if held_out is None or train.labels is None or held_out.labels is None:
+            return train.images, train.labels
+        rows = rows_of_parts(self._count, len(held_out.images))
+        images = np.empty((self._count, *train.images.shape[1:]), train.images.dtype)
+        labels = np.empty(self._count, train.labels.dtype)
+        for part, images_of_part in (("train", train), ("validation", held_out)):
+            images[rows[part]] = images_of_part.images
+            labels[rows[part]] = images_of_part.labels
+        return images, labels
 
 
 def load_labeled(config: Stage1Config) -> LabeledData:
@@ -82,22 +105,19 @@ def load_labeled(config: Stage1Config) -> LabeledData:
             " too small",
             config.data,
         )
-    train = LabeledImages(*dataset.read("train"))
-    is_divided = config.held_out and test == "test" and train.labels is not None
-    return LabeledData(
-        Path(config.data).name,
-        train,
-        LabeledImages(*dataset.read(test)),
-        _undivided(config) if is_divided else None,
-    )
+    parts = {name: LabeledImages(*dataset.read(name)) for name in ("train", test)}
+    held_out = None
+    if test == "test" and _is_divided(config):
+        held_out = LabeledImages(*dataset.read("validation"))
+    return LabeledData(Path(config.data).name, parts["train"], parts[test], held_out)
 
 
-def _undivided(config: Stage1Config) -> LabeledImages:
-    """The training images with those that a run holds out: runs that hold out others,
-    or none, get the same classifier, so that their distances can be compared.
-    """
-    whole = loading.dataset_for(dataclasses.replace(config, held_out=0.0))
-    return LabeledImages(*whole.read("train"))
+def _is_divided(config: Stage1Config) -> bool:
+    """Whether a run holds out part of the training split."""
+    if not config.held_out:
+        return False
+    undivided = dataclasses.replace(config, held_out=0.0)
+    return "validation" not in loading.dataset_for(undivided).splits()
 
 
 def check_extractor(name: str | None, weights: str | Path | None) -> None:
@@ -154,10 +174,9 @@ def chosen_extractor(
         raise InputError("no data", "labeled images for a classifier")
     if name is None and not data.can_be_classified:
         return unlabeled_extractor(data.train.images)
-    classified = data.classified or data.train
     return classifier(
         data.name,
-        (classified.images, classified.labels),
+        data.whole_training_split(),
         test=(data.test.images, data.test.labels),
     )
 

@@ -49,7 +49,7 @@ def samplers(
     importance_samples: int = 50,
 ) -> Iterator[Sampler]:
     """Yields the `Sampler`s of trained models, each fitted when its turn comes. A
-    mixture that the models have is taken as it is.
+    mixture that the models have is one of them, as it is.
 
     Args:
         models: Stage 2 may be missing.
@@ -64,14 +64,12 @@ def samplers(
     for method, sampler in stage2_samplers(models, importance_samples, seed).items():
         yield dataclasses.replace(sampler, name=f"GEN-2 {method}")
     own = models.mixture
-    if mixtures:
-        latents = drawn_latents(train, seed)
-        for components in mixtures:
-            if own is not None and own.components == components:
-                fitted = own
-            else:
-                fitted = fitted_mixture(latents, components, seed)
-            yield mixture_sampler(mixture_name(components), fitted)
+    fitted = {} if own is None else {own.components: own}
+    for components in dict.fromkeys([*mixtures, *fitted]):
+        if components not in fitted:
+            latents = drawn_latents(train, seed)
+            fitted[components] = fitted_mixture(latents, components, seed)
+        yield mixture_sampler(mixture_name(components), fitted[components])
 
 
 def mixture_name(components: int) -> str:

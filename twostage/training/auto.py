@@ -328,7 +328,10 @@ def _fit_to_machine(
         paces = dict(zip(precisions, seconds, strict=True))
     precision = _clearly_faster(paces)
     listed = ", ".join(f"{name} {pace:.3g} s" for name, pace in paces.items())
-    chosen.take(Choice("precision", precision, f"a step takes {listed}"))
+    reason = f"a step takes {listed}"
+    if paces[precision] > min(seconds):
+        reason += "; less than a tenth is no gain"
+    chosen.take(Choice("precision", precision, reason))
     steps = count // config.batch_size
     of_epoch = EPOCH_PER_STEPS * paces[precision] * steps
     if minutes and "epochs" not in given:
@@ -338,8 +341,8 @@ def _fit_to_machine(
 
 
 def _clearly_faster(paces: dict[str, float]) -> str:
-    """The first, unless another saves `LEAST_GAIN` of its time: less is the noise of
-    the clock, which must not decide what is trained.
+    """The first precision, unless another one saves `LEAST_GAIN` of its time: less is
+    the noise of the clock, which must not decide what is trained.
     """
     first = next(iter(paces))
     fastest = min(paces, key=lambda each: paces[each])

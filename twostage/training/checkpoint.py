@@ -98,7 +98,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         for name, state in self.states.items():
-            self.others[name].set_state(state)  # pyright: ignore
+            if name in self.others:  # an earlier version may have had more of them
+                self.others[name].set_state(state)  # pyright: ignore
         self._due = time.monotonic() + self.every
 
     def on_epoch_begin(self, epoch, logs=None):

@@ -14,7 +14,7 @@ from twostage.training.best_epoch import BestEpoch
 from twostage.training.held_out import HeldOut
 from twostage.training.learning_rate_log import LearningRateLog
 from twostage.training.pace import Pace
-from twostage.training.watch_interval import WatchInterval, epochs_between
+from twostage.training.watch_interval import WatchInterval, watch_every
 
 MAX_WATCHED = 2_000  # examples that the diagnostics encode
 
@@ -56,17 +56,15 @@ def default_callbacks(
         best: Keeps the best epoch; None: the last one is kept.
     """
     watchers = _watchers(config, stage, diagnostics)
-    every = config.watch_every or epochs_between(config.epochs, steps)
     computing = [
         Pace(),
-        WatchInterval(watchers, config.epochs, every),
         callbacks.NaNDiagnosis(data=diagnostics.examples),
         _learning_rate(config),
         *gamma_rule(config, stage),
+        *([best.held_out, best] if best is not None else []),
+        WatchInterval(watchers, config.epochs, watch_every(config, steps)),
         *watchers,
     ]
-    if best is not None:
-        computing += [best.held_out, best]
     if stage is not None and config.tensorboard:
         computing.append(keras.callbacks.TensorBoard(_logs(stage)))
     return computing

@@ -16,7 +16,7 @@ from twostage.training.time_left import TimeLeft
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_UPDATES = 0.5
-RECENT_STEPS, RECENT_EPOCHS = 2_000, 2  # have two measurements, see `watch_interval`
+RECENT = 2  # measurements in the steps that time left is judged by
 LEAST_BAR = 8  # characters
 ECHO = 3  # columns that stay free for the ^C that a terminal shows
 
@@ -33,17 +33,20 @@ class EpochDisplay(keras.callbacks.Callback):
         epochs: Length of the training.
         steps: Of a whole epoch.
         bar: Whether there is a bar; None: where somebody can see it.
+        every: Epochs between measurements of the diagnostics.
     """
 
     # Keras need not wait for each step's metrics; they may come late, from threads and
     # out of order
     async_safe = True
 
-    def __init__(self, epochs: int, steps: int, bar: bool | None = None):
+    def __init__(
+        self, epochs: int, steps: int, bar: bool | None = None, every: int = 1
+    ):
         super().__init__()
         self.epochs, self.steps = epochs, steps
         self.disable = None if bar is None else not bar
-        self.time_left = TimeLeft(max(RECENT_STEPS, RECENT_EPOCHS * steps))
+        self.time_left = TimeLeft(RECENT * every * steps)
         self._lock = threading.Lock()
         self._bar: Any = None
         self._earlier = 0  # steps of this process in earlier epochs
@@ -64,6 +67,8 @@ class EpochDisplay(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         # the rest of an epoch that was stopped has fewer steps
         self._begin(epoch, self.steps - self._steps_here())
+        with self._lock:
+            self.time_left.begin_epoch()
         if self._bar is None:
             self._bar = self._new_bar()
         self._set("" if self._earlier else "the first step compiles")

@@ -20,6 +20,7 @@ from twostage.training.epoch_display import EpochDisplay
 from twostage.training.held_out import HeldOut
 from twostage.training.history import EpochRows
 from twostage.training.overfitting import warn_of_overfitting
+from twostage.training.watch_interval import watch_every
 
 Rows = list[dict[str, float]]
 
@@ -58,12 +59,12 @@ def fit(
         diagnostics: What the callbacks measure.
         bar: Whether a progress bar is shown; None: where somebody can see it.
     """
-    compile_vae(config, vae, len(batches))
+    steps = len(batches)
+    compile_vae(config, vae, steps)
     best = _best_epoch(config, stage, diagnostics.held_out)
-    watching = default_callbacks(
-        config, diagnostics, len(batches), stage=stage, best=best
-    )
-    with EpochDisplay(config.epochs, len(batches), bar) as display:
+    watching = default_callbacks(config, diagnostics, steps, stage=stage, best=best)
+    every = watch_every(config, steps)
+    with EpochDisplay(config.epochs, steps, bar, every) as display:
         checkpoints = stage and stage.path / "checkpoints"
         watching += [display, DivergenceCheck(diagnostics.examples, checkpoints)]
         rows = _rows(config, stage, _Fit(config.epochs, vae, batches), watching, best)

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-MARKS = 50  # times that are kept
+MARKS = 50  # times that are kept, beside those of epochs
 
 
 class TimeLeft:
@@ -26,11 +26,20 @@ class TimeLeft:
     def count(self, steps: int) -> None:
         """Call when so many steps are done, of all that this process does."""
         self._steps = max(self._steps, steps)
-        marks = self._marks
-        if not marks or self._steps - marks[-1][1] >= self.window / MARKS:
-            marks.append((self.now(), self._steps))
-        while len(marks) > 1 and self._steps - marks[1][1] >= self.window:
-            marks.popleft()
+        if not self._marks or self._steps - self._marks[-1][1] >= self.window / MARKS:
+            self._mark()
+        while len(self._marks) > 1 and self._steps - self._marks[1][1] >= self.window:
+            self._marks.popleft()
+
+    def begin_epoch(self) -> None:
+        """Call when what is between two epochs is over."""
+        if self._marks:
+            if self._marks[-1][1] == self._steps:
+                self._marks.pop()
+            self._mark()
+
+    def _mark(self) -> None:
+        self._marks.append((self.now(), self._steps))
 
     def seconds(self, steps: int) -> float | None:
         """Of so many more steps; None before there is a pace."""

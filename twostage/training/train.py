@@ -352,10 +352,17 @@ def _save(
     plot = latent_plots.latent_variances(mean, log_var)
     png.save_png(stage.path / "images" / "latents.png", plot)
     results[f"stage{stage.number}"] = summary.stage_numbers(
-        config, fitted.rows, fitted.kept, log_var
+        config, fitted.rows, {**fitted.kept, **_measured(mean, log_var)}, log_var
     )
     summary.write(stage.run, **results)
     stage.save_model("model.keras", vae)
+
+
+def _measured(mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
+    """The diagnostics of the saved model, (N, k): its epoch may have none."""
+    kinds = (callbacks.VarianceLaw, callbacks.ActiveLatents)
+    found = [kind(mean).measure(mean, log_var) for kind in kinds]
+    return found[0] | found[1]
 
 
 def _introduce(

@@ -25,10 +25,17 @@ def epochs_between(epochs: int, steps: int) -> int:
     return max(1, min(epochs // MEASUREMENTS, STEPS // steps))
 
 
+def watch_every(config: Any, steps: int) -> int:
+    """Epochs between measurements, as a stage's settings say, with so many steps of an
+    epoch.
+    """
+    return config.watch_every or epochs_between(config.epochs, steps)
+
+
 class WatchInterval(keras.callbacks.Callback):
     """Sets the epochs between two measurements of the diagnostics; the first epoch and
-    the last one always have one. Goes before them. The measurements change no number of
-    the training itself.
+    the last one always have one. Goes before them, and after what ends the training.
+    The measurements change no number of the training itself.
 
     Args:
         watchers: The diagnostics, callbacks with an attribute `freq`.
@@ -41,6 +48,7 @@ class WatchInterval(keras.callbacks.Callback):
         self.watchers, self.epochs, self.every = watchers, epochs, every
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        freq = 1 if epoch + 1 in (1, self.epochs) else self.every
+        model: Any = self.model
+        at_ends = epoch + 1 in (1, self.epochs) or model.stop_training
         for watcher in self.watchers:
-            watcher.freq = freq
+            watcher.freq = 1 if at_ends else self.every
