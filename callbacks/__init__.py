@@ -19,9 +19,14 @@ when training begins, with the fix.
 - Drawing images (`ImageGrid`): the same, and `model.decode(z)` or `model.decoder`, z ->
   images; or `decode=lambda model, z: images`.
 
-Callbacks that encode or draw do so on two examples when training begins, and report
-wrong shapes, drawn means and standard deviations then. Data are given as `fit` takes
-them; of several inputs as a list or dict of arrays.
+Callbacks that encode or draw do so on a few examples when training begins. They report
+wrong shapes, drawn means, and a second output that is a standard deviation or variance,
+as far as its name, its sign or draws of z show it; with fewer than 16 latents that may
+take an epoch. Of a log standard deviation only its name or draws of z tell. Encoding
+draws nothing from the model's seed generators.
+
+Data are given as the encoder takes them: as `fit` does, unless the model scales its
+input before. Several inputs are a list or dict of arrays.
 
 Metrics go into `logs` in the first epoch of a fit and in every one that `freq` divides,
 so that History, CSVLogger, TensorBoard and EarlyStopping see them; other epochs do not

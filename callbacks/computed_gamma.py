@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 from typing import Any
 
 import keras
@@ -57,7 +58,9 @@ class ComputedGamma(ModelCallback):
     model it reads the minibatch's error at each batch's end: from a variable
     `model.batch_mse` that the step assigns (exact), else from the Mean metric "mse",
     such as that of `compile(metrics=["mse"])` (within 2e-7 times the steps of the
-    epoch, where no minibatch's squared error is far below the others').
+    epoch, where no minibatch's squared error is far below the others'). Where `fit`
+    gets sample weights: `compile(weighted_metrics=["mse"])`, and a `batch_mse` that is
+    the weighted mean.
 
     Args:
         rule: One of the above.
@@ -195,6 +198,7 @@ class ComputedGamma(ModelCallback):
                 "epoch %d: gamma has reached its floor %.4g", epoch + 1, gamma
             )
         if not self._in_step:
+            self._name_output(logs or {})
             self._check_fall(gamma)
         if logs is not None:
             logs["gamma"] = gamma
@@ -215,6 +219,20 @@ class ComputedGamma(ModelCallback):
     def get_config(self) -> dict[str, Any]:
         names = ("rule", "decay", "floor", "attribute")
         return {name: getattr(self, name) for name in names}
+
+    def _name_output(self, logs: dict[str, float]) -> None:
+        """Warns, after the first epoch of a training, where the error is that of one of
+        several outputs: Keras then puts the output's name before the metric's.
+        """
+        if self._assigned or not self._first or "mse" in logs:
+            return
+        found = [key for key in logs if re.fullmatch(r"(?!val_).*_mse", key)]
+        if found:
+            logging.getLogger(__name__).warning(
+                "gamma follows %s, the error of one of several outputs: if that is not"
+                " the reconstruction, assign its error to a variable model.batch_mse",
+                found[0],
+            )
 
     def _check_fall(self, gamma: float) -> None:
         """Warns, after the first epoch of a training, of a gamma that cannot fall."""

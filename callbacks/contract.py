@@ -163,12 +163,19 @@ def find_mse(model: Any, trained: bool = False) -> keras.metrics.Mean | None:
             yet: Keras may do that in the first step. Then None is returned.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or several, which belong to several outputs.
     """
     metrics = []
     for metric in getattr(model, "metrics", []):
         metrics.extend([metric, *getattr(metric, "metrics", [])])
-    found = next((metric for metric in metrics if metric.name == "mse"), None)
+    named = {id(metric): metric for metric in metrics if metric.name == "mse"}
+    if len(named) > 1:
+        raise ValueError(
+            f"{type(model).__name__} has {len(named)} metrics 'mse', as of several"
+            " outputs, expected that of the reconstruction alone. Assign its error to a"
+            f" variable: {_add_variable(model, 'batch_mse', 'batch_mse')}"
+        )
+    found = next(iter(named.values()), None)
     if isinstance(found, keras.metrics.Mean):
         return found
     unbuilt = not all(getattr(metric, "built", True) for metric in metrics)

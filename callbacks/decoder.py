@@ -10,7 +10,13 @@ import keras
 import numpy as np
 
 from .examples import count_rows, rows
-from .model_calls import batches, call, call_without_training, describe
+from .model_calls import (
+    batches,
+    call,
+    call_without_training,
+    describe,
+    kept_seeds,
+)
 
 CHANNELS = (1, 3, 4)  # gray, RGB, RGBA
 
@@ -33,12 +39,13 @@ def find_images(
     if decode is None:
         decode = _own_decode
     parts = []
-    for part in batches(len(z)):
-        inputs = [model, z[part]]
-        if takes_examples(decode):
-            inputs.append(None if examples is None else rows(examples, part))
-        explain = functools.partial(_failure, z[part].shape)
-        parts.append(_as_images(call(decode, *inputs, explain=explain)))
+    with kept_seeds(model):
+        for part in batches(len(z)):
+            inputs = [model, z[part]]
+            if takes_examples(decode):
+                inputs.append(None if examples is None else rows(examples, part))
+            explain = functools.partial(_failure, z[part].shape)
+            parts.append(_as_images(call(decode, *inputs, explain=explain)))
     return np.concatenate(parts)
 
 

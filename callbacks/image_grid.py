@@ -51,7 +51,7 @@ class ImageGrid(ModelCallback):
         rows: The grids hold rows x rows images; of reconstructions, where that is odd,
             a column less.
         seed: Of the fixed z.
-        freq: Epochs between grids.
+        freq: Epochs between grids; the first epoch has one.
         tensorboard: Folder of TensorBoard logs to write the grids to as well (needs
             TensorFlow).
         value_range: Black and white of the decoder's images, and of float data, such
@@ -130,7 +130,7 @@ class ImageGrid(ModelCallback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         epoch = self.progress.epoch(epoch)
-        if (epoch + 1) % self.freq:
+        if epoch and (epoch + 1) % self.freq:
             return
         model = self.model
         shape: tuple[int, ...] = (self.latent_dim or 0,)

@@ -44,6 +44,24 @@ def no_gradients() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def kept_seeds(model: Any) -> Iterator[None]:
+    """Within, layers may draw; afterwards their seed generators are as before, so that
+    the training draws what it would have drawn.
+    """
+    states = [
+        variable
+        for variable in getattr(model, "variables", [])
+        if getattr(variable, "path", "").endswith("seed_generator_state")
+    ]
+    before = [np.array(keras.ops.convert_to_numpy(state)) for state in states]
+    try:
+        yield
+    finally:
+        for state, value in zip(states, before, strict=True):
+            state.assign(value)
+
+
 def call_without_training(part: Any, x: Any) -> Any:
     """Calls a layer with `training=False`; a plain method may not know the word."""
     return part(x, training=False) if isinstance(part, keras.Layer) else part(x)

@@ -9,8 +9,16 @@ import keras
 import numpy as np
 
 from .examples import count_rows, rows
-from .model_calls import batches, call, call_without_training, describe, to_numpy
+from .model_calls import (
+    batches,
+    call,
+    call_without_training,
+    describe,
+    kept_seeds,
+    to_numpy,
+)
 
+MANY_LATENTS = 16  # whose log variances are not all positive before training
 MAX_CHECKED = 2_000  # examples whose draws separate a log variance from other scales
 SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "log variance": lambda value: value,
@@ -39,7 +47,8 @@ def find_posterior(model: Any, data: Any, posterior: Callable | None = None) -> 
     Raises:
         ValueError: outputs that are no mean and log variance.
     """
-    parts = [_read(part) for part in _outputs(model, data, posterior)]
+    with kept_seeds(model):
+        parts = [_read(part) for part in _outputs(model, data, posterior)]
     mean, log_var = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
     if mean.ndim < 2 or mean.shape != log_var.shape:
         raise ValueError(
@@ -171,17 +180,20 @@ def _check_source(model: Any, posterior: Callable | None) -> None:
         )
 
 
-def check_scale(model: Any, posterior: Callable | None, data: Any) -> bool:
-    """Checks, as far as an encoder's draws of z or its outputs' names show, that its
-    second output is a log variance. Returns whether that is settled: before training
-    the scales may be too alike.
+def check_scale(
+    model: Any, posterior: Callable | None, data: Any, trained: bool = False
+) -> bool:
+    """Checks, as far as an encoder's draws of z, its outputs' names or their signs
+    show, that its second output is a log variance. Returns whether that is settled:
+    before training the scales may be too alike, and few log variances be positive.
 
     Raises:
         ValueError: it is something else.
     """
     if posterior is not None or callable(getattr(model, "posterior", None)):
         return True
-    parts = list(_outputs(model, rows(data, slice(0, MAX_CHECKED)), None))
+    with kept_seeds(model):
+        parts = list(_outputs(model, rows(data, slice(0, MAX_CHECKED)), None))
     if not isinstance(parts[0], (list, tuple)):
         return True
     columns = [
@@ -189,17 +201,32 @@ def check_scale(model: Any, posterior: Callable | None, data: Any) -> bool:
         for i in range(min(len(parts[0]), 3))
     ]
     names = getattr(model.encoder, "output_names", [])
-    scale = scale_of(names[1]) if len(names) > 1 else None
+    _check_order(model, names)
+    named = scale_of(names[1]) if len(names) > 1 else None
     draws = len(columns) == 3 and columns[2].shape == columns[0].shape
     drawn = drawn_scale(*columns) if draws else None
-    scale = drawn or scale
+    scale, settled = drawn or named, drawn is not None or not draws
+    if scale is None and (columns[1] > 0).all():
+        settled = False
+        if trained or columns[1][0].size >= MANY_LATENTS:
+            scale = "standard deviation or variance"
     if scale not in (None, "log variance"):
         raise ValueError(
             f"{type(model).__name__}.encoder's second output looks like the {scale},"
             " expected the log variance. Give the callback posterior=lambda model, x:"
             f" (mean, {REMEDIES[scale]})"
         )
-    return drawn is not None or not draws
+    return settled
+
+
+def _check_order(model: Any, names: list[str]) -> None:
+    """Raises ValueError where the outputs' names say that the mean comes second."""
+    if len(names) > 1 and (_is_mean(names[1]) or scale_of(names[0])):
+        raise ValueError(
+            f"{type(model).__name__}.encoder's outputs are named {names[0]!r} and"
+            f" {names[1]!r}, expected the mean first. Give the callback"
+            " posterior=lambda model, x: (mean, log_var)"
+        )
 
 
 def drawn_scale(mean: np.ndarray, value: np.ndarray, z: np.ndarray) -> str | None:

@@ -16,6 +16,7 @@ from .statistics import variance_law
 from .training_progress import TrainingProgress
 
 MAX_LAW = 25.0  # no posterior that is learning is so wide
+LARGE, LAW_OF_LARGE = 10.0, 4.0  # of data that look as if they were not scaled
 
 
 class PosteriorWatcher(ModelCallback, ABC):
@@ -90,8 +91,9 @@ class PosteriorWatcher(ModelCallback, ABC):
             return
         self._measured = True
         if not self._scale_known:  # before training the scales may be too alike
-            model = self.model
-            self._scale_known = check_scale(model, self.posterior, self.data)
+            self._scale_known = check_scale(
+                self.model, self.posterior, self.data, trained=True
+            )
         mean, log_var = self.moments()
         self._check_units(mean, log_var)
         found = self.measure(mean, log_var)
@@ -119,10 +121,11 @@ class PosteriorWatcher(ModelCallback, ABC):
     def _check_units(self, mean: np.ndarray, log_var: np.ndarray) -> None:
         """Warns once of a posterior that is far too wide."""
         law = float(variance_law(mean, log_var).mean())
-        if self._wide or not law > MAX_LAW:
+        arrays = keras.tree.flatten(self.data)
+        large = max(np.abs(array).max() for array in arrays) > LARGE
+        if self._wide or not law > (LAW_OF_LARGE if large else MAX_LAW):
             return
         self._wide = True
-        arrays = keras.tree.flatten(self.data)
         logging.getLogger(__name__).warning(
             "Var[mu] + E[sigma^2] is %.3g, expected about 1. Either the data of %s are"
             " in other units than those that the model is fitted on (they are from %g"

@@ -170,6 +170,52 @@ def test_a_compiled_metric_serves_from_the_first_step():
         model.fit(x, x, verbose=0, callbacks=[callbacks.ComputedGamma()])
 
 
+class TwoOutputs(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.decoder, self.head = keras.layers.Dense(6), keras.layers.Dense(1)
+        self.gamma = self.add_weight(
+            name="gamma", shape=(), initializer="ones", trainable=False
+        )
+
+    def call(self, x):
+        return {"image": self.decoder(x), "digit": self.head(x)}
+
+
+def fit_two_outputs(metrics):
+    x, model = data(32), TwoOutputs()
+    model.compile("sgd", {"image": "mse", "digit": "mse"}, metrics=metrics)
+    targets = {"image": x, "digit": x[:, :1]}
+    rule = callbacks.ComputedGamma("batch")
+    return model.fit(x, targets, epochs=2, verbose=0, callbacks=[rule]).history
+
+
+def test_the_error_of_which_output_is_never_guessed(caplog):
+    both = {"image": ["mse"], "digit": ["mse"]}
+    with pytest.raises(ValueError, match="2 metrics 'mse', as of several outputs"):
+        fit_two_outputs(both)
+    assert not warnings_of(caplog)
+    history = fit_two_outputs({"digit": ["mse"]})
+    assert "digit_mse" in history
+    (warning,) = warnings_of(caplog)
+    assert "gamma follows digit_mse, the error of one of several outputs" in warning
+
+
+def test_sample_weights_count_in_a_weighted_metric():
+    x = data(32)
+    weights = np.repeat([0.0, 2.0, 1.0, 0.5], 8).astype("float32")
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, keras.layers.Dense(6, use_bias=False)(inputs))
+    model.gamma = keras.Variable(1.0, trainable=False)
+    model.compile(keras.optimizers.SGD(0.0), "mse", weighted_metrics=["mse"])
+    errors = ((model.predict(x, verbose=0) - x) ** 2).mean(1)
+    fit = {"sample_weight": weights, "batch_size": 16, "shuffle": False, "verbose": 0}
+    rule = callbacks.ComputedGamma("batch")
+    history = model.fit(x, x, callbacks=[rule], **fit).history
+    expected = np.average(errors[16:], weights=weights[16:]) ** 0.5
+    assert history["gamma"][0] == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_metric_that_the_step_does_not_feed_is_reported():
     class Forgetful(StrangersVAE):
         def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):

@@ -246,6 +246,104 @@ def test_without_draws_the_outputs_name_decides(name, scale):
         )
 
 
+@pytest.mark.parametrize("activation", ["softplus", "exponential"])
+@pytest.mark.parametrize("latents", [3, 20])
+def test_without_draws_or_names_a_positive_output_is_no_log_variance(
+    activation, latents
+):
+    """Refused at once, or, as few log variances may be positive by chance, at the first
+    epoch's end.
+    """
+    inputs = keras.Input((6,))
+    mean = layers.Dense(latents)(inputs)
+    model = stranger(
+        keras.Model(inputs, [mean, layers.Dense(latents, activation)(inputs)])
+    )
+    watch = callbacks.VarianceLaw(data())
+    watch.set_model(model)
+    words = r"looks like the standard deviation or variance, expected the log variance"
+    if latents == 20:
+        with pytest.raises(ValueError, match=words):
+            watch.on_train_begin()
+        return
+    watch.on_train_begin()
+    watch.on_epoch_begin(0)
+    with pytest.raises(ValueError, match=words + r".*2 \* keras\.ops\.log\(std\), or"):
+        watch.on_epoch_end(0, {})
+
+
+def test_few_log_variances_may_begin_above_zero():
+    inputs = keras.Input((6,))
+    bias = keras.initializers.Constant(5.0)
+    log_var = layers.Dense(2, kernel_initializer="zeros", bias_initializer=bias)
+    model = stranger(keras.Model(inputs, [layers.Dense(2)(inputs), log_var(inputs)]))
+    watch = callbacks.VarianceLaw(data())
+    watch.set_model(model)
+    watch.on_train_begin()
+    log_var.bias.assign([-1.0, 0.5])
+    watch.on_epoch_begin(0)
+    logs = {}
+    watch.on_epoch_end(0, logs)
+    assert logs["variance_law"] == pytest.approx(law(model.encoder), rel=1e-5)
+
+
+@pytest.mark.parametrize("draws", [False, True])
+def test_names_that_say_the_mean_is_second_are_refused(draws):
+    inputs, mean, log_var = heads("z_log_var")
+    outputs = [log_var, mean]
+    if draws:
+        outputs.append(Draw(lambda value: ops.exp(value / 2))([mean, log_var]))
+    with pytest.raises(ValueError, match="'z_log_var' and 'mean', expected the mean"):
+        logged(stranger(keras.Model(inputs, outputs)))
+
+
+@pytest.mark.parametrize("freq", [1, 2])
+def test_watching_changes_no_number_of_a_training_that_draws(freq, tmp_path):
+    """The encoder has a layer that draws, as on keras.io; so has the decoder here."""
+
+    class VAE(keras.Model):
+        def __init__(self):
+            super().__init__()
+            inputs, mean, log_var = heads()
+            seeds = [keras.random.SeedGenerator(seed) for seed in (1, 2)]
+            z = Draw(lambda value: ops.exp(value / 2), seeds[0])([mean, log_var])
+            self.encoder = keras.Model(inputs, [mean, log_var, z])
+            code = keras.Input((3,))
+            decoded = layers.Reshape((2, 3, 1))(layers.Dense(6)(code))
+            noisy = Draw(lambda value: 0.1 * value, seeds[1])
+            noise = layers.Rescaling(0.0, offset=1.0)(decoded)
+            self.decoder = keras.Model(code, noisy([decoded, noise]))
+
+        def call(self, x):
+            mean, log_var, z = self.encoder(x)
+            self.add_loss(ops.mean(mean**2 + ops.exp(log_var) - log_var - 1))
+            return layers.Reshape((6,))(self.decoder(z))
+
+    found = []
+    for watch in (
+        [],
+        [
+            callbacks.VarianceLaw(data(40), freq=freq),
+            callbacks.ImageGrid(
+                tmp_path,
+                data(40).reshape(40, 2, 3, 1),
+                posterior=lambda model, x: model.encoder(ops.reshape(x, (-1, 6)))[:2],
+                rows=2,
+                freq=freq,
+                value_range=(-4, 4),
+            ),
+            callbacks.NaNDiagnosis(data=data(40)),
+        ],
+    ):
+        keras.utils.set_random_seed(0)
+        model = VAE()
+        model.compile("adam", "mse")
+        fit = {"epochs": 3, "batch_size": 10, "shuffle": False, "verbose": 0}
+        history = model.fit(data(40), data(40), callbacks=watch, **fit).history
+        found.append(history["loss"])
+    assert found[0] == found[1]
+
+
 def test_latents_in_maps_are_latents():
     """Of a convolutional posterior, (batch, height, width, channels)."""
     inputs, mean, log_var = heads()
@@ -272,6 +370,21 @@ def test_data_of_other_units_are_warned_about(caplog):
     assert not caplog.text
     logged(model, x=100 * data())
     assert caplog.text.count("in other units than those that the model is") == 1
+
+
+def test_data_that_were_not_scaled_are_warned_about(caplog):
+    """Bytes, for an encoder that is trained on [0, 1]: the law is not far from 1."""
+    inputs = keras.Input((6,))
+    mean = layers.Dense(3, kernel_initializer=keras.initializers.Constant(0.0145))
+    log_var = layers.Dense(
+        3, kernel_initializer="zeros", bias_initializer=keras.initializers.Constant(-2)
+    )
+    model = stranger(keras.Model(inputs, [mean(inputs), log_var(inputs)]))
+    x = np.random.default_rng(0).integers(0, 256, (300, 6)).astype("uint8")
+    assert logged(model, x=x / np.float32(255))["variance_law"] < 1
+    assert not caplog.text
+    assert 4 < logged(model, x=x)["variance_law"] < 10
+    assert caplog.text.count("they are from 0 to 255") == 1
 
 
 def test_an_encoder_that_fails_says_on_what():
