@@ -112,6 +112,13 @@ class Stranger:
             self.encoder = lambda x: dict(
                 zip(["z_mean", "z_log_var"], encoder(x), strict=True)
             )
+        elif "scale" in has:
+            self.scale = lambda x: x / np.float32(255)
+            self.encoder = lambda x: encoder(255 * x)
+        elif "by 255" in has:
+            self.encoder = lambda x: encoder(255 * x)
+        elif "returns a standard" in has:
+            self.encoder = lambda x: [encoder(x)[0], ops.exp(encoder(x)[1] / 2)]
         elif "log standard" in has:
             self.encoder = lambda x: [encoder(x)[0], encoder(x)[1] / 2]
         elif "halves" in has:
