@@ -211,14 +211,17 @@ def test_a_small_set_is_measured_by_the_random_network():
         Mixture(np.zeros((9, 2)), 10)
 
 
-@pytest.mark.parametrize("held_out", [0.05, 0.4])
-def test_runs_that_hold_out_other_images_share_a_classifier(held_out, monkeypatch):
+@pytest.mark.parametrize(("held_out", "patience"), [(0.05, 0), (0.4, 10)])
+def test_runs_that_hold_out_other_images_share_a_classifier(
+    held_out, patience, monkeypatch
+):
     trained = []
     monkeypatch.setattr(
         choose, "classifier", lambda name, train, **_: trained.append((name, *train))
     )
-    for fraction in (0.0, held_out):
-        data = choose.load_labeled(Stage1Config(data="digits", held_out=fraction))
+    for fraction, epochs in ((0.0, 0), (held_out, patience)):
+        config = Stage1Config(data="digits", held_out=fraction, patience=epochs)
+        data = choose.load_labeled(config)
         assert len(data.train.images) == round(1_618 * (1 - fraction))
         assert data.can_be_classified
         choose.chosen_extractor(data, "classifier")

@@ -116,7 +116,7 @@ def _is_divided(config: Stage1Config) -> bool:
     """Whether a run holds out part of the training split."""
     if not config.held_out:
         return False
-    undivided = dataclasses.replace(config, held_out=0.0)
+    undivided = dataclasses.replace(config, held_out=0.0, patience=0)
     return "validation" not in loading.dataset_for(undivided).splits()
 
 
