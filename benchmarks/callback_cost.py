@@ -32,6 +32,7 @@ from twostage.training.default_callbacks import (
     default_callbacks,
 )
 from twostage.training.epoch_display import EpochDisplay
+from twostage.training.watch_interval import watch_every
 
 
 class Clock(keras.callbacks.Callback):
@@ -52,7 +53,8 @@ def variants_of(settings, batches, images, stage, rounds):
     """Lists of callbacks by name; `stage` gets the checkpoints."""
     watched = callbacks.examples.random_subset(images, MAX_WATCHED, settings.seed)
     diagnostics = Diagnostics(watched)
-    everything = default_callbacks(settings, diagnostics, len(batches), stage=stage)
+    every = watch_every(settings, len(batches))
+    everything = default_callbacks(settings, diagnostics, every, stage=stage)
     # the last of so many epochs never comes, so that the bar stays
     bars = [EpochDisplay(rounds + 2, len(batches), bar=True) for _ in range(2)]
     everything.append(bars[0])

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import re
 from typing import Any
 
 import keras
@@ -226,7 +225,9 @@ class ComputedGamma(ModelCallback):
         """
         if self._assigned or not self._first or "mse" in logs:
             return
-        found = [key for key in logs if re.fullmatch(r"(?!val_).*_mse", key)]
+        found = [
+            key for key in logs if key.endswith("_mse") and not key.startswith("val_")
+        ]
         if found:
             logging.getLogger(__name__).warning(
                 "gamma follows %s, the error of one of several outputs: if that is not"

@@ -10,13 +10,7 @@ import keras
 import numpy as np
 
 from .examples import count_rows, rows
-from .model_calls import (
-    batches,
-    call,
-    call_without_training,
-    describe,
-    kept_seeds,
-)
+from .model_calls import batches, call, call_without_training, describe, kept_seeds
 
 CHANNELS = (1, 3, 4)  # gray, RGB, RGBA
 

@@ -26,6 +26,7 @@ from twostage.training.watch_interval import (
     STEPS,
     WatchInterval,
     epochs_between,
+    watch_every,
 )
 
 
@@ -125,7 +126,7 @@ def test_a_checkpoint_with_the_clock_of_an_earlier_version_resumes(tmp_path):
 def test_settings_and_steps_alone_decide(changes, every):
     config = presets.resolve(1, "digits", **changes)
     images = np.zeros((200, 8, 8, 1), "uint8")
-    found = default_callbacks(config, Diagnostics(images), 25)
+    found = default_callbacks(config, Diagnostics(images), watch_every(config, 25))
     interval = next(each for each in found if isinstance(each, WatchInterval))
     assert interval.every == every
     kinds = [type(watcher).__name__ for watcher in interval.watchers]

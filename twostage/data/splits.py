@@ -236,11 +236,18 @@ def divided_rows(count: int, fraction: float) -> dict[str, np.ndarray]:
             f"at least {FEWEST}",
             "add some, thousands if you can",
         )
-    return rows_of_parts(count, min(max(2, round(fraction * count)), MAX_HELD_OUT))
+    return _rows_of_parts(count, min(max(2, round(fraction * count)), MAX_HELD_OUT))
 
 
-def rows_of_parts(count: int, held_out: int) -> dict[str, np.ndarray]:
-    """`divided_rows` for so many held-out images."""
+def undivided(train: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+    """The rows that `divided_rows` divided, images or labels, in their order."""
+    rows = _rows_of_parts(len(train) + len(held_out), len(held_out))
+    whole = np.empty((len(train) + len(held_out), *train.shape[1:]), train.dtype)
+    whole[rows["train"]], whole[rows["validation"]] = train, held_out
+    return whole
+
+
+def _rows_of_parts(count: int, held_out: int) -> dict[str, np.ndarray]:
     order = np.random.default_rng(1).permutation(count)
     return {
         "train": np.sort(order[held_out:]),

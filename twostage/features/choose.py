@@ -10,7 +10,7 @@ import numpy as np
 
 from twostage.config import Stage1Config
 from twostage.data import loading
-from twostage.data.splits import rows_of_parts
+from twostage.data.splits import undivided
 from twostage.errors import InputError
 from twostage.features import EXTRACTORS, inception
 from twostage.features.classifier import BATCH as CLASSIFIER_BATCH
@@ -58,14 +58,9 @@ class LabeledData:
     def can_be_classified(self) -> bool:
         """Whether there are labels, and enough images for a classifier."""
         labeled = self.train.labels is not None and self.test.labels is not None
-        return labeled and self._count >= CLASSIFIER_BATCH
-
-    @property
-    def _count(self) -> int:
-        held_out = self.held_out
-        return len(self.train.images) + (
-            0 if held_out is None else len(held_out.images)
-        )
+        parts = [part for part in (self.train, self.held_out) if part is not None]
+        count = sum(len(part.images) for part in parts)
+        return labeled and count >= CLASSIFIER_BATCH
 
     def whole_training_split(self) -> tuple[np.ndarray, np.ndarray | None]:
         """The images, with those that the run holds out, and their labels: the same for
@@ -74,13 +69,8 @@ class LabeledData:
         train, held_out = self.train, self.held_out
         if held_out is None or train.labels is None or held_out.labels is None:
             return train.images, train.labels
-        rows = rows_of_parts(self._count, len(held_out.images))
-        images = np.empty((self._count, *train.images.shape[1:]), train.images.dtype)
-        labels = np.empty(self._count, train.labels.dtype)
-        for part, images_of_part in (("train", train), ("validation", held_out)):
-            images[rows[part]] = images_of_part.images
-            labels[rows[part]] = images_of_part.labels
-        return images, labels
+        images = undivided(train.images, held_out.images)
+        return images, undivided(train.labels, held_out.labels)
 
 
 def load_labeled(config: Stage1Config) -> LabeledData:

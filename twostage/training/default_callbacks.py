@@ -14,7 +14,7 @@ from twostage.training.best_epoch import BestEpoch
 from twostage.training.held_out import HeldOut
 from twostage.training.learning_rate_log import LearningRateLog
 from twostage.training.pace import Pace
-from twostage.training.watch_interval import WatchInterval, watch_every
+from twostage.training.watch_interval import WatchInterval
 
 MAX_WATCHED = 2_000  # examples that the diagnostics encode
 
@@ -40,7 +40,7 @@ class Diagnostics:
 def default_callbacks(
     config: Any,
     diagnostics: Diagnostics,
-    steps: int,
+    every: int,
     *,
     stage: StageRun | None = None,
     best: BestEpoch | None = None,
@@ -51,7 +51,7 @@ def default_callbacks(
     Args:
         config: The stage's settings.
         diagnostics: What is encoded and drawn.
-        steps: Of an epoch.
+        every: Epochs between measurements of the diagnostics, see `watch_every`.
         stage: Its folder gets images and TensorBoard logs; None: neither is written.
         best: Keeps the best epoch; None: the last one is kept.
     """
@@ -62,7 +62,7 @@ def default_callbacks(
         _learning_rate(config),
         *gamma_rule(config, stage),
         *([best.held_out, best] if best is not None else []),
-        WatchInterval(watchers, config.epochs, watch_every(config, steps)),
+        WatchInterval(watchers, config.epochs, every),
         *watchers,
     ]
     if stage is not None and config.tensorboard:

@@ -62,8 +62,8 @@ def fit(
     steps = len(batches)
     compile_vae(config, vae, steps)
     best = _best_epoch(config, stage, diagnostics.held_out)
-    watching = default_callbacks(config, diagnostics, steps, stage=stage, best=best)
     every = watch_every(config, steps)
+    watching = default_callbacks(config, diagnostics, every, stage=stage, best=best)
     with EpochDisplay(config.epochs, steps, bar, every) as display:
         checkpoints = stage and stage.path / "checkpoints"
         watching += [display, DivergenceCheck(diagnostics.examples, checkpoints)]

@@ -351,18 +351,15 @@ def _save(
     mean, log_var = encode_dataset(vae, examples)
     plot = latent_plots.latent_variances(mean, log_var)
     png.save_png(stage.path / "images" / "latents.png", plot)
+    # of the saved model: the kept epoch may have none
+    watchers = callbacks.VarianceLaw(examples), callbacks.ActiveLatents(examples)
+    law, active = (each.measure(mean, log_var) for each in watchers)
+    measured = law | active
     results[f"stage{stage.number}"] = summary.stage_numbers(
-        config, fitted.rows, {**fitted.kept, **_measured(mean, log_var)}, log_var
+        config, fitted.rows, {**fitted.kept, **measured}, log_var
     )
     summary.write(stage.run, **results)
     stage.save_model("model.keras", vae)
-
-
-def _measured(mean: np.ndarray, log_var: np.ndarray) -> dict[str, float]:
-    """The diagnostics of the saved model, (N, k): its epoch may have none."""
-    kinds = (callbacks.VarianceLaw, callbacks.ActiveLatents)
-    found = [kind(mean).measure(mean, log_var) for kind in kinds]
-    return found[0] | found[1]
 
 
 def _introduce(
