@@ -10,7 +10,8 @@ seeds, metrics, history without times, callbacks' state) and 64 samples of the
 SavedModel. `--random N`: N kills at uniformly random times. `--aimed N`: N kills in
 each critical section: a checkpoint being written (2 N, in either stage), latents being
 encoded, the start of stage 2, the SavedModel being written. What a kill hit is read
-from the files that it left. Exits with status 1 if a resumed run differs or is lost.
+from the files that it left; those of an encoding are the start of stage 2's. Exits with
+status 1 if a resumed run differs or is lost.
 """
 
 import argparse
@@ -106,8 +107,6 @@ def where(job):
         return f"after the export, stage {job.stage}"
     if exporting(job):
         return f"export, stage {job.stage}"
-    if "encoding" in log and "encoded" not in log:
-        return "latents being encoded"
     if not list(stage.glob("checkpoints/epoch-*")):
         return f"start of stage {job.stage}"
     epochs = epochs_of(job.stage)
@@ -127,24 +126,24 @@ def exporting(job):
     return ("stage1", "latents")[job.stage - 1] in results
 
 
+def saving(job, stage):
+    """Whether a checkpoint of a stage is being written."""
+    return any((job.folder / f"stage{stage}" / "checkpoints").glob("part-*"))
+
+
 def aim(job, what, chance):
     """Waits for the place `what`, to kill there."""
     stage, nth, seen = chance.choice((1, 2)), chance.randrange(1, 12), 0
     deadline = time.monotonic() + 600
     while time.monotonic() < deadline and not job.killed:
-        if (
-            what == "checkpoint"
-            # a random one: the nth write of this stage, after a part of the time that a
-            # write takes
-        ):
-            if (job.folder / f"stage{stage}" / "checkpoints" / "part.npz").exists():
+        if what == "checkpoint":
+            # the nth write of this stage, after a part of the time that a write takes
+            if saving(job, stage):
                 seen += 1
                 if seen == nth:
                     time.sleep(chance.uniform(0, 0.004))
                     return job.kill()
-                while (
-                    job.folder / f"stage{stage}" / "checkpoints" / "part.npz"
-                ).exists():
+                while saving(job, stage):
                     time.sleep(0.0002)
         elif what == "encoding":
             if (
@@ -200,9 +199,8 @@ def trial(folder, core, kind, at, chance, expected):
     waiter.join()
     hit = where(job) if len(job.done) < 2 else "after the end"
     job.killed = False
-    while (
-        not job.run()
-    ):  # a child that writes the SavedModel may still hold the lock for a moment
+    while not job.run():
+        # a child that writes the SavedModel may still hold the lock for a moment
         if "in use by another process" not in job.log.read_text():
             return hit, f"LOST: {job.log.read_text()[-400:]}"
         time.sleep(1)

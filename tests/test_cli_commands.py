@@ -215,3 +215,10 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
         "from 1 down to 0.96 at most; a larger --gamma-multiplier speeds it up"
         in capsys.readouterr().out
     )  # 15 steps an epoch, .001 and .0005: exp(-.045)
+    COMMANDS["train-stage1"](
+        [
+            *("--run", str(tmp_path / "run"), "--dry-run", "--gamma", "learned"),
+            *("--epochs", "40", "--schedule", "cosine"),
+        ]
+    )
+    assert "from 1 down to 0.74 at most" in capsys.readouterr().out  # exp(-.3)

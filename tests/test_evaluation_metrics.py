@@ -11,8 +11,11 @@ from small_models import linear_vae
 import twostage
 from twostage import InputError
 from twostage.evaluation import latent_metrics
+from twostage.evaluation.likelihood_metrics import likelihood_metrics
+from twostage.evaluation.protocol import match_moments
 from twostage.features.extractor import Extractor, quantized
 from twostage.metrics.likelihood_bounds import bits_per_dimension, bounds, dequantize
+from twostage.metrics.moments import Moments
 from twostage.metrics.normality import energy_distance, normality
 from twostage.metrics.pixel_statistics import PixelStatistics
 from twostage.models.gaussian_mixture import Mixture
@@ -148,6 +151,28 @@ def test_normality_of_normal_and_other_latents():
         found["joined"]["off_diagonal"] == pytest.approx(1)
         and found["joined"]["energy_distance"] > 0.05
     )
+    normal[:, 2] = 0.3  # a latent that does not vary
+    assert all(np.isfinite(number) for number in normality(normal).values())
+
+
+def test_matching_gives_a_channel_of_one_color_the_mean():
+    generator = np.random.default_rng(0)
+    pixels = Moments().update(generator.uniform(0, 255, (5_000, 3)))
+    images = generator.uniform(0, 1, (20, 4, 4, 3)).astype("float32")
+    for color in (0.3, 1.0):
+        images[..., 1] = color
+        matched = match_moments(images, pixels)
+        np.testing.assert_allclose(matched[..., 1], pixels.mean[1] / 255, atol=1e-6)
+        assert matched[..., 0].std() > 0.2
+
+
+def test_one_image_has_a_bound_without_an_error():
+    images = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 1), "uint8")
+    encoder = twostage.resnet_encoder((8, 8, 1), 4, num_scale=2, base_dim=4, fc_dim=16)
+    decoder = twostage.resnet_decoder((8, 8, 1), 4, base_dim=4)
+    vae = twostage.VAE(encoder, decoder, twostage.GaussianLikelihood(), seed=0)
+    found = likelihood_metrics(vae, images, importance_samples=3, seed=0)
+    assert np.isfinite(found["evidence"]) and found["evidence_error"] is None
 
 
 def test_energy_distance_is_that_of_plain_loops():

@@ -15,7 +15,7 @@ import pytest
 
 from twostage import presets
 from twostage.cli.main import COMMANDS
-from twostage.errors import DivergedError
+from twostage.errors import DivergedError, InputError
 from twostage.experiments import (
     berger_sebag,
     beta_sigma,
@@ -26,7 +26,7 @@ from twostage.experiments import (
 )
 from twostage.experiments.catalog import EXPERIMENTS
 from twostage.experiments.experiment import Row, Setting
-from twostage.experiments.runner import run_rows
+from twostage.experiments.runner import run, run_rows
 from twostage.experiments.table import results_table, spread
 from twostage.models import build
 from twostage.reporting import charts, markdown
@@ -183,7 +183,7 @@ def test_a_table_by_the_command(tmp_path, monkeypatch, capsys):
     )
 
 
-def test_some_rows_of_a_table(tmp_path, monkeypatch):
+def test_some_rows_of_a_table(tmp_path, monkeypatch, capsys):
     """Those that they need are run, too. What the folder has stands in the table, and
     figures are for all rows alone.
     """
@@ -217,6 +217,17 @@ def test_some_rows_of_a_table(tmp_path, monkeypatch):
     text, page = table("--seeds", "1")
     assert len(measured) == 5
     assert "4 of 4 rows" in text and "not run" not in page
+    for name, words in (("d-0.json", "the row is run again"), ("about.json", "--out")):
+        path = tmp_path / name
+        path.write_text("{")
+        with pytest.raises(SystemExit):
+            table("--seeds", "1")
+        assert f"{path}, which is damaged" in (error := capsys.readouterr().err)
+        assert words in error and len(measured) == 5
+        path.unlink()
+    for number in (0, 1.5):
+        with pytest.raises(InputError, match=f"`seeds={number}`, expected"):
+            run(changed, tmp_path, seeds=number)
 
 
 def test_rows_need_earlier_ones():

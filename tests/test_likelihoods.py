@@ -48,10 +48,9 @@ def case(likelihood, shape=(5, 4, 4, 3), seed=0):
     )
 
 
-def nats(likelihood, x, parameters):
-    return ops.convert_to_numpy(
-        likelihood(ops.convert_to_tensor(x), ops.convert_to_tensor(parameters))
-    ).astype("float64")
+def nats(likelihood, x, parameters, **options):
+    tensors = (ops.convert_to_tensor(each, "float32") for each in (x, parameters))
+    return ops.convert_to_numpy(likelihood(*tensors, **options)).astype("float64")
 
 
 @pytest.mark.skipif(not TENSORFLOW, reason="TensorFlow Probability is TensorFlow's")
@@ -134,8 +133,45 @@ def test_the_variance_per_batch_has_a_soft_floor():
         + log_sigma
         + 0.5 * math.log(2 * math.pi)
     )
+    found = nats(likelihood, x, mean, training=True)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    for near in (mean, mean + 1e-6):
+        assert np.isfinite(nats(likelihood, near, mean, training=True)).all()
+
+
+def test_outside_training_the_batch_does_not_matter():
+    """Its variance is the running mean of the training batches."""
+    likelihood = twostage.OptimalGaussianLikelihood("batch")
+    generator = np.random.default_rng(0)
+    mean, x = np.zeros((20, 30), "float32"), generator.normal(size=(20, 30))
+    x = x.astype("float32")
+    nats(likelihood, 0.5 * x, mean, training=True)
+    variance = np.square(0.5 * x).mean()
+    assert float(ops.convert_to_numpy(likelihood.gamma)) ** 2 == pytest.approx(variance)
+    sigma = math.exp(-6 + math.log1p(variance**0.5 * math.exp(6)))  # the soft floor
+    expected = -stats.norm(0, sigma).logpdf(x).sum(1)
     np.testing.assert_allclose(nats(likelihood, x, mean), expected, rtol=1e-5)
-    assert np.isfinite(nats(likelihood, mean + 1e-6, mean)).all()
+    for rows in (slice(1), slice(7)):
+        np.testing.assert_array_equal(
+            nats(likelihood, x[rows], mean[rows]), nats(likelihood, x, mean)[rows]
+        )
+
+
+def test_a_batch_without_weight_is_not_remembered():
+    likelihood = twostage.OptimalGaussianLikelihood("batch")
+    x, mean = np.ones((4, 5), "float32"), np.zeros((4, 5), "float32")
+    for weights in (np.ones(4), np.zeros(4), np.ones((4, 1))):
+        options = {"sample_weight": weights.astype("float32"), "training": True}
+        found = nats(likelihood, x, mean, **options)
+        assert np.isfinite(found).all()
+        assert float(ops.convert_to_numpy(likelihood.gamma)) == pytest.approx(1)
+
+
+def test_a_scale_beyond_float32_is_no_infinity():
+    likelihood = twostage.DiscretizedLogisticLikelihood()
+    found = nats(likelihood, np.full((1, 1), 0.5), np.array([[0.5, 100.0]]))
+    # a level gets at most step / (4 scale)
+    assert found[0] == pytest.approx(70 + math.log(4 * 255), rel=1e-3)
 
 
 def test_levels_of_the_discretized_logistic_share_all_the_mass():
@@ -352,5 +388,5 @@ def test_each_goes_through_the_commands(name, tmp_path, monkeypatch):
         tmp_path / "run" / "evaluation" / "random_network-fid10k_test.json"
     )
     bits = found["likelihood"]["bits_per_dimension"]
-    assert 2 < bits < 20 if name in ("diagonal", "logistic") else bits is None
+    assert 2 < bits < 20
     assert np.isfinite(found["likelihood"]["importance"])

@@ -123,6 +123,14 @@ def test_batches_give_what_the_whole_gives(count, tmp_path):
     )
 
 
+def test_an_empty_batch_changes_nothing():
+    features = np.random.default_rng(0).normal(size=(50, 3))
+    whole = Moments().update(features)
+    parts = Moments().update(features[:0]).update(features).update(features[:0])
+    np.testing.assert_array_equal(parts.mean, whole.mean)
+    np.testing.assert_array_equal(parts.covariance, whole.covariance)
+
+
 def test_moments_are_exchanged_as_mu_and_sigma(tmp_path):
     x, y = Moments(features(700, 50, 0)), Moments(features(700, 50, 1, shift=0.1))
     x.save(tmp_path / "x.npz")

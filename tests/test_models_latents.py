@@ -97,11 +97,13 @@ def test_normalizer_brings_the_standard_deviation_to_its_target():
 
 
 def test_an_inactive_latent_is_not_blown_up():
+    ones = np.ones((1, 3), "float32")
     normalizer = twostage.LatentNormalizer(per_latent=True)
     normalizer.adapt(draws([1, 1e-6, 1]))
-    np.testing.assert_allclose(
-        ops.convert_to_numpy(normalizer(np.ones((1, 3), "float32")))[0, 1], 1
-    )
+    np.testing.assert_allclose(ops.convert_to_numpy(normalizer(ones))[0, 1], 1)
+    normalizer = twostage.LatentNormalizer()
+    normalizer.adapt(draws([1e-6, 1e-6, 1e-6]))
+    np.testing.assert_allclose(ops.convert_to_numpy(normalizer(ones)), 1)
 
 
 def test_normalizer_needs_enough_finite_draws():

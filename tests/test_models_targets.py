@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from small_models import linear_vae
+from small_models import linear_vae, numpy_rule
+
+import callbacks
 
 X = np.random.default_rng(0).normal(size=(40, 6)).astype("float32")
 WEIGHTS = np.linspace(0.0, 2.0, 40)
@@ -117,3 +119,73 @@ def test_compile_takes_no_loss_and_no_metrics(options):
     name = next(iter(options))
     with pytest.raises(ValueError, match=f"received {name}=.*, expected none"):
         linear_vae().compile("adam", **options)
+
+
+class Weighted(keras.utils.PyDataset):
+    """Batches of X with weights, in the shape that they are given."""
+
+    def __init__(self, weights):
+        super().__init__()
+        self.weights = weights
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        rows = slice(10 * index, 10 * index + 10)
+        return X[rows], X[rows], self.weights[rows]
+
+
+@pytest.mark.parametrize("rule", ["minimum", "ratchet", "ema", "batch"])
+def test_a_column_of_weights_is_a_row_of_them(rule):
+    weights, found = np.linspace(0.5, 2.0, 40).astype("float32"), []
+    for each in (weights, weights[:, None]):
+        model = vae()
+        watch = [callbacks.ComputedGamma(rule, floor=1e-3)]
+        options = {"callbacks": watch, "epochs": 2, "verbose": 0, "shuffle": False}
+        model.fit(Weighted(each), **options)
+        found.append(float(ops.convert_to_numpy(model.gamma)))
+    errors = ((X - model.predict(X, verbose=0)) ** 2).mean(1)
+    parts = zip(np.split(errors, 4), np.split(weights, 4), strict=True)
+    batches = [np.average(error, weights=weight) for error, weight in parts]
+    expected = numpy_rule(rule, 1.0, batches * 2) ** 0.5
+    assert found == pytest.approx([expected, expected], rel=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["minimum", "ratchet", "ema", "batch"])
+def test_a_batch_whose_weights_are_0_moves_no_gamma(rule):
+    weights = np.ones(40, "float32")
+    weights[10:20] = 0
+    model = linear_vae(seed=0)
+    model.compile(keras.optimizers.SGD(0.0))
+    options = {"sample_weight": weights, "batch_size": 10, "shuffle": False}
+    watch = [callbacks.ComputedGamma(rule, floor=1e-3)]
+    history = model.fit(X, callbacks=watch, verbose=0, **options).history
+    assert all(np.isfinite(values).all() for values in history.values())
+    assert history["gamma"][0] > 0.1
+    model.compile(keras.optimizers.Adam(0.01))
+    model.fit(X, callbacks=watch, epochs=3, verbose=0, **options)
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+@pytest.mark.parametrize("weight", [0.1, 1.0, 3.0])
+def test_free_bits_are_those_of_the_weighted_kl(weight):
+    """Below them a latent's KL has no slope, whatever the examples weigh."""
+    model = linear_vae(log_var=-0.2, seed=0)
+    model.compile(keras.optimizers.SGD(0.0))
+    weights = np.full(40, weight, "float32")
+    options = {"sample_weight": weights, "batch_size": 40, "verbose": 0}
+    free = model.fit(X, callbacks=[callbacks.FreeBits(50.0)], **options).history
+    kl = 3 * 50.0  # of each latent: more than it has
+    expected = weight * (free["reconstruction"][0] + kl)
+    assert free["loss"][0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_free_bits_are_no_part_of_the_held_out_bound():
+    model = linear_vae(seed=0)
+    model.compile(keras.optimizers.SGD(0.0))
+    options = {"validation_data": (X, X), "batch_size": 40, "verbose": 0}
+    found = model.fit(X, callbacks=[callbacks.FreeBits(50.0)], **options).history
+    bound = found["val_reconstruction"][0] + found["val_kl"][0]
+    assert found["val_loss"][0] == pytest.approx(bound, rel=1e-5)
+    assert found["loss"][0] > found["val_loss"][0] + 100

@@ -1,5 +1,7 @@
 """Held-out images: which they are, their loss, and the epoch that they choose."""
 
+import dataclasses
+import json
 import os
 import signal
 
@@ -27,6 +29,7 @@ from twostage.models.gaussian_start import (
 from twostage.models.held_out_loss import held_out_loss
 from twostage.runs.data import held_out_images, training_images
 from twostage.runs.run import StageRun
+from twostage.system.provenance import fingerprint
 from twostage.training import train
 from twostage.training.best_epoch import BestEpoch
 from twostage.training.fit import compile_vae
@@ -342,6 +345,55 @@ def test_a_training_that_patience_ended_goes_on_with_more(tmp_path, caplog, caps
     with pytest.raises(SystemExit):  # there would be no best epoch any more
         COMMANDS["train-stage2"](["--run", run, "--resume", "--patience", "0"])
     assert "patience 3 -> 0" in capsys.readouterr().err
+
+
+def test_a_fit_resumes_in_stage_2_after_patience_ended_stage_1(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    stage1 = {"base_dim": 4, "fc_dim": 16, "latent_dim": 4, "held_out": 0.1}
+    stage1 |= {"learning_rate": 0.5, "patience": 1, "epochs": 9}
+    stage2 = {"width": 16, "epochs": 3, "patience": 0, "sampling": "mean"}
+
+    def model():
+        return TwoStageVAE.from_preset("digits", stage1=stage1, stage2=stage2)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("twostage.two_stage_vae.train_stage2", stopped_after_begin)
+        with pytest.raises(KeyboardInterrupt):
+            model().fit(digits(), run=run)
+    first = StageRun.open(run, 1)
+    assert first.epochs_begun() < 9 and (run / "stage2" / "config.json").exists()
+    weights = first.load_model().get_weights()
+    history = model().fit(digits(), run=run)
+    assert len(history.stage1.epoch) < 9 and len(history.stage2.epoch) == 3
+    for one, other in zip(weights, first.load_model().get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(InputError, match="stage2 was trained on this stage 1 as it is"):
+        TwoStageVAE.from_preset(
+            "digits", stage1={**stage1, "patience": 2}, stage2=stage2
+        ).fit(digits(), run=run)
+
+
+def stopped_after_begin(stage1, images, config, run, **options):
+    stage = StageRun.create(run, 2)
+    stage.begin(config, fingerprint(images))
+    stage.end()
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_stage_with_more_patience_is_unfinished_until_it_ends(tmp_path, number):
+    run = str(tmp_path / "run")
+    ended = ["--epochs", "9", "--patience", "1", "--learning-rate", "0.5"]
+    COMMANDS["train-stage1"]([*SMALL, "--run", run, "--held-out", "0.1", *ended])
+    if number == 2:
+        COMMANDS["train-stage2"](["--run", run, "--width", "16", *ended])
+    stage = StageRun.open(run, number)
+    config = stage.saved_config()
+    data = json.loads((stage.path / "environment.json").read_text())["data"]
+    for more, finished in (({}, True), ({"patience": 2}, False)):
+        stage.begin(dataclasses.replace(config, **more), data)
+        stage.end()
+        assert stage.finished == finished
 
 
 def test_the_presets_need_no_held_out_images(tmp_path, caplog):

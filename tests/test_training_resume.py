@@ -1,5 +1,6 @@
 """Resume equals not stopping; files are whole or absent."""
 
+import errno
 import json
 import os
 import shutil
@@ -20,8 +21,10 @@ from twostage.export import saved_model
 from twostage.runs import summary
 from twostage.runs.run import StageRun, finished_stage1
 from twostage.system import files
+from twostage.training.checkpoint_folder import CheckpointFolder, Progress
 
 ROOT = Path(__file__).parents[1]
+PART = "part-epoch-00002-step-000001.npz"  # while that checkpoint is written
 SMALL = [
     "--base-dim",
     "4",
@@ -191,19 +194,69 @@ def test_damaged_checkpoints_are_set_aside(run, capsys):
     assert (
         newest.parent / f"damaged-{newest.name}"
     ).read_bytes() == half and newest.exists()
-    for path in newest.parent.glob("epoch-*"):
-        path.write_bytes(b"")
-    COMMANDS["train-stage1"](["--run", str(run), "--resume"])
-    out = capsys.readouterr()
-    assert (
-        "no whole checkpoint is left: training starts from the beginning" in out.err
-        and "epoch 1/2" in out.out
+
+
+def test_where_all_checkpoints_are_damaged_nothing_is_trained_again(run, capsys):
+    was = checkpoints(run)
+    model = (run / "stage1" / "model.keras").read_bytes()
+    for name in was:
+        (run / "stage1" / "checkpoints" / name).write_bytes(b"")
+    for _ in range(2):
+        line = refused(capsys, "--run", run, "--resume")
+        assert "checkpoints are damaged, such as epoch-00002-step-000000.npz" in line
+        assert "bring one back from a copy, or remove them" in line
+    assert checkpoints(run) == was
+    assert (run / "stage1" / "model.keras").read_bytes() == model
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="rights do not stop root")
+def test_a_checkpoint_that_may_not_be_read_is_not_damaged(run, capsys):
+    was = checkpoints(run)
+    path = run / "stage1" / "checkpoints" / was[-1]
+    path.chmod(0)
+    assert "cannot be read (Permission denied)" in refused(
+        capsys, "--run", run, "--resume"
     )
+    assert checkpoints(run) == was
+
+
+def test_an_error_of_the_disk_is_no_damage(run, monkeypatch):
+    was = checkpoints(run)
+
+    def failing(path):
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr(np, "load", failing)
+    with pytest.raises(OSError, match="Input/output error"):
+        CheckpointFolder(run / "stage1" / "checkpoints").newest()
+    assert checkpoints(run) == was
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_checkpoint_with_wrong_bytes_is_never_a_traceback(tmp_path, seed):
+    folder, generator = CheckpointFolder(tmp_path), np.random.default_rng(seed)
+    whole = Progress(1, 0, [], {})
+    folder.save(whole, {"weights": generator.normal(size=300)})
+    folder.save(Progress(2, 0, [], {}), {"weights": generator.normal(size=300)})
+    path = folder.paths()[-1]
+    content = bytearray(path.read_bytes())
+    for place in generator.integers(-400, 0, 4):  # of the archive's directory
+        content[place] = generator.integers(256)
+    path.write_bytes(content[: len(content) - generator.integers(3)])
+    found = folder.newest()
+    assert found is not None and found[1].epoch in (1, 2)
+
+
+def test_what_a_kill_left_is_removed(tmp_path):
+    folder = CheckpointFolder(tmp_path)
+    (tmp_path / "part-epoch-00001-step-000007.npz").write_bytes(b"half")
+    folder.save(Progress(1, 0, [], {}), {})
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch-00001-step-000000.npz"]
 
 
 @pytest.mark.slow
 def test_full_disk_is_reported_and_the_checkpoint_before_it_resumes(run, capsys):
-    was, aside = checkpoints(run), run / "stage1" / "checkpoints" / "part.npz"
+    was, aside = checkpoints(run), run / "stage1" / "checkpoints" / PART
     aside.symlink_to("/dev/full")  # every write to it: no space left on device
     line = refused(capsys, "--run", run, "--resume", "--epochs", "3")
     assert (
@@ -218,7 +271,7 @@ def test_full_disk_is_reported_and_the_checkpoint_before_it_resumes(run, capsys)
 
 @pytest.mark.slow
 def test_a_stage_1_trained_further_is_unfinished_meanwhile(run, capsys):
-    aside = run / "stage1" / "checkpoints" / "part.npz"
+    aside = run / "stage1" / "checkpoints" / PART
     aside.symlink_to("/dev/full")
     refused(capsys, "--run", run, "--resume", "--epochs", "3")
     aside.unlink()

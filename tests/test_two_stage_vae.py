@@ -127,7 +127,7 @@ def test_a_folder_with_the_british_name_of_the_sampler_loads(trained, tmp_path):
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_settings_without_effect_are_warned_about(images, caplog, whole):
-    stage1 = {**SMALL["stage1"], "gamma_multiplier": 2.0}
+    stage1 = {**SMALL["stage1"], "gamma_multiplier": 2.0, "side": 16, "scale": 2.0}
     stage2 = {**SMALL["stage2"], "gamma": "learned", "gamma_rule": "ema"}
     beside_a_preset = TwoStageVAE.from_preset("digits", stage1=stage1, stage2=stage2)
     configs = beside_a_preset.stage1_config, beside_a_preset.stage2_config
@@ -138,6 +138,10 @@ def test_settings_without_effect_are_warned_about(images, caplog, whole):
         "`gamma_multiplier=2.0` has no effect with `gamma='computed'`",
         "`gamma_rule='ema'` has no effect with `gamma='learned'`",
     ]
+    assert (
+        "`side=16`, `scale=2.0`: no effect on arrays; prepare them as"
+        " `twostage.data.load` does" in caplog.messages
+    )
 
 
 def test_a_run_of_arrays_resumes_and_is_the_model_in_memory(trained, images, tmp_path):

@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+import logging
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +39,8 @@ from twostage.training.sampling_choice import check_sampling
 from twostage.training.train import train_stage1, train_stage2
 from twostage.training.unused_settings import warn_of_unused
 
+logger = logging.getLogger(__name__)
+
 BATCH = 250  # images that go through a network at once
 FIRST_STAGE = "first stage"  # the sampling method that uses stage 1 alone
 
@@ -59,7 +62,8 @@ class TwoStageVAE:
     TensorFlow's.
 
     Args:
-        stage1_config: Settings of stage 1. Those of its data are not used, but `pad`.
+        stage1_config: Settings of stage 1. Of those of its data only `pad`,
+            `held_out` and `flip` are used; `fit` warns of others.
         stage2_config: Settings of stage 2.
         image_shape: (height, width, channels) of the images that the networks take;
             None: that of the first images it is given.
@@ -179,6 +183,7 @@ class TwoStageVAE:
             first = _begun(run, 1) or auto_stage1(first, given[0], images)
             self.stage1_config = first
         warn_of_unused(first, given[0])
+        _warn_of_preparation(first, given[0])
         stage1 = train_stage1(images, first, run, **options)
         assert stage1 is not None  # only a dry run gives none
         self._set_models(TwoStageModels(stage1.model))
@@ -443,6 +448,22 @@ def _begun(run: str | Path | None, number: int) -> Any:
     if run is None or not StageRun(run, number).exists:
         return None
     return StageRun.open(run, number).saved_config()
+
+
+def _warn_of_preparation(config: Stage1Config, given: Collection[str]) -> None:
+    """Warns of settings that only files of images have."""
+    named = [
+        f"`{field.name}={getattr(config, field.name)!r}`"
+        for field in dataclasses.fields(config)
+        if field.metadata["group"] == "data"
+        and field.name in given
+        and field.name not in ("data", "pad", "held_out", "flip")
+    ]
+    if named:
+        logger.warning(
+            "%s: no effect on arrays; prepare them as `twostage.data.load` does",
+            ", ".join(named),
+        )
 
 
 def _rounded(images: np.ndarray) -> np.ndarray:

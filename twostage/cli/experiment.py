@@ -20,12 +20,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _experiment(argv: Sequence[str]) -> None:
     experiment = EXPERIMENTS[_chosen_name(argv[:1])]
-    parser = _parser(experiment)
-    options = parser.parse_args(argv[1:])
-    for flag in ("seeds", "epochs"):
-        number = getattr(options, flag)
-        if number is not None and number < 1:
-            parser.error(f"received --{flag} {number}, expected at least 1")
+    options = _parser(experiment).parse_args(argv[1:])
     load_backend()
     from twostage.experiments import runner
 

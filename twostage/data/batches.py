@@ -22,7 +22,11 @@ def flip(batch: np.ndarray, generator: Any) -> np.ndarray:
 
 
 def check_count(examples: int, batch_size: int) -> None:
-    """Raises `InputError` where there is less than one batch."""
+    """Raises `InputError` where there is less than one batch, or one example, whose
+    latents have no variance.
+    """
+    if examples == 1:
+        raise InputError("one example", "at least two", "give more")
     if examples < batch_size:
         raise InputError(
             f"{examples} examples",

@@ -100,8 +100,8 @@ def load(
         partial=partial,
         use_unlabeled=use_unlabeled,
         key=key,
-        data_dir=os.fspath(data_dir) if data_dir else None,
-        cache=os.fspath(cache) if cache else None,
+        data_dir=str(Path(data_dir).expanduser()) if data_dir else None,
+        cache=str(Path(cache).expanduser()) if cache else None,
     )
     return open_dataset(str(source), options).read(split)
 
@@ -185,12 +185,14 @@ def with_absolute_paths(config: Stage1Config) -> Stage1Config:
     """A config whose data are found from every working directory: names stay, paths
     become absolute.
     """
+    data = config.data if config.data in registry.NAMES else _absolute(config.data)
     return dataclasses.replace(
-        config, data=_absolute(config.data), data_dir=_absolute(config.data_dir)
+        config,
+        data=data,
+        data_dir=_absolute(config.data_dir),
+        cache=_absolute(config.cache),
     )
 
 
 def _absolute(path: str) -> str:
-    if not path or path in registry.NAMES:
-        return path
-    return str(Path(path).expanduser().absolute())
+    return str(Path(path).expanduser().absolute()) if path else ""

@@ -39,7 +39,8 @@ def likelihood_metrics(
 
     Returns:
         dict in JSON's types: `distortion`, `rate`, `importance` and `evidence`, each
-        with its `_error`; `bits_per_dimension` or None; `mse`; `readings`.
+        with its `_error` (None: of one image); `bits_per_dimension` or None; `mse`;
+        `readings`.
     """
     mse = _mse(stage1, images)
     if stage1.posterior_std == 0:
@@ -61,14 +62,18 @@ def likelihood_metrics(
     if stage1.likelihood.normalized:
         bits = likelihood_bounds.bits_per_dimension(stage1.likelihood, nats, whole)
     means = {name: float(values.mean()) for name, values in bounds.items()}
-    errors = {
-        f"{name}_error": float(values.std(ddof=1) / len(values) ** 0.5)
-        for name, values in bounds.items()
-    }
+    errors = {f"{name}_error": _error(values) for name, values in bounds.items()}
     found = {**means, **errors, "bits_per_dimension": bits, "mse": mse}
     if fixed_gamma:
         found["readings"] = _readings(stage1, bounds, images[0].size)
     return found
+
+
+def _error(values: np.ndarray) -> float | None:
+    """Standard error of the mean; None: of one value."""
+    if len(values) < 2:
+        return None
+    return float(values.std(ddof=1) / len(values) ** 0.5)
 
 
 def _dequantized(stage1: VAE, images: np.ndarray, seed: int) -> np.ndarray | None:

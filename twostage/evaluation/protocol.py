@@ -15,6 +15,7 @@ from twostage.features.extractor import quantized
 from twostage.metrics.moments import Moments
 
 SPLITS = {"fid10k_test": ("test", 10_000), "fid50k_train": ("train", 50_000)}
+MIN_STD = 1e-6  # of a channel of one color, in [0, 1]
 MIN_SAMPLES = 6  # a metric searches the fifth neighbor of each
 QUIRKS = ("stretch", "contrast", "first10k", "tone")
 
@@ -146,8 +147,9 @@ def match_moments(images: np.ndarray, pixels: Moments) -> np.ndarray:
     `Moments` of pixels, 0 to 255; clipped to [0, 1], which takes a little of both.
     """
     mean = images.mean((0, 1, 2), dtype="float64")
-    std = np.maximum(images.std((0, 1, 2), dtype="float64"), 1e-12)
-    scale = np.sqrt(np.diag(pixels.covariance)) / 255 / std
+    std = images.std((0, 1, 2), dtype="float64")
+    scale = np.sqrt(np.diag(pixels.covariance)) / 255 / np.maximum(std, MIN_STD)
+    scale = np.where(std < MIN_STD, 0, scale)  # a channel of one color gets the mean
     shift = pixels.mean / 255 - mean * scale
     matched = images * scale.astype("float32") + shift.astype("float32")
     return np.clip(matched, 0, 1)

@@ -223,9 +223,11 @@ def _likelihood_sentence(manifest: Mapping[str, Any], nats: Mapping[str, Any]) -
         bits = "no bits per dimension, as the likelihood is no probability"
     else:
         bits = f"{nats['bits_per_dimension']:.3f} bits per dimension"
+    error = nats["evidence_error"]  # None: of one image
+    plus_minus = "" if error is None else f" +- {error:.1f}"
     return (
         f"Likelihood of {manifest['bound_images']:,} test images, kappa 1, nats per"
-        f" image: evidence {nats['evidence']:.1f} +- {nats['evidence_error']:.1f}"
+        f" image: evidence {nats['evidence']:.1f}{plus_minus}"
         f" (distortion {nats['distortion']:.1f}, rate {nats['rate']:.1f}),"
         f" importance-weighted with {manifest['importance_samples']} draws"
         f" {nats['importance']:.1f}; {bits}; mse {nats['mse']:.5f} per"

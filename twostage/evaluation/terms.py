@@ -65,5 +65,5 @@ def terms(result: EvaluationResult) -> dict[str, str]:
         for kind in result.distances
         if kind.startswith("mixture of")
     }
-    infinite = f"{_FRECHET}; extrapolated to infinitely many images, without bias"
+    infinite = f"{_FRECHET}; extrapolated to infinitely many images"
     return {**TERMS, name: _FRECHET, f"{name} at infinity": infinite, **mixtures}

@@ -205,7 +205,7 @@ def _gap(result: EvaluationResult, losses: TrainingLosses) -> Finding | None:
     good = gap <= MAX_GAP * dimensions and not error_gap
     says = "does not overfit" if good else "overfits"
     remedy = "" if good else " Hold images out, to keep the best epoch."
-    error = result.likelihood.get("evidence_error", 0.0)
+    error = result.likelihood.get("evidence_error") or 0.0
     return Finding(
         f"Stage 1 {says}: its loss is {rounded(training, error)} nats on training"
         f" images and {rounded(-evidence, error)} on test images,"

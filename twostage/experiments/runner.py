@@ -4,7 +4,7 @@ import logging
 from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
-from twostage.errors import DivergedError, InputError
+from twostage.errors import DivergedError, InputError, check_whole
 from twostage.experiments import table
 from twostage.experiments.experiment import (
     Experiment,
@@ -65,8 +65,10 @@ def run(
     """
     names = _names_to_run(experiment, rows)
     _check_options(experiment, data, extractor, precision)
-    length = epochs or _default_epochs(experiment, quick)
-    seeds = seeds or _default_seeds(experiment, quick)
+    length = _default_epochs(experiment, quick) if epochs is None else epochs
+    seeds = _default_seeds(experiment, quick) if seeds is None else seeds
+    check_whole("epochs", length, 1)
+    check_whole("seeds", seeds, 1)
     digest = _extractor_digest(extractor, weights)
     setting = Setting(
         folder=_folder(experiment, Path(out), length),
@@ -121,9 +123,8 @@ def _run_row(
     setting: Setting,
 ) -> Result:
     path = setting.path(row.name, seed, ".json")
-    result = files.read_json(path)
-    if result:
-        return result
+    if path.exists():
+        return files.read_config(path, "remove it, and the row is run again")
     try:
         if row.needs and "diverged" in earlier[row.needs]:
             raise DivergedError(f"{row.needs}, which it needs, diverged")
@@ -237,7 +238,8 @@ def _keep_apart(folder: Path, identity: dict[str, str]) -> None:
     rows are not run again.
     """
     path = folder / "about.json"
-    kept = files.read_json(path)
+    fix = "bring it back from a copy, or take another `out`"
+    kept = files.read_config(path, fix) if path.exists() else {}
     has_rows = any(folder.glob("*-[0-9]*.json"))
     if kept not in ({}, identity) and has_rows:
         raise InputError(

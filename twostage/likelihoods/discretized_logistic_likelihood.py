@@ -10,6 +10,7 @@ from keras import ops
 from twostage.likelihoods.likelihood import Likelihood, over_example, tfp
 
 STEP = 1 / 255  # from one level to the next
+MAX_LOG_SCALE = 70.0  # beyond it float32 has no mass left for a level
 
 
 @keras.saving.register_keras_serializable("twostage")
@@ -38,7 +39,8 @@ class DiscretizedLogisticLikelihood(Likelihood):
 
     def scale(self, parameters: Any) -> Any:
         """Scale of the logistic distribution of every dimension, (batch, ...)."""
-        return self.floor + ops.exp(self.blocks(parameters)[1])
+        log_scale = ops.minimum(self.blocks(parameters)[1], MAX_LOG_SCALE)
+        return self.floor + ops.exp(log_scale)
 
     def call(
         self,

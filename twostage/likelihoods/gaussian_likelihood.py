@@ -157,8 +157,10 @@ class GaussianLikelihood(GaussianNoise):
             ops.log(variance) + math.log(2 * math.pi)
         )
         if training and not self.learned:
-            batch_error = weighted_mean(squared_error, sample_weight)
-            self.batch_mse.assign(batch_error / dimensions)
+            error = squared_error / dimensions
+            pending_none = ops.convert_to_tensor(self.gamma_squared)
+            batch_mse = weighted_mean(error, sample_weight, pending_none)
+            self.batch_mse.assign(batch_mse)
         return nats
 
     def get_config(self) -> dict[str, Any]:

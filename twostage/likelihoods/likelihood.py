@@ -112,12 +112,19 @@ def over_example(values: Any) -> Any:
     return ops.sum(values, axis=tuple(range(1, len(values.shape))))
 
 
-def weighted_mean(values: Any, weights: Any) -> Any:
-    """Mean of (batch,), weighted by `weights` unless they are None."""
+def weighted_mean(values: Any, weights: Any, of_none: Any) -> Any:
+    """Mean over the batch of (batch, ...), weighted by `weights`, (batch,) or (batch,
+    1), unless they are None; `of_none` where all of them are 0.
+    """
     if weights is None:
-        return ops.mean(values)
-    weights = ops.cast(weights, values.dtype)
-    return ops.sum(weights * values) / ops.sum(weights)
+        return ops.mean(values, axis=0)
+    ones = (1,) * (len(values.shape) - 1)
+    weights = ops.reshape(ops.cast(weights, values.dtype), (-1, *ones))
+    total = ops.sum(weights)
+    # divided by 1 there, as NaN would pass into the gradient of what is not chosen
+    divisor = ops.where(total > 0, total, ops.ones_like(total))
+    mean = ops.sum(weights * values, axis=0) / divisor
+    return ops.where(total > 0, mean, of_none)
 
 
 def tfp() -> Any:

@@ -15,6 +15,7 @@ from twostage.likelihoods.likelihood import (
     weighted_mean,
 )
 
+TINY = 1e-30
 MEMORY = 0.99  # of the running mean of the squared error, which samples are drawn with
 
 
@@ -30,9 +31,12 @@ class OptimalGaussianLikelihood(GaussianNoise):
       error, log sigma = log(m) / 2 softly kept above `floor`:
       log sigma <- floor + softplus(log sigma - floor); then
       S / (2 sigma^2) + D log sigma + (D / 2) log 2 pi.
+      Outside training m is `gamma_squared`, so that an example's nats do not depend on
+      the others that are evaluated with it.
 
-    As the variance is fitted to x, p is no density of x: its nats are not to be
-    compared with those of a decoder that knows its variance beforehand.
+    Where the variance is fitted to x, p is no density of x: its nats are not to be
+    compared with those of a decoder that knows its variance beforehand. That is so in
+    training, and everywhere with `per="image"`.
 
     Args:
         per: `"image"` or `"batch"`.
@@ -44,14 +48,13 @@ class OptimalGaussianLikelihood(GaussianNoise):
     batches; `gamma`, `sample` and `as_distribution` use it.
     """
 
-    normalized = False
-
     def __init__(self, per: str = "image", floor: float | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         if per not in ("image", "batch"):
             raise ValueError(f"Received per={per!r}, expected 'image' or 'batch'.")
         default = {"image": 1e-5, "batch": -6.0}[per]
         self.per = per
+        self.normalized = per == "batch"  # outside training
         self.floor = float(default if floor is None else floor)
         if per == "image" and not self.floor > 0:
             raise ValueError(
@@ -74,15 +77,18 @@ class OptimalGaussianLikelihood(GaussianNoise):
         training: bool = False,
     ) -> Any:
         dimensions = math.prod(x.shape[1:])
-        error = ops.square(x - self.mean(parameters))
-        squared_error = over_example(error)  # S, (batch,)
-        batch_error = weighted_mean(squared_error, sample_weight) / dimensions
+        squared_error = over_example(ops.square(x - self.mean(parameters)))  # S
+        remembered = ops.convert_to_tensor(self.gamma_squared)
+        error = remembered
         if training:
-            self._remember(batch_error)
+            mean_errors = squared_error / dimensions
+            error = weighted_mean(mean_errors, sample_weight, remembered)
+            self._remember(error)
         if self.per == "image":
             variance = 2 * math.pi * squared_error / dimensions
             return 0.5 * dimensions * (ops.log(variance + self.floor) + 1.0)
-        log_sigma = self.floor + ops.softplus(0.5 * ops.log(batch_error) - self.floor)
+        error = ops.maximum(error, TINY)  # of an exact batch
+        log_sigma = self.floor + ops.softplus(0.5 * ops.log(error) - self.floor)
         return squared_error / 2 * ops.exp(-2.0 * log_sigma) + dimensions * (
             log_sigma + 0.5 * math.log(2 * math.pi)
         )

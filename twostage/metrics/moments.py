@@ -47,6 +47,8 @@ class Moments:
                 "check the images and the extractor",
             )
         count = len(features)
+        if not count:
+            return self
         # NumPy's mean takes thirty times as long over rows of a pixel's channels
         mean = np.ones(count) @ features / count
         shift = mean - self.mean

@@ -17,10 +17,11 @@ def normality(
         of their standard deviations; `least_deviation`, `greatest_deviation`;
         `off_diagonal`, the root mean square of the correlations between latents;
         `skewness` and `excess_kurtosis`, root mean squares over latents (0 for a
-        Gaussian); `energy_distance` to as many draws of N(0, I) (Szekely & Rizzo 2013,
-        equation 5), unbiased, from at most `most` rows; `kolmogorov_smirnov`, mean and
-        greatest over latents of the distance between each latent's distribution
-        function and the normal one's, in [0, 1].
+        Gaussian, and of a latent that does not vary); `energy_distance` to as many
+        draws of N(0, I) (Szekely & Rizzo 2013, equation 5), unbiased, from at most
+        `most` rows, in the latents' unit; `kolmogorov_smirnov`, mean and greatest over
+        latents of the distance between each latent's distribution function and the
+        normal one's, in [0, 1].
     """
     latents = np.asarray(latents, "float64")
     stds = latents.std(0)
@@ -34,8 +35,8 @@ def normality(
         "least_deviation": float(stds.min()),
         "greatest_deviation": float(stds.max()),
         "off_diagonal": _root_mean_square(np.nan_to_num(_correlations(latents))),
-        "skewness": _root_mean_square(stats.skew(latents)),
-        "excess_kurtosis": _root_mean_square(stats.kurtosis(latents)),
+        "skewness": _root_mean_square(np.nan_to_num(stats.skew(latents))),
+        "excess_kurtosis": _root_mean_square(np.nan_to_num(stats.kurtosis(latents))),
         "energy_distance": energy_distance(subset, normal),
         "kolmogorov_smirnov": float(np.mean(smirnov)),
         "greatest_kolmogorov_smirnov": float(np.max(smirnov)),

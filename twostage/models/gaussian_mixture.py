@@ -15,11 +15,11 @@ _FITTED = ("weights_", "means_", "covariances_", "precisions_cholesky_")
 
 
 def check_components(components: int, images: int) -> None:
-    """Raises `InputError` for more Gaussians than there are images."""
-    if images < components:
+    """Raises `InputError` for more Gaussians than there are images, or one image."""
+    if images < max(components, 2):
         raise InputError(
             f"a mixture of {components} Gaussians for the latents of {images} images",
-            "at most as many",
+            "at most as many, and two images",
             "choose fewer, or another way to sample",
         )
 

@@ -62,9 +62,9 @@ class LatentNormalizer(keras.layers.Layer):
 
     def call(self, z: Any) -> Any:
         std = ops.convert_to_tensor(self.latent_std)
-        if self.per_latent:
-            return z * self.target / ops.where(std < 1e-3, self.target, std)
-        return z * self.target / ops.mean(std)
+        if not self.per_latent:
+            std = ops.mean(std)
+        return z * self.target / ops.where(std < 1e-3, self.target, std)
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "target": self.target, "per_latent": self.per_latent}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def save_model(path: str | Path, model: "keras.Model") -> None:
     """Writes a Keras model (`.keras`)."""
-    aside = Path(path).with_name("part.keras")
+    aside = Path(path).with_name(f"part-{Path(path).name}")
     model.save(aside)
     rename(aside, path)
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from twostage.likelihoods.likelihood import scalar_weight
+from twostage.likelihoods.likelihood import scalar_weight, weighted_mean
 from twostage.models.divergences import gaussian_kl
 from twostage.models.multi_step import scanned
 from twostage.models.prediction import predicted
@@ -55,7 +55,7 @@ class VAE(keras.Model):
     examples, which multiply their nats. Labels that come with a dataset are ignored,
     and a warning says so. `compile` takes no loss and no metrics.
     Logs: `loss`; `reconstruction` and `kl` in nats per example; `mse` per dimension;
-    `gamma` after the last step, where the likelihood has one.
+    `gamma` in the last step, where the likelihood has one.
     """
 
     def __init__(
@@ -200,15 +200,25 @@ class VAE(keras.Model):
         self._update_metrics(nll, kl, x, parameters, sample_weight)
         nats = nll + self.kl_weight * kl
         loss = self.batch_mean(nats, nats, sample_weight)
-        # max(KL, free_bits) of each latent is KL + relu(free_bits - KL), with KL
-        # averaged over the minibatch: 0 unless a callback grants some
-        lacking = ops.relu(self.free_bits - ops.mean(kl_of_latents, axis=0))
-        penalties = [self.kl_weight * ops.sum(lacking)]
+        penalties = []
+        if training:
+            penalties.append(self._lacking(kl_of_latents, sample_weight))
         if self.decoder_penalty:
             penalties.append(self.decoder_penalty(self.decoder, z, training))
         for penalty in [*penalties, *self.losses]:
             loss = loss + self.batch_mean(penalty, penalty)
         return loss
+
+    def _lacking(self, kl_of_latents: Any, sample_weight: Any) -> Any:
+        """What makes the weighted KL that of max(KL, free_bits) of each latent, which
+        is KL + relu(free_bits - KL), with KL averaged over the minibatch: 0 unless a
+        callback grants some.
+        """
+        weight = 1.0
+        if sample_weight is not None:
+            weight = ops.mean(ops.cast(sample_weight, "float32"))
+        kl = weighted_mean(kl_of_latents, sample_weight, self.free_bits)
+        return weight * self.kl_weight * ops.sum(ops.relu(self.free_bits - kl))
 
     def _update_metrics(
         self, nll: Any, kl: Any, x: Any, parameters: Any, sample_weight: Any
@@ -229,7 +239,6 @@ class VAE(keras.Model):
         epochs: int = 1,
         verbose: Any = "auto",
         callbacks: Any = None,
-        *args: Any,
         **kwargs: Any,
     ) -> keras.callbacks.History:
         """As Keras's. Every batch must divide by the number of replicas; before and
@@ -249,9 +258,7 @@ class VAE(keras.Model):
             kwargs["validation_data"] = self._checked_held_out(held_out)
         self._deactivate()  # a checkpoint within a fit has what was active then
         try:
-            return super().fit(
-                x, y, batch_size, epochs, verbose, callbacks, *args, **kwargs
-            )
+            return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
         finally:
             # where no callback ended what it began, or one brought the best epoch's
             # weights back
@@ -269,12 +276,25 @@ class VAE(keras.Model):
         if self.train_function is not known:
             self.train_function = scanned(self) or self.train_function
 
-    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        **kwargs: Any,
+    ) -> Any:
         y = self._checked_targets(x, y, kwargs.get("sample_weight"))
-        return super().evaluate(x, y, *args, **kwargs)
+        return super().evaluate(x, y, batch_size, verbose, **kwargs)
 
-    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        return super().predict(self._checked(x), *args, **kwargs)
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        **kwargs: Any,
+    ) -> Any:
+        return super().predict(self._checked(x), batch_size, verbose, **kwargs)
 
     def compile(
         self,

@@ -169,19 +169,26 @@ class StageRun:
                 f" `epochs={config.epochs}`: give at least as many, or start another"
                 " run"
             )
-        if self._would_outdate_stage2(config):
+        trains_on = self._trains_on(saved, config)
+        if trains_on and self.number == 1 and (self.run / "stage2").exists():
             raise InputError(
                 f"{self.run}/stage2 was trained on this stage 1 as it is: remove"
                 f" {self.run}/stage2 first, or start another run"
             )
-        if self.finished and config.epochs > saved.epochs:
+        if self.finished and trains_on:
             # The checkpoint has everything. A model of fewer epochs than the config
             # says would pass for the finished one.
+            (self.path / "recalibrated.keras").unlink(missing_ok=True)
             (self.path / "model.keras").unlink()
 
-    def _would_outdate_stage2(self, config: Config) -> bool:
-        longer = config.epochs > self._newest_checkpoint()[0]
-        return self.number == 1 and longer and (self.run / "stage2").exists()
+    def _trains_on(self, saved: Config, config: Config) -> bool:
+        """Whether epochs are missing. One that patience may have ended has all, unless
+        it gets more epochs or patience.
+        """
+        if config.epochs > saved.epochs or config.patience > saved.patience:
+            return True
+        ended = self.finished or saved.patience > 0
+        return not ended and config.epochs > self._newest_checkpoint()[0]
 
     def check_data(self, data: dict) -> None:
         """Raises `InputError` unless the stage was started on these data.

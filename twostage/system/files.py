@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -10,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from twostage.errors import InputError
+from twostage.errors import InputError, reading
 from twostage.old_names import current_names
+
+logger = logging.getLogger(__name__)
 
 
 def write(path: str | os.PathLike[str], content: str | bytes | memoryview) -> None:
     """Writes a file so that a reader, or a crash, finds the old one or the new one."""
     path = Path(path)
-    # one name per folder and suffix, so that what a kill leaves is overwritten
-    aside = path.with_name(f"part{path.suffix}")
+    aside = path.with_name(f"part-{path.name}")
     encoded = content.encode() if isinstance(content, str) else content
     try:
         aside.write_bytes(encoded)
@@ -44,29 +46,46 @@ def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, Any]) -> None:
     write(path, buffer.getbuffer())
 
 
-def read_config(path: str | os.PathLike[str]) -> Any:
-    """The content of a JSON file that a stage cannot do without.
+def read_config(
+    path: str | os.PathLike[str],
+    fix: str = "bring it back from a copy, or start another run",
+) -> Any:
+    """The content of a JSON file that one cannot do without.
+
+    Args:
+        path: The file.
+        fix: What to do about a damaged one, for the error.
 
     Raises:
-        InputError: it is damaged.
+        InputError: it is damaged, or may not be read.
     """
     try:
-        return current_names(json.loads(Path(path).read_text(encoding="utf-8")))
+        return _content(path)
     except ValueError as error:
         raise InputError(
-            f"received {path}, which is damaged ({error}): bring it back from a copy,"
-            " or start another run"
+            f"received {path}, which is damaged ({error}): {fix}"
         ) from error
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """The content of a JSON file; an empty dict where it is missing, damaged, or a
-    folder.
+    """The content of a JSON file; an empty dict where it is missing, a folder, or
+    damaged, which is logged.
+
+    Raises:
+        InputError: it may not be read.
     """
     try:
-        return current_names(json.loads(Path(path).read_text(encoding="utf-8")))
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
+        return _content(path)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return {}
+    except ValueError as error:
+        logger.warning("%s is damaged (%s) and is not used", path, error)
+        return {}
+
+
+def _content(path: str | os.PathLike[str]) -> Any:
+    with reading():
+        return current_names(json.loads(Path(path).read_text(encoding="utf-8")))
 
 
 def rename(aside: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:

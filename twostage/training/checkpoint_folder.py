@@ -1,6 +1,7 @@
 """The files of a stage's checkpoints: whole or not at all, the newest ones kept."""
 
 import dataclasses
+import errno
 import json
 import logging
 import zipfile
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from twostage.errors import InputError, reading
 from twostage.system import files
 
 logger = logging.getLogger(__name__)
@@ -18,7 +20,14 @@ CHECKPOINTS_KEPT = 2
 # Epochs done, and steps done of the next one: the order of names is that of time.
 CHECKPOINT_NAME = "epoch-{epoch:05d}-step-{step:06d}.npz"
 # What NumPy and zipfile raise for a file that is not whole.
-DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+DAMAGE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,40 +53,62 @@ class CheckpointFolder:
         return sorted(self.path.glob("epoch-*.npz"))
 
     def save(self, progress: Progress, arrays: Mapping[str, np.ndarray]) -> None:
-        """Writes a checkpoint and removes all but the newest."""
+        """Writes a checkpoint, and removes all but the newest and what a kill left."""
         name = CHECKPOINT_NAME.format(epoch=progress.epoch, step=progress.step)
         text = json.dumps(dataclasses.asdict(progress))
         files.write_npz(self.path / name, {"progress": text, **arrays})
-        for old in self.paths()[:-CHECKPOINTS_KEPT]:
-            old.unlink()
+        outdated = self.paths()[:-CHECKPOINTS_KEPT]
+        for path in [*outdated, *self.path.glob("part-*")]:
+            path.unlink()
 
     def newest(self) -> tuple[Path, Progress, dict[str, np.ndarray]] | None:
-        """(path, progress, arrays) of the newest whole checkpoint, or None. Damaged
-        ones are named and set aside.
+        """(path, progress, arrays) of the newest whole checkpoint; None: there is no
+        checkpoint. Damaged ones are named and set aside.
+
+        Raises:
+            InputError: all are damaged, or one may not be read.
         """
-        damaged = 0
+        damaged: dict[Path, Exception] = {}
         for path in reversed(self.paths()):
             try:
-                return path, *_read(path)
+                with reading():
+                    found = _read(path)
+            except InputError:  # a ValueError, too
+                raise
             except DAMAGE as error:
-                aside = path.rename(path.with_name(f"damaged-{path.name}"))
-                logger.warning(
-                    "%s is damaged (%s): kept as %s, the checkpoint before it is used",
-                    path,
-                    error,
-                    aside.name,
-                )
-                damaged += 1
+                damaged[path] = error
+            else:
+                _set_aside(damaged)
+                return path, *found
         if damaged:
-            logger.warning(
-                "no whole checkpoint is left: training starts from the beginning"
+            path, error = next(iter(damaged.items()))
+            raise InputError(
+                f"all checkpoints in {self.path} are damaged, such as {path.name}"
+                f" ({error}): bring one back from a copy, or remove them, and training"
+                " starts from the beginning"
             )
         return None
 
 
+def _set_aside(damaged: Mapping[Path, Exception]) -> None:
+    for path, error in damaged.items():
+        aside = path.rename(path.with_name(f"damaged-{path.name}"))
+        logger.warning(
+            "%s is damaged (%s): kept as %s, the checkpoint before it is used",
+            path,
+            error,
+            aside.name,
+        )
+
+
 def _read(path: Path) -> tuple[Progress, dict[str, np.ndarray]]:
-    with np.load(path, allow_pickle=False) as archive:
-        arrays = dict(_checked(archive))
+    try:
+        with np.load(path) as archive:
+            arrays = dict(_checked(archive))
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # the disk's, and not the archive's
+            raise
+        raise zipfile.BadZipFile(str(error)) from error
     progress = Progress(**json.loads(str(arrays.pop("progress"))))
     return progress, arrays
 

@@ -25,7 +25,9 @@ def normalizer_target(config: Stage2Config, stage1: VAE, moments: np.ndarray) ->
     """The standard deviation of normalized latents: 1, or that of stage 1's latents by
     the variance law, as where no prior of variance 1 shaped them.
     """
-    law = float(callbacks.statistics.variance_law(*moments.swapaxes(0, 1)).mean())
+    # float32 sums of many images lose digits
+    mean, log_var = moments.astype("float64").swapaxes(0, 1)
+    law = float(callbacks.statistics.variance_law(mean, log_var).mean())
     has_prior = stage1.posterior_std != 0 or isinstance(
         stage1.divergence, MaximumMeanDiscrepancy
     )

@@ -307,7 +307,6 @@ def _save_stage1(
     choice: dict[str, Any] | None,
 ) -> None:
     # Removes what describes an earlier training of this stage.
-    (stage.path / "recalibrated.keras").unlink(missing_ok=True)
     outdated: dict[str, Any] = {"batch_normalization": choice}
     if not (stage.run / "stage2").exists():
         outdated |= {"stage2": None, "latents": None, "sampling": None}
@@ -422,8 +421,10 @@ def _least_gamma(config: Any, steps: int) -> float:
     """Where a learned gamma ends if each of Adam's steps lowers its logarithm by the
     learning rate times its multiplier.
     """
-    rates = 0.0
-    for epoch in range(config.epochs):
-        rates += config.learning_rate * 0.5 ** (epoch // config.halve_every)
-    shrinkage = math.exp(-config.gamma_multiplier * steps * rates)
+    if config.schedule == "cosine":  # half on average, as on the way up
+        epochs = config.epochs / 2
+    else:
+        epochs = sum(0.5 ** (i // config.halve_every) for i in range(config.epochs))
+    rates = config.learning_rate * steps * epochs
+    shrinkage = math.exp(-config.gamma_multiplier * rates)
     return max(config.gamma_start * shrinkage, config.gamma_floor)
