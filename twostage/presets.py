@@ -5,9 +5,9 @@ from typing import Any
 from twostage.config import Stage1Config, Stage2Config
 from twostage.errors import InputError
 
-# Differences from the defaults above, which are CIFAR-10's: (stage 1, stage 2).
+# Differences from the configs' defaults, which are CIFAR-10's: (stage 1, stage 2).
 # CIFAR-10 and CelebA: Asperti & Trentin's released code, which holds no images out.
-# MNIST, Fashion and digits have no source; docs/notes/presets.md lists what was tried.
+# MNIST, Fashion and digits have no source; docs/notes/mnist.md lists what was tried.
 _GREY_28 = (
     {
         "pad": 32,
