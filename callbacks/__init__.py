@@ -22,8 +22,8 @@ when training begins, with the fix.
 Callbacks that encode or draw do so on a few examples when training begins. They report
 wrong shapes, drawn means, and a second output that is a standard deviation or variance,
 as far as its name, its sign or draws of z show it; with fewer than 16 latents that may
-take an epoch. Of a log standard deviation only its name or draws of z tell. Encoding
-draws nothing from the model's seed generators.
+take an epoch. A log standard deviation is detected only by its name or draws of z.
+Encoding draws nothing from the model's seed generators.
 
 Data are given as the encoder takes them: as `fit` does, unless the model scales its
 input before. Several inputs are a list or dict of arrays.
@@ -32,8 +32,8 @@ Metrics go into `logs` in the first epoch of a fit and in every one that `freq` 
 so that History, CSVLogger, TensorBoard and EarlyStopping see them; other epochs do not
 get the keys. Put these callbacks before the ones that read `logs` or keep weights.
 
-What a callback must remember beside the model's weights it gives by `get_state()`, in
-JSON's types, and takes by `set_state(state)`.
+`get_state()` returns what a callback must remember beside the model's weights, in
+JSON's types; `set_state(state)` restores it.
 """
 
 from . import examples as examples

@@ -14,14 +14,14 @@ from .arguments import real, variance_threshold
 from .posterior_watcher import PosteriorWatcher
 from .statistics import mean_variance, variance_law
 
-ADVICE = {
+MESSAGES = {
     "died": (
-        "a smaller KL weight, a KL warm-up or free bits usually help; a gamma that is"
-        " too large prunes latents too"
+        "collapsed: a smaller KL weight, a KL warm-up or free bits usually help; too"
+        " large a gamma prunes latents, too"
     ),
     "blew up": (
-        "a smaller learning rate usually helps, or a floor for gamma; a variance law"
-        " far above 1 spoils samples from N(0, I)"
+        "exploded: a smaller learning rate usually helps, or a floor for gamma; a"
+        " variance law far above 1 spoils samples from N(0, I)"
     ),
 }
 
@@ -39,7 +39,7 @@ class CollapseAlarm(PosteriorWatcher):
     monitor: `mode="min"`.
 
     Args:
-        data: Examples as the model is fitted on; see `PosteriorWatcher`.
+        data: Examples as `fit` gets them; see `PosteriorWatcher`.
         posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`:
             the model's own, see the package's docstring.
         max_samples: Most examples that are encoded, a fixed random subset.
@@ -49,8 +49,8 @@ class CollapseAlarm(PosteriorWatcher):
         limit: On the variance law, above 1.
         prefix: Put before the keys, such as "val_" for held-out data.
         path: A `.json` file that keeps which latents were active, for a training that
-            another process resumes (`BackupAndRestore`). Without it such a training
-            counts those as active that are so when it resumes.
+            another process resumes (`BackupAndRestore`). Without it a resumed
+            training counts as active those that are active when it resumes.
 
     Example:
 
@@ -84,7 +84,7 @@ class CollapseAlarm(PosteriorWatcher):
 
     def reset(self) -> None:
         self._were_active: set[int] = set()
-        self._reported: dict[str, set[int]] = {what: set() for what in ADVICE}
+        self._reported: dict[str, set[int]] = {what: set() for what in MESSAGES}
 
     def recall(self) -> None:
         if self.path and os.path.exists(self.path):
@@ -129,7 +129,7 @@ class CollapseAlarm(PosteriorWatcher):
         if latents:
             numbers = ", ".join(map(str, latents))
             logging.getLogger(__name__).warning(
-                "%slatents %s %s: %s", self.prefix, numbers, what, ADVICE[what]
+                "%slatents %s %s", self.prefix, numbers, MESSAGES[what]
             )
 
     def _memory(self) -> dict[str, Any]:
@@ -138,4 +138,4 @@ class CollapseAlarm(PosteriorWatcher):
 
     def _remember(self, memory: dict[str, Any]) -> None:
         self._were_active = set(memory["were_active"])
-        self._reported = {what: set(memory["reported"][what]) for what in ADVICE}
+        self._reported = {what: set(memory["reported"][what]) for what in MESSAGES}

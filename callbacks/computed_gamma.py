@@ -40,9 +40,9 @@ class ComputedGamma(ModelCallback):
     error.
 
     With g = gamma^2 and b the mean squared error of a minibatch (over batch, pixels and
-    channels, in the training mode), after
-    every step: candidate = decay g + (1 - decay) b, then g <- min(g, candidate) if the
-    rule is monotone, else candidate; the next step uses it.
+    channels, in training mode), after every step: candidate = decay g + (1 - decay) b,
+    then g <- min(g, candidate) if the rule is monotone, else candidate; the next step
+    uses it.
 
     | rule      | decay | monotone | |
     |-----------|-------|----------|-|
@@ -56,10 +56,10 @@ class ComputedGamma(ModelCallback):
     training begins, disarms it at the end and is exact in every mode. In any other
     model it reads the minibatch's error at each batch's end: from a variable
     `model.batch_mse` that the step assigns (exact), else from the Mean metric "mse",
-    such as that of `compile(metrics=["mse"])` (within 2e-7 times the steps of the
-    epoch, where no minibatch's squared error is far below the others'). Where `fit`
-    gets sample weights: `compile(weighted_metrics=["mse"])`, and a `batch_mse` that is
-    the weighted mean.
+    such as that of `compile(metrics=["mse"])` (relative error at most 2e-7 times the
+    steps of the epoch, unless one minibatch's error is far below the others'). Where
+    `fit` gets sample weights: `compile(weighted_metrics=["mse"])`, and a `batch_mse`
+    that is the weighted mean.
 
     Args:
         rule: One of the above.

@@ -31,9 +31,9 @@ class FreeBits(ModelCallback):
     ```
 
     Requires: a variable `model.free_bits` in nats per latent, 0 while inactive; warns
-    once where the loss does not read it. It is set within the epochs alone, so that
-    weights which another callback saves at an epoch's end (put it after this one) have
-    0. Adds `logs["free_bits"]`.
+    once where the loss does not read it. It is nonzero only within an epoch: weights
+    that another callback saves at an epoch's end have 0 if it comes after this one.
+    Adds `logs["free_bits"]`.
 
     Raises:
         ValueError: bad arguments; when training begins, a model without that variable.

@@ -27,8 +27,9 @@ class GammaSchedule(ModelCallback):
     """Sets the decoder's standard deviation gamma to a given curve (the scheduled F-VAE
     of Berger & Sebag, appendix A.2).
 
-    Counted are the optimizer's steps, so a resumed fit continues the curve; or, where
-    `model.optimizer` counts none, the batches. Epochs are counted over all fits.
+    Steps are the optimizer's, so a resumed fit continues the curve; where
+    `model.optimizer` counts none, batches are counted. Epochs are counted over all
+    fits.
 
     Args:
         curve: `curve(position)` -> gamma > 0, or a sequence of gammas, of which the

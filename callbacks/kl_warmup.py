@@ -17,10 +17,10 @@ class KLWarmup(ModelCallback):
     """Raises the weight of the KL divergence linearly from `start` to `end` over the
     first `steps` training steps, then holds it.
 
-    Counted are the optimizer's steps, so a resumed fit continues the ramp; or, where
-    `model.optimizer` counts none, the batches. With gamma computed or learned the
-    warm-up changes rate against a calibrated distortion; the loss is no bound on the
-    evidence until the weight is 1.
+    Steps are the optimizer's, so a resumed fit continues the ramp; where
+    `model.optimizer` counts none, batches are counted. With gamma computed or learned
+    the warm-up changes rate against a calibrated distortion; the loss is no bound on
+    the evidence until the weight is 1.
 
     Args:
         steps: Steps of the ramp, at least 1.

@@ -28,7 +28,7 @@ class LatentMoments(PosteriorWatcher):
     another process resumes, if `path` is the same.
 
     Args:
-        data: Examples as the model is fitted on; see `PosteriorWatcher`.
+        data: Examples as `fit` gets them; see `PosteriorWatcher`.
         posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`:
             the model's own, see the package's docstring.
         max_samples: Most examples that are encoded, a fixed random subset.

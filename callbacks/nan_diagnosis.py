@@ -109,7 +109,7 @@ class NaNDiagnosis(ModelCallback):
         kl = (logs or {}).get("kl", 0)
         if kl > EXPLODED:
             text = (
-                "epoch %d: kl %.3g nats on average%s: a step exploded, and Adam will"
+                "epoch %d: mean KL %.3g nats%s: a step exploded, and Adam will"
                 " hardly move the encoder for many epochs; start again with a smaller"
                 " learning rate%s"
             )

@@ -28,7 +28,7 @@ class PosteriorWatcher(ModelCallback, ABC):
     `reset()`, and gives and takes in `get_state()` and `set_state()`.
 
     Args:
-        data: Examples as the model is fitted on: an array (N, ...), a list or dict of
+        data: Examples as `fit` gets them: an array (N, ...), a list or dict of
             arrays, a DataFrame, or batches that can be counted; see
             `examples.random_subset`.
         posterior: `posterior(model, x)` -> (mean, log_var), each (batch, k). `None`:

@@ -380,5 +380,5 @@ def test_a_posterior_of_nan_is_no_collapse(caplog):
     assert (
         history["latents_died"] == [0, 0]
         and history["latents_blown_up"] == [0, 1]
-        and "died" not in caplog.text
+        and "collapsed" not in caplog.text
     )

@@ -387,8 +387,8 @@ def test_a_training_that_backup_and_restore_resumes(path, tmp_path, caplog):
     assert watch[1].records["step"].tolist() == [2, 4, 6, 8, 10, 12]
     assert history["latents_died"] == [2 if path else 1]
     assert [text.split(":")[0] for text in warnings_of(caplog)] == [
-        "latents 1 died",
-        "latents 0 died",
+        "latents 1 collapsed",
+        "latents 0 collapsed",
     ]
 
 

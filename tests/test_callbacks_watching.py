@@ -307,8 +307,8 @@ def test_collapse_alarm_names_the_latents(caplog):
     found = warnings_of(caplog)
     assert (
         len(found) == 2
-        and found[0].startswith("latents 1 died: a smaller KL weight")
-        and found[1].startswith("latents 2 blew up: ")
+        and found[0].startswith("latents 1 collapsed: a smaller KL weight")
+        and found[1].startswith("latents 2 exploded: ")
     )
     assert history["latents_died"] == [0, 1, 1, 1] and history["latents_blown_up"] == [
         0,

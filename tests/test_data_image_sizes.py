@@ -166,8 +166,8 @@ def test_what_is_said_before_images_are_prepared(tmp_path, caplog):
         "8 of 8 images are smaller than 16x16, and enlarged",
     ]
     assert said[2] == (
-        f"8 images of 16x16x3 are cached in {cache}: 0.0 MB on disk, and as much memory"
-        " where available"
+        f"8 images of 16x16x3 are cached in {cache}: 0.0 MB on disk, and in memory"
+        " where there is room"
     )
     assert len(said) == 5  # and a line for each split
 

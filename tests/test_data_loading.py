@@ -383,7 +383,8 @@ def test_each_process_gets_its_part_of_every_batch(monkeypatch):
                 np.concatenate([part[index][0] for part in parts]), whole[index][0]
             )
     with pytest.raises(
-        InputError, match="received batches of 10 for 3 processes, expected a multiple"
+        InputError,
+        match="received batches of 10 for 3 processes, expected a multiple of 3",
     ):
         Batches(x, 10)
     distribution.auto_shard_dataset = True

@@ -270,7 +270,7 @@ def test_stage_2_keeps_what_was_given_of_gamma(monkeypatch):
 @pytest.mark.parametrize(
     ("minutes", "epochs", "said"),
     [
-        (1_000.0, 106, "epochs 106 (200 minutes are enough for 12461, which would"),
+        (1_000.0, 106, "epochs 106 (12461 would fit into 200 minutes, but would"),
         (1.0, 12, "epochs 12 (0.2 minutes)"),
     ],
 )

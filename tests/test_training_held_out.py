@@ -336,7 +336,7 @@ def test_a_training_that_patience_ended_goes_on_with_more(tmp_path, caplog, caps
     run = str(tmp_path / "run")
     ended = ["--epochs", "9", "--patience", "1", "--learning-rate", "0.5"]
     run_both(run, ["--epochs", "1"], ended)
-    assert "patience 1 ended the training; to train on, resume with a" in caplog.text
+    assert "stopped by patience 1; to train longer, resume with a higher" in caplog.text
     stage = StageRun.open(run, 2)
     epochs = len((stage.path / "history.csv").read_text().splitlines())
     assert epochs < 9
@@ -520,7 +520,7 @@ def test_a_stage_2_that_fits_worse_becomes_the_gaussian(caplog):
     expected = held_out_loss(vae, aside)["val_loss"]
     found = keep_gaussian_if_better(vae, moments, aside)
     assert found["val_loss"] < expected
-    assert "stage 2 becomes one Gaussian" in caplog.text
+    assert "stage 2 is replaced by one Gaussian" in caplog.text
     assert held_out_loss(vae, aside) == found
 
 

@@ -241,7 +241,7 @@ def test_gray_images_are_padded_and_get_a_channel():
         (lambda model, x: TwoStageVAE.from_preset("minst"), "received preset 'minst'"),
         (
             lambda model, x: TwoStageVAE(Stage1Config(), Stage2Config()).sample(),
-            "a model that is not trained",
+            "the model is not trained: call `fit` first",
         ),
     ],
 )

@@ -110,7 +110,7 @@ class _Training:
         0.0011, "likelihood", "least gamma; 0.0011 is the rounding error of 8 bits"
     )
     gamma_multiplier: float = option(
-        1.0, "likelihood", "of the learning rate of a learned gamma"
+        1.0, "likelihood", "factor on the learning rate of a learned gamma"
     )
     kl_weight: float = option(
         1.0, "likelihood", "kappa, weight of the KL divergence", minimum=0
@@ -147,7 +147,8 @@ class _Training:
         0,
         "training",
         "keep the epoch with the lowest held-out loss, and stop after so many epochs"
-        " without a lower one, see `held_out`; 0: keep the last epoch",
+        " without a lower one; needs images that stage 1 holds out; 0: keep the last"
+        " epoch",
         minimum=0,
     )
     precision: str = option(
@@ -171,8 +172,8 @@ class _Training:
     watch_every: int = option(
         0,
         "training",
-        "epochs between diagnostics (latents, images, held-out loss); 0: every epoch,"
-        " or fewer where that leaves 20 in a training and one per 1,000 steps",
+        "epochs between diagnostics (latents, images, held-out loss); 0: as many as"
+        " leave 20 per training and 1,000 steps between two, at least one",
         minimum=0,
     )
     checkpoint_every: float = option(
@@ -283,8 +284,8 @@ class Stage1Config(_Training):
     data_dir: str = option(
         "",
         "data",
-        "names: folder with the authors' files, or TensorFlow Datasets' own (default"
-        " there: ~/tensorflow_datasets)",
+        "data sets by name: folder with the authors' files, or TensorFlow Datasets'"
+        " folder (default there: ~/tensorflow_datasets)",
     )
     cache: str = option(
         "",
@@ -306,8 +307,8 @@ class Stage1Config(_Training):
     fit: str = option(
         "stretch",
         "data",
-        "image files: how `side` is reached from images that are not square; crop: the"
-        " central square, letterbox: black bars",
+        "image files: how an image that is not square becomes side x side; stretch:"
+        " distort it, crop: the central square, letterbox: black bars",
         FITS,
     )
     resize: str = option(
@@ -319,7 +320,8 @@ class Stage1Config(_Training):
     channels: int = option(
         0,
         "data",
-        "1: gray images, 3: color ones; 0: as they are, all color where some are",
+        "1: convert all to gray, 3: convert all to color; 0: keep them, or color for"
+        " all where some are",
         (0, 1, 3),
         minimum=0,
     )
@@ -495,8 +497,8 @@ class Stage2Config(_Training):
     initialization: str = option(
         "random",
         "network",
-        "random; gaussian: latents are whitened, and the weights begin near their"
-        " Gaussian; with patience, that is kept if held-out latents prefer it",
+        "random; gaussian: whiten the latents and begin near their Gaussian; with"
+        " `patience` the Gaussian itself is kept if it has the lower held-out loss",
         INITIALIZATIONS,
     )
     gamma_floor: float = option(
@@ -514,8 +516,8 @@ class Stage2Config(_Training):
     normal_target: str = option(
         "one",
         "sampling",
-        "standard deviation after normalization: 1 (for an autoencoder without a prior"
-        " its latents'), or stage 1's variance law's",
+        "standard deviation after normalization; one: 1, or that of the latents of an"
+        " autoencoder without a prior; variance_law: the root of stage 1's",
         ("one", "variance_law"),
     )
     per_latent: bool = option(

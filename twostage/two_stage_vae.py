@@ -330,7 +330,7 @@ class TwoStageVAE:
             train_images: Those of `fit`; None: those that `fit` was called with.
             extractor: One of `twostage.features.EXTRACTORS` but "classifier"; None: as
                 `evaluate` of the command line chooses for images without labels.
-            weights: The file of an Inception.
+            weights: File with the weights of an Inception network.
             protocol: "fid10k_test" or "fid50k_train".
             samples: Images of each kind; 0: as the protocol says.
             options: As `twostage.evaluation.evaluate.evaluate` takes them: seed,
@@ -403,7 +403,7 @@ class TwoStageVAE:
 
     def _need_stage1(self) -> VAE:
         if self.stage1 is None:
-            raise InputError("a model that is not trained", "a call of `fit` before")
+            raise InputError("the model is not trained: call `fit` first")
         return self.stage1
 
     def _set_models(self, models: TwoStageModels) -> None:

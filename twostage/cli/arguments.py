@@ -67,8 +67,11 @@ def stage_parser(number: int, prog: str) -> Parser:
 
 def _add_run_flags(group) -> None:
     names = ", ".join(PRESETS)
+    default = (
+        "stage 1's; there that of the data, auto for your own, digits without data"
+    )
     group.add_argument(
-        "--preset", default=None, metavar="NAME", help=f"{names} (default: digits)"
+        "--preset", default=None, metavar="NAME", help=f"{names} (default: {default})"
     )
     group.add_argument(
         "--run",

@@ -31,7 +31,7 @@ UNWRITABLE = {
     errno.EEXIST: _PLACE,
 }
 AGAIN = "the same command again"
-RESUME = "the same command and --resume (without it where there is no run folder yet)"
+RESUME = "the same command with --resume (without it if there is no run folder yet)"
 # The function that each command calls, as messages of the library name it.
 FUNCTIONS = {
     "train_stage1": "train-stage1",

@@ -19,9 +19,13 @@ from twostage.cli.invocation import command
 
 NUMBERS = (
     ("seed", 0, "of all samples"),
-    ("half-samples", 10, "that the standard errors come from"),
-    ("bound-images", 500, "test images whose likelihood is bounded"),
-    ("importance-samples", 50, "draws of z for the importance-weighted bound"),
+    ("half-samples", 10, "number of random halves, for the standard errors"),
+    ("bound-images", 500, "number of test images whose likelihood is bounded"),
+    (
+        "importance-samples",
+        50,
+        "number of draws of z for the importance-weighted bound",
+    ),
 )
 
 

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = Parser(
         prog=program(),
         description="Two-stage VAEs for Keras 3.",
-        epilog="COMMAND --help lists the options of each.",
+        epilog=f"{program()} COMMAND --help lists the options of a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

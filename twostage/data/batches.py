@@ -84,8 +84,8 @@ class Batches(keras.utils.PyDataset):
         if batch_size % self.parts:
             raise InputError(
                 f"batches of {batch_size} for {self.parts} processes",
-                "a multiple",
-                "choose such a `batch_size`",
+                f"a multiple of {self.parts}",
+                "choose another `batch_size`",
             )
         self.epoch = 0
         self.order = self._order(0)

@@ -190,8 +190,8 @@ class ImageFileDataset:
         for remark in self.sizes.remarks(options.preprocessing):
             logger.warning("%s", remark)
         logger.info(
-            "%s images of %s are cached in %s: %s on disk, and as much memory where"
-            " available",
+            "%s images of %s are cached in %s: %s on disk, and in memory where there is"
+            " room",
             f"{self.sizes.total:,}",
             "x".join(map(str, self.shape)),
             options.cache or home(),

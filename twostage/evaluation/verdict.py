@@ -230,19 +230,21 @@ def _stage2_overfits(distances: Distances) -> Finding | None:
     says = "does not overfit" if good else "overfits"
     remedy = "" if good else " Use fewer epochs, a narrower stage 2 or a mixture."
     return Finding(
-        f"Stage 2 {says}: it gives training latents {train:.1f} nats and test latents"
-        f" {test:.1f}, one Gaussian {of_train:.1f} and {of_test:.1f}.{remedy}",
+        f"Stage 2 {says}: mean log density {train:.1f} nats on training latents and"
+        f" {test:.1f} on test latents; one Gaussian {of_train:.1f} and {of_test:.1f}."
+        f"{remedy}",
         good,
     )
 
 
 def _copies(found: Mapping[str, Any]) -> Finding:
     good = found["closer"] <= MAX_CLOSE and found["ratio"] >= MIN_RATIO
-    says = "are no copies" if good else "may be copies"
+    says = "are not copies" if good else "may be copies"
     return Finding(
         f"Samples ({found['kind']}) {says} of training images: {found['closer']:.1%} of"
-        f" them, where 1% is expected, are nearer to one than 99% of the test images"
-        f" are; their median distance is {found['ratio']:.2f} of the test images'.",
+        f" them lie closer to one than 99% of the test images do (1% is expected);"
+        f" their median distance to the nearest is {found['ratio']:.2f} times the test"
+        " images'.",
         good,
     )
 

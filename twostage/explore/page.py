@@ -15,7 +15,9 @@ from twostage.explore.uploads import ANY_SIZE
 from twostage.reporting.png import save_png, tile
 
 TITLE = "Two-stage VAE"
-UNKNOWN = "The SavedModel gives no latents of both stages: --keras has all samplers."
+UNKNOWN = (
+    "The SavedModel returns no latents of both stages; start with --keras for all."
+)
 DOWNLOAD = "Download as PNG"
 SEEDS, IMAGES = "two seeds", "two images"
 # The image stays in sight while one moves the sliders; on a narrow window it is above

@@ -243,7 +243,7 @@ class _EpochLogger(keras.callbacks.Callback):
     def __enter__(self) -> Self:
         from tqdm.auto import tqdm
 
-        logger.info("a classifier is trained once, whose features measure distances")
+        logger.info("training a classifier, once: its features measure the distances")
         self._bar = tqdm(desc="classifier", unit="step", leave=False, disable=None)
         return self
 

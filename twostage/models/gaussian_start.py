@@ -75,8 +75,8 @@ def keep_gaussian_if_better(
     nats = losses["val_loss"], of_gaussian["val_loss"]
     if nats[1] < nats[0]:
         logger.warning(
-            "stage 2 becomes one Gaussian: its held-out loss is %.5g nats, that of the"
-            " Gaussian %.5g. More images help",
+            "stage 2 is replaced by one Gaussian: its held-out loss is %.5g nats, that"
+            " of the Gaussian %.5g; more images help",
             *nats,
         )
         return of_gaussian

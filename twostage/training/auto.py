@@ -295,7 +295,7 @@ def _schedule(config: Any, given: Collection[str]) -> str:
 def _warmup(schedule: str, steps: int) -> Choice:
     if schedule != "cosine":
         return Choice("warmup_steps", 0, RATE_REASON)
-    reason = f"{RATE_REASON}; up, then back to 0"
+    reason = f"{RATE_REASON}; warm-up, then a cosine to 0"
     return Choice("warmup_steps", min(WARMUP_STEPS, steps // 10), reason)
 
 
@@ -330,7 +330,7 @@ def _fit_to_machine(
     listed = ", ".join(f"{name} {pace:.3g} s" for name, pace in paces.items())
     reason = f"a step takes {listed}"
     if paces[precision] > min(seconds):
-        reason += "; less than a tenth is no gain"
+        reason += "; a gain below a tenth is ignored"
     chosen.take(Choice("precision", precision, reason))
     steps = count // config.batch_size
     of_epoch = EPOCH_PER_STEPS * paces[precision] * steps
@@ -363,5 +363,5 @@ def _epochs_within(minutes: float, seconds: float, most: float) -> Choice:
     epochs = int(min(fitting, most))
     reason = f"{minutes:.3g} minutes"
     if epochs < fitting:
-        reason += f" are enough for {fitting}, which would overfit"
+        reason = f"{fitting} would fit into {reason}, but would overfit"
     return Choice("epochs", epochs, reason)

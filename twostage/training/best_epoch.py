@@ -77,14 +77,14 @@ class BestEpoch(keras.callbacks.Callback):
             variable.assign(value)
         kept = f"epoch {self.epoch}" if self.epoch else "the weights of the start"
         logger.info(
-            "kept %s: of %d epochs none has a lower held-out loss, %.5g nats",
+            "kept %s: the lowest held-out loss of %d epochs, %.5g nats",
             kept,
             self.done,
             self.loss,
         )
         if self.is_exhausted:
             logger.info(
-                "patience %d ended the training; to train on, resume with a higher"
+                "stopped by patience %d; to train longer, resume with a higher"
                 " `patience`",
                 self.patience,
             )

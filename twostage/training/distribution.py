@@ -106,8 +106,8 @@ def spread(config: Any) -> Iterator[None]:
     if config.batch_size % count:
         raise InputError(
             f"`batch_size={config.batch_size}` for {count} devices",
-            "a multiple",
-            "choose such a batch size",
+            f"a multiple of {count}",
+            "choose another batch size",
         )
     with context:
         each = config.batch_size // count

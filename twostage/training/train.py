@@ -194,7 +194,11 @@ def _with_gamma(
     error = held_out_loss(vae, held_out, config.seed)["val_mse"]
     vae.likelihood.set_gamma(error**0.5)
     gamma = float(to_numpy(vae.gamma))
-    logger.info("gamma: %.3g, by the held-out images; %.3g in training", gamma, trained)
+    logger.info(
+        "gamma set to %.3g, which fits the held-out images (%.3g in training)",
+        gamma,
+        trained,
+    )
     return dataclasses.replace(fitted, kept={**fitted.kept, "gamma": gamma})
 
 
@@ -390,15 +394,15 @@ def _introduce(
     starts_at_one = getattr(config, "initialization", "") != "gaussian"
     if config.gamma == "learned" and gaussian and starts_at_one:
         logger.info(
-            "gamma is learned, by about its learning rate per step: from %g down to"
-            " %.2g at most; a larger `gamma_multiplier` speeds it up",
+            "gamma is learned: its logarithm moves by about the learning rate per step,"
+            " from %g down to %.2g at most; a larger `gamma_multiplier` speeds it up",
             config.gamma_start,
             _least_gamma(config, steps),
         )
     if config.is_stable and config.optimizer == "auto":
         logger.info(
-            "the learning rate %g is above %g: the first steps are small, and updates"
-            " are clipped (`optimizer='adam'`: neither)",
+            "the learning rate %g is above %g: stable_adam, with small first steps and"
+            " clipped updates; `optimizer='adam'` has neither",
             config.learning_rate,
             SAFE_RATE,
         )
