@@ -1,4 +1,4 @@
-"""Settings that benchmarks take as `--set base_dim=16 partial=true network=dcgan`."""
+"""Settings that benchmarks take as `--set base_dim=16 partial=true network=wae`."""
 
 import json
 

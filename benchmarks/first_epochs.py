@@ -9,6 +9,7 @@ over all of them. The records themselves go to OUT.npz.
 import argparse
 
 import keras
+import matplotlib
 import numpy as np
 
 import callbacks
@@ -17,8 +18,6 @@ from twostage.data import loading
 from twostage.data.batches import Batches
 from twostage.models import build
 from twostage.models.posterior import SharedPosterior
-from twostage.reporting.latent_plots import curves
-from twostage.reporting.png import save_png
 from twostage.training import fit
 
 
@@ -46,13 +45,10 @@ def main(preset, source, epochs, out, every):
     steps, variance = moments.records["step"], moments.records["mean_variance"]
     first = steps <= len(batches)
     name = f"E[sigma^2] of {variance.shape[1]} latents, {preset}"
-    save_png(
-        f"{out}_first_epoch.png",
-        curves(steps[first], variance[first], f"{name}, first epoch"),
+    draw(
+        f"{out}_first_epoch.png", steps[first], variance[first], f"{name}, first epoch"
     )
-    save_png(
-        f"{out}_first_epochs.png", curves(steps, variance, f"{name}, {epochs} epochs")
-    )
+    draw(f"{out}_first_epochs.png", steps, variance, f"{name}, {epochs} epochs")
     print(
         "active (E[sigma^2] < 0.8) at each epoch's end:",
         [
@@ -61,6 +57,21 @@ def main(preset, source, epochs, out, every):
         ],
     )
     print("mean of E[sigma^2] at the end:", np.round(variance[-1].mean(), 3))
+
+
+def draw(path, steps, variance, title):
+    """E[sigma^2] (T, k) over the steps, a curve per latent: blue for those that end
+    lowest, red for the highest.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    axes = figure.subplots()
+    colors = matplotlib.colormaps["coolwarm"](np.linspace(0, 1, variance.shape[1]))
+    for color, latent in zip(colors, np.argsort(variance[-1]), strict=True):
+        axes.plot(steps, variance[:, latent], color=color)
+    axes.set(title=title, xlabel="step", ylim=(0, None))
+    figure.savefig(path)
 
 
 if __name__ == "__main__":

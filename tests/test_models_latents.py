@@ -179,16 +179,3 @@ def test_plot_of_latents_draws_any_variance():
         int(blue[:, column].sum()) for column in (100, 200, 400)
     ]  # bars sorted by E[sigma^2], 168 pixels a unit, cut at 1.3
     np.testing.assert_allclose(heights, [0, 168, 1.3 * 168], atol=4)
-
-
-def test_curves_are_drawn_where_their_values_are():
-    """Two constant curves, at the largest value and at half of it: each in its own row
-    of pixels.
-    """
-    from twostage.reporting.latent_plots import curves
-
-    image = curves(np.arange(10.0), np.tile([2.0, 1.0], (10, 1)), "title")
-    top, base = 30, 320 - 30
-    for level, color in ((1.0, (60, 90, 180)), (2.0, (210, 90, 50))):
-        row = (image[round(base - (base - top) * level / 2), 60:600] == color).all(-1)
-        assert row.mean() > 0.99

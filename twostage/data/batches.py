@@ -58,8 +58,8 @@ class Batches(keras.utils.PyDataset):
     shuffle=False, callbacks=[batches.follow_epochs(), ...])`.
 
     Where `keras.distribution` spreads the work over several processes, each gets its
-    own part of every batch, and all of them together
-    get what one would: `batch_size` is that of the whole.
+    own part of every batch, and all of them together get what one would: `batch_size`
+    is that of the whole.
 
     Raises:
         InputError: fewer examples than one batch, or a batch that does not divide by

@@ -205,7 +205,7 @@ def _check_no_run(path: Path) -> None:
             raise InputError(
                 f"{path}, in the run {folder.parent}",
                 "a folder of your own images",
-                f"to use the run, give `--run {folder.parent}`",
+                f"to use the run, give `run={str(folder.parent)!r}`",
             )
 
 

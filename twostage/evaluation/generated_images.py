@@ -22,9 +22,11 @@ RECONSTRUCTIONS = "REC"
 
 @dataclasses.dataclass(frozen=True)
 class GeneratedBatch:
-    """Args:
-    images: Floats in [0, 1], (n, height, width, channels).
-    originals: The uint8 images that they reconstruct; None of samples.
+    """A batch of samples or reconstructions.
+
+    Args:
+        images: Floats in [0, 1], (n, height, width, channels).
+        originals: The uint8 images that they reconstruct; None of samples.
     """
 
     images: np.ndarray

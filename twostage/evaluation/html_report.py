@@ -44,10 +44,12 @@ CAPTIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """Args:
-    key: In the history.
-    title: Of the chart.
-    log: Whether its axis is logarithmic.
+    """A curve of the training, over the epochs.
+
+    Args:
+        key: In the history.
+        title: Of the chart.
+        log: Whether its axis is logarithmic.
     """
 
     key: str

@@ -44,10 +44,12 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Args:
-    heading: Above the table.
-    header: Of its columns; the first is that of the rows' names.
-    rows: Their cells.
+    """A table of a report, in text.
+
+    Args:
+        heading: Above the table.
+        header: Of its columns; the first is that of the rows' names.
+        rows: Their cells.
     """
 
     heading: str

@@ -31,9 +31,11 @@ Distances = Mapping[str, Mapping[str, Any]]
 
 
 class Finding(NamedTuple):
-    """Args:
-    text: A sentence.
-    good: Whether it is as one hopes.
+    """A sentence of the verdict.
+
+    Args:
+        text: The sentence.
+        good: Whether it is as one hopes; else it is shown in amber.
     """
 
     text: str

@@ -28,9 +28,11 @@ FROM_FILES = ("inception", "inception2015", "keras")  # that take `weights`
 
 @dataclasses.dataclass(frozen=True)
 class LabeledImages:
-    """Args:
-    images: uint8 (N, height, width, channels).
-    labels: Integers (N,), or None.
+    """Images of one split, with their classes.
+
+    Args:
+        images: uint8 (N, height, width, channels).
+        labels: Integers (N,), or None.
     """
 
     images: np.ndarray

@@ -45,7 +45,7 @@ class VAE(keras.Model):
             models/divergences.py. An autoencoder's may be `squared_length`.
         posterior_std: The posterior's standard deviation, where it is no output of the
             encoder: 0 for an autoencoder, whose z is the mean (then log_var is minus
-            infinity), or the constant of CV-VAE. Configs call it `deviation`.
+            infinity), or the constant of CV-VAE. Saved models call it `deviation`.
         decoder_penalty: (decoder, z, training) -> a number that is added to the loss,
             such as `GradientPenalty`.
 

@@ -1,4 +1,6 @@
-"""Plots of latents and curves, as images."""
+"""Plots of latents, as images."""
+
+from typing import Any
 
 import numpy as np
 
@@ -6,7 +8,12 @@ BLUE, GRAY, RED = (70, 110, 170), (200, 205, 215), (190, 60, 50)
 BINS = 20
 
 
-def latent_variances(mean, log_var, threshold=0.8, size=(640, 280)):
+def latent_variances(
+    mean: np.ndarray,
+    log_var: np.ndarray,
+    threshold: float = 0.8,
+    size: tuple[int, int] = (640, 280),
+) -> np.ndarray:
     """A uint8 image of the latents (moments (N, k)), sorted by E[sigma^2]: bars
     E[sigma^2] on Var[mu], lines at 1 and the threshold; to the right the histogram of
     E[sigma^2] over twenty bins of [0, 1].
@@ -29,7 +36,13 @@ def latent_variances(mean, log_var, threshold=0.8, size=(640, 280)):
     return np.asarray(image)
 
 
-def _variance_bars(draw, posterior, of_means, threshold, place):
+def _variance_bars(
+    draw: Any,
+    posterior: np.ndarray,
+    of_means: np.ndarray,
+    threshold: float,
+    place: tuple[int, int, int],
+) -> None:
     """Var[mu] stacked on E[sigma^2], a bar per latent, in (left, right, base)."""
     left, right, base = place
     unit = (base - 40) / 1.25
@@ -48,7 +61,7 @@ def _variance_bars(draw, posterior, of_means, threshold, place):
     draw.text((left, base + 8), label, fill="black")
 
 
-def _histogram(draw, posterior, place):
+def _histogram(draw: Any, posterior: np.ndarray, place: tuple[int, int, int]) -> None:
     """The histogram of E[sigma^2], in (left, right, base)."""
     left, right, base = place
     counts, _ = np.histogram(np.clip(posterior, 0, 1), bins=BINS, range=(0, 1))
@@ -59,39 +72,3 @@ def _histogram(draw, posterior, place):
             [left + i * width, top, left + (i + 1) * width - 1, base], fill=BLUE
         )
     draw.text((left, base + 8), "histogram of E[sigma^2], 0 to 1", fill="black")
-
-
-def curves(steps, values, title, size=(640, 320)):
-    """A uint8 image of k curves: `values` (T, k) over `steps` (T,), the vertical axis
-    from 0 to the largest value.
-    """
-    from PIL import Image, ImageDraw
-
-    width, height = size
-    image = Image.new("RGB", size, "white")
-    draw = ImageDraw.Draw(image)
-    left, right, top, base = 40, width - 20, 30, height - 30
-    largest = max(float(np.nanmax(values)), 1e-9)
-    x = left + (right - left) * (np.asarray(steps) - steps[0]) / max(
-        steps[-1] - steps[0], 1
-    )
-    for i, latent in enumerate(np.argsort(values[-1])):
-        shade = i / max(
-            values.shape[1] - 1, 1
-        )  # from blue, smallest at the end, to red
-        color = (int(60 + 150 * shade), 90, int(180 - 130 * shade))
-        draw.line(
-            list(
-                zip(x, base - (base - top) * values[:, latent] / largest, strict=True)
-            ),
-            fill=color,
-        )
-    for level in (0.0, largest / 2, largest):
-        draw.text(
-            (4, base - (base - top) * level / largest - 6), f"{level:.2f}", fill="black"
-        )
-    draw.line([left, top, left, base, right, base], fill="black")
-    draw.text((left, 8), title, fill="black")
-    for step, place in ((steps[0], left), (steps[-1], right - 50)):
-        draw.text((place, base + 8), f"step {step:.0f}", fill="black")
-    return np.asarray(image)

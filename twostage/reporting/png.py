@@ -8,7 +8,7 @@ import numpy as np
 from twostage.errors import InputError
 
 
-def tile(images, gap=1, columns=None):
+def tile(images: np.ndarray, gap: int = 1, columns: int | None = None) -> np.ndarray:
     """Images (n, height, width, channels), float in [0, 1] -> one uint8 image, as
     square as n allows, white between.
     """
@@ -18,13 +18,12 @@ def tile(images, gap=1, columns=None):
     pixels = np.pad(pixels, ((0, missing), (0, 0), (0, 0), (0, 0)), constant_values=255)
     pixels = np.pad(pixels, ((0, 0), (0, gap), (0, gap), (0, 0)), constant_values=255)
     _, height, width, channels = pixels.shape
-    grid = pixels.reshape(-1, columns, height, width, channels).swapaxes(
-        1, 2
-    )  # (rows, height, columns, width, channels)
+    rows = pixels.reshape(-1, columns, height, width, channels)
+    grid = rows.swapaxes(1, 2)  # (rows, height, columns, width, channels)
     return grid.reshape(-1, columns * width, channels)
 
 
-def check_place(path):
+def check_place(path: str | os.PathLike[str]) -> None:
     """Raises `InputError` where an image's path is that of a folder."""
     if os.path.isdir(path) or str(path).endswith(os.sep):
         raise InputError(
@@ -33,7 +32,7 @@ def check_place(path):
         )
 
 
-def save_png(path, pixels):
+def save_png(path: str | os.PathLike[str], pixels: np.ndarray) -> None:
     """Writes a uint8 image (height, width, 1 or 3) so that the file is whole or
     absent. Small images are enlarged.
     """

@@ -5,6 +5,7 @@ import sys
 import time
 import zlib
 from importlib import metadata
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ PACKAGES = (
 )
 
 
-def fingerprint(array):
+def fingerprint(array: np.ndarray) -> dict[str, Any]:
     """What identifies a data set: shape and checksum."""
     return {
         "shape": list(array.shape),
@@ -27,7 +28,7 @@ def fingerprint(array):
     }
 
 
-def provenance():
+def provenance() -> dict[str, Any]:
     """What a result depends on beside its config."""
     import keras
 

@@ -43,7 +43,11 @@ class Progress:
 
 
 class CheckpointFolder:
-    """Args: path: The folder `checkpoints` of a stage."""
+    """The checkpoints of a stage: written whole, read back newest first.
+
+    Args:
+        path: The folder `checkpoints` of the stage.
+    """
 
     def __init__(self, path: Path):
         self.path = path

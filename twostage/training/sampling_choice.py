@@ -158,9 +158,8 @@ def _choose(
         for method, sampler in samplers.items()
         if sampler.log_density
     }
-    nats |= dict.fromkeys(
-        SAMPLING_METHODS, nats["noise"]
-    )  # of one and the same stage 2
+    # those of stage 2 are one density
+    nats |= dict.fromkeys(SAMPLING_METHODS, nats["noise"])
     method = _pick(distances or dict.fromkeys(samplers, Distance(0, 0)), nats)
     return SamplingChoice(method, distances, nats, count, extractor.name)
 
