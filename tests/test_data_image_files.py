@@ -3,6 +3,7 @@ broken is named.
 """
 
 import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -405,7 +406,7 @@ def test_the_images_of_a_run_are_no_data(tmp_path):
     expected = ["photos/0000.png", "photos/0001.png", "photos/stage1/0000.png"]
     assert list(found.files) == expected and found.others == "4 folders of a run"
     for inside in (here / "stage1", here / "stage1" / "images"):
-        with pytest.raises(InputError, match=r"in the run .*here, expected .*`--run"):
+        with pytest.raises(InputError, match=r"in the run .*here, expected .*`run='"):
             Folder(inside)
     with pytest.raises(InputError, match="holds no image, only 2 folders of a run"):
         Folder(here / "runs")
@@ -506,3 +507,54 @@ def test_validation_is_a_folder_or_refused(tmp_path):
         loading.load(tmp_path / "b", "validation")
     with pytest.raises(InputError, match="'digits' has no validation split"):
         loading.load("digits", "validation")
+
+
+def test_a_zip_with_windows_separators_has_its_splits_and_classes(tmp_path):
+    write_images(tmp_path / "images", 24)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for i, path in enumerate(sorted((tmp_path / "images").iterdir())):
+            split, kind = ("test" if i < 6 else "train"), "ab"[i % 2]
+            archive.write(path, f"{split}\\{kind}\\{path.name}")
+    images, labels = loading.load(tmp_path / "x.zip")
+    assert len(images) == 18 and sorted(set(labels)) == [0, 1]
+    assert len(loading.load(tmp_path / "x.zip", "test")[0]) == 6
+
+
+def test_a_folder_with_the_name_of_a_known_data_set_is_named(
+    tmp_path, monkeypatch, caplog
+):
+    write_images(tmp_path / "digits", 20)
+    monkeypatch.chdir(tmp_path)
+    assert loading.load("digits")[0].shape[1:] == (8, 8, 1)
+    assert "'digits' is the known data set; the path of that name is ./digits" in (
+        caplog.text
+    )
+    assert loading.load("./digits")[0].shape[1:] == (12, 12, 3)
+
+
+def test_the_grid_of_large_images_is_small_and_outside(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "images"
+    write_images(folder, 20, (300, 200))
+    monkeypatch.chdir(folder)
+    with pytest.raises(SystemExit):
+        COMMANDS["data"](["."])
+    error = capsys.readouterr().err
+    assert f"expected a place outside it: give --grid {tmp_path / 'grid.png'}" in error
+    assert not (folder / "grid.png").exists()
+    COMMANDS["data"]([".", "--grid", "../grid.png"])
+    grid = Image.open(tmp_path / "grid.png")
+    assert grid.width < 5 * 128 and grid.height < 5 * 128  # 18 images of 100x67
+
+
+def test_copies_of_training_images_in_the_test_split_are_counted(tmp_path, capsys):
+    write_images(tmp_path / "train", 20)
+    write_images(tmp_path / "test", 10, seed=1)
+    for i in range(3):
+        name = f"{i:04d}.png"
+        (tmp_path / "test" / f"copy{name}").write_bytes(
+            (tmp_path / "train" / name).read_bytes()
+        )
+    COMMANDS["data"]([str(tmp_path), "--grid", str(tmp_path.parent / "g.png")])
+    out = capsys.readouterr().out
+    assert "0 of them are duplicates\n" in out
+    assert "0 of them are duplicates; 3 equal a training image" in out

@@ -274,3 +274,26 @@ def test_a_run_keeps_key_and_scale(tmp_path):
     changed = Stage1Config(data=config.data, key="a", scale=1)
     expected = ["key a,b -> a", "scale 17 -> 1"]
     assert sorted(fixed_differences(config, changed)) == expected
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        (np.array([-1, 0, 1] * 10), np.array([0, 1] * 5)),
+        (np.array([0.0, 1.0, 5.0] * 10), np.array([1, 5] * 5)),
+        (np.array(["a", "b", "c"] * 10), np.array(["b", "c"] * 5)),
+    ],
+)
+def test_a_class_has_one_number_in_all_splits(tmp_path, train, test):
+    path = tmp_path / "x.npz"
+    images = {"x_train": some_images(30), "x_test": some_images(10)}
+    np.savez(path, **images, y_train=train, y_test=test)
+    found = [loading.load(path, split)[1] for split in ("train", "test")]
+    np.testing.assert_array_equal(found[0], [0, 1, 2] * 10)
+    np.testing.assert_array_equal(found[1], [1, 2] * 5)
+
+
+def test_a_suffix_in_capitals_is_one(tmp_path):
+    np.save(tmp_path / "x.npy", some_images(30))
+    (tmp_path / "x.npy").rename(tmp_path / "X.NPY")
+    assert len(loading.load(tmp_path / "X.NPY")[0]) == 27

@@ -4,10 +4,12 @@ import copy
 import dataclasses
 import re
 
+import numpy as np
 import pytest
 
 from twostage.evaluation import html_report, tables, verdict
 from twostage.evaluation.evaluation_result import EvaluationResult
+from twostage.evaluation.memorization import memorization
 from twostage.evaluation.rounding import plus_minus, rounded
 from twostage.evaluation.terms import TERMS, terms
 from twostage.evaluation.verdict import TrainingLosses
@@ -244,3 +246,20 @@ def test_every_word_of_the_tables_is_explained():
     known = {column.title for column in columns} - {"latents"}
     assert known <= set(found) and set(DISTANCES) <= set(found)
     assert set(TERMS) <= set(found)
+
+
+def test_copies_are_not_judged_by_blurred_samples_or_repeated_images():
+    """Both look like copies, or hide them, by their distances alone."""
+    near = {"closer": 0.74, "ratio": 0.33}
+    blurred = verdict.verdict(result({"GEN-1": {"contrast": 0.39}}, near))[3]
+    assert not blurred.good and "cannot be judged: they have 39%" in blurred.text
+    repeated = verdict.verdict(result(None, {"ratio": 9e6, "repeated": 0.6}))[3]
+    assert not repeated.good and "60% of the test images equal" in repeated.text
+
+
+def test_repeated_test_images_are_counted():
+    generator = np.random.default_rng(0)
+    train, other = generator.normal(size=(2, 200, 8))
+    test = np.concatenate([train[:30], other[:70]])
+    found = memorization(other[100:], train, test=test)
+    assert found["repeated"] == pytest.approx(0.3)

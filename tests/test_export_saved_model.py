@@ -4,6 +4,7 @@ Keras models.
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import keras
@@ -12,6 +13,7 @@ import pytest
 from small_run import python
 
 from twostage import InputError, TwoStageVAE
+from twostage.cli.main import COMMANDS
 from twostage.models.tensors import to_numpy
 
 LOADED = """
@@ -293,3 +295,36 @@ def test_tensorflow_lite_computes_the_same(saved, small_run):
     encode = scope["lite"].get_signature_runner("encode")
     for wrong in (pixels / 127.5 - 1, pixels / 255, pixels + 1):
         assert np.isnan(encode(images=wrong)["mean"]).all()
+
+
+def test_an_outdated_saved_model_is_not_sampled(small_run, tmp_path, capsys):
+    """As where the export after stage 2 was interrupted."""
+    pytest.importorskip("tensorflow")
+    run = tmp_path / "run"
+    shutil.copytree(small_run[0], run)
+    sample = ["--run", str(run), "--n", "4", "--out", str(tmp_path / "samples.png")]
+    COMMANDS["sample"](sample)
+    assert (tmp_path / "samples.png").exists()
+    with open(run / "stage2" / "model.keras", "ab") as file:
+        file.write(b"trained further")
+    with pytest.raises(SystemExit):
+        COMMANDS["sample"](sample)
+    error = capsys.readouterr().err
+    assert "exported before the models of" in error and "export --run" in error
+    (run / "export.json").unlink()  # of an earlier version: nothing is known
+    COMMANDS["sample"](sample)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("--run r --out x", "received --out with --run, it goes with --models"),
+        ("--run r --method mean", "received --method with --run"),
+        ("--models m --out x --mixture 3", "received --mixture with --models"),
+        ("--models m --out x --recalibrate", "received --recalibrate with --models"),
+    ],
+)
+def test_flags_of_the_other_form_are_refused(flags, words, capsys):
+    with pytest.raises(SystemExit):
+        COMMANDS["export"](flags.split())
+    assert words in capsys.readouterr().err

@@ -23,3 +23,33 @@ def test_other_errors_name_the_file(tmp_path):
     (tmp_path / "a.txt").mkdir()
     with pytest.raises(OSError, match=r"a\.txt"):
         files.write(tmp_path / "a.txt", "one")
+
+
+def write_one(folder):
+    folder.mkdir()
+    (folder / "model").write_text("new")
+
+
+def test_only_what_is_ones_own_is_replaced(tmp_path):
+    place = tmp_path / "export"
+    for _ in range(2):
+        files.replace_folder(place, write_one, ["model"])
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+    (place / "thesis.txt").write_text("precious")
+    with pytest.raises(InputError, match=r"holds thesis\.txt, expected a new or empty"):
+        files.replace_folder(place, write_one, ["model"])
+    assert (place / "thesis.txt").read_text() == "precious"
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(InputError, match="file, expected a folder to write"):
+        files.replace_folder(tmp_path / "file", write_one, ["model"])
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_backups_beside_it_stay(tmp_path, monkeypatch):
+    for name in ("old-export", "part-export", "export.old"):
+        (tmp_path / name).mkdir()
+    files.replace_folder(tmp_path / "export", write_one, ["model"])
+    assert len(list(tmp_path.iterdir())) == 4
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="which holds"):
+        files.replace_folder(".", write_one, ["model"])

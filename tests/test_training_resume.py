@@ -363,9 +363,9 @@ def test_saved_model_killed_between_its_two_renames_comes_back(tmp_path):
     def full_disk(folder):
         raise OSError(28, "No space left on device")
 
-    (tmp_path / "old-saved_model").mkdir()
+    (tmp_path / ".saved_model.old").mkdir()
     with pytest.raises(OSError):
-        files.replace_folder(tmp_path / "saved_model", full_disk)
+        files.replace_folder(tmp_path / "saved_model", full_disk, ())
     assert [path.name for path in tmp_path.iterdir()] == ["saved_model"]
 
 

@@ -266,3 +266,40 @@ def test_the_exported_model_reconstructs_the_same(trained, images, tmp_path):
     ours = model.reconstruct(images[:20])
     np.testing.assert_allclose(saved.reconstruct(images[:20]), ours, atol=2e-5)
     assert saved.sample(3, 1).shape == (3, 8, 8, 1)
+
+
+def test_a_run_by_auto_takes_no_other_settings(images, tmp_path):
+    """They were ignored, with the epochs."""
+    small = {"base_dim": 4, "fc_dim": 16, "precision": "float32", "patience": 0}
+    second = {"width": 16, "patience": 0, "sampling": "mean", "precision": "float32"}
+
+    def fit(epochs=(1, 1), **stage1):
+        stated = {"stage1": {**small, "latent_dim": 4, **stage1}, "stage2": second}
+        model = TwoStageVAE.from_preset("auto", **stated)
+        model.fit(images[:100], epochs=epochs, run=tmp_path / "run")
+        return model
+
+    assert fit().stage1_config.latent_dim == 4
+    assert fit().stage1_config.epochs == 1
+    with pytest.raises(InputError, match="latent_dim 4 -> 9"):
+        fit(latent_dim=9)
+    with pytest.raises(InputError, match="epochs 1 -> 2"):  # a cosine ends with them
+        fit(epochs=(2, 2))
+
+
+def test_one_image_is_no_batch(trained):
+    model, _ = trained
+    image = np.zeros((8, 8, 1), "uint8")
+    with pytest.raises(InputError, match=r"one image of shape \(8, 8, 1\).*\[None\]"):
+        model.encode(image)
+    fresh = TwoStageVAE.from_preset("auto")
+    with pytest.raises(InputError, match=r"one image of shape \(64, 64, 3\)"):
+        fresh.fit(np.zeros((64, 64, 3), "uint8"))
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_one_held_out_image_is_refused_before_training(images, count):
+    model = TwoStageVAE.from_preset("digits", **SMALL)
+    with pytest.raises(InputError, match=f"{count} held-out images, expected at least"):
+        model.fit(images[:100], epochs=(1, 1), held_out=images[:count])
+    assert model.stage1 is None

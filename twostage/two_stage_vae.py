@@ -180,7 +180,9 @@ class TwoStageVAE:
             check_count(len(images), second.batch_size)
         options = {"held_out": held_out, "bar": bar}
         if self._chooses:
-            first = _begun(run, 1) or auto_stage1(first, given[0], images)
+            first = _begun(run, 1, first, given[0]) or auto_stage1(
+                first, given[0], images
+            )
             self.stage1_config = first
         warn_of_unused(first, given[0])
         _warn_of_preparation(first, given[0])
@@ -188,8 +190,9 @@ class TwoStageVAE:
         assert stage1 is not None  # only a dry run gives none
         self._set_models(TwoStageModels(stage1.model))
         if self._chooses:
-            count = len(images)
-            second = _begun(run, 2) or auto_stage2(second, given[1], first, count)
+            second = _begun(run, 2, second, given[1]) or auto_stage2(
+                second, given[1], first, len(images)
+            )
             self.stage2_config = second
         warn_of_unused(second, given[1])
         stage2 = train_stage2(stage1.model, images, second, run, **options)
@@ -414,6 +417,12 @@ class TwoStageVAE:
     def _prepared(self, images: np.ndarray, floats: bool = False) -> np.ndarray:
         """uint8 images of this model's shape; padded where the config says so."""
         images = np.asanyarray(images)
+        if images.ndim == 3 and images.shape[-1] in (1, 3, 4):
+            raise InputError(
+                f"one image of shape {images.shape}",
+                "images of shape (N, height, width, channels)",
+                "give `images[None]`",
+            )
         if floats and images.dtype.kind == "f":
             images = _rounded(images)
         if images.dtype != np.uint8 or images.ndim not in (3, 4):
@@ -443,11 +452,17 @@ def load(run: str | Path) -> TwoStageVAE:
     return TwoStageVAE.load(run) if saved else TwoStageVAE.from_run(run)
 
 
-def _begun(run: str | Path | None, number: int) -> Any:
-    """The settings of a stage that a run folder has already; None: it has not."""
+def _begun(
+    run: str | Path | None, number: int, config: Any, given: Collection[str]
+) -> Any:
+    """The settings of a stage that a run folder has already, with those of `config`
+    that were stated; None: it has none.
+    """
     if run is None or not StageRun(run, number).exists:
         return None
-    return StageRun.open(run, number).saved_config()
+    saved = StageRun.open(run, number).saved_config()
+    stated = {name: getattr(config, name) for name in given}
+    return dataclasses.replace(saved, **stated)
 
 
 def _warn_of_preparation(config: Stage1Config, given: Collection[str]) -> None:

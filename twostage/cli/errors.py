@@ -60,6 +60,7 @@ FLAGS = {
     "method",
     "recalibrate",
     "format",
+    "grid",
     "half_samples",
     "bound_images",
     "importance_samples",

@@ -1,5 +1,6 @@
 """`export`: writes a run's SavedModel, or ONNX files, from its `.keras` files."""
 
+import argparse
 import os
 from collections.abc import Sequence
 
@@ -65,6 +66,19 @@ def _parser() -> Parser:
     return parser
 
 
+def _check_form(parser: Parser, options: argparse.Namespace) -> None:
+    """Ends the command for a flag that goes with the other form."""
+    form, other = ("--run", "--models") if options.run else ("--models", "--run")
+    of_other = (
+        ("models", "out", "method") if options.run else ("recalibrate", "mixture")
+    )
+    for name in of_other:
+        if getattr(options, name):
+            parser.error(
+                f"received --{name} with {form}, it goes with {other}: drop it"
+            )
+
+
 def _export(argv: Sequence[str] | None) -> None:
     parser = _parser()
     options = parser.parse_args(argv)
@@ -75,6 +89,7 @@ def _export(argv: Sequence[str] | None) -> None:
         )
     if bool(options.run) == bool(options.models and options.out):
         parser.error("expected --run RUN, or --models FOLDER and --out FOLDER")
+    _check_form(parser, options)
     os.environ["KERAS_BACKEND"] = "tensorflow"
     load_backend()
     from twostage.export.export_models import export_folder

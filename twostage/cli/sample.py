@@ -58,9 +58,11 @@ def _sample(argv: Sequence[str] | None) -> None:
         )
     load_backend()
     from twostage import export
+    from twostage.export.export_record import check_current
     from twostage.reporting.png import check_place, save_png, tile
 
     check_place(options.out)
+    check_current(options.run)
     model = export.load(Path(options.run) / "saved_model")
     draw = model.sample_first_stage if options.first_stage else model.sample
     save_png(options.out, tile(draw(options.n, options.seed)))

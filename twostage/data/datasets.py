@@ -246,12 +246,16 @@ def open_dataset(source: str, options: Options) -> Dataset:
             f"received data {source!r}, {'which is no' if is_path else names}"
             f" {SOURCE_KINDS}: {_download(source)}check the path, from {Path.cwd()}"
         )
+    if source in registry.NAMES and Path(source).exists():
+        logger.warning(
+            "%r is the known data set; the path of that name is ./%s", source, source
+        )
     if options.data_dir and not Path(options.data_dir).expanduser().is_dir():
         raise InputError(
             f"received `data_dir={options.data_dir!r}`, which is no folder, from"
             f" {Path.cwd()}: check the path"
         )
-    if options.key and Path(source).suffix not in NUMPY_SUFFIXES:
+    if options.key and Path(source).suffix.lower() not in NUMPY_SUFFIXES:
         raise InputError(
             f"`key={options.key!r}` for {source!r}",
             "an .npz file with arrays by name",
@@ -302,7 +306,7 @@ def _image_files(source: str, options: Options) -> Dataset | None:
 
 def _numpy_file(source: str, options: Options) -> Dataset | None:
     path = Path(source).expanduser()
-    if path.suffix not in NUMPY_SUFFIXES or not path.is_file():
+    if path.suffix.lower() not in NUMPY_SUFFIXES or not path.is_file():
         return None
     file = NumpyFile(path, options.key)
 

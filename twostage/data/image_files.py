@@ -130,10 +130,12 @@ class Zip:
             raise InputError(
                 f"received {path}, which is no whole zip ({error}): fetch it again"
             ) from error
+        # some tools write Windows's separators
         visible = {
-            entry.filename: entry
+            name: entry
             for entry in self._zip.infolist()
-            if not entry.is_dir() and not _hidden(entry.filename)
+            if not (name := entry.filename.replace("\\", "/")).endswith("/")
+            and not _hidden(name)
         }
         top = _common_folder(visible)
         self._entries = {

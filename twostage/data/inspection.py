@@ -2,8 +2,10 @@
 
 import logging
 import os
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from twostage.config import Stage1Config
 from twostage.data import celeba, loading, summary
@@ -16,7 +18,7 @@ from twostage.reporting.png import save_png, tile
 
 logger = logging.getLogger(__name__)
 
-GRID_IMAGES = 64
+GRID_IMAGES, GRID_SIDE = 64, 128
 ROWS = ("nearest", "bilinear", "bicubic")  # of the comparison, from the top
 
 
@@ -24,12 +26,38 @@ def show(config: Stage1Config, grid: str | os.PathLike[str]) -> None:
     """Logs three lines for each split of a config's data, and writes a grid of training
     images (PNG).
     """
-    for split, (images, labels) in loading.load_splits(config).items():
-        logger.info("%s", "\n".join(summary.lines(images, labels, split)))
-        if split == "train":
-            rows = limited(len(images), min(GRID_IMAGES, len(images)))
-            save_png(grid, tile(images[rows] / 255))
+    _check_outside(grid, config.data)
+    splits = loading.load_splits(config)
+    training, _ = splits["train"]
+    for split, (images, labels) in splits.items():
+        others = None if split == "train" else training
+        lines = summary.lines(images, labels, split, training=others)
+        logger.info("%s", "\n".join(lines))
+    rows = limited(len(training), min(GRID_IMAGES, len(training)))
+    small = np.stack([_reduced(training[row]) for row in rows])
+    save_png(grid, tile(small / 255))
     logger.info("wrote %s", grid)
+
+
+def _check_outside(grid: str | os.PathLike[str], data: str) -> None:
+    """Raises `InputError` for a grid that would become one of the images."""
+    folder, place = Path(data).expanduser().resolve(), Path(grid).resolve()
+    if folder.is_dir() and place.is_relative_to(folder):
+        raise InputError(
+            f"`grid={str(grid)!r}`, in the folder of the images",
+            "a place outside it",
+            f"give `grid={str(folder.parent / place.name)!r}`",
+        )
+
+
+def _reduced(image: np.ndarray) -> np.ndarray:
+    """A uint8 image (height, width, channels), its longer side at most 128 pixels."""
+    height, width, channels = image.shape
+    factor = -(-max(height, width) // GRID_SIDE)
+    if factor == 1:
+        return image
+    pixels = Image.fromarray(image[..., 0] if channels == 1 else image)
+    return np.asarray(pixels.reduce(factor)).reshape(-1, -(-width // factor), channels)
 
 
 def compare_resizing(

@@ -181,6 +181,11 @@ def dataset_for(config: Stage1Config) -> Dataset:
     return open_dataset(config.data, options)
 
 
+def is_there(config: Stage1Config) -> bool:
+    """Whether a config's data are a known data set or a path that exists."""
+    return config.data in registry.NAMES or Path(config.data).expanduser().exists()
+
+
 def with_absolute_paths(config: Stage1Config) -> Stage1Config:
     """A config whose data are found from every working directory: names stay, paths
     become absolute.

@@ -138,21 +138,27 @@ class NumpyFile:
                 f" in {name}",
                 "as many of both",
             )
-        kind = labels.dtype.kind
-        if kind == "u" or (kind == "i" and not (labels < 0).any()):
+        everything = [
+            self._read(each).reshape(-1) for each in self.roles.labels.values()
+        ]
+        if all(map(_are_class_numbers, everything)):
             return labels
-        everything = [self._read(each) for each in self.roles.labels.values()]
-        classes = np.unique(np.concatenate([each.reshape(-1) for each in everything]))
-        return np.searchsorted(classes, labels)
+        return np.searchsorted(np.unique(np.concatenate(everything)), labels)
 
     def _read(self, name: str) -> np.ndarray:
         with _readable(self.path):
-            mode = "r" if self.path.suffix == ".npy" else None
+            mode = "r" if self.path.suffix.lower() == ".npy" else None
             content = np.load(self.path, mmap_mode=mode, allow_pickle=False)
             if not isinstance(content, np.lib.npyio.NpzFile):
                 return content
             with content:
                 return content[name]
+
+
+def _are_class_numbers(labels: np.ndarray) -> bool:
+    """Whether labels are whole numbers from 0 on."""
+    kind = labels.dtype.kind
+    return kind == "u" or (kind == "i" and not (labels < 0).any())
 
 
 def split_rows(count: int, split: str) -> np.ndarray:

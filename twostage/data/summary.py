@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -36,14 +37,10 @@ class ImageSummary:
 def describe(images: np.ndarray, labels: np.ndarray | None = None) -> ImageSummary:
     """Summarizes uint8 images (N, height, width, channels)."""
     histograms = np.zeros((images.shape[-1], 256), "int64")
-    digests = set()
     for start in range(0, len(images), IMAGES_PER_CHUNK):
-        chunk = np.ascontiguousarray(images[start : start + IMAGES_PER_CHUNK])
+        chunk = images[start : start + IMAGES_PER_CHUNK]
         for channel, histogram in enumerate(histograms):
             histogram += np.bincount(chunk[..., channel].ravel(), minlength=256)
-        digests.update(
-            hashlib.blake2b(image, digest_size=16).digest() for image in chunk
-        )
     present = np.flatnonzero(histograms.sum(0))
     levels = np.arange(256) / 255
     share = histograms / histograms.sum(1, keepdims=True)
@@ -56,27 +53,45 @@ def describe(images: np.ndarray, labels: np.ndarray | None = None) -> ImageSumma
         maximum=int(present[-1]),
         mean=mean.tolist(),
         std=np.sqrt(variance).tolist(),
-        duplicates=len(images) - len(digests),
+        duplicates=len(images) - len(set(_digests(images))),
         classes={} if labels is None else _class_counts(labels),
     )
 
 
 def lines(
-    images: np.ndarray, labels: np.ndarray | None = None, split: str = "train"
+    images: np.ndarray,
+    labels: np.ndarray | None = None,
+    split: str = "train",
+    *,
+    training: np.ndarray | None = None,
 ) -> list[str]:
-    """The summary in three lines of text."""
+    """The summary in three lines of text; with the training images of another split,
+    also how many are equal to one of them.
+    """
     summary = describe(images, labels)
     counts = summary.classes.values()
     classes = "no labels"
     if counts:
         classes = f"{len(counts)} classes of {min(counts)} to {max(counts)} images"
     shape = "x".join(map(str, summary.shape))
+    copies = ""
+    if training is not None:
+        known = set(_digests(training))
+        equal = sum(digest in known for digest in _digests(images))
+        copies = f"; {equal} equal a training image"
     return [
         f"{split}: {summary.count} images of {shape}, {classes}",
         f"values {summary.minimum} to {summary.maximum}; in units of 255: mean"
         f" {_joined(summary.mean)}, standard deviation {_joined(summary.std)}",
-        f"{summary.duplicates} of them are duplicates",
+        f"{summary.duplicates} of them are duplicates{copies}",
     ]
+
+
+def _digests(images: np.ndarray) -> Iterator[bytes]:
+    """Equal for equal images."""
+    for image in images:
+        pixels = np.ascontiguousarray(image)
+        yield hashlib.blake2b(pixels, digest_size=16).digest()
 
 
 def _class_counts(labels: np.ndarray) -> dict[int, int]:

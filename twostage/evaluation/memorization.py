@@ -4,6 +4,7 @@ import numpy as np
 
 from twostage.metrics.precision_recall import nearest
 
+SAME = 1e-4  # of the features' spread: the rounding of equal images in two batches
 MAX_IMAGES = 1_000  # generated and test images whose nearest neighbors are searched
 
 
@@ -28,15 +29,18 @@ def memorization(
         dict: `ratio`, the median distance of generated images over that of test images,
         0 for copies and about 1 for images as new as the test set's; `closer`, the
         fraction of generated images that are nearer to a training image than 99% of the
-        test images are; `training_images`.
+        test images are; `repeated`, the fraction of test images that equal a training
+        image; `training_images`.
     """
     of_generated = _nearest_distances(generated, train, seed, max_images)
     of_test = _nearest_distances(test, train, seed, max_images)
+    scale = float(np.linalg.norm(train.std(0)))
     ratio = np.median(of_generated) / max(np.median(of_test), 1e-12)
     close = np.quantile(of_test, 0.01)
     return {
         "ratio": float(ratio),
         "closer": float((of_generated < close).mean()),
+        "repeated": float((of_test <= SAME * scale).mean()),
         "training_images": len(train),
     }
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 RECONSTRUCTIONS = "REC"
 ERRORS = 2  # standard errors beyond which two distances differ
 # fraction of samples nearer to training images than 99% of the test images
+MAX_REPEATED = 0.2  # of the test images equal a training image
 MAX_CLOSE = 0.05
 MIN_RATIO = 0.8  # of the distance to the nearest training image, samples over test
 MIN_CONTRAST = 0.9  # of the test images'
@@ -75,7 +76,7 @@ def verdict(
         _best_sampler(result),
         _second_stage(result),
         _overfitting(result, losses or TrainingLosses()),
-        _copies(result.memorization),
+        _copies(result),
         _contrast(result),
     ]
     return [finding for finding in found if finding is not None]
@@ -239,8 +240,23 @@ def _stage2_overfits(distances: Distances) -> Finding | None:
     )
 
 
-def _copies(found: Mapping[str, Any]) -> Finding:
+def _copies(result: EvaluationResult) -> Finding:
+    found = result.memorization
+    repeated = found.get("repeated", 0.0)
+    if repeated > MAX_REPEATED:
+        return Finding(
+            f"Whether samples are copies cannot be judged: {repeated:.0%} of the test"
+            " images equal a training image. Remove duplicates before the split.",
+            False,
+        )
     good = found["closer"] <= MAX_CLOSE and found["ratio"] >= MIN_RATIO
+    contrast = result.distances.get(found["kind"], {}).get("contrast", 1.0)
+    if not good and contrast < MIN_CONTRAST:
+        return Finding(
+            f"Whether samples ({found['kind']}) are copies cannot be judged: they have"
+            f" {contrast:.0%} of the contrast, and blurred images lie close to many.",
+            False,
+        )
     says = "are not copies" if good else "may be copies"
     return Finding(
         f"Samples ({found['kind']}) {says} of training images: {found['closer']:.1%} of"

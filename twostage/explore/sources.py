@@ -8,6 +8,7 @@ import numpy as np
 
 from twostage import export
 from twostage.config import DENSITY_METHODS, SAMPLING_METHODS
+from twostage.export.export_record import check_current
 from twostage.export.saved_vae import SavedVAE
 from twostage.runs.run import finished_stage2
 from twostage.system.random_streams import SavedModelStream
@@ -64,6 +65,7 @@ class SavedModelSource(Source):
     """
 
     def __init__(self, run: str | Path):
+        check_current(run)
         path = Path(run) / "saved_model"
         self.model: SavedVAE = export.load(path)
         signatures = self.model.model.signatures

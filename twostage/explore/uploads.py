@@ -96,7 +96,7 @@ def uploads_for(config: Stage1Config | None, shape: tuple[int, int, int]) -> Upl
     if config is None:
         return Uploads(Preprocessing(channels=shape[2]), shape)
     # of an array the scale brings its own numbers to 0..255, which a file's are
-    is_array = not config.data or Path(config.data).suffix in NUMPY_SUFFIXES
+    is_array = not config.data or Path(config.data).suffix.lower() in NUMPY_SUFFIXES
     preprocessing = dataclasses.replace(
         preprocessing_for(config),
         channels=shape[2],

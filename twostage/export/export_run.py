@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from twostage.errors import InputError
+from twostage.export import export_record
 from twostage.export.formats import writer
 from twostage.models import recalibration
 from twostage.models.gaussian_mixture import Mixture
@@ -52,7 +53,9 @@ def export_run(
         density = models.density_of(method)
         if mixture:
             density = _mixture(first, models.stage1, mixture)
-        return write(Path(run) / format, models, method=method, mixture=density)
+        path = write(Path(run) / format, models, method=method, mixture=density)
+        export_record.write(run, format)
+        return path
     finally:
         first.end()
 

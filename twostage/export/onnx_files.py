@@ -17,6 +17,8 @@ from twostage.models.two_stage_models import TwoStageModels
 from twostage.sampling import generate
 from twostage.system.files import replace_folder
 
+CONTENT = ("encoder.onnx", "decoder.onnx", "sampler.onnx")
+
 
 def save(
     path: str | Path,
@@ -70,7 +72,7 @@ def save(
         _convert(sample, transform.specs(), folder / "sampler.onnx")
 
     with _in_float32(models):
-        return replace_folder(path, write)
+        return replace_folder(path, write, CONTENT)
 
 
 def check_converter() -> None:

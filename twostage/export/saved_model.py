@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 # Images that go through a network at once, so that sample(10_000, seed) needs little
 # memory.
 CHUNK = 256
+# what a SavedModel's folder holds
+CONTENT = ("saved_model.pb", "fingerprint.pb", "variables", "assets")
 
 
 def save(
@@ -223,7 +225,7 @@ def _write(module: Any, signatures: dict[str, Any], path: Path) -> Path:
         tf.saved_model.save(module, str(folder), signatures)
 
     try:
-        return replace_folder(path, write)
+        return replace_folder(path, write, CONTENT)
     except tf.errors.OpError as error:  # TensorFlow's way to report a full disk
         reason = (error.message or type(error).__name__).splitlines()[0]
         raise InputError(

@@ -24,7 +24,12 @@ def tile(images: np.ndarray, gap: int = 1, columns: int | None = None) -> np.nda
 
 
 def check_place(path: str | os.PathLike[str]) -> None:
-    """Raises `InputError` where an image's path is that of a folder."""
+    """Raises `InputError` where an image's path is that of a folder, or names another
+    format.
+    """
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix not in ("", ".png"):
+        raise InputError(str(path), "a PNG file", "let its name end in .png")
     if os.path.isdir(path) or str(path).endswith(os.sep):
         raise InputError(
             f"received {path}, a folder, expected a file to write:"

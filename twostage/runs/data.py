@@ -26,6 +26,12 @@ def training_images(first: StageRun) -> np.ndarray:
             f"{first.run} was trained on an array, not on a named data set: load it by"
             " `twostage.load`, and give its methods the images"
         )
+    if not loading.is_there(config):
+        raise InputError(
+            f"{first.run} was trained on {config.data}, which is not there any more:"
+            f" bring it back, or give its new place once by"
+            f" `train_stage1(run={str(first.run)!r}, resume=True, data='PLACE')`"
+        )
     images = loading.load_for(config)[0]
     first.check_data(fingerprint(images))
     return images

@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,25 +95,53 @@ def rename(aside: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
     os.replace(aside, path)
 
 
-def replace_folder(path: str | os.PathLike[str], write: Callable[[Path], None]) -> Path:
+def replace_folder(
+    path: str | os.PathLike[str], write: Callable[[Path], None], own: Collection[str]
+) -> Path:
     """Writes a folder aside by `write(folder)`, then swaps it with the one at `path`,
     if any, and returns `path`. Where a crash falls between the two renames, the next
     call still finds nothing half-written.
+
+    Args:
+        path: The folder.
+        write: Writes its content into an empty or missing folder.
+        own: Names of what an earlier call may have written into it.
+
+    Raises:
+        InputError: there is a file, or a folder with other things in it.
     """
     path = Path(path)
-    aside, old = path.with_name(f"part-{path.name}"), path.with_name(f"old-{path.name}")
-    if old.exists() and not path.exists():  # killed between the two renames
-        os.rename(old, path)
+    place = Path(os.path.abspath(path))
+    aside = place.with_name(f".{place.name}.part")
+    old = place.with_name(f".{place.name}.old")
+    if old.exists() and not place.exists():  # killed between the two renames
+        os.rename(old, place)
+    check_replaceable(place, own)
     for leftover in (aside, old):
         shutil.rmtree(leftover, ignore_errors=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
     try:
         write(aside)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    if path.exists():
-        os.rename(path, old)
-    os.rename(aside, path)
+    if place.exists():
+        os.rename(place, old)
+    os.rename(aside, place)
     shutil.rmtree(old, ignore_errors=True)
     return path
+
+
+def check_replaceable(path: Path, own: Collection[str]) -> None:
+    """Raises `InputError` unless a folder is missing or holds nothing but `own`."""
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise InputError(str(path), "a folder to write", "choose another place")
+    others = sorted(entry.name for entry in path.iterdir() if entry.name not in own)
+    if others:
+        raise InputError(
+            f"the folder {path}, which holds {', '.join(others[:3])}",
+            "a new or empty folder, or an earlier export",
+            "choose another, or move these away",
+        )

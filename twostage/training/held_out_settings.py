@@ -15,7 +15,15 @@ WITHOUT = {"patience": 0, "sampling": Stage2Config.sampling}
 
 
 def check_held_out(config: Any, held_out: Any) -> None:
-    """Raises `InputError` where a setting needs held-out images that are missing."""
+    """Raises `InputError` where a setting needs held-out images that are missing, or
+    where there is only one, by which nothing can be chosen.
+    """
+    if held_out is not None and len(held_out) < 2:
+        raise InputError(
+            f"{len(held_out)} held-out images",
+            "at least 2",
+            "hold more out, or none",
+        )
     needing = [] if held_out is not None else _needing(config)
     if needing:
         settings = [f"`{name}={getattr(config, name)!r}`" for name in needing]
