@@ -127,9 +127,9 @@ class PosteriorWatcher(ModelCallback, ABC):
             return
         self._wide = True
         logging.getLogger(__name__).warning(
-            "Var[mu] + E[sigma^2] is %.3g, expected about 1. Either the data of %s are"
-            " in other units than those that the model is fitted on (they are from %g"
-            " to %g), or the posterior has blown up",
+            "Var[mu] + E[sigma^2] is %.3g, expected about 1. Either the posterior"
+            " exploded, or the data of %s (from %g to %g) are in other units than those"
+            " that the model is fitted on",
             law,
             type(self).__name__,
             min(array.min() for array in arrays),

@@ -384,7 +384,7 @@ def test_data_that_were_not_scaled_are_warned_about(caplog):
     assert logged(model, x=x / np.float32(255))["variance_law"] < 1
     assert not caplog.text
     assert 4 < logged(model, x=x)["variance_law"] < 10
-    assert caplog.text.count("they are from 0 to 255") == 1
+    assert caplog.text.count("(from 0 to 255) are in other units") == 1
 
 
 def test_an_encoder_that_fails_says_on_what():

@@ -115,7 +115,7 @@ MISTAKES = [
         "Not a directory: choose a folder that exists, or can be made",
     ),
     ("evaluate --run RUN --seed -1", "received --seed -1, expected at least 0"),
-    ("sample", "which has no SavedModel, expected a trained run: train it, or"),
+    ("sample", "expected a run folder: check the path"),
     ("sample --n 4294967297", TOO_LARGE),
     ("sample --seed 2147483648", TOO_LARGE),
     (f"train-stage1 --run BAD/{'x' * 300}", "File name too long: choose a folder"),

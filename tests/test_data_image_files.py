@@ -558,3 +558,20 @@ def test_copies_of_training_images_in_the_test_split_are_counted(tmp_path, capsy
     out = capsys.readouterr().out
     assert "0 of them are duplicates\n" in out
     assert "0 of them are duplicates; 3 equal a training image" in out
+
+
+def test_a_test_split_that_is_too_small_is_named_before_training(tmp_path, caplog):
+    write_images(tmp_path / "train", 20, (8, 8))
+    write_images(tmp_path / "test", 5, (8, 8), seed=1)
+    small = ["--base-dim", "4", "--fc-dim", "16", "--latent-dim", "4", "--dry-run"]
+    COMMANDS["train-stage1"](
+        ["--data", str(tmp_path), "--run", str(tmp_path / "run"), *small]
+    )
+    assert "has 5 test images: `evaluate` needs at least 6" in caplog.text
+    assert "all settings:" not in caplog.text
+
+
+def test_a_run_that_does_not_exist_is_named(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        COMMANDS["sample"](["--run", str(tmp_path / "none")])
+    assert "none, expected a run folder: check the path" in capsys.readouterr().err

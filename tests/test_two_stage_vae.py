@@ -300,6 +300,20 @@ def test_one_image_is_no_batch(trained):
 @pytest.mark.parametrize("count", [0, 1])
 def test_one_held_out_image_is_refused_before_training(images, count):
     model = TwoStageVAE.from_preset("digits", **SMALL)
-    with pytest.raises(InputError, match=f"{count} held-out images, expected at least"):
+    with pytest.raises(InputError, match="expected at least"):
         model.fit(images[:100], epochs=(1, 1), held_out=images[:count])
     assert model.stage1 is None
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda model, x: model.encode(x[:0]), "received no images, expected at least"),
+        (lambda model, x: model.decode(np.zeros((0, 4))), "received no latents"),
+        (lambda model, x: model.encode([x[0], x[0][:4]]), "a list that is no array"),
+        (lambda model, x: model.encode((x, np.zeros(9))), "a tuple that is no array"),
+    ],
+)
+def test_what_is_no_batch_is_refused_in_one_line(trained, images, call, words):
+    with pytest.raises(InputError, match=words):
+        call(trained[0], images)

@@ -36,6 +36,7 @@ FILTERS = ("bilinear", "nearest", "bicubic")
 EXPORT_FORMATS = ("saved_model", "onnx")
 FITS = ("stretch", "crop", "letterbox")
 SAMPLING_METHODS = ("mean", "noise", "normalized")  # of stage 2's latents
+MIN_COMPARED = 6  # images of a distance: a metric searches the fifth neighbor of each
 DENSITY_METHODS = {"gaussian": 1, "mixture": 10}  # Gaussians instead of stage 2
 
 

@@ -15,7 +15,7 @@ from twostage.data import levels
 from twostage.data.batches import check_count
 from twostage.data.preprocessing import pad_to
 from twostage.data.splits import divided_rows
-from twostage.errors import InputError, check_whole
+from twostage.errors import InputError, check_whole, first_line
 from twostage.evaluation.evaluate import evaluate
 from twostage.evaluation.evaluation_data import EvaluationData
 from twostage.evaluation.evaluation_result import EvaluationResult
@@ -305,6 +305,8 @@ class TwoStageVAE:
         width = stage1.decoder.input_shape[-1]
         if z.ndim != 2 or z.shape[1] != width:
             raise InputError(f"latents of shape {z.shape}", f"(n, {width})")
+        if not len(z):
+            raise InputError("no latents", "at least one row", "give some")
         if not np.isfinite(z).all():
             raise InputError("latents with NaN or infinity", "finite numbers")
         decode = functools.partial(decoded, stage1)
@@ -416,7 +418,16 @@ class TwoStageVAE:
 
     def _prepared(self, images: np.ndarray, floats: bool = False) -> np.ndarray:
         """uint8 images of this model's shape; padded where the config says so."""
-        images = np.asanyarray(images)
+        try:
+            images = np.asanyarray(images)
+        except ValueError as error:  # of several shapes
+            raise InputError(
+                f"a {type(images).__name__} that is no array ({first_line(error)})",
+                "one uint8 array of shape (N, height, width, channels)",
+                "resize the images to one size, and leave labels out",
+            ) from error
+        if not images.size:
+            raise InputError("no images", "at least one", "give some")
         if images.ndim == 3 and images.shape[-1] in (1, 3, 4):
             raise InputError(
                 f"one image of shape {images.shape}",

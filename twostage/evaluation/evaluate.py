@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from twostage.config import MIN_COMPARED
 from twostage.errors import InputError, check_whole
 from twostage.evaluation import figures
 from twostage.evaluation.evaluation_data import EvaluationData
@@ -22,7 +23,7 @@ from twostage.evaluation.image_metrics import BATCH, image_distances
 from twostage.evaluation.latent_metrics import latent_metrics
 from twostage.evaluation.likelihood_metrics import likelihood_metrics
 from twostage.evaluation.memorization import memorization
-from twostage.evaluation.protocol import MIN_SAMPLES, Protocol
+from twostage.evaluation.protocol import Protocol
 from twostage.features.extractor import Extractor, digest_of
 from twostage.metrics.pixel_statistics import PixelStatistics
 from twostage.models import recalibration
@@ -256,10 +257,10 @@ def _reference(
     data: EvaluationData, protocol: Protocol, features_of: Features
 ) -> _Reference:
     images = protocol.reference(data.split(protocol.split))
-    if len(images) < MIN_SAMPLES:
+    if len(images) < MIN_COMPARED:
         raise InputError(
             f"{len(images)} images in the {protocol.split} split",
-            f"at least {MIN_SAMPLES} for a distance",
+            f"at least {MIN_COMPARED} for a distance",
             "give it more images, thousands if you can",
         )
     return _Reference(images, features_of(images, BATCH), PixelStatistics(images))

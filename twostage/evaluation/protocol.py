@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from twostage.config import MIN_COMPARED
 from twostage.data.splits import limited
 from twostage.errors import InputError, check_whole
 from twostage.features.extractor import quantized
@@ -16,7 +17,6 @@ from twostage.metrics.moments import Moments
 
 SPLITS = {"fid10k_test": ("test", 10_000), "fid50k_train": ("train", 50_000)}
 MIN_STD = 1e-6  # of a channel of one color, in [0, 1]
-MIN_SAMPLES = 6  # a metric searches the fifth neighbor of each
 QUIRKS = ("stretch", "contrast", "first10k", "tone")
 
 
@@ -52,9 +52,9 @@ class Protocol:
         if self.name not in SPLITS:
             raise InputError(f"protocol {self.name!r}", f"one of {', '.join(SPLITS)}")
         check_whole("samples", self.samples)
-        if self.samples and self.samples < MIN_SAMPLES:
+        if self.samples and self.samples < MIN_COMPARED:
             raise InputError(
-                f"`samples={self.samples}`", f"at least {MIN_SAMPLES}, or 0"
+                f"`samples={self.samples}`", f"at least {MIN_COMPARED}, or 0"
             )
         unknown = set(self.quirks) - set(QUIRKS)
         if unknown:

@@ -22,9 +22,11 @@ def write(run: str | Path, format: str) -> None:
 
 
 def check_current(run: str | Path) -> None:
-    """Raises `InputError` for a SavedModel that was written before the run's models
-    were. Nothing is known of one that an earlier version wrote.
+    """Raises `InputError` for a run that does not exist, or whose SavedModel was
+    written before its models were; one by an earlier version passes.
     """
+    if not Path(run).is_dir():
+        raise InputError(f"`run={str(run)!r}`", "a run folder", "check the path")
     recorded = files.read_json(Path(run) / NAME).get("saved_model")
     if recorded is None or recorded == _checksums(Path(run)):
         return

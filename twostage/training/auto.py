@@ -334,7 +334,9 @@ def _fit_to_machine(
     chosen.take(Choice("precision", precision, reason))
     steps = count // config.batch_size
     of_epoch = EPOCH_PER_STEPS * paces[precision] * steps
-    if minutes and "epochs" not in given:
+    if minutes and "epochs" in given:
+        logger.warning("`minutes` has no effect beside `epochs`")
+    elif minutes:
         epochs = _epochs_within(minutes, of_epoch, most)
         chosen.take(epochs, _warmup(config.schedule, epochs.value * steps))
     return of_epoch * chosen.config.epochs

@@ -1,10 +1,10 @@
 """Checks of a run's images before they are decoded."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Mapping
 
-from twostage.config import Stage1Config
-from twostage.data.datasets import ImageFileDataset
+from twostage.config import MIN_COMPARED, Stage1Config
+from twostage.data.datasets import ImageFileDataset, Images
 from twostage.errors import InputError
 from twostage.models import build
 
@@ -37,9 +37,17 @@ def _takes(config: Stage1Config, side: int) -> bool:
     return True
 
 
-def warn_without_test(data: str, splits: Collection[str]) -> None:
-    """Warns where nothing is there to test on."""
+def warn_without_test(data: str, splits: Mapping[str, Images]) -> None:
+    """Warns where there is nothing, or too little, to test on."""
     if "test" in splits:
+        count = len(splits["test"][0])
+        if count < MIN_COMPARED:
+            logger.warning(
+                "%s has %d test images: `evaluate` needs at least %d",
+                data,
+                count,
+                MIN_COMPARED,
+            )
         return
     then = "`evaluate` needs one"
     if "validation" in splits:
