@@ -64,9 +64,9 @@ class ComputedGamma(ModelCallback):
     Args:
         rule: One of the above.
         decay: Replaces the rule's own, 0 <= decay < 1.
-        floor: Least gamma. `None`: the model's own floor where its likelihood states
-            one, else 0.0011, the rounding of 8-bit images in [0, 1]. The first epoch in
-            which it binds is logged as a warning.
+        floor: Least gamma, in the data's unit. `None`: the model's own floor where its
+            likelihood states one, else 0.0011, the rounding of 8-bit images in [0, 1].
+            The first epoch in which it binds is logged as a warning.
         attribute: The model's variable that holds gamma.
 
     Example:

@@ -1,5 +1,5 @@
 """Statistics of q(z | x) over a data set: pure functions of mean and log_var, each (N,
-k). They return one value per latent, (k,).
+k), in units in which the prior is N(0, I). They return one value per latent, (k,).
 """
 
 import numpy as np
@@ -32,7 +32,7 @@ def variance_law_sd(mean: np.ndarray, log_var: np.ndarray) -> np.ndarray:
 
 
 def kl_per_latent(mean: np.ndarray, log_var: np.ndarray) -> np.ndarray:
-    """E[KL(q(z_i | x) || N(0, 1))] in nats."""
+    """E[KL(q(z_i | x) || N(0, 1))] in nats (Kingma & Welling 2014, appendix B)."""
     # the formula of twostage/metrics/likelihood_bounds.py: this folder stands alone
     return 0.5 * (mean**2 + np.exp(log_var) - log_var - 1).mean(axis=0)
 

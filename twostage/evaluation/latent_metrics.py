@@ -97,8 +97,8 @@ def most_active(mean: np.ndarray, log_var: np.ndarray) -> np.ndarray:
 
 
 def posterior_statistics(mean: np.ndarray, log_var: np.ndarray) -> dict[str, Any]:
-    """Variance law, active latents, KL divergence and E[sigma^2] of each latent, of
-    moments (N, k), in JSON's types.
+    """Variance law, active latents, KL divergence (nats) and E[sigma^2] of each latent,
+    of moments (N, k) in units in which the prior is N(0, I), in JSON's types.
     """
     statistics = callbacks.statistics
     by_variance, by_mean, by_kl = statistics.count_active(mean, log_var)

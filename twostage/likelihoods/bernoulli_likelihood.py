@@ -11,7 +11,7 @@ from twostage.likelihoods.likelihood import Likelihood, over_example, tfp
 @keras.saving.register_keras_serializable("twostage")
 class BernoulliLikelihood(Likelihood):
     """p(x | z) = product of p^x (1 - p)^(1 - x), the decoder gives the logits of p;
-    nats: sum of softplus(logit) - x logit.
+    nats: sum of softplus(logit) - x logit (Kingma & Welling 2014, appendix C.1).
 
     A probability for x in {0, 1}. For gray levels between, the usual cross-entropy, it
     is no density: its nats may not be compared with those of other models.

@@ -53,8 +53,8 @@ class ColoredGaussianLikelihood(GaussianLikelihood):
         self.log_volume = scalar_weight(self, "log_volume", 0.0)
 
     def set_covariance(self, covariance: Any) -> None:
-        """Sets C (D, D), symmetric. Directions with less than 1e-6 of the largest
-        variance get that much.
+        """Sets C (D, D), symmetric, in the data's squared unit. Directions with less
+        than 1e-6 of the largest variance get that much.
         """
         eigenvalues, vectors = np.linalg.eigh(np.asarray(covariance, "float64"))
         eigenvalues = np.maximum(eigenvalues, LEAST_EIGENVALUE * eigenvalues[-1])

@@ -3,9 +3,10 @@ are in each other's terms; and the likelihood that each implies for a constant-s
 VAE.
 
 S is an example's squared error summed over its D dimensions, KL its divergence summed
-over k latents. Two losses train alike where one is a positive multiple of the other, up
-to constants and the optimizer's epsilon. Derivations and the table:
-docs/explanation/observation_models.md.
+over k latents. gamma and sigma are standard deviations in the data's unit, beta has its
+square, lambda and the KL weight are pure numbers. Two losses train alike where one is a
+positive multiple of the other, up to constants and the optimizer's epsilon. Derivations
+and the table: docs/explanation/observation_models.md.
 """
 
 import math

@@ -37,7 +37,7 @@ class DiagonalGaussianLikelihood(GaussianNoise):
         self.floor = float(floor)
 
     def log_variance(self, parameters: Any) -> Any:
-        """log sigma^2 of every dimension, (batch, ...)."""
+        """log sigma^2 of every dimension, (batch, ...), sigma in the data's unit."""
         log_variance = 2.0 * self.blocks(parameters)[1]
         if not self.floor:
             return log_variance

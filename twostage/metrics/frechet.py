@@ -37,7 +37,9 @@ def frechet_distance(real: Moments, generated: Moments) -> float:
 
 
 def frechet_of(real: np.ndarray, generated: np.ndarray) -> float:
-    """`frechet_distance` of two arrays of features, (N, d) and (M, d)."""
+    """`frechet_distance` of two arrays of features, (N, d) and (M, d), in their squared
+    units.
+    """
     return frechet_distance(Moments(real), Moments(generated))
 
 
@@ -59,7 +61,8 @@ def extrapolated(
     distance, by as much as pairing saves at all rows.
 
     Returns:
-        (distance at infinity, slope in 1/N).
+        (distance at infinity, slope in 1/N), in squared units of the features. With few
+        rows the distance is a little too low.
 
     Raises:
         InputError: fewer rows than four times the features: the distance is not linear

@@ -57,7 +57,8 @@ def _root_mean_square(values: np.ndarray) -> float:
 
 def energy_distance(x: np.ndarray, y: np.ndarray) -> float:
     """2 E|X - Y| - E|X - X'| - E|Y - Y'| over all pairs of different rows of (N, k) and
-    (M, k): unbiased, so it may be below zero.
+    (M, k), in their unit (Szekely & Rizzo 2013, equation 5): unbiased, so it may be
+    below zero.
     """
     within = sum(_sum_of_distances(z, z) / (len(z) * (len(z) - 1)) for z in (x, y))
     return float(2 * _sum_of_distances(x, y) / (len(x) * len(y)) - within)

@@ -8,7 +8,7 @@ MIN_NATS = 1.0
 
 def has_risen(losses: Sequence[float]) -> bool:
     """Whether the last loss, in nats, is above the least by more than a hundredth of
-    that, and by more than a nat.
+    that, and by more than a nat: a rule of our own, above the noise of a held-out loss.
 
     Example:
         >>> has_risen([50.0, 40.0, 45.0]), has_risen([50.0, 40.0, 40.5])

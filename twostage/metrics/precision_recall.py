@@ -51,7 +51,8 @@ def nearest(
     features: np.ndarray, among: np.ndarray, k: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
     """(rows, distances), each (N, k), of the k rows of `among` (M, d) nearest to each
-    row of `features` (N, d), nearest first.
+    row of `features` (N, d), nearest first. Distances are Euclidean, in the features'
+    unit.
     """
     features, among = np.asarray(features, "float64"), np.asarray(among, "float64")
     rows, squares = [], []

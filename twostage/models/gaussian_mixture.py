@@ -98,7 +98,9 @@ class Mixture:
         return latents.astype("float32")
 
     def log_density(self, latents: np.ndarray) -> np.ndarray:
-        """log p of each row, nats (N,)."""
+        """log p of each row, nats (N,): the log of the weighted sum of the Gaussians'
+        densities, in the latents' unit.
+        """
         return self.mixture.score_samples(np.asarray(latents, "float64"))
 
     def transform(self, u: Any, uniform: Any) -> Any:

@@ -61,7 +61,7 @@ def held_out_loss(
 
 def _gain(vae: VAE, data: np.ndarray, mse: float) -> float:
     """By how many nats the best gamma lowers the loss: the difference of D / 2 (mse /
-    gamma^2 + log gamma^2), Asperti & Trentin, equation 7.
+    gamma^2 + log gamma^2), Asperti & Trentin, equation 7, summed over dimensions.
     """
     variance = float(to_numpy(vae.likelihood.variance))
     fitted = max(mse, vae.likelihood.floor**2)

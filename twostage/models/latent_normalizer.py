@@ -18,10 +18,10 @@ class LatentNormalizer(keras.layers.Layer):
     the weights `deviation` (k,) and `count`.
 
     Args:
-        target: Standard deviation after normalization: 1, or the square root of the
-            variance law.
-        per_latent: One scale per latent instead of one for all. Latents that hardly
-            vary (standard deviation below 1e-3) keep their scale.
+        target: Standard deviation after normalization, the prior's being 1: 1, or the
+            square root of the variance law.
+        per_latent: One scale per latent instead of one for all. Where the standard
+            deviation is below 1e-3, latents keep their scale.
     """
 
     MIN_DRAWS = 10_000  # that the statistics need

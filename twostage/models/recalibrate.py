@@ -22,7 +22,8 @@ def recalibrate(
     data, over at most `most_batches` random batches in training mode.
 
     The variance is that of all rows: the mean of the batches' variances plus the
-    variance of their means. Nothing else in the model changes.
+    variance of their means (the law of total variance). Nothing else in the model
+    changes.
 
     Args:
         vae: The VAE, changed in place.
