@@ -101,7 +101,7 @@ def epochs_of(stage):
 def where(job):
     """What the kill hit, from what it left behind."""
     log, stage = job.log.read_text(), job.folder / f"stage{job.stage}"
-    if list(stage.glob("checkpoints/part*")):
+    if list(stage.glob("checkpoints/*.part")):
         return f"checkpoint being written, stage {job.stage}"
     if f"wrote {job.folder / 'saved_model'}" in log:
         return f"after the export, stage {job.stage}"
@@ -128,7 +128,7 @@ def exporting(job):
 
 def saving(job, stage):
     """Whether a checkpoint of a stage is being written."""
-    return any((job.folder / f"stage{stage}" / "checkpoints").glob("part-*"))
+    return any((job.folder / f"stage{stage}" / "checkpoints").glob("*.part"))
 
 
 def aim(job, what, chance):

@@ -526,8 +526,8 @@ def test_a_folder_with_the_name_of_a_known_data_set_is_named(
     write_images(tmp_path / "digits", 20)
     monkeypatch.chdir(tmp_path)
     assert loading.load("digits")[0].shape[1:] == (8, 8, 1)
-    assert "'digits' is the known data set; the path of that name is ./digits" in (
-        caplog.text
+    assert (
+        "taking the known data set 'digits'; for the path of that name" in caplog.text
     )
     assert loading.load("./digits")[0].shape[1:] == (12, 12, 3)
 

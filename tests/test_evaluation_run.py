@@ -319,8 +319,8 @@ def test_the_better_batch_normalization_is_exported(run, tmp_path, capsys):
     stage.end()
     COMMANDS["export"](["--run", str(folder), "--recalibrate"])
     assert (
-        "batch normalization: recalibrated on training images; recalibration changes"
-        " the evidence bound by +" in capsys.readouterr().out
+        "batch normalization: recalibrated on training images; re-estimating changes"
+        " the bound (ELBO) by +" in capsys.readouterr().out
     )
     images = loading.load_for(config, "test")[0][:8]
     kept = keras.saving.load_model(stage.path / "recalibrated.keras", compile=False)

@@ -263,3 +263,13 @@ def test_repeated_test_images_are_counted():
     test = np.concatenate([train[:30], other[:70]])
     found = memorization(other[100:], train, test=test)
     assert found["repeated"] == pytest.approx(0.3)
+
+
+def test_repeated_images_do_not_hide_copies():
+    generator = np.random.default_rng(0)
+    train, other = generator.normal(size=(2, 200, 8))
+    test = np.concatenate([train[:10], other[:190]])
+    near = train + 0.01 * generator.normal(size=train.shape)
+    found = memorization(near, train, test=test)
+    assert found["repeated"] == pytest.approx(0.05)
+    assert found["closer"] > 0.9 and found["ratio"] < 0.1

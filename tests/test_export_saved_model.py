@@ -13,6 +13,7 @@ import pytest
 from small_run import python
 
 from twostage import InputError, TwoStageVAE
+from twostage.cli import train as train_command
 from twostage.cli.main import COMMANDS
 from twostage.models.tensors import to_numpy
 
@@ -297,20 +298,36 @@ def test_tensorflow_lite_computes_the_same(saved, small_run):
         assert np.isnan(encode(images=wrong)["mean"]).all()
 
 
-def test_an_outdated_saved_model_is_not_sampled(small_run, tmp_path, capsys):
-    """As where the export after stage 2 was interrupted."""
+def test_an_outdated_saved_model_is_not_sampled(
+    small_run, tmp_path, capsys, monkeypatch
+):
+    """The export after a longer stage 2 is interrupted."""
     pytest.importorskip("tensorflow")
     run = tmp_path / "run"
     shutil.copytree(small_run[0], run)
     sample = ["--run", str(run), "--n", "4", "--out", str(tmp_path / "samples.png")]
+    resume = ["--run", str(run), "--resume"]
+
+    def interrupted(run, number):
+        raise KeyboardInterrupt
+
+    def train(*arguments):
+        with monkeypatch.context() as patch:
+            patch.setattr(train_command, "_export", interrupted)
+            with pytest.raises(SystemExit):
+                COMMANDS["train-stage2"]([*resume, *arguments])
+
+    train()  # nothing is left to train
     COMMANDS["sample"](sample)
-    assert (tmp_path / "samples.png").exists()
-    with open(run / "stage2" / "model.keras", "ab") as file:
-        file.write(b"trained further")
+    train("--epochs", "3")
+    capsys.readouterr()
     with pytest.raises(SystemExit):
         COMMANDS["sample"](sample)
     error = capsys.readouterr().err
     assert "exported before the models of" in error and "export --run" in error
+    COMMANDS["train-stage2"](resume)
+    COMMANDS["sample"](sample)
+    assert json.loads((run / "export.json").read_text()) == {"saved_model": True}
     (run / "export.json").unlink()  # of an earlier version: nothing is known
     COMMANDS["sample"](sample)
 

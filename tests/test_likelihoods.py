@@ -151,6 +151,8 @@ def test_outside_training_the_batch_does_not_matter():
     sigma = math.exp(-6 + math.log1p(variance**0.5 * math.exp(6)))  # the soft floor
     expected = -stats.norm(0, sigma).logpdf(x).sum(1)
     np.testing.assert_allclose(nats(likelihood, x, mean), expected, rtol=1e-5)
+    sample_std = float(ops.convert_to_numpy(likelihood.standard_deviation(mean)))
+    assert sample_std == pytest.approx(sigma, rel=1e-5)
     for rows in (slice(1), slice(7)):
         np.testing.assert_array_equal(
             nats(likelihood, x[rows], mean[rows]), nats(likelihood, x, mean)[rows]

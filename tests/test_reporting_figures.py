@@ -10,9 +10,11 @@ import pytest
 from keras import layers
 
 import twostage
+from twostage import InputError
 from twostage.evaluation import figures, memorization
 from twostage.metrics.precision_recall import nearest
 from twostage.reporting import charts
+from twostage.reporting.png import check_place
 
 
 @pytest.fixture
@@ -152,6 +154,7 @@ def test_copies_differ_from_new_images():
     assert memorization.memorization(train[:500], train, test=test) == {
         "ratio": pytest.approx(0, abs=1e-6),
         "closer": 1.0,
+        "repeated": 0.0,
         "training_images": 2_000,
     }
     fresh = memorization.memorization(new, train, test=test)
@@ -235,3 +238,10 @@ def test_a_chart_leaves_matplotlib_as_it_was():
     with matplotlib.rc_context({"font.size": 33}):
         svg = charts.chart("font", [("y", [0, 1], [0, 1])])
         assert matplotlib.rcParams["font.size"] == 33 and "33px" not in svg
+
+
+def test_an_image_has_the_name_of_a_png():
+    check_place("samples.png")
+    check_place("samples")
+    with pytest.raises(InputError, match=r"s\.jpg, expected a PNG file"):
+        check_place("s.jpg")

@@ -390,10 +390,19 @@ def test_a_stage_with_more_patience_is_unfinished_until_it_ends(tmp_path, number
     stage = StageRun.open(run, number)
     config = stage.saved_config()
     data = json.loads((stage.path / "environment.json").read_text())["data"]
-    for more, finished in (({}, True), ({"patience": 2}, False)):
+    done = stage.epochs_begun()
+    assert done < 9
+    (stage.path / "recalibrated.keras").touch()
+    cases = (
+        ({}, True),
+        ({"epochs": done, "patience": 2}, True),  # nothing is missing
+        ({"patience": 2}, False),
+    )
+    for more, finished in cases:
         stage.begin(dataclasses.replace(config, **more), data)
         stage.end()
         assert stage.finished == finished
+        assert (stage.path / "recalibrated.keras").exists() == finished
 
 
 def test_the_presets_need_no_held_out_images(tmp_path, caplog):

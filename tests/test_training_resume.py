@@ -19,12 +19,12 @@ from twostage.data.batches import Batches
 from twostage.errors import InputError, Interrupted
 from twostage.export import saved_model
 from twostage.runs import summary
+from twostage.runs.checkpoint_folder import CheckpointFolder, Progress
 from twostage.runs.run import StageRun, finished_stage1
 from twostage.system import files
-from twostage.training.checkpoint_folder import CheckpointFolder, Progress
 
 ROOT = Path(__file__).parents[1]
-PART = "part-epoch-00002-step-000001.npz"  # while that checkpoint is written
+PART = "epoch-00002-step-000001.npz.part"  # while that checkpoint is written
 SMALL = [
     "--base-dim",
     "4",
@@ -201,15 +201,17 @@ def test_where_all_checkpoints_are_damaged_nothing_is_trained_again(run, capsys)
     model = (run / "stage1" / "model.keras").read_bytes()
     for name in was:
         (run / "stage1" / "checkpoints" / name).write_bytes(b"")
-    for _ in range(2):
-        line = refused(capsys, "--run", run, "--resume")
+    for more in ([], ["--epochs", "3"], []):
+        line = refused(capsys, "--run", run, "--resume", *more)
         assert "checkpoints are damaged, such as epoch-00002-step-000000.npz" in line
         assert "bring one back from a copy, or remove them" in line
     assert checkpoints(run) == was
     assert (run / "stage1" / "model.keras").read_bytes() == model
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="rights do not stop root")
+@pytest.mark.skipif(
+    getattr(os, "geteuid", int)() == 0, reason="rights do not stop root"
+)
 def test_a_checkpoint_that_may_not_be_read_is_not_damaged(run, capsys):
     was = checkpoints(run)
     path = run / "stage1" / "checkpoints" / was[-1]
@@ -218,6 +220,35 @@ def test_a_checkpoint_that_may_not_be_read_is_not_damaged(run, capsys):
         capsys, "--run", run, "--resume"
     )
     assert checkpoints(run) == was
+
+
+def test_a_finished_stage_without_checkpoints_is_not_trained_again(run, capsys):
+    for path in (run / "stage1" / "checkpoints").iterdir():
+        path.unlink()
+    model = (run / "stage1" / "model.keras").read_bytes()
+    for more in ([], ["--epochs", "3"]):
+        line = refused(capsys, "--run", run, "--resume", *more)
+        assert "is finished and its checkpoints were removed" in line
+    assert (run / "stage1" / "model.keras").read_bytes() == model
+
+
+def test_bytes_that_no_decompressor_knows_are_damage(tmp_path):
+    folder = CheckpointFolder(tmp_path)
+    for epoch in (1, 2):
+        folder.save(Progress(epoch, 0, [], {}), {"weights": np.arange(9.0)})
+    path = folder.paths()[-1]
+    content = path.read_bytes()
+    for method in (8, 12, 14, 99):  # of the archive's directory: deflated, bzip2, ...
+        changed = bytearray(content)
+        for place in range(len(changed) - 4):
+            if changed[place : place + 4] == b"PK\x01\x02":
+                changed[place + 10] = method
+            if changed[place : place + 4] == b"PK\x03\x04":
+                changed[place + 8] = method
+        path.write_bytes(changed)
+        found = folder.newest()
+        assert found is not None and found[1].epoch == 1
+        path.write_bytes(content)
 
 
 def test_an_error_of_the_disk_is_no_damage(run, monkeypatch):
@@ -249,7 +280,8 @@ def test_a_checkpoint_with_wrong_bytes_is_never_a_traceback(tmp_path, seed):
 
 def test_what_a_kill_left_is_removed(tmp_path):
     folder = CheckpointFolder(tmp_path)
-    (tmp_path / "part-epoch-00001-step-000007.npz").write_bytes(b"half")
+    for left in ("epoch-00001-step-000007.npz.part", "part.npz"):
+        (tmp_path / left).write_bytes(b"half")
     folder.save(Progress(1, 0, [], {}), {})
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-00001-step-000000.npz"]
 

@@ -173,8 +173,8 @@ class _Training:
     watch_every: int = option(
         0,
         "training",
-        "epochs between diagnostics (latents, images, held-out loss); 0: as many as"
-        " leave 20 per training and 1,000 steps between two, at least one",
+        "epochs between diagnostics (latents, images, held-out loss); 0: as rarely as"
+        " gives 20 per training and one per 1,000 steps",
         minimum=0,
     )
     checkpoint_every: float = option(
@@ -518,7 +518,7 @@ class Stage2Config(_Training):
         "one",
         "sampling",
         "standard deviation after normalization; one: 1, or that of the latents of an"
-        " autoencoder without a prior; variance_law: the root of stage 1's",
+        " autoencoder without a prior; variance_law: the root of stage 1's law",
         ("one", "variance_law"),
     )
     per_latent: bool = option(

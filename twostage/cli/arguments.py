@@ -55,7 +55,7 @@ def stage_parser(number: int, prog: str) -> Parser:
         argument_default=argparse.SUPPRESS,
     )
     groups = {"run": parser.add_argument_group("run")}
-    _add_run_flags(groups["run"])
+    _add_run_flags(groups["run"], number)
     fields = dataclasses.fields(kind)
     for field in sorted(fields, key=lambda each: GROUPS.index(each.metadata["group"])):
         name = field.metadata["group"]
@@ -65,11 +65,11 @@ def stage_parser(number: int, prog: str) -> Parser:
     return parser
 
 
-def _add_run_flags(group) -> None:
+def _add_run_flags(group, number: int) -> None:
     names = ", ".join(PRESETS)
-    default = (
-        "stage 1's; there that of the data, auto for your own, digits without data"
-    )
+    default = "stage 1's"
+    if number == 1:
+        default = "that of the data; auto for your own, digits without data"
     group.add_argument(
         "--preset", default=None, metavar="NAME", help=f"{names} (default: {default})"
     )

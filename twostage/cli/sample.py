@@ -58,8 +58,8 @@ def _sample(argv: Sequence[str] | None) -> None:
         )
     load_backend()
     from twostage import export
-    from twostage.export.export_record import check_current
     from twostage.reporting.png import check_place, save_png, tile
+    from twostage.runs.export_record import check_current
 
     check_place(options.out)
     check_current(options.run)

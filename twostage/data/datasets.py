@@ -247,9 +247,7 @@ def open_dataset(source: str, options: Options) -> Dataset:
             f" {SOURCE_KINDS}: {_download(source)}check the path, from {Path.cwd()}"
         )
     if source in registry.NAMES and Path(source).exists():
-        logger.warning(
-            "%r is the known data set; the path of that name is ./%s", source, source
-        )
+        _warn_of_namesake(source)
     if options.data_dir and not Path(options.data_dir).expanduser().is_dir():
         raise InputError(
             f"received `data_dir={options.data_dir!r}`, which is no folder, from"
@@ -266,6 +264,15 @@ def open_dataset(source: str, options: Options) -> Dataset:
         if dataset is not None:
             return dataset
     raise _not_a_dataset(source)
+
+
+@functools.cache  # once, though a training opens its data several times
+def _warn_of_namesake(source: str) -> None:
+    logger.warning(
+        "taking the known data set %r; for the path of that name give ./%s",
+        source,
+        source,
+    )
 
 
 def image_files_at(source: str) -> Folder | Zip | None:

@@ -26,7 +26,8 @@ def memorization(
         max_images: See `seed`.
 
     Returns:
-        dict: `ratio`, the median distance of generated images over that of test images,
+        dict, of test images that equal no training image: `ratio`, the median distance
+        of generated images over theirs,
         0 for copies and about 1 for images as new as the test set's; `closer`, the
         fraction of generated images that are nearer to a training image than 99% of the
         test images are; `repeated`, the fraction of test images that equal a training
@@ -34,13 +35,15 @@ def memorization(
     """
     of_generated = _nearest_distances(generated, train, seed, max_images)
     of_test = _nearest_distances(test, train, seed, max_images)
-    scale = float(np.linalg.norm(train.std(0)))
-    ratio = np.median(of_generated) / max(np.median(of_test), 1e-12)
-    close = np.quantile(of_test, 0.01)
+    same = SAME * float(np.linalg.norm(train.std(0)))
+    others = of_test[of_test > same]
+    compared = others if len(others) else of_test
+    ratio = np.median(of_generated) / max(np.median(compared), 1e-12)
+    close = np.quantile(compared, 0.01)
     return {
         "ratio": float(ratio),
         "closer": float((of_generated < close).mean()),
-        "repeated": float((of_test <= SAME * scale).mean()),
+        "repeated": float((of_test <= same).mean()),
         "training_images": len(train),
     }
 

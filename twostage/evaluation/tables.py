@@ -208,8 +208,8 @@ def _memorization_sentence(found: Mapping[str, Any]) -> str:
 def _choice_sentence(choice: Mapping[str, Any]) -> str:
     return (
         f"By {choice['images']:,} {choice['decided_by']}, the better batch"
-        f" normalization is: {choice['chosen']} (recalibration changes the evidence"
-        f" bound by {choice['gain']:+.2f} +- {choice['gain_error']:.2f} nats per"
+        f" normalization is: {choice['chosen']} (re-estimating changes the bound"
+        f" (ELBO) by {choice['gain']:+.2f} +- {choice['gain_error']:.2f} nats per"
         " image)."
     )
 

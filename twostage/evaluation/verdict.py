@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 RECONSTRUCTIONS = "REC"
 ERRORS = 2  # standard errors beyond which two distances differ
-# fraction of samples nearer to training images than 99% of the test images
 MAX_REPEATED = 0.2  # of the test images equal a training image
+# fraction of samples nearer to training images than 99% of the test images
 MAX_CLOSE = 0.05
 MIN_RATIO = 0.8  # of the distance to the nearest training image, samples over test
 MIN_CONTRAST = 0.9  # of the test images'

@@ -8,8 +8,8 @@ import numpy as np
 
 from twostage import export
 from twostage.config import DENSITY_METHODS, SAMPLING_METHODS
-from twostage.export.export_record import check_current
 from twostage.export.saved_vae import SavedVAE
+from twostage.runs.export_record import check_current
 from twostage.runs.run import finished_stage2
 from twostage.system.random_streams import SavedModelStream
 from twostage.two_stage_vae import FIRST_STAGE, TwoStageVAE

@@ -4,7 +4,6 @@ import logging
 from pathlib import Path
 
 from twostage.errors import InputError
-from twostage.export import export_record
 from twostage.export.formats import writer
 from twostage.models import recalibration
 from twostage.models.gaussian_mixture import Mixture
@@ -12,7 +11,7 @@ from twostage.models.posterior import EncodedDataset
 from twostage.models.serialization import load_model
 from twostage.models.two_stage_models import TwoStageModels, saved_mixture
 from twostage.models.vae import VAE
-from twostage.runs import summary
+from twostage.runs import export_record, summary
 from twostage.runs.data import training_images, validation_images
 from twostage.runs.run import StageRun, finished_stage1, finished_stage2
 from twostage.sampling.latent_samplers import drawn_latents
@@ -54,7 +53,7 @@ def export_run(
         if mixture:
             density = _mixture(first, models.stage1, mixture)
         path = write(Path(run) / format, models, method=method, mixture=density)
-        export_record.write(run, format)
+        export_record.set_current(run, format)
         return path
     finally:
         first.end()

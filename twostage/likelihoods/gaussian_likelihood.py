@@ -158,8 +158,8 @@ class GaussianLikelihood(GaussianNoise):
         )
         if training and not self.learned:
             error = squared_error / dimensions
-            pending_none = ops.convert_to_tensor(self.gamma_squared)
-            batch_mse = weighted_mean(error, sample_weight, pending_none)
+            unchanged = ops.convert_to_tensor(self.gamma_squared)
+            batch_mse = weighted_mean(error, sample_weight, unchanged)
             self.batch_mse.assign(batch_mse)
         return nats
 

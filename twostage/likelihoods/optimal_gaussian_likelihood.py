@@ -87,11 +87,21 @@ class OptimalGaussianLikelihood(GaussianNoise):
         if self.per == "image":
             variance = 2 * math.pi * squared_error / dimensions
             return 0.5 * dimensions * (ops.log(variance + self.floor) + 1.0)
-        error = ops.maximum(error, TINY)  # of an exact batch
-        log_sigma = self.floor + ops.softplus(0.5 * ops.log(error) - self.floor)
+        log_sigma = self._log_sigma(error)
         return squared_error / 2 * ops.exp(-2.0 * log_sigma) + dimensions * (
             log_sigma + 0.5 * math.log(2 * math.pi)
         )
+
+    def standard_deviation(self, parameters: Any) -> Any:
+        """That of draws, one number: `gamma`; of a batch with its soft floor."""
+        if self.per == "image":
+            return self.gamma
+        return ops.exp(self._log_sigma(ops.convert_to_tensor(self.gamma_squared)))
+
+    def _log_sigma(self, error: Any) -> Any:
+        """The logarithm of sigma for a mean squared error, softly above the floor."""
+        error = ops.maximum(error, TINY)  # of an exact batch
+        return self.floor + ops.softplus(0.5 * ops.log(error) - self.floor)
 
     def _remember(self, batch_error: Any) -> None:
         """One step of the running mean."""

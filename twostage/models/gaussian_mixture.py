@@ -19,8 +19,8 @@ def check_components(components: int, images: int) -> None:
     if images < max(components, 2):
         raise InputError(
             f"a mixture of {components} Gaussians for the latents of {images} images",
-            "at most as many, and two images",
-            "choose fewer, or another way to sample",
+            "at least as many images as Gaussians, and at least two",
+            "choose fewer Gaussians, or another way to sample",
         )
 
 

@@ -129,7 +129,7 @@ def restored(model: keras.Model) -> Iterator[None]:
 def summary(choice: dict[str, Any]) -> str:
     """One line about what `recalibrate_if_better` returned."""
     return (
-        f"batch normalization: kept the {choice['chosen']}; re-estimating changes the"
-        f" bound (ELBO) by {choice['gain']:+.2f} +- {choice['gain_error']:.2f} nats per"
-        f" image on {choice['images']:,} {choice['decided_by']}"
+        f"batch normalization: {choice['chosen']}; re-estimating changes the bound"
+        f" (ELBO) by {choice['gain']:+.2f} +- {choice['gain_error']:.2f} nats per image"
+        f" on {choice['images']:,} {choice['decided_by']}"
     )

@@ -217,8 +217,9 @@ class VAE(keras.Model):
         weight = 1.0
         if sample_weight is not None:
             weight = ops.mean(ops.cast(sample_weight, "float32"))
-        kl = weighted_mean(kl_of_latents, sample_weight, self.free_bits)
-        return weight * self.kl_weight * ops.sum(ops.relu(self.free_bits - kl))
+        free_bits = ops.convert_to_tensor(self.free_bits)
+        kl = weighted_mean(kl_of_latents, sample_weight, free_bits)
+        return weight * self.kl_weight * ops.sum(ops.relu(free_bits - kl))
 
     def _update_metrics(
         self, nll: Any, kl: Any, x: Any, parameters: Any, sample_weight: Any
@@ -241,9 +242,10 @@ class VAE(keras.Model):
         callbacks: Any = None,
         **kwargs: Any,
     ) -> keras.callbacks.History:
-        """As Keras's. Every batch must divide by the number of replicas; before and
-        after it no computed gamma and no free bits are active. `Batches` are fed by
-        their own methods, each epoch in an order of its own.
+        """As Keras's; the arguments after `callbacks` by name. Every batch must divide
+        by the number of replicas; before and after it no computed gamma and no free
+        bits are active. `Batches` are fed by their own methods, each epoch in an order
+        of its own.
         """
         strategy = getattr(self, "distribute_strategy", None)
         check_replicas(strategy, x, batch_size, kwargs.get("validation_split", 0.0))

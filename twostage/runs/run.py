@@ -12,6 +12,7 @@ from twostage.config import Stage1Config, Stage2Config
 from twostage.errors import InputError
 from twostage.models import serialization
 from twostage.presets import AUTO, PRESETS, resolve
+from twostage.runs.checkpoint_folder import CheckpointFolder
 from twostage.system import files
 from twostage.system.locks import acquire_now
 from twostage.system.provenance import provenance
@@ -169,26 +170,34 @@ class StageRun:
                 f" `epochs={config.epochs}`: give at least as many, or start another"
                 " run"
             )
+        checkpoints = CheckpointFolder(self.path / "checkpoints")
+        if self.finished and not checkpoints.paths():
+            raise InputError(
+                f"{self.path} is finished and its checkpoints were removed, so it"
+                " cannot be resumed: start another run; where only the images have"
+                f" moved, write their place into {self.path}/config.json"
+            )
         trains_on = self._trains_on(saved, config)
         if trains_on and self.number == 1 and (self.run / "stage2").exists():
             raise InputError(
                 f"{self.run}/stage2 was trained on this stage 1 as it is: remove"
                 f" {self.run}/stage2 first, or start another run"
             )
-        if self.finished and trains_on:
-            # The checkpoint has everything. A model of fewer epochs than the config
-            # says would pass for the finished one.
-            (self.path / "recalibrated.keras").unlink(missing_ok=True)
-            (self.path / "model.keras").unlink()
+        if trains_on:
+            if self.finished:
+                checkpoints.newest()  # has everything; an error where it is damaged
+            # A model of fewer epochs than the config says would pass for the finished.
+            for name in ("recalibrated.keras", "model.keras"):
+                (self.path / name).unlink(missing_ok=True)
 
     def _trains_on(self, saved: Config, config: Config) -> bool:
-        """Whether epochs are missing. One that patience may have ended has all, unless
-        it gets more epochs or patience.
+        """Whether epochs are missing. A stage that patience may have ended has all,
+        unless it gets more epochs or patience.
         """
-        if config.epochs > saved.epochs or config.patience > saved.patience:
-            return True
-        ended = self.finished or saved.patience > 0
-        return not ended and config.epochs > self._newest_checkpoint()[0]
+        if config.epochs <= self._newest_checkpoint()[0]:
+            return False
+        gets_more = config.epochs > saved.epochs or config.patience > saved.patience
+        return gets_more or not saved.patience
 
     def check_data(self, data: dict) -> None:
         """Raises `InputError` unless the stage was started on these data.

@@ -138,7 +138,7 @@ def _batch_norm_lines(choice: dict[str, Any]) -> list[str]:
     return [
         "",
         f"The SavedModel has the batch normalization {choice['chosen']};"
-        f" recalibration changes the evidence bound by {choice['gain']:+.2f} +-"
+        f" re-estimating changes the bound (ELBO) by {choice['gain']:+.2f} +-"
         f" {choice['gain_error']:.2f} nats on {choice['decided_by']}.",
     ]
 

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 def write(path: str | os.PathLike[str], content: str | bytes | memoryview) -> None:
     """Writes a file so that a reader, or a crash, finds the old one or the new one."""
     path = Path(path)
-    aside = path.with_name(f"part-{path.name}")
+    aside = path.with_name(f"{path.name}.part")
     encoded = content.encode() if isinstance(content, str) else content
     try:
         aside.write_bytes(encoded)

@@ -102,6 +102,8 @@ def auto_stage1(
     shape = (side, width, channels)
     chosen = _Chosen(config, given)
     chosen.take(*stage1_choices(config, given, len(images), shape))
+    if config.minutes and "epochs" in given:
+        logger.warning("`minutes` has no effect on stage 1 beside its `epochs`")
     minutes = STAGE1_SHARE * config.minutes
     seconds = _fit_to_machine(chosen, len(images), images[0], minutes)
     if config.held_out:
@@ -334,9 +336,7 @@ def _fit_to_machine(
     chosen.take(Choice("precision", precision, reason))
     steps = count // config.batch_size
     of_epoch = EPOCH_PER_STEPS * paces[precision] * steps
-    if minutes and "epochs" in given:
-        logger.warning("`minutes` has no effect beside `epochs`")
-    elif minutes:
+    if minutes and "epochs" not in given:
         epochs = _epochs_within(minutes, of_epoch, most)
         chosen.take(epochs, _warmup(config.schedule, epochs.value * steps))
     return of_epoch * chosen.config.epochs

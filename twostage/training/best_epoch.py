@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from twostage.models.tensors import to_numpy
+from twostage.runs.checkpoint_folder import CHECKPOINTS_KEPT
 from twostage.system import files
-from twostage.training.checkpoint_folder import CHECKPOINTS_KEPT
 from twostage.training.held_out import HeldOut
 
 logger = logging.getLogger(__name__)

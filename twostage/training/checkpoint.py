@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from twostage.errors import InputError, Interrupted
+from twostage.runs.checkpoint_folder import CheckpointFolder, Progress
 from twostage.runs.run import StageRun
-from twostage.training.checkpoint_folder import CheckpointFolder, Progress
 from twostage.training.divergence import check_weights
 from twostage.training.history import row_of, write_history
 from twostage.training.interruption import SignalWatch

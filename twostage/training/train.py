@@ -26,7 +26,7 @@ from twostage.models.two_stage_models import MIXTURE, TwoStageModels
 from twostage.models.vae import VAE
 from twostage.own_callbacks import callbacks
 from twostage.reporting import latent_plots, png
-from twostage.runs import summary
+from twostage.runs import export_record, summary
 from twostage.runs.run import SAMPLING, StageRun
 from twostage.system import files
 from twostage.system.progress import announced
@@ -364,6 +364,8 @@ def _save(
         config, fitted.rows, {**fitted.kept, **measured}, log_var
     )
     summary.write(stage.run, **results)
+    if not stage.finished:  # else nothing was trained
+        export_record.set_outdated(stage.run)
     stage.save_model("model.keras", vae)
 
 

@@ -5,6 +5,7 @@ import errno
 import json
 import logging
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ DAMAGE = (
     EOFError,
     RuntimeError,
     zipfile.BadZipFile,
+    zlib.error,
 )
 
 
@@ -62,7 +64,8 @@ class CheckpointFolder:
         text = json.dumps(dataclasses.asdict(progress))
         files.write_npz(self.path / name, {"progress": text, **arrays})
         outdated = self.paths()[:-CHECKPOINTS_KEPT]
-        for path in [*outdated, *self.path.glob("part-*")]:
+        leftovers = [*self.path.glob("*.part"), *self.path.glob("part.npz")]
+        for path in [*outdated, *leftovers]:
             path.unlink()
 
     def newest(self) -> tuple[Path, Progress, dict[str, np.ndarray]] | None:
@@ -110,7 +113,7 @@ def _read(path: Path) -> tuple[Progress, dict[str, np.ndarray]]:
         with np.load(path) as archive:
             arrays = dict(_checked(archive))
     except OSError as error:
-        if error.errno != errno.EINVAL:  # the disk's, and not the archive's
+        if error.errno not in (None, errno.EINVAL):  # the disk's, and not the archive's
             raise
         raise zipfile.BadZipFile(str(error)) from error
     progress = Progress(**json.loads(str(arrays.pop("progress"))))
