@@ -394,7 +394,7 @@ class TwoStageVAE:
         the backend.
 
         Args:
-            path: A folder, which is replaced.
+            path: A folder; an earlier export in it is replaced.
             format: "saved_model", or "onnx": encoder.onnx, decoder.onnx and
                 sampler.onnx, which needs tf2onnx (the extra `onnx`).
         """

@@ -29,7 +29,7 @@ def export_models(
     not, so that a seed means the same images whatever trained.
 
     Args:
-        path: Folder of the SavedModel or the files, which is replaced.
+        path: Folder of the SavedModel or the files; an earlier export is replaced.
         models: The trained models.
         method: How stage 2's latents are sampled.
         format: "saved_model" or "onnx".

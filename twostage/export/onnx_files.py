@@ -27,8 +27,8 @@ def save(
     method: str = "normalized",
     mixture: Mixture | None = None,
 ) -> Path:
-    """Writes encoder.onnx, decoder.onnx and sampler.onnx into the folder `path`, which
-    is replaced, and returns the path.
+    """Writes encoder.onnx, decoder.onnx and sampler.onnx into the folder `path`, where
+    an earlier export is replaced, and returns the path.
 
     encoder: `images`, uint8 (n, height, width, channels) -> `mean` and `log_var`,
     float32 (n, k). decoder: `z`, float32 (n, k) -> `images`, float32 (n, height, width,

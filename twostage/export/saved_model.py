@@ -35,7 +35,8 @@ def save(
     method: str = "normalized",
     mixture: Mixture | None = None,
 ) -> Path:
-    """Writes a SavedModel to `path`, which is replaced, and returns the path.
+    """Writes a SavedModel to `path`, where an earlier one is replaced, and returns the
+    path.
 
     Endpoints, also as signatures; `n` and `seed` are int32 scalars, images float32 (n,
     height, width, channels) in [0, 1]: `sample(n, seed)`, `sample_first_stage(n,
