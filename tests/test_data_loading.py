@@ -12,9 +12,11 @@ from test_data_image_files import write_images
 
 from twostage import InputError
 from twostage.cli.main import COMMANDS
+from twostage.config import Stage1Config
 from twostage.data import loading, summary
 from twostage.data import registry as named
-from twostage.data.batches import Batches, flip
+from twostage.data.batches import Batches, check_count, flip
+from twostage.models.gaussian_mixture import check_components
 
 
 def test_digits_are_scikit_learns_stretched_to_8_bits():
@@ -390,3 +392,26 @@ def test_each_process_gets_its_part_of_every_batch(monkeypatch):
     distribution.auto_shard_dataset = True
     with pytest.raises(InputError, match="give it `auto_shard_dataset=False`"):
         Batches(x, 12)
+
+
+def test_a_home_is_found_in_every_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    config = Stage1Config(data="~/x", data_dir="~/y", cache="z")
+    found = loading.with_absolute_paths(config)
+    assert found.data == str(tmp_path / "x") and found.data_dir == str(tmp_path / "y")
+    assert found.cache == str(tmp_path / "z")
+    assert loading.with_absolute_paths(Stage1Config()).cache == ""
+    for i in range(20):
+        Image.fromarray(np.full((8, 8), 10 * i, "uint8")).save(tmp_path / f"{i}.png")
+    loading.load(tmp_path, cache="~/kept")
+    assert (tmp_path / "kept").is_dir() and not (tmp_path / "~").exists()
+
+
+def test_one_example_is_no_training_set():
+    with pytest.raises(InputError, match="one example, expected at least two"):
+        check_count(1, 1)
+    check_count(2, 1)
+    for images, components in ((1, 1), (3, 4)):
+        with pytest.raises(InputError, match="at least as many images as Gaussians"):
+            check_components(components, images)

@@ -28,6 +28,13 @@ def test_images_may_move_and_not_change(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     COMMANDS["train-stage1"]([*run, "--resume"])
     (here / "x.npy").rename(tmp_path / "moved.npy")
+    for command in (COMMANDS["train-stage2"], COMMANDS["evaluate"]):
+        capsys.readouterr()
+        with pytest.raises(SystemExit):
+            command(run)
+        error = capsys.readouterr().err
+        assert "x.npy, which is not there any more" in error
+        assert "--resume --data PLACE" in error
     COMMANDS["train-stage1"]([*run, "--resume", "--data", "moved.npy"])
     np.save(tmp_path / "moved.npy", images ^ 1)
     capsys.readouterr()

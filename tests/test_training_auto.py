@@ -328,6 +328,15 @@ def test_fewer_than_ten_images_are_refused_in_one_line(count):
         auto.auto_stage1(presets.resolve(1, "auto"), (), images)
 
 
+def test_minutes_beside_epochs_are_warned_of(caplog, monkeypatch):
+    paces(monkeypatch, float32=0.1, mixed_bfloat16=0.2)
+    images = np.full((40, 8, 8, 1), 200, "uint8")
+    for minutes, count in ((0.0, 0), (5.0, 1)):
+        config = presets.resolve(1, "auto", minutes=minutes, epochs=3)
+        assert auto.auto_stage1(config, {"epochs"}, images).epochs == 3
+        assert caplog.text.count("`minutes` has no effect on stage 1") == count
+
+
 def test_a_fit_needs_no_side_where_auto_chooses_one(tmp_path, caplog, monkeypatch):
     paces(monkeypatch, float32=0.1, mixed_bfloat16=0.2)
     caplog.set_level("INFO", "twostage")

@@ -22,7 +22,7 @@ from twostage.features.choose import (
 )
 from twostage.features.extractor import Extractor
 from twostage.features.feature_cache import FeatureCache
-from twostage.runs.data import validation_images
+from twostage.runs.data import config_with_data, validation_images
 from twostage.runs.models import load_models
 from twostage.runs.run import finished_stage1
 from twostage.system.locks import held
@@ -81,7 +81,7 @@ def evaluate_run(
     check_numbers(numbers, mixtures)
     check_extractor(extractor, weights)
     chosen = Protocol(protocol, tuple(sorted(set(quirks))), samples)
-    config = finished_stage1(run).saved_config()
+    config = config_with_data(finished_stage1(run))
     folder = Path(run) / "evaluation"
     folder.mkdir(exist_ok=True)
     with held(folder):  # a run without write permission fails before the work

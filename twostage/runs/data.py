@@ -20,6 +20,17 @@ def training_images(first: StageRun) -> np.ndarray:
     Raises:
         InputError: they are not there any more, were changed, or came from an array.
     """
+    images = loading.load_for(config_with_data(first))[0]
+    first.check_data(fingerprint(images))
+    return images
+
+
+def config_with_data(first: StageRun) -> Stage1Config:
+    """The config of a stage 1 whose data are there to be read.
+
+    Raises:
+        InputError: they are not, or it was trained on an array.
+    """
     config = first.saved_config()
     if not config.data:
         raise InputError(
@@ -32,9 +43,7 @@ def training_images(first: StageRun) -> np.ndarray:
             f" bring it back, or give its new place once by"
             f" `train_stage1(run={str(first.run)!r}, resume=True, data='PLACE')`"
         )
-    images = loading.load_for(config)[0]
-    first.check_data(fingerprint(images))
-    return images
+    return config
 
 
 def held_out_images(first: StageRun) -> np.ndarray | None:
