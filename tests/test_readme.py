@@ -120,6 +120,6 @@ def test_the_two_stage_model_in_python(tmp_path, monkeypatch):
     images = np.pad((digits * 255 / 16).astype("uint8"), ((0, 0), (2, 2), (2, 2)))
     names = {"images": images[:400], "test_images": images[400:]}
     exec(code.replace("(100, 200)", "(1, 1)"), names)
-    assert names["images"].shape == (64, 32, 32, 1)
+    assert names["samples"].shape == (64, 32, 32, 1)
     assert {"REC", "GEN-1", "GEN-2 normalized"} <= set(names["result"].frechet)
     assert (tmp_path / "saved_model" / "saved_model.pb").exists()

@@ -426,7 +426,7 @@ class TwoStageVAE:
                 "one uint8 array of shape (N, height, width, channels)",
                 "resize the images to one size, and leave labels out",
             ) from error
-        if not images.size:
+        if floats and not images.size:
             raise InputError("no images", "at least one", "give some")
         if images.ndim == 3 and images.shape[-1] in (1, 3, 4):
             raise InputError(
