@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,9 +36,7 @@ from twostage.training.auto import auto_stage1, auto_stage2, with_pad
 from twostage.training.held_out_settings import check_held_out, without_held_out
 from twostage.training.sampling_choice import check_sampling
 from twostage.training.train import train_stage1, train_stage2
-from twostage.training.unused_settings import warn_of_unused
-
-logger = logging.getLogger(__name__)
+from twostage.training.unused_settings import warn_of_preparation, warn_of_unused
 
 BATCH = 250  # images that go through a network at once
 FIRST_STAGE = "first stage"  # the sampling method that uses stage 1 alone
@@ -173,11 +170,7 @@ class TwoStageVAE:
         images, held_out = self._divided(images, held_out)
         first, second = self._configs(epochs, held_out)
         # now, not after the hours of stage 1
-        check_held_out(second, held_out)
-        check_sampling(second.sampling, len(images))
-        # where it is chosen, it follows from the images
-        if not self._chooses or "batch_size" in given[1]:
-            check_count(len(images), second.batch_size)
+        self._check_stage2(second, given[1], images, held_out)
         options = {"held_out": held_out, "bar": bar}
         if self._chooses:
             first = _begun(run, 1, first, given[0]) or auto_stage1(
@@ -185,7 +178,7 @@ class TwoStageVAE:
             )
             self.stage1_config = first
         warn_of_unused(first, given[0])
-        _warn_of_preparation(first, given[0])
+        warn_of_preparation(first, given[0])
         stage1 = train_stage1(images, first, run, **options)
         assert stage1 is not None  # only a dry run gives none
         self._set_models(TwoStageModels(stage1.model))
@@ -201,6 +194,19 @@ class TwoStageVAE:
         self.mixture, self.sampling = stage2.mixture, stage2.sampling
         self._training_images = images
         return FitHistory(stage1.history, stage2.history)
+
+    def _check_stage2(
+        self,
+        config: Stage2Config,
+        given: Collection[str],
+        images: np.ndarray,
+        held_out: np.ndarray | None,
+    ) -> None:
+        check_held_out(config, held_out)
+        check_sampling(config.sampling, len(images))
+        # where it is chosen, it follows from the images
+        if not self._chooses or "batch_size" in given:
+            check_count(len(images), config.batch_size)
 
     @property
     def _chooses(self) -> bool:
@@ -418,14 +424,7 @@ class TwoStageVAE:
 
     def _prepared(self, images: np.ndarray, floats: bool = False) -> np.ndarray:
         """uint8 images of this model's shape; padded where the config says so."""
-        try:
-            images = np.asanyarray(images)
-        except ValueError as error:  # of several shapes
-            raise InputError(
-                f"a {type(images).__name__} that is no array ({first_line(error)})",
-                "one uint8 array of shape (N, height, width, channels)",
-                "resize the images to one size, and leave labels out",
-            ) from error
+        images = _as_array(images)
         if floats and not images.size:
             raise InputError("no images", "at least one", "give some")
         if images.ndim == 3 and images.shape[-1] in (1, 3, 4):
@@ -476,20 +475,15 @@ def _begun(
     return dataclasses.replace(saved, **stated)
 
 
-def _warn_of_preparation(config: Stage1Config, given: Collection[str]) -> None:
-    """Warns of settings that only files of images have."""
-    named = [
-        f"`{field.name}={getattr(config, field.name)!r}`"
-        for field in dataclasses.fields(config)
-        if field.metadata["group"] == "data"
-        and field.name in given
-        and field.name not in ("data", "pad", "held_out", "flip")
-    ]
-    if named:
-        logger.warning(
-            "%s: no effect on arrays; prepare them as `twostage.data.load` does",
-            ", ".join(named),
-        )
+def _as_array(images: Any) -> np.ndarray:
+    try:
+        return np.asanyarray(images)
+    except ValueError as error:  # of several shapes
+        raise InputError(
+            f"a {type(images).__name__} that is no array ({first_line(error)})",
+            "one uint8 array of shape (N, height, width, channels)",
+            "resize the images to one size, and leave labels out",
+        ) from error
 
 
 def _rounded(images: np.ndarray) -> np.ndarray:

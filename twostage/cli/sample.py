@@ -56,6 +56,8 @@ def _sample(argv: Sequence[str] | None) -> None:
             f"numbers below {LARGEST + 1}",
             "the SavedModel takes no larger ones",
         )
+    if not Path(options.run).is_dir():
+        raise InputError(f"`run={options.run!r}`", "a run folder", "check the path")
     load_backend()
     from twostage import export
     from twostage.reporting.png import check_place, save_png, tile

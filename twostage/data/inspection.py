@@ -28,11 +28,11 @@ def show(config: Stage1Config, grid: str | os.PathLike[str]) -> None:
     """
     _check_outside(grid, config.data)
     splits = loading.load_splits(config)
+    found = {split: summary.describe(*content) for split, content in splits.items()}
+    for split, each in found.items():
+        others = None if split == "train" else found["train"]
+        logger.info("%s", "\n".join(summary.lines(each, split, others)))
     training, _ = splits["train"]
-    for split, (images, labels) in splits.items():
-        others = None if split == "train" else training
-        lines = summary.lines(images, labels, split, training=others)
-        logger.info("%s", "\n".join(lines))
     rows = limited(len(training), min(GRID_IMAGES, len(training)))
     small = np.stack([_reduced(training[row]) for row in rows])
     save_png(grid, tile(small / 255))

@@ -1,8 +1,9 @@
 """A summary of images, before anything is trained on them."""
 
+import collections
 import dataclasses
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class ImageSummary:
         maximum: 0 to 255.
         mean: Of each channel, in units of the full range, [0, 1], exact to float64.
         std: Standard deviation of each channel, likewise.
-        duplicates: Images equal to an earlier one bit for bit.
+        digests: {digest: count}, the same for images that are equal bit for bit.
         classes: {label: count}, empty without labels.
     """
 
@@ -30,8 +31,18 @@ class ImageSummary:
     maximum: int
     mean: list[float]
     std: list[float]
-    duplicates: int
+    digests: Mapping[bytes, int]
     classes: dict[int, int]
+
+    @property
+    def duplicates(self) -> int:
+        """Number of images that equal an earlier one."""
+        return self.count - len(self.digests)
+
+    def equal_to(self, other: "ImageSummary") -> int:
+        """Number of images that equal one of another set."""
+        equal = self.digests.keys() & other.digests.keys()
+        return sum(self.digests[digest] for digest in equal)
 
 
 def describe(images: np.ndarray, labels: np.ndarray | None = None) -> ImageSummary:
@@ -53,22 +64,17 @@ def describe(images: np.ndarray, labels: np.ndarray | None = None) -> ImageSumma
         maximum=int(present[-1]),
         mean=mean.tolist(),
         std=np.sqrt(variance).tolist(),
-        duplicates=len(images) - len(set(_digests(images))),
+        digests=collections.Counter(map(_digest, images)),
         classes={} if labels is None else _class_counts(labels),
     )
 
 
 def lines(
-    images: np.ndarray,
-    labels: np.ndarray | None = None,
-    split: str = "train",
-    *,
-    training: np.ndarray | None = None,
+    summary: ImageSummary, split: str = "train", training: ImageSummary | None = None
 ) -> list[str]:
-    """The summary in three lines of text; with the training images of another split,
-    also how many are equal to one of them.
+    """A summary in three lines of text; with that of the training images, also how many
+    of another split equal one of them.
     """
-    summary = describe(images, labels)
     counts = summary.classes.values()
     classes = "no labels"
     if counts:
@@ -76,9 +82,7 @@ def lines(
     shape = "x".join(map(str, summary.shape))
     copies = ""
     if training is not None:
-        known = set(_digests(training))
-        equal = sum(digest in known for digest in _digests(images))
-        copies = f"; {equal} equal a training image"
+        copies = f"; {summary.equal_to(training)} equal a training image"
     return [
         f"{split}: {summary.count} images of {shape}, {classes}",
         f"values {summary.minimum} to {summary.maximum}; in units of 255: mean"
@@ -87,11 +91,9 @@ def lines(
     ]
 
 
-def _digests(images: np.ndarray) -> Iterator[bytes]:
-    """Equal for equal images."""
-    for image in images:
-        pixels = np.ascontiguousarray(image)
-        yield hashlib.blake2b(pixels, digest_size=16).digest()
+def _digest(image: np.ndarray) -> bytes:
+    pixels = np.ascontiguousarray(image)
+    return hashlib.blake2b(pixels, digest_size=16).digest()
 
 
 def _class_counts(labels: np.ndarray) -> dict[int, int]:

@@ -23,11 +23,9 @@ def set_outdated(run: str | Path) -> None:
 
 
 def check_current(run: str | Path) -> None:
-    """Raises `InputError` for a run that does not exist, or whose SavedModel was
-    written before its models were; one by an earlier version passes.
+    """Raises `InputError` for a SavedModel that was written before the run's models
+    were; one by an earlier version passes.
     """
-    if not Path(run).is_dir():
-        raise InputError(f"`run={str(run)!r}`", "a run folder", "check the path")
     if not files.read_json(Path(run) / NAME).get("saved_model", True):
         raise InputError(
             f"{Path(run) / 'saved_model'}, which was exported before the models of"

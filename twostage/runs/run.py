@@ -4,6 +4,7 @@ exists.
 
 import csv
 import dataclasses
+import logging
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ from twostage.system.provenance import provenance
 if TYPE_CHECKING:
     import keras
     from filelock import FileLock
+
+logger = logging.getLogger(__name__)
 
 SAMPLING = "sampling.json"  # what `sampling="auto"` chose, and why
 Config = Stage1Config | Stage2Config
@@ -143,7 +146,10 @@ class StageRun:
         self.lock()
         self.path.mkdir(exist_ok=True)
         if self.exists:
-            self._check_resumable(config, data)
+            saved = self.saved_config()
+            self._check_resumable(saved, config, data)
+            if self._trains_on(saved, config):
+                self._remove_outdated()
         (self.path / "checkpoints").mkdir(exist_ok=True)
         (self.path / "images").mkdir(exist_ok=True)
         files.write_json(self.path / "environment.json", {**provenance(), "data": data})
@@ -151,11 +157,11 @@ class StageRun:
             self.path / "config.json",
             {"preset": self.preset, "config": dataclasses.asdict(config)},
         )
+        logger.info("all settings: %s", self.path / "config.json")
 
-    def _check_resumable(self, config: Config, data: dict) -> None:
+    def _check_resumable(self, saved: Config, config: Config, data: dict) -> None:
         if not self.resume:
             raise InputError(self._refusal())
-        saved = self.saved_config()
         changed = fixed_differences(saved, config)
         if changed:
             raise InputError(
@@ -170,25 +176,33 @@ class StageRun:
                 f" `epochs={config.epochs}`: give at least as many, or start another"
                 " run"
             )
-        checkpoints = CheckpointFolder(self.path / "checkpoints")
-        if self.finished and not checkpoints.paths():
+        if self.finished and not self._checkpoints.paths():
             raise InputError(
                 f"{self.path} is finished and its checkpoints were removed, so it"
                 " cannot be resumed: start another run; where only the images have"
                 f" moved, write their place into {self.path}/config.json"
             )
-        trains_on = self._trains_on(saved, config)
-        if trains_on and self.number == 1 and (self.run / "stage2").exists():
+        is_built_on = self.number == 1 and (self.run / "stage2").exists()
+        if is_built_on and self._trains_on(saved, config):
             raise InputError(
                 f"{self.run}/stage2 was trained on this stage 1 as it is: remove"
                 f" {self.run}/stage2 first, or start another run"
             )
-        if trains_on:
-            if self.finished:
-                checkpoints.newest()  # has everything; an error where it is damaged
-            # A model of fewer epochs than the config says would pass for the finished.
-            for name in ("recalibrated.keras", "model.keras"):
-                (self.path / name).unlink(missing_ok=True)
+
+    @property
+    def _checkpoints(self) -> CheckpointFolder:
+        return CheckpointFolder(self.path / "checkpoints")
+
+    def _remove_outdated(self) -> None:
+        """Removes the models of fewer epochs, which would pass for the finished ones.
+
+        Raises:
+            InputError: all checkpoints, from which the stage trains on, are damaged.
+        """
+        if self.finished:
+            self._checkpoints.newest()
+        for name in ("recalibrated.keras", "model.keras"):
+            (self.path / name).unlink(missing_ok=True)
 
     def _trains_on(self, saved: Config, config: Config) -> bool:
         """Whether epochs are missing. A stage that patience may have ended has all,
@@ -218,9 +232,8 @@ class StageRun:
         return epoch + (step > 0)
 
     def _newest_checkpoint(self) -> tuple[int, int]:
-        checkpoints = (self.path / "checkpoints").glob("epoch-*.npz")
-        newest = max((path.stem for path in checkpoints), default="epoch-0-step-0")
-        _, epoch, _, step = newest.split("-")
+        names = [path.stem for path in self._checkpoints.paths()]
+        _, epoch, _, step = (names or ["epoch-0-step-0"])[-1].split("-")
         return int(epoch), int(step)
 
     def gamma_curve(self, config: Config) -> list[float]:

@@ -116,7 +116,6 @@ def train_stage1(
             return None
         if stage is not None:
             stage.begin(config, fingerprint(images))
-            logger.info("all settings: %s", stage.path / "config.json")
         examples = callbacks.examples.random_subset(images, MAX_WATCHED, config.seed)
         if config.initialization == "mean":
             initialize_at_mean(vae, examples)
@@ -165,7 +164,6 @@ def train_stage2(
             return None
         if stage is not None:
             stage.begin(config, fingerprint(images))
-            logger.info("all settings: %s", stage.path / "config.json")
         moments = encode_moments(first, images)
         if config.initialization == "gaussian":
             keep_gamma = not config.start_sets_gamma
@@ -410,11 +408,6 @@ def _introduce(
             config.learning_rate,
             SAFE_RATE,
         )
-    _introduce_settings(config, stage)
-
-
-def _introduce_settings(config: Any, stage: StageRun | None) -> None:
-    """Logs the settings that differ from the preset's, and where all of them are."""
     number = 1 if isinstance(config, Stage1Config) else 2
     logger.info(settings_table(config, number, stage.preset if stage else None))
 

@@ -39,7 +39,7 @@ def train_stage1_run(
     splits = loading.load_splits(config, functools.partial(check_sizes, config))
     warn_without_test(config.data, splits)
     images, labels = splits["train"]
-    lines = [config.data, *summary.lines(images, labels)]
+    lines = [config.data, *summary.lines(summary.describe(images, labels))]
     logger.info("\n".join(lines))
     if _chooses(stage):
         config = auto.auto_stage1(config, stage.given, images)

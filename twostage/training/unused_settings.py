@@ -1,5 +1,6 @@
 """Warnings of settings that have no effect."""
 
+import dataclasses
 import logging
 from collections.abc import Collection
 
@@ -21,4 +22,22 @@ def warn_of_unused(config: Stage1Config | Stage2Config, given: Collection[str]) 
             " there",
             config.data_dir,
             config.data,
+        )
+
+
+def warn_of_preparation(config: Stage1Config, given: Collection[str]) -> None:
+    """Warns of those of the settings `given` that prepare files of images, where arrays
+    are trained on.
+    """
+    named = [
+        f"`{field.name}={getattr(config, field.name)!r}`"
+        for field in dataclasses.fields(config)
+        if field.metadata["group"] == "data"
+        and field.name in given
+        and field.name not in ("data", "pad", "held_out", "flip")
+    ]
+    if named:
+        logger.warning(
+            "%s: no effect on arrays; prepare them as `twostage.data.load` does",
+            ", ".join(named),
         )
