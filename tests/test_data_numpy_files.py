@@ -297,3 +297,17 @@ def test_a_suffix_in_capitals_is_one(tmp_path):
     np.save(tmp_path / "x.npy", some_images(30))
     (tmp_path / "x.npy").rename(tmp_path / "X.NPY")
     assert len(loading.load(tmp_path / "X.NPY")[0]) == 27
+
+
+@pytest.mark.parametrize("method", [14, 99])
+def test_a_compression_that_nobody_knows_is_one_line(tmp_path, method):
+    path = tmp_path / "x.npz"
+    np.savez(path, x_train=some_images(30), x_test=some_images(10))
+    content = bytearray(path.read_bytes())
+    for place in range(len(content) - 12):
+        signature = content[place : place + 4]
+        if signature in (b"PK\x01\x02", b"PK\x03\x04"):
+            content[place + (10 if signature[2] == 1 else 8)] = method
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.npz, which NumPy cannot read"):
+        loading.load(path)

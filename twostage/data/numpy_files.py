@@ -4,7 +4,6 @@ import contextlib
 import math
 import os
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -13,6 +12,7 @@ import numpy as np
 
 from twostage.data.array_names import Header, listed, roles
 from twostage.errors import InputError, reading
+from twostage.system.files import NPZ_DAMAGE
 
 HELD_OUT = 10  # one of so many images is for testing where no array is
 UNLABELED = "unlabeled"  # the split of images that lie outside the splits
@@ -181,7 +181,7 @@ def _readable(path: Path) -> Iterator[None]:
             yield
     except InputError:
         raise
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, *NPZ_DAMAGE) as error:
         raise InputError(
             f"received {path}, which NumPy cannot read ({error}): save it again with"
             " numpy.save or numpy.savez"

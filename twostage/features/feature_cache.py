@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-import zipfile
-import zlib
 from pathlib import Path
 
 import keras
@@ -87,6 +85,6 @@ def _read(path: Path) -> np.ndarray | None:
             return saved["features"]
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+    except (OSError, *files.NPZ_DAMAGE):
         logger.warning("%s is damaged: computing the features again", path)
         return None

@@ -1,7 +1,6 @@
 """A Gaussian, or a mixture of Gaussians with full covariances, on latents."""
 
 import os
-import zipfile
 from typing import Any, Self
 
 import numpy as np
@@ -82,7 +81,7 @@ class Mixture:
                 mixture.mixture = GaussianMixture(len(saved["weights_"]))
                 for name in _FITTED:
                     setattr(mixture.mixture, name, saved[name])
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, *files.NPZ_DAMAGE) as error:
             raise InputError(
                 f"received {path}, which is damaged ({error}): train stage 2 again"
             ) from error

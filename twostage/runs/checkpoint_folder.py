@@ -5,7 +5,6 @@ import errno
 import json
 import logging
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,16 +19,6 @@ logger = logging.getLogger(__name__)
 CHECKPOINTS_KEPT = 2
 # Epochs done, and steps done of the next one: the order of names is that of time.
 CHECKPOINT_NAME = "epoch-{epoch:05d}-step-{step:06d}.npz"
-# What NumPy and zipfile raise for a file that is not whole.
-DAMAGE = (
-    ValueError,
-    TypeError,
-    KeyError,
-    EOFError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +71,7 @@ class CheckpointFolder:
                     found = _read(path)
             except InputError:  # a ValueError, too
                 raise
-            except DAMAGE as error:
+            except files.NPZ_DAMAGE as error:
                 damaged[path] = error
             else:
                 _set_aside(damaged)

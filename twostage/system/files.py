@@ -5,6 +5,8 @@ import json
 import logging
 import os
 import shutil
+import zipfile
+import zlib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,17 @@ from twostage.errors import InputError, reading
 from twostage.old_names import current_names
 
 logger = logging.getLogger(__name__)
+
+# what NumPy and zipfile raise for an `.npz` file that is not whole
+NPZ_DAMAGE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def write(path: str | os.PathLike[str], content: str | bytes | memoryview) -> None:
