@@ -10,12 +10,14 @@ when training begins, with the fix.
   `keras.metrics.Mean` named "mse", such as that of `compile(metrics=["mse"])`. A
   `twostage.VAE` holds the rule in its likelihood; there the callback only arms it.
 - Setting the KL's terms: a variable `model.kl_weight` (`KLWarmup`) or `model.free_bits`
-  (`FreeBits`) that the loss reads. Variables of other names: `attribute=`.
+  (`FreeBits`) that the loss reads. Variables of other names: `attribute=`. They are
+  the model's own: one that only a loss object holds is refused on JAX, where the
+  compiled step would not see it change.
 - Encoding data (`VarianceLaw`, `ActiveLatents`, `KLPerLatent`, `LatentMoments`,
   `CollapseAlarm`): `model.posterior(x)` -> (mean, log_var), or `model.encoder`, whose
   outputs begin with mean and log_var, each (batch, ...); or the argument
-  `posterior=lambda model, x: (mean, log_var)`. A dict whose names say what is what, or
-  a diagonal Gaussian distribution, will do as well.
+  `posterior=lambda model, x: (mean, log_var)`. A dict or namedtuple whose names say
+  what is what, or a diagonal Gaussian distribution, will do as well.
 - Drawing images (`ImageGrid`): the same, and `model.decode(z)` or `model.decoder`, z ->
   images; or `decode=lambda model, z: images`.
 
@@ -23,6 +25,8 @@ Callbacks that encode or draw do so on a few examples when training begins. They
 wrong shapes, drawn means, and a second output that is a standard deviation or variance,
 as far as its name, its sign or draws of z show it; with fewer than 16 latents that may
 take an epoch. A log standard deviation is detected only by its name or draws of z.
+Draws that fit no reading of the second output, as of a raw head that a softplus changes
+first, are warned about.
 Encoding draws nothing from the model's seed generators.
 
 Data are given as the encoder takes them: as `fit` does, unless the model scales its

@@ -77,7 +77,8 @@ class ComputedGamma(ModelCallback):
 
     Requires: see the package's docstring. Adds `logs["gamma"]`, the value in force
     after the epoch, not a mean. To monitor: `mode="min"`. Warns once where the loss
-    does not read the variable.
+    does not read the variable, and where an error is not finite, which gamma does not
+    follow.
 
     Raises:
         ValueError: an unknown rule or a bad decay or floor; when training begins, a
@@ -109,13 +110,13 @@ class ComputedGamma(ModelCallback):
         self.rule, self.decay, self.floor = rule, decay, floor
         self.attribute = text("attribute", attribute)
         self.use = VariableUse(attribute, "gamma")
-        self._floor_seen = False
+        self._floor_seen = self._diverged = False
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         model = self.model
         check_gamma(model, self.attribute)
         check_modes(model)
-        self._floor_seen = False
+        self._floor_seen = self._diverged = False
         self._in_step = find_rule(model) is not None
         decay, monotone = RULES[self.rule]
         decay = decay if self.decay is None else self.decay
@@ -166,6 +167,9 @@ class ComputedGamma(ModelCallback):
                 " order: put ComputedGamma before that callback"
             )
         error = self._batch_error(model)
+        if not math.isfinite(error):
+            self._warn_of(error)
+            return
         gamma = get_gamma(model, self.attribute)
         if self._set is None:
             check_start(model, self.attribute, gamma, error)
@@ -219,6 +223,18 @@ class ComputedGamma(ModelCallback):
         names = ("rule", "decay", "floor", "attribute")
         return {name: getattr(self, name) for name in names}
 
+    def _warn_of(self, error: float) -> None:
+        """Warns once in a fit of an error that gamma does not follow."""
+        if self._diverged:
+            return
+        self._diverged = True
+        logging.getLogger(__name__).warning(
+            "a minibatch's mean squared error is %s, expected a finite number, so gamma"
+            " does not follow it: the training has diverged, or the error overflows"
+            " float16 (compute it in float32)",
+            error,
+        )
+
     def _name_output(self, logs: dict[str, float]) -> None:
         """Warns, after the first epoch of a training, where the error is that of one of
         several outputs: Keras then puts the output's name before the metric's.
@@ -268,8 +284,8 @@ class ComputedGamma(ModelCallback):
         if not count > earlier_count:
             raise ValueError(
                 "the metric 'mse' got nothing in this step, expected the minibatch's"
-                " error: call self.mse.update_state(mse) in train_step, or"
-                " compile(metrics=['mse'])"
+                " error: call self.mse.update_state(mse) in train_step and do not reset"
+                " it there, or compile(metrics=['mse'])"
             )
         return (total - earlier_total) / (count - earlier_count)
 

@@ -3,7 +3,9 @@
 The posterior is posterior.py's, the decoder decoder.py's.
 """
 
+import logging
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -14,6 +16,7 @@ from .training_progress import batches_per_step
 from .variable_use import loss_line
 
 MAX_GAMMA = 255.0  # no standard deviation of images is larger
+HALVES = ("float16", "bfloat16")
 START_VALUES = {"gamma": "ones", "kl_weight": "ones"}  # else zeros
 
 
@@ -44,16 +47,23 @@ def find_variable(model: Any, attribute: str) -> Any:
     if found is not None:
         return found
     held = {}
-    for layer in getattr(model, "layers", []):
+    for layer in _layers(model):
         variable = getattr(layer, attribute, None)
         if variable is not None and _is_scalar(variable):
             held[layer.name] = variable
-    if len(held) > 1:
+    if len({id(variable) for variable in held.values()}) > 1:
         raise ValueError(
             f"the layers {', '.join(held)} each have a variable {attribute!r}, expected"
             f" one of them to have it: set model.{attribute} to the right one"
         )
     return next(iter(held.values()), None)
+
+
+def _layers(model: Any) -> Iterator[Any]:
+    """The layers of a model, and those of the models among them."""
+    for layer in getattr(model, "layers", []):
+        yield layer
+        yield from _layers(layer)
 
 
 def number(variable: Any) -> float:
@@ -78,6 +88,31 @@ def check_variable(model: Any, attribute: str, role: str) -> None:
             f"{type(model).__name__}.{attribute} has shape {tuple(variable.shape)},"
             " expected one number: build it with shape=()"
         )
+    if isinstance(model, keras.Model) and isinstance(variable, keras.Variable):
+        _check_tracked(model, attribute, variable)
+
+
+def _check_tracked(model: keras.Model, attribute: str, variable: Any) -> None:
+    """Warns of a variable that the model does not know, such as that of a loss object;
+    raises ValueError on JAX, where the compiled step holds its first value for ever.
+    """
+    known = [*model.variables, *model.metrics_variables]
+    if any(variable is one for one in known):
+        return
+    name = f"{type(model).__name__}.{attribute}"
+    remedy = f"In the model's __init__: self.{attribute} = the variable"
+    if keras.backend.backend() == "jax":
+        raise ValueError(
+            f"{name} is a variable that the model does not track, so on JAX the"
+            " compiled step does not see what is set, expected one of the model's."
+            f" {remedy}"
+        )
+    logging.getLogger(__name__).warning(
+        "%s is a variable that the model does not track, so it is not saved with the"
+        " weights. %s",
+        name,
+        remedy,
+    )
 
 
 def check_gamma(model: Any, attribute: str = "gamma") -> None:
@@ -97,6 +132,12 @@ def check_gamma(model: Any, attribute: str = "gamma") -> None:
         raise ValueError(
             f"{type(model).__name__}.{attribute} is a trainable weight, which the"
             " optimizer moves too: build it with trainable=False, or drop the callback"
+        )
+    dtype = keras.backend.standardize_dtype(variable.dtype)
+    if dtype in HALVES:
+        raise ValueError(
+            f"{type(model).__name__}.{attribute} is a {dtype}, expected a float32: what"
+            ' a step changes would be rounded away. Build it with dtype="float32"'
         )
     value = number(variable)
     if not 0 < value <= MAX_GAMMA:
@@ -163,7 +204,8 @@ def find_mse(model: Any, trained: bool = False) -> keras.metrics.Mean | None:
             yet: Keras may do that in the first step. Then None is returned.
 
     Raises:
-        ValueError: there is none, or several, which belong to several outputs.
+        ValueError: there is none, or several, which belong to several outputs; or its
+            sums are of 16 bits.
     """
     metrics = []
     for metric in getattr(model, "metrics", []):
@@ -177,6 +219,7 @@ def find_mse(model: Any, trained: bool = False) -> keras.metrics.Mean | None:
         )
     found = next(iter(named.values()), None)
     if isinstance(found, keras.metrics.Mean):
+        _check_sums(found)
         return found
     unbuilt = not all(getattr(metric, "built", True) for metric in metrics)
     if found is None and unbuilt and not trained:
@@ -194,6 +237,19 @@ def find_mse(model: Any, trained: bool = False) -> keras.metrics.Mean | None:
         " variable:"
         f" {_add_variable(model, 'batch_mse', 'batch_mse')}"
     )
+
+
+def _check_sums(metric: Any) -> None:
+    """Raises ValueError where a batch's error, the difference of two sums, would be
+    rounded away.
+    """
+    dtype = keras.backend.standardize_dtype(metric.total.dtype)
+    if dtype in HALVES:
+        raise ValueError(
+            f"the metric 'mse' adds up in {dtype}, expected float32, as a batch's error"
+            ' is rounded away: build it with dtype="float32", such as'
+            ' keras.metrics.MeanSquaredError("mse", dtype="float32")'
+        )
 
 
 def _add_variable(model: Any, attribute: str, role: str) -> str:

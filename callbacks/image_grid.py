@@ -26,6 +26,9 @@ from .model_callback import ModelCallback
 from .posterior import check_posterior, find_posterior
 from .training_progress import TrainingProgress
 
+SLACK = 0.1  # of the range: a linear output lies so far outside
+MAX_OUTSIDE = 0.35  # share of the values
+
 
 @keras.saving.register_keras_serializable("callbacks")
 class ImageGrid(ModelCallback):
@@ -177,15 +180,23 @@ class ImageGrid(ModelCallback):
         low, high = self.value_range
         scaled = (images - np.float32(low)) / np.float32(high - low)
         if warn and not self._warned:
-            self._check_decoded(images, float(np.median(scaled)))
+            outside = (scaled < -SLACK) | (scaled > 1 + SLACK)
+            self._check_decoded(images, float(np.mean(outside)))
         return scaled
 
-    def _check_decoded(self, images: np.ndarray, median: float) -> None:
-        """Warns once where the decoder's images are of another range."""
+    def _check_decoded(self, images: np.ndarray, outside: float) -> None:
+        """Warns once where the decoder's images are of another range.
+
+        Args:
+            outside: The share of the values that lie far outside `value_range`.
+        """
         low, high = self.value_range
         advice = None
-        if not -0.5 <= median <= 1.5:
-            advice = "give ImageGrid their value_range"
+        if outside > MAX_OUTSIDE:
+            advice = (
+                "give ImageGrid their value_range, or, where they are logits,"
+                " decode=lambda model, z: keras.ops.sigmoid(model.decoder(z))"
+            )
         elif high > 2 and images.max() <= 1.01:
             advice = (
                 f"give ImageGrid decode=lambda model, z: {high:g} * model.decoder(z)"

@@ -11,10 +11,11 @@ from keras import ops
 
 from .examples import random_subset
 from .model_callback import ModelCallback
-from .posterior import find_posterior
+from .posterior import check_posterior, check_scale, find_posterior
 from .training_progress import batches_per_step, optimizer_steps
 
 MAX_DESCRIBED = 10_000  # examples whose range is reported
+KL_NAMES = ("kl", "kl_loss")  # keys of the logs
 EXPLODED = 1e6  # nats of KL per example, mean over an epoch: far above any real KL
 
 
@@ -36,9 +37,10 @@ class NaNDiagnosis(ModelCallback):
             see `examples.random_subset`. They may hold NaN. `None`: none are
             described, for a callback does not see the batch.
 
-    An epoch whose `logs["kl"]` is above 1e6 nats is warned about: it had a step with an
-    enormous gradient, and Adam, whose second moments remember it for some 50,000 steps,
-    hardly moves what the gradient touched. Such a run seems to train and learns little.
+    An epoch whose `logs["kl"]` or `logs["kl_loss"]` is above 1e6 nats is warned about:
+    it had a step with an enormous gradient, and Adam, whose second moments remember it
+    for some 50,000 steps, hardly moves what the gradient touched. Such a run seems to
+    train and learns little.
     With `data` and a posterior the message names the largest log variance, the usual
     cause, or the largest mean where its square is larger than any variance.
 
@@ -106,7 +108,8 @@ class NaNDiagnosis(ModelCallback):
             logging.getLogger(__name__).error("%s", self.diagnosis)
             self._trained.stop_training = True
             return
-        kl = (logs or {}).get("kl", 0)
+        logs = logs or {}
+        kl = max(logs.get(name, 0) for name in KL_NAMES)
         if kl > EXPLODED:
             text = (
                 "epoch %d: mean KL %.3g nats%s: a step exploded, and Adam will"
@@ -165,12 +168,14 @@ class NaNDiagnosis(ModelCallback):
     def _widest(self) -> tuple[str, str]:
         """The largest log variance of the data, or the largest mean where that is the
         larger part of the KL, and a remedy beside a smaller rate; "" where the model
-        has no posterior.
+        has no posterior of which it is known what is what.
         """
         bound = ", or a bounded head of the log variance"
         if self.data is None:
             return "", bound
         try:
+            check_posterior(self.model, None, self.data)
+            check_scale(self.model, None, self.data, trained=True)
             mean, log_var = find_posterior(self.model, self.data)
         except Exception:  # whatever the model does: the diagnosis matters more
             return "", bound

@@ -1,6 +1,7 @@
 """A model's posterior q(z | x): how it is found, read and checked."""
 
 import functools
+import logging
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,6 +27,7 @@ SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "standard deviation": lambda value: 2 * np.log(value),
     "variance": np.log,
 }  # what an encoder may return beside the mean -> log variance
+POSITIVE = ("standard deviation", "variance")  # of `SCALES`
 REMEDIES = {
     "log standard deviation": "2 * log_std",
     "standard deviation": "2 * keras.ops.log(std)",
@@ -49,12 +51,13 @@ def find_posterior(model: Any, data: Any, posterior: Callable | None = None) -> 
     """
     with kept_seeds(model):
         parts = [_read(part) for part in _outputs(model, data, posterior)]
+    for mean, log_var in parts:
+        if mean.ndim < 2 or mean.shape != log_var.shape:
+            raise ValueError(
+                f"the posterior gave shapes {mean.shape} and {log_var.shape}, expected"
+                " mean and log_var, each (batch, k)"
+            )
     mean, log_var = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
-    if mean.ndim < 2 or mean.shape != log_var.shape:
-        raise ValueError(
-            f"the posterior gave shapes {mean.shape} and {log_var.shape}, expected mean"
-            " and log_var, each (batch, k)"
-        )
     return mean, log_var
 
 
@@ -63,7 +66,8 @@ def check_posterior(model: Any, posterior: Callable | None, data: Any) -> np.nda
 
     Raises:
         ValueError: there is no way from data to (mean, log_var); the encoder fails on
-            the data; the mean is drawn; the second output is no log variance.
+            the data; the mean is drawn, or the second output is the mean again; the log
+        variance is NaN where the mean is not.
     """
     _check_source(model, posterior)
     first = rows(data, slice(0, 2))
@@ -72,9 +76,18 @@ def check_posterior(model: Any, posterior: Callable | None, data: Any) -> np.nda
     backwards = find_posterior(model, turned, posterior)
     for value, again in zip((mean, log_var), backwards, strict=True):
         # rows in the other order: noise of a fixed seed depends on the place in a batch
-        tolerance = 1e-4 * (1 + np.abs(value).max(initial=0.0))
+        tolerance = 1e-4 * (1 + np.nanmax(np.abs(value), initial=0.0))
         if not np.allclose(value, again[::-1], atol=tolerance, equal_nan=True):
-            raise ValueError(_drawn(model, posterior))
+            raise ValueError(_drawn(model, posterior, "other values for the same rows"))
+    if mean.any() and np.array_equal(mean, log_var):
+        # [z, mean, log_var] of an encoder that draws in training alone
+        raise ValueError(_drawn(model, posterior, "the same numbers twice"))
+    if np.isnan(log_var).any() and np.isfinite(mean).all():
+        raise ValueError(
+            f"{_source(model, posterior)} gave a log variance of NaN beside finite"
+            " means, expected numbers: the logarithm of a negative number is NaN, so"
+            " what it is taken of may be a log variance itself"
+        )
     return mean.astype("float32")
 
 
@@ -82,7 +95,7 @@ def _outputs(model: Any, data: Any, posterior: Callable | None) -> Iterator[Any]
     """What the posterior returns, batch by batch."""
     for part in batches(count_rows(data)):
         batch = rows(data, part)
-        explain = functools.partial(_failure, batch)
+        explain = functools.partial(_failure, batch, _source(model, posterior))
         yield call(_call, model, batch, posterior, explain=explain)
 
 
@@ -96,6 +109,7 @@ def _call(model: Any, batch: Any, posterior: Callable | None) -> Any:
 
 def _read(outputs: Any) -> Moments:
     """(mean, log_var) of one batch, from any of the forms that say which is which."""
+    outputs = _named(outputs)
     if isinstance(outputs, dict):
         return _read_dict(outputs)
     if hasattr(outputs, "log_prob") and hasattr(outputs, "mean"):
@@ -110,18 +124,39 @@ def _read(outputs: Any) -> Moments:
     )
 
 
+def _named(outputs: Any) -> Any:
+    """A namedtuple as a dict, where its fields are names of means or scales."""
+    fields = outputs._asdict() if hasattr(outputs, "_asdict") else {}
+    known = any(_is_mean(name) or scale_of(name) for name in fields)
+    return fields if known else outputs
+
+
 def _read_dict(outputs: dict[str, Any]) -> Moments:
     means = [value for name, value in outputs.items() if _is_mean(name)]
-    scales = [(scale_of(name), value) for name, value in outputs.items()]
-    scales = [(scale, value) for scale, value in scales if scale]
+    scales = [name for name in outputs if scale_of(name)]
     if len(means) != 1 or len(scales) != 1:
         raise ValueError(
             f"the posterior gave a dict of {', '.join(map(repr, outputs))}, expected"
             " 'mean' and 'log_var'. Give the callback posterior=lambda model, x:"
             " (mean, log_var)"
         )
-    scale, value = scales[0]
-    return to_numpy(means[0]), SCALES[scale](to_numpy(value))
+    name = scales[0]
+    value = to_numpy(outputs[name])
+    _check_sign(name, value)
+    return to_numpy(means[0]), SCALES[str(scale_of(name))](value)
+
+
+def _check_sign(name: str, value: np.ndarray) -> None:
+    """Raises ValueError where what is named a standard deviation or a variance has
+    negative values.
+    """
+    scale = scale_of(name)
+    if scale in POSITIVE and (value < 0).any():
+        raise ValueError(
+            f"the posterior's {name!r} has negative values, expected a {scale}. If it"
+            " is the log variance, give the callback posterior=lambda model, x: (mean,"
+            " log_var); if the log standard deviation, (mean, 2 * log_std)"
+        )
 
 
 def _read_distribution(distribution: Any) -> Moments:
@@ -194,7 +229,7 @@ def check_scale(
         return True
     with kept_seeds(model):
         parts = list(_outputs(model, rows(data, slice(0, MAX_CHECKED)), None))
-    if not isinstance(parts[0], (list, tuple)):
+    if not isinstance(_named(parts[0]), (list, tuple)):
         return True
     columns = [
         np.concatenate([to_numpy(part[i]) for part in parts])
@@ -205,7 +240,11 @@ def check_scale(
     named = scale_of(names[1]) if len(names) > 1 else None
     draws = len(columns) == 3 and columns[2].shape == columns[0].shape
     drawn = drawn_scale(*columns) if draws else None
+    if drawn is None and named:
+        _check_sign(names[1], columns[1])
     scale, settled = drawn or named, drawn is not None or not draws
+    noise = _other_noise(drawn, *columns) if drawn else ""
+    doubt = "" if drawn else "; if it is the log variance, model.encoder(x)[:2]"
     if scale is None and (columns[1] > 0).all():
         settled = False
         if trained or columns[1][0].size >= MANY_LATENTS:
@@ -214,9 +253,37 @@ def check_scale(
         raise ValueError(
             f"{type(model).__name__}.encoder's second output looks like the {scale},"
             " expected the log variance. Give the callback posterior=lambda model, x:"
-            f" (mean, {REMEDIES[scale]})"
+            f" (mean, {REMEDIES[scale]}){doubt}{noise}"
+        )
+    if noise:
+        logging.getLogger(__name__).warning(
+            "%s.encoder's second output is taken for the log variance%s",
+            type(model).__name__,
+            noise,
         )
     return settled
+
+
+def _other_noise(scale: str, mean: np.ndarray, value: np.ndarray, z: np.ndarray) -> str:
+    """How far the draws z are from the variance that `value` states as a scale, and
+    what that may mean; "" where they have it.
+    """
+    if scale not in SCALES:
+        return ""
+    square = (z - mean) ** 2
+    factor = float(np.mean(square * np.exp(-SCALES[scale](value))))
+    if _is_one(factor, square.size):
+        return ""
+    return (
+        f". The draws have {factor:.3g} times the variance that it states as {scale}:"
+        " if the encoder changes it first, as by softplus or clip, give the callback"
+        " posterior=lambda model, x: (mean, log_var) of what is drawn"
+    )
+
+
+def _is_one(factor: float, count: int) -> bool:
+    """Whether a mean squared noise is 1 within its error."""
+    return abs(np.log(factor)) < 0.05 + 4 * (2 / count) ** 0.5
 
 
 def _check_order(model: Any, names: list[str]) -> None:
@@ -242,14 +309,13 @@ def drawn_scale(mean: np.ndarray, value: np.ndarray, z: np.ndarray) -> str | Non
         return None
     factors, likelihoods = {}, {}
     for scale, to_log_var in SCALES.items():
-        if scale in ("standard deviation", "variance") and not (value > 0).all():
+        if scale in POSITIVE and not (value > 0).all():
             continue
         log_var = to_log_var(value)
         factors[scale] = np.mean(square * np.exp(-log_var))
         fitted = np.log(factors[scale])
         likelihoods[scale] = -0.5 * (square.size * fitted + log_var.sum())
-    tolerance = 0.05 + 4 * (2 / square.size) ** 0.5
-    exact = [scale for scale in factors if abs(np.log(factors[scale])) < tolerance]
+    exact = [scale for scale in factors if _is_one(factors[scale], square.size)]
     candidates = exact or list(factors)
     best, *others = sorted(candidates, key=lambda scale: -likelihoods[scale])
     if all(likelihoods[best] > likelihoods[other] + 10 for other in others):
@@ -259,22 +325,29 @@ def drawn_scale(mean: np.ndarray, value: np.ndarray, z: np.ndarray) -> str | Non
     return None
 
 
-def _failure(examples: Any, reason: str) -> str:
+def _source(model: Any, posterior: Callable | None) -> str:
+    """What `_call` calls."""
+    if posterior is not None:
+        return "posterior="
+    own = callable(getattr(model, "posterior", None))
+    return f"{type(model).__name__}.{'posterior' if own else 'encoder'}"
+
+
+def _failure(examples: Any, source: str, reason: str) -> str:
     arrays = keras.tree.flatten(examples)
     shapes = ", ".join(f"{array.dtype} {array.shape}" for array in arrays[:3])
     if len(arrays) > 3:
         shapes += f" and {len(arrays) - 3} more"
     return (
-        f"the posterior of examples {shapes} failed: {reason}. If the data are"
-        " not what the encoder takes, give the callback such data, a list or dict of"
+        f"the posterior of examples {shapes}, by {source}, failed: {reason}. If the"
+        " data are not what it takes, give the callback such data, a list or dict of"
         " arrays for several inputs, or posterior=lambda model, x: (mean, log_var)"
     )
 
 
-def _drawn(model: Any, posterior: Callable | None) -> str:
-    who = "posterior=" if posterior else f"{type(model).__name__}'s posterior"
+def _drawn(model: Any, posterior: Callable | None, what: str) -> str:
     return (
-        f"{who} gave other values for the same rows, expected a mean and a log variance"
+        f"{_source(model, posterior)} gave {what}, expected a mean and a log variance"
         " without noise. If the encoder returns [z, mean, log_var], give the callback"
         " posterior=lambda model, x: model.encoder(x)[1:3]"
     )

@@ -12,24 +12,37 @@ class TrainingProgress:
     Keras counts epochs from 0 in every `fit`, so that a loop of `fit(epochs=1)` has
     epoch 0 alone; and `model.optimizer` counts the steps that it applies itself, which
     is none where the training step has optimizers of its own. Both are counted here. A
-    model whose optimizer is back at 0 starts again.
+    model whose optimizer counts less than before, as a new one does after `compile`,
+    starts again.
     """
 
     def __init__(self) -> None:
         self._model = None
         self._epoch, self._start, self._batches, self._counted = -1, 0, 0, 0
+        self._done = 0  # steps: a count that begins late does not lower them
+        self._optimizer = None
 
     def begin(self, model: Any) -> bool:
         """Call when training begins. Whether it continues a training counted before."""
         counted = optimizer_steps(model)
         same = self._model is not None and self._model() is model
-        continues = same and (counted or 0) >= self._counted
+        continues = same and not self._is_new_optimizer(model)
         self._start = self.steps(model) if continues else counted or 0
         if not continues:
             self._epoch = -1
         self._model = weakref.ref(model)
+        optimizer = getattr(model, "optimizer", None)
+        self._optimizer = None if optimizer is None else weakref.ref(optimizer)
         self._batches, self._counted = 0, counted or 0
+        self._done = self._start
         return continues
+
+    def _is_new_optimizer(self, model: Any) -> bool:
+        """Whether an optimizer took the place of another, or was set back."""
+        counted = optimizer_steps(model) or 0
+        optimizer = getattr(model, "optimizer", None)
+        replaced = self._optimizer is not None and self._optimizer() is not optimizer
+        return counted < (self._done if replaced else self._counted)
 
     def epoch(self, epoch: int) -> int:
         """An epoch's number over all fits, from Keras's own. Call it once per epoch."""
@@ -45,8 +58,9 @@ class TrainingProgress:
         counted = optimizer_steps(model)
         uncounted = counted == self._counted and batches_per_step(model) == 1
         if counted is None or uncounted:
-            return self._start + self._batches
-        return counted
+            counted = self._start + self._batches
+        self._done = max(self._done, counted)
+        return self._done
 
 
 def optimizer_steps(model: Any) -> int | None:
@@ -60,4 +74,6 @@ def optimizer_steps(model: Any) -> int | None:
 def batches_per_step(model: Any) -> int:
     """The batches whose gradients make one step of the optimizer."""
     optimizer = getattr(model, "optimizer", None)
+    # of loss scaling, which wraps another
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     return getattr(optimizer, "gradient_accumulation_steps", None) or 1

@@ -35,6 +35,7 @@ class VariableUse:
 
     def begin(self, model: Any, variable: Any) -> None:
         """Call before a training step."""
+        self._restore()  # the step before may have failed
         variables = [variable, *model.trainable_variables[:1]]
         if self._known or len(variables) < 2:  # an unbuilt model has no weights yet
             return
@@ -49,21 +50,34 @@ class VariableUse:
         """Call after it."""
         if not self._watched:
             return
-        for watched in self._watched:
-            watched.__class__ = type(watched).__base__
-        variable, weight = self._watched
-        self._watched = []
+        variable, weight = self._restore()
         if id(weight) not in self._reads:
             return  # the step had been compiled before
         self._known = True
         if id(variable) not in self._reads:
             logging.getLogger(__name__).warning(
                 "%s.%s is not used by the loss, so setting it changes nothing. The loss"
-                " must read it, such as %s",
+                " must read it, such as %s%s",
                 type(model).__name__,
                 self.attribute,
                 loss_line(self.role, self.attribute),
+                _unless_indexed(model),
             )
+
+    def _restore(self) -> list[Any]:
+        """Gives the watched variables their own class again, and returns them."""
+        watched, self._watched = self._watched, []
+        for variable in watched:
+            variable.__class__ = type(variable).__base__
+        return watched
+
+
+def _unless_indexed(model: Any) -> str:
+    """What the warning does not see: a stateless step that takes values by number."""
+    own = type(model).train_step is not keras.Model.train_step
+    if keras.backend.backend() != "jax" or not own:
+        return ""
+    return ". (A train_step that takes it from non_trainable_variables does read it.)"
 
 
 def loss_line(role: str, attribute: str) -> str:

@@ -159,6 +159,23 @@ def test_a_decoder_of_another_range_is_warned_about_once(tmp_path, caplog):
     assert caplog.text.count("give ImageGrid their value_range") == 1
 
 
+@pytest.mark.parametrize("gray", [0.1, 0.6])
+def test_a_decoder_of_logits_is_warned_about(gray, tmp_path, caplog):
+    generator = np.random.default_rng(0)
+    images = np.clip(generator.normal(gray, 0.2, (9, 4, 4, 3)), 0.01, 0.99)
+    model = images_vae(images)
+
+    def decode(model, z):
+        return np.log(z / (1 - z)).reshape(-1, 4, 4, 3)
+
+    def logits(model, z):
+        # of samples z is normal
+        return decode(model, np.clip(np.abs(z), 0.01, 0.99))
+
+    drawn(tmp_path, model, images.astype("float32"), decode=logits)
+    assert caplog.text.count("where they are logits, decode=lambda model, z:") == 1
+
+
 def test_latents_in_maps_are_drawn(tmp_path):
     images = np.random.default_rng(0).random((9, 4, 4, 3)).astype("float32")
     model = images_vae(images)

@@ -1,5 +1,7 @@
 """What an encoder may return: read rightly, or refused when training begins."""
 
+import collections
+
 import keras
 import numpy as np
 import pytest
@@ -235,7 +237,8 @@ def test_draws_of_a_log_variance_pass_whatever_the_noise(factor):
     ],
 )
 def test_without_draws_the_outputs_name_decides(name, scale):
-    inputs, mean, value = heads(name)
+    activation = "softplus" if scale in posteriors.POSITIVE else None
+    inputs, mean, value = heads(name, activation)
     model = stranger(keras.Model(inputs, [mean, value]))
     if scale:
         with pytest.raises(ValueError, match=f"looks like the {scale}, expected"):
@@ -244,6 +247,74 @@ def test_without_draws_the_outputs_name_decides(name, scale):
         assert logged(model)["variance_law"] == pytest.approx(
             law(model.encoder), rel=1e-5
         )
+
+
+@pytest.mark.parametrize("name", ["z_sigma", "variance"])
+def test_a_standard_deviation_below_zero_is_none(name):
+    inputs, mean, log_var = heads(name)
+    pair = keras.Model(inputs, [mean, log_var])
+    for encoder in (pair, lambda x: dict(zip(("mean", name), pair(x), strict=True))):
+        with pytest.raises(ValueError, match=f"'{name}' has negative values, expected"):
+            logged(stranger(encoder))
+    found = logged(stranger(pair), lambda model, x: model.encoder(x)[:2])
+    assert found["variance_law"] == pytest.approx(law(pair), rel=1e-5)
+    with pytest.raises(ValueError, match="log variance of NaN beside finite means"):
+        logged(stranger(pair), lambda model, x: (pair(x)[0], 2 * ops.log(pair(x)[1])))
+
+
+def test_an_encoder_that_draws_in_training_alone_is_refused():
+    """As z it gives the mean then, and the mean stands where log_var is expected."""
+    inputs, mean, log_var = heads()
+    model = stranger(keras.Model(inputs, [layers.Identity()(mean), mean, log_var]))
+    with pytest.raises(ValueError, match=r"same numbers twice.*encoder\(x\)\[1:3\]"):
+        logged(model)
+
+
+def test_a_namedtuple_is_read_by_its_names():
+    inputs, mean, log_var = heads()
+    pair = keras.Model(inputs, [mean, log_var])
+    swapped = collections.namedtuple("Swapped", "log_var mean")
+    scaled = collections.namedtuple("Scaled", "mean std z")
+    other = collections.namedtuple("Other", "first second")
+    for make in (
+        lambda mean, log_var: swapped(log_var, mean),
+        lambda mean, log_var: scaled(mean, ops.exp(log_var / 2), mean),
+        other,
+    ):
+        found = logged(stranger(lambda x, make=make: make(*pair(x))))
+        assert found["variance_law"] == pytest.approx(law(pair), rel=1e-5)
+
+
+@pytest.mark.parametrize("bias", [-1.0, 0.0, 1.0])
+def test_draws_of_a_head_that_is_changed_first_are_reported(bias, caplog):
+    inputs = keras.Input((6,))
+    raw = layers.Dense(3, bias_initializer=keras.initializers.Constant(bias))(inputs)
+    mean = layers.Dense(3)(inputs)
+    z = Draw(ops.softplus)([mean, raw])
+    model = stranger(keras.Model(inputs, [mean, raw, z]))
+    try:
+        logged(model, x=data(2000))
+        text = caplog.text
+    except ValueError as error:
+        text = str(error)
+    assert "times the variance that it states as log" in text
+    assert "if the encoder changes it first, as by softplus" in text
+
+
+def test_a_log_variance_of_one_number_is_refused_by_its_shape():
+    inputs, mean, _ = heads()
+    encoder = keras.Model(inputs, mean)
+    with pytest.raises(ValueError, match=r"shapes \(2, 3\) and \(\), expected mean"):
+        logged(stranger(encoder), lambda model, x: (model.encoder(x), ops.zeros(())))
+
+
+def test_a_failing_posterior_is_named():
+    """A head that takes features, not data."""
+    model = stranger(None)
+    model.posterior = layers.Dense(3)
+    model.posterior.build((2, 4))
+    with pytest.raises(ValueError, match=r"by Stranger.posterior, failed"):
+        logged(model)
 
 
 @pytest.mark.parametrize("activation", ["softplus", "exponential"])
@@ -391,7 +462,8 @@ def test_an_encoder_that_fails_says_on_what():
     inputs, mean, log_var = heads()
     model = stranger(keras.Model(inputs, [mean, log_var]))
     with pytest.raises(
-        ValueError, match=r"posterior of examples float32 \(2, 5\) failed: .*posterior="
+        ValueError,
+        match=r"examples float32 \(2, 5\), by .*\.encoder, failed: .*posterior=",
     ):
         logged(model, x=data()[:, :5])
 
