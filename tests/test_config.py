@@ -107,8 +107,11 @@ def test_names_of_earlier_versions_become_the_current_ones():
     old = {
         "manifest": {
             "run": "normalised",
-            "batch_normalisation": "moving",
-            "batch_normalisation_choice": {"chosen": "moving"},
+            "batch_normalisation": "moving averages of training",
+            "batch_normalisation_choice": {
+                "chosen": "moving averages of training",
+                "evidence": {"moving averages of training": 1.0},
+            },
             "protocol": {"quantisation": "uint8, rounded"},
         },
         "distances": {"GEN-2 normalised": {"frechet": 1.0}, "GEN-2 mean": {}},
@@ -118,8 +121,11 @@ def test_names_of_earlier_versions_become_the_current_ones():
     assert current_names(old) == {
         "manifest": {
             "run": "normalised",
-            "batch_normalization": "moving",
-            "batch_normalization_choice": {"chosen": "moving"},
+            "batch_normalization": "as trained",
+            "batch_normalization_choice": {
+                "chosen": "as trained",
+                "evidence": {"as trained": 1.0},
+            },
             "protocol": {"quantization": "uint8, rounded"},
         },
         "distances": {"GEN-2 normalized": {"frechet": 1.0}, "GEN-2 mean": {}},

@@ -363,6 +363,8 @@ def test_flat_images_have_no_sharpness():
     images = np.full((3, 4, 4, 1), 7, "uint8")
     noisy = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 1)).astype("uint8")
     assert PixelStatistics(images).beside(PixelStatistics(noisy))["sharpness"] == 0
+    beside_flat = PixelStatistics(noisy).beside(PixelStatistics(images))
+    assert beside_flat["contrast"] is None and beside_flat["sharpness"] is None
     one_pixel = PixelStatistics(np.zeros((5, 1, 1, 3), "uint8"))
     assert one_pixel.squared_difference == 0
 

@@ -15,13 +15,14 @@ from scipy import stats
 from twostage.cli.main import COMMANDS
 from twostage.data import loading
 from twostage.errors import InputError
-from twostage.evaluation import html_report, protocol, verdict
+from twostage.evaluation import html_report, protocol, verdict, write
 from twostage.evaluation.evaluation_result import EvaluationResult
 from twostage.evaluation.rounding import plus_minus
 from twostage.export import export_run
 from twostage.models import recalibration
 from twostage.models.gaussian_mixture import Mixture
 from twostage.models.posterior import EncodedDataset
+from twostage.runs import summary
 from twostage.runs.models import load_models
 from twostage.runs.run import finished_stage1
 from twostage.sampling import latent_samplers
@@ -288,7 +289,7 @@ def test_the_better_batch_norm_statistics_are_chosen(run, monkeypatch):
         and choice["images"] == 30
     )
     assert choice["evidence"][recalibration.RECALIBRATED] - choice["evidence"][
-        recalibration.MOVING
+        recalibration.TRAINED
     ] == pytest.approx(choice["gain"])
     assert "no validation split" in choice["decided_by"]
     weights = [weight.copy() for weight in models.stage1.get_weights()]
@@ -296,7 +297,7 @@ def test_the_better_batch_norm_statistics_are_chosen(run, monkeypatch):
         recalibration, "recalibrate", lambda vae, images, seed: spoiled(vae)
     )
     choice = recalibration.recalibrate_if_better(models.stage1, train)
-    assert choice["chosen"] == recalibration.MOVING and choice["gain"] < 0
+    assert choice["chosen"] == recalibration.TRAINED and choice["gain"] < 0
     for old, new in zip(weights, models.stage1.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
@@ -313,6 +314,9 @@ def test_the_better_batch_normalization_is_exported(run, tmp_path, capsys):
     models, config = load_models(folder)
     stage = finished_stage1(folder)
     stage.save_model("model.keras", spoiled(models.stage1))
+    by_training = {"chosen": "of training", "gain": 1.0, "gain_error": 0.5}
+    by_training |= {"images": 9, "decided_by": "held-out images"}
+    summary.write(folder, batch_normalization=by_training)
     stage.lock()
     with pytest.raises(InputError, match="is in use by another process"):
         export_run.export_run(folder)
@@ -329,16 +333,16 @@ def test_the_better_batch_normalization_is_exported(run, tmp_path, capsys):
         kept.posterior(images)[0],
         atol=1e-5,
     )
-    assert (
-        json.loads((folder / "results.json").read_text())["batch_normalization"][
-            "chosen"
-        ]
-        == recalibration.RECALIBRATED
-    )
-    assert (
-        "The SavedModel has the batch normalization recalibrated on training images"
-        in (folder / "report.md").read_text()
-    )
+    results = json.loads((folder / "results.json").read_text())
+    exported = results["exported_batch_normalization"]
+    assert exported["chosen"] == recalibration.RECALIBRATED
+    assert results["batch_normalization"] == by_training
+    report = (folder / "report.md").read_text()
+    for model, chosen in (
+        ("Stage 1", "of training"),
+        ("The SavedModel", recalibration.RECALIBRATED),
+    ):
+        assert f"{model} has the batch normalization {chosen};" in report
 
 
 NAME = "random_network-fid10k_test"
@@ -432,13 +436,30 @@ def test_the_verdict_says_whether_stage_2_overfits(measured, training, test, ove
 def test_both_modes_of_batch_normalization_are_measured(run, measured):
     path = run / "evaluation" / f"{NAME}-recalibrated.json"
     other = json.loads(path.read_text())
-    names = recalibration.MOVING, recalibration.RECALIBRATED
+    names = recalibration.TRAINED, recalibration.RECALIBRATED
     for one, name in zip((measured, other), names, strict=True):
         assert one["manifest"]["batch_normalization"] == name
     distortions = [one["likelihood"]["distortion"] for one in (measured, other)]
     assert distortions[0] != distortions[1]
     choice = other["manifest"]["batch_normalization_choice"]
     assert set(choice["evidence"]) == set(names)
+
+
+@pytest.mark.slow
+def test_a_result_that_is_replaced_by_one_of_another_seed_is_named(
+    run, measured, tmp_path, caplog
+):
+    (tmp_path / "evaluation").mkdir()
+    result = EvaluationResult.from_json(measured)
+    with caplog.at_level("WARNING"):
+        write.write(tmp_path, result)
+        write.write(tmp_path, result)
+        assert not caplog.text
+        other = copy.deepcopy(measured)
+        other["manifest"]["seed"] += 1
+        write.write(tmp_path, EvaluationResult.from_json(other))
+    seed = measured["manifest"]["seed"]
+    assert f"{NAME}.json replaces the result of seed {seed}: copy it" in caplog.text
 
 
 @pytest.mark.slow

@@ -104,6 +104,16 @@ def test_encoder_and_decoder_are_the_models(exported):
 
 
 @on_tensorflow
+def test_outputs_come_in_the_documented_order(exported):
+    """TensorFlow sorts a dict by its keys: log_var came first."""
+    models, folder = exported
+    mean, log_var = session(folder / "encoder.onnx").run(None, {"images": IMAGES})
+    expected = [to_numpy(part) for part in models.stage1.posterior(IMAGES)]
+    np.testing.assert_allclose([mean, log_var], expected, atol=1e-5)
+    assert np.abs(mean - log_var).max() > 0.01
+
+
+@on_tensorflow
 def test_onnx_runtime_refuses_floats_and_other_shapes(exported):
     encoder = session(exported[1] / "encoder.onnx")
     for wrong, words in (
@@ -145,6 +155,11 @@ def test_sampler_of_other_methods(exported, how, tmp_path):
     images = session(folder / "sampler.onnx").run(["images"], {"u": U, **other})[0]
     expected = to_numpy(generate.decode(stage1, ops.convert_to_tensor(z)))
     np.testing.assert_allclose(images, expected, atol=1e-6)
+    for name, values in other.items():
+        wrong = [values[:1], *([values + 1, -1 - values] * (name == "uniform"))]
+        for each in wrong:
+            run = session(folder / "sampler.onnx").run
+            assert np.isnan(run(None, {"u": U, name: each})[0]).all()
 
 
 @pytest.mark.slow

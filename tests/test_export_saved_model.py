@@ -83,6 +83,11 @@ def test_saved_models_are_exported_with_their_own_sampling(tmp_path):
     uniform = np.zeros(5, "float32")
     expected = model.decode(to_numpy(model.mixture.transform(u, uniform)))
     np.testing.assert_allclose(exported.sample_from(u, uniform), expected, atol=1e-5)
+    for wrong in (uniform[:1], uniform + 1, uniform - 1, uniform * np.nan):
+        with pytest.raises(
+            tf.errors.InvalidArgumentError, match=r"`uniform` in \[0, 1\): draw them"
+        ):
+            exported.sample_from(u, wrong)
     with pytest.raises(InputError, match="'mixture'`, for which nothing was fitted"):
         model.models.density_of("mixture")
 
@@ -220,6 +225,15 @@ def test_fewer_than_one_sample_is_refused(saved, n):
                 match=f"received n={n}, expected at least 1",
             ):
                 call(n=tf.constant(n), seed=tf.constant(1))
+
+
+def test_no_latents_are_refused(saved):
+    import tensorflow as tf
+
+    none = np.zeros((0, 4), "float32")
+    for call in (saved.decode, saved.sample_from):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="at least 1"):
+            call(none)
 
 
 def test_signatures_have_names_and_static_shapes(saved):

@@ -165,6 +165,14 @@ def test_copies_differ_from_new_images():
     assert half["closer"] == pytest.approx(0.5, abs=0.05)
 
 
+def test_without_another_test_image_nothing_is_said_of_copies():
+    generator = np.random.default_rng(0)
+    train, new = (generator.normal(size=(200, 6)) for _ in range(2))
+    found = memorization.memorization(new, train, test=train[:50])
+    assert found["ratio"] is None and found["closer"] is None
+    assert found["repeated"] == 1.0
+
+
 def test_ticks_are_round_and_inside():
     assert (
         charts.ticks(0, 1) == [0, 0.5, 1]

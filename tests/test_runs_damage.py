@@ -3,6 +3,7 @@ again, and that works.
 """
 
 import shutil
+from pathlib import Path
 
 import keras
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from twostage.cli.main import COMMANDS
 from twostage.errors import InputError
 from twostage.export.export_run import exported_stage1
+from twostage.runs import summary
+from twostage.system import files
 
 SMALL = [
     "--base-dim",
@@ -135,6 +138,48 @@ def test_a_damaged_savedmodel_is_reported_and_written_again(finished, tmp_path, 
     COMMANDS["export"](["--run", str(run)])
     COMMANDS["sample"](["--run", str(run), "--n", "4", "--out", str(out)])
     assert out.exists()
+
+
+def test_a_run_without_its_normalizer_is_not_sampled_from_stage1(
+    small_run, tmp_path, capsys
+):
+    run = tmp_path / "run"
+    shutil.copytree(small_run[0], run)
+    (run / "stage2" / "normalizer.keras").unlink()
+    for command in (["export"], ["evaluate", "--extractor", "random"]):
+        refused(COMMANDS[command[0]], "--run", run, *command[1:])
+        error = capsys.readouterr().err
+        assert "normalizer.keras is missing: copy the whole run, or write" in error
+        assert "--resume" in error and error.count("\n") == 1
+
+
+def test_a_name_that_is_no_text_ends_no_training(tmp_path):
+    """Of a file system, where any bytes are a name."""
+    run = tmp_path / "bad\udcff"
+    try:
+        run.mkdir()
+    except (OSError, UnicodeError):
+        pytest.skip("no such names here")
+    summary.write(run, stage1={"epoch": 1})
+    assert "# Run bad\\udcff" in (run / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("read", [files.read_json, files.read_config])
+def test_a_file_without_read_permission_is_not_damaged(tmp_path, monkeypatch, read):
+    def refuse(path, **options):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(InputError, match=r"received .*a\.json, which cannot be read"):
+        read(tmp_path / "a.json")
+
+
+def test_an_empty_file_name_is_refused_before_the_work(small_run, capsys):
+    for arguments in (["sample", "--run", small_run[0], "--out"], ["data", "digits"]):
+        last = ["--grid", ""] if arguments[0] == "data" else [""]
+        refused(COMMANDS[arguments[0]], *arguments[1:], *last)
+        error = capsys.readouterr().err
+        assert "received an empty file name, expected a PNG file" in error
 
 
 def test_a_read_only_run_is_refused_before_it_is_evaluated(small_run, tmp_path, capsys):

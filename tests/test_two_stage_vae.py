@@ -107,6 +107,36 @@ def test_saved_and_loaded_it_is_the_same(trained, tmp_path):
     assert again.stage1_config == model.stage1_config
 
 
+@pytest.mark.parametrize("name", ["stage2.keras", "normalizer.keras"])
+def test_a_saved_folder_without_a_file_is_refused(trained, tmp_path, name):
+    """Not sampled from stage 1 alone."""
+    model, _ = trained
+    model.save(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(InputError, match=f"without {name}, .* copy it whole, or save"):
+        TwoStageVAE.load(tmp_path)
+    model.save(tmp_path)
+    assert not list(tmp_path.glob(".part*"))
+    assert TwoStageVAE.load(tmp_path).stage2 is not None
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"stage1": {}}'])
+def test_a_saved_config_of_something_else_is_refused(trained, tmp_path, content):
+    trained[0].save(tmp_path)
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(InputError, match="without the settings of both stages"):
+        TwoStageVAE.load(tmp_path)
+
+
+def test_images_that_are_refused_leave_no_shape(images):
+    model = TwoStageVAE.from_preset("digits")
+    with pytest.raises(InputError, match="30"):
+        model.fit(np.tile(images, (1, 4, 4, 1))[:, :30, :30])
+    assert model.image_shape is None
+    with pytest.raises(InputError, match=r"\(8, 8, 1\) \(height"):
+        model.fit(images, held_out=np.tile(images, (1, 2, 2, 1)))
+
+
 def test_a_folder_with_the_british_name_of_the_sampler_loads(trained, tmp_path):
     """As versions before the American spelling wrote it."""
     model, _ = trained

@@ -9,9 +9,11 @@ _CURRENT = {
     "batch_normalisation_choice": "batch_normalization_choice",
     "quantisation": "quantization",
     "use_unlabelled": "use_unlabeled",
+    "moving averages of training": "as trained",
 }
 _REMOVED = ("watch_seconds",)
-_SAMPLER_KEYS = ("method", "kind", "sampling")  # whose values are names of samplers
+# whose values are names
+_KEYS_OF_NAMES = ("method", "kind", "sampling", "batch_normalization", "chosen")
 
 
 def old_names(name: str) -> list[str]:
@@ -48,7 +50,7 @@ def current_names(content: Any) -> Any:
         for key, item in content.items()
         if key not in _REMOVED
     }
-    for key in _SAMPLER_KEYS:
+    for key in _KEYS_OF_NAMES:
         if key in found:
             found[key] = current_name(found[key])
     return found

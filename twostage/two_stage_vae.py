@@ -226,7 +226,7 @@ class TwoStageVAE:
                 "a fraction is a setting: `stage1={'held_out': 0.05}`",
             )
         if held_out is not None:
-            return images, self._prepared(held_out)
+            return images, self._prepared(held_out, shape=images.shape[1:])
         fraction = self.stage1_config.held_out
         if not fraction:
             return images, None
@@ -388,6 +388,12 @@ class TwoStageVAE:
                 "for a run folder call `twostage.load`",
             )
         content = files.read_config(folder / "config.json")
+        if not (isinstance(content, dict) and {"stage1", "stage2"} <= content.keys()):
+            raise InputError(
+                f"{folder / 'config.json'} without the settings of both stages",
+                "one that `TwoStageVAE.save` wrote",
+                "save the model again",
+            )
         configs = [KINDS[i].from_dict(content[f"stage{i}"]) for i in (1, 2)]
         model = cls(*configs)  # pyright: ignore[reportArgumentType]
         model._set_models(TwoStageModels.load(folder))
@@ -422,8 +428,15 @@ class TwoStageVAE:
         self.normalizer, self.mixture = models.normalizer, models.mixture
         self.image_shape = tuple(models.stage1.encoder.input_shape[1:])
 
-    def _prepared(self, images: np.ndarray, floats: bool = False) -> np.ndarray:
-        """uint8 images of this model's shape; padded where the config says so."""
+    def _prepared(
+        self,
+        images: np.ndarray,
+        floats: bool = False,
+        shape: tuple[int, ...] | None = None,
+    ) -> np.ndarray:
+        """uint8 images, padded where the config says so, of this model's shape; before
+        it has one, of the given one, if any.
+        """
         images = _as_array(images)
         if floats and not images.size:
             raise InputError("no images", "at least one", "give some")
@@ -445,12 +458,11 @@ class TwoStageVAE:
         pad = self.stage1_config.pad
         if pad and images.shape[1:3] != (pad, pad):
             images = pad_to(images, pad)
-        if self.image_shape is None:
-            self.image_shape = images.shape[1:]
-        if images.shape[1:] != self.image_shape:
+        expected = self.image_shape or shape or images.shape[1:]
+        if images.shape[1:] != expected:
             raise InputError(
                 f"images of shape {images.shape[1:]}",
-                f"{self.image_shape} (height, width, channels)",
+                f"{expected} (height, width, channels)",
                 "resize or pad them, or make another model",
             )
         return images

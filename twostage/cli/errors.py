@@ -103,8 +103,8 @@ def guarded(function: Callable, *arguments: object, again: str = AGAIN) -> None:
             raise
         _exit(
             f"error: there is not enough memory ({first_line(error)}): use smaller"
-            " images, networks or batches, or a machine with more; everything saved"
-            " before is intact"
+            " images, networks or batches, fewer images at once, or a machine with"
+            " more; everything saved before is intact"
         )
 
 

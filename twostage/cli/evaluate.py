@@ -132,6 +132,8 @@ def add_extractor_flags(parser: Parser) -> None:
 def _evaluate(argv: Sequence[str] | None) -> None:
     parser = _parser()
     options = parser.parse_args(argv)
+    if options.compare and options.run:
+        parser.error("expected --run or --compare, not both")
     if options.compare:
         from twostage.evaluation import comparison
 

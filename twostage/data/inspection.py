@@ -14,7 +14,7 @@ from twostage.data.image_files import Folder, Zip
 from twostage.data.preprocessing import Preprocessing
 from twostage.data.splits import limited
 from twostage.errors import InputError
-from twostage.reporting.png import save_png, tile
+from twostage.reporting.png import check_place, save_png, tile
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ def show(config: Stage1Config, grid: str | os.PathLike[str]) -> None:
     """Logs three lines for each split of a config's data, and writes a grid of training
     images (PNG).
     """
+    check_place(grid)
     _check_outside(grid, config.data)
     splits = loading.load_splits(config)
     found = {split: summary.describe(*content) for split, content in splits.items()}

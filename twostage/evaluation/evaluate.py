@@ -189,7 +189,7 @@ def _batch_normalization(
 ) -> dict[str, Any]:
     """Recalibrates stage 1 if requested; returns what the manifest says about it."""
     if not recalibrated:
-        return {"batch_normalization": recalibration.MOVING}
+        return {"batch_normalization": recalibration.TRAINED}
     choice = recalibration.recalibrate_if_better(
         stage1, data.train, data.validation, seed=seed
     )

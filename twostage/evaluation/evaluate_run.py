@@ -67,7 +67,7 @@ def evaluate_run(
         importance_samples: Draws of z for the importance-weighted bound.
 
     Returns:
-        The result, that with the moving averages of training.
+        The result, that of the models as trained.
 
     Raises:
         InputError: no finished run, or a number out of range.
@@ -142,7 +142,7 @@ def measure_run(
         recalibrated=recalibrated,
         fixed_gamma=config.gamma == "fixed" and config.likelihood == "gaussian",
         features_of=_feature_cache(config, extractor),
-        name=str(run),
+        name=str(run) if Path(run).name else Path(run).resolve().name,
         **settings,
     )
     return result, write(run, result)

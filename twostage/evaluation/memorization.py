@@ -15,7 +15,7 @@ def memorization(
     test: np.ndarray,
     seed: int = 0,
     max_images: int = MAX_IMAGES,
-) -> dict[str, float | int]:
+) -> dict[str, float | int | None]:
     """Compares how far generated and test images lie from the nearest training image.
 
     Args:
@@ -27,22 +27,23 @@ def memorization(
 
     Returns:
         dict, of test images that equal no training image: `ratio`, the median distance
-        of generated images over theirs,
-        0 for copies and about 1 for images as new as the test set's; `closer`, the
-        fraction of generated images that are nearer to a training image than 99% of the
-        test images are; `repeated`, the fraction of test images that equal a training
-        image; `training_images`.
+        of generated images over theirs, 0 for copies and about 1 for images as new as
+        the test set's; `closer`, the fraction of generated images that are nearer to a
+        training image than 99% of the test images are; both None where all test images
+        equal one. `repeated`, the fraction of test images that equal a training image;
+        `training_images`.
     """
     of_generated = _nearest_distances(generated, train, seed, max_images)
     of_test = _nearest_distances(test, train, seed, max_images)
     same = SAME * float(np.linalg.norm(train.std(0)))
     others = of_test[of_test > same]
-    compared = others if len(others) else of_test
-    ratio = np.median(of_generated) / max(np.median(compared), 1e-12)
-    close = np.quantile(compared, 0.01)
+    ratio = closer = None
+    if len(others):
+        ratio = float(np.median(of_generated) / max(np.median(others), 1e-12))
+        closer = float((of_generated < np.quantile(others, 0.01)).mean())
     return {
-        "ratio": float(ratio),
-        "closer": float((of_generated < close).mean()),
+        "ratio": ratio,
+        "closer": closer,
         "repeated": float((of_test <= same).mean()),
         "training_images": len(train),
     }

@@ -196,6 +196,8 @@ def _protocol_sentence(manifest: Mapping[str, Any]) -> str:
 
 
 def _memorization_sentence(found: Mapping[str, Any]) -> str:
+    if found["ratio"] is None:
+        return "Memorization: not measured, as all test images equal a training image."
     return (
         f"Memorization: samples of {found['kind']} lie {found['ratio']:.2f} times as"
         f" far from the nearest of {found['training_images']:,} training images as"

@@ -250,8 +250,8 @@ def _copies(result: EvaluationResult) -> Finding:
             False,
         )
     good = found["closer"] <= MAX_CLOSE and found["ratio"] >= MIN_RATIO
-    contrast = result.distances.get(found["kind"], {}).get("contrast", 1.0)
-    if not good and contrast < MIN_CONTRAST:
+    contrast = result.distances.get(found["kind"], {}).get("contrast")
+    if not good and contrast is not None and contrast < MIN_CONTRAST:
         return Finding(
             f"Whether samples ({found['kind']}) are copies cannot be judged: they have"
             f" {contrast:.0%} of the contrast, and blurred images lie close to many.",
@@ -267,9 +267,11 @@ def _copies(result: EvaluationResult) -> Finding:
     )
 
 
-def _contrast(result: EvaluationResult) -> Finding:
+def _contrast(result: EvaluationResult) -> Finding | None:
     kind = _sampled(result)[0].kind
     contrast = result.distances[kind]["contrast"]
+    if contrast is None:  # the reference has none
+        return None
     good = contrast >= MIN_CONTRAST
     says = "have the contrast" if good else "lose part of the contrast"
     return Finding(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 from pathlib import Path
 
 from twostage.evaluation import html_report, model_card
@@ -12,6 +14,10 @@ from twostage.features import random_network
 from twostage.reporting.png import save_png
 from twostage.system import files
 from twostage.system.locks import held
+
+logger = logging.getLogger(__name__)
+
+SETTINGS = ("seed", "half_samples", "bound_images", "importance_samples")
 
 
 def write(run: str | Path, result: EvaluationResult) -> Path:
@@ -28,6 +34,8 @@ def write(run: str | Path, result: EvaluationResult) -> Path:
     folder = Path(run) / "evaluation"
     folder.mkdir(exist_ok=True)
     with held(folder):
+        _warn_of_replaced(folder / f"{result.name}.json", result)
+        shutil.rmtree(folder / result.name, ignore_errors=True)
         (folder / result.name).mkdir(parents=True, exist_ok=True)
         for name, image in result.figures.items():
             save_png(folder / result.name / f"{name}.png", image)
@@ -40,6 +48,22 @@ def write(run: str | Path, result: EvaluationResult) -> Path:
         html_report.write(run, leading.name, findings)
         model_card.write(run, leading, findings)
     return folder / f"{result.name}.md"
+
+
+def _warn_of_replaced(path: Path, result: EvaluationResult) -> None:
+    """Logs which settings a result had that a new one of its name replaces."""
+    manifest = files.read_json(path).get("manifest", {})
+    changed = [
+        f"{name} {manifest[name]}"
+        for name in SETTINGS
+        if name in manifest and manifest[name] != result.manifest[name]
+    ]
+    if changed:
+        logger.warning(
+            "%s replaces the result of %s: copy it first to keep both",
+            path,
+            ", ".join(changed),
+        )
 
 
 def _leading(folder: Path, result: EvaluationResult) -> EvaluationResult:

@@ -46,6 +46,8 @@ def export_run(
     first = finished_stage1(run)
     first.lock()
     try:
+        if not (first.run / "stage2").exists():
+            summary.write(first.run, **summary.WITHOUT_STAGE2)
         if recalibrate:
             _recalibrate(first)
         models, method = _models(run)
@@ -92,7 +94,7 @@ def _recalibrate(first: StageRun) -> None:
         first.save_model("recalibrated.keras", vae)
     else:
         (first.path / "recalibrated.keras").unlink(missing_ok=True)
-    summary.write(first.run, batch_normalization=choice)
+    summary.write(first.run, exported_batch_normalization=choice)
     logger.info(recalibration.summary(choice))
 
 

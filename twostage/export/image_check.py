@@ -1,6 +1,9 @@
-"""The check of images within a TensorFlow graph, for callers without this package."""
+"""The checks of images and draws within a TensorFlow graph, for callers without this
+package.
+"""
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 # Each has a graph of its own, so that numbers reach the check as they are; TensorFlow
@@ -43,6 +46,50 @@ def checked_count(n: Any) -> Any:
 
     message = tf.strings.format("received n={}, expected at least 1: change n", n)
     return _checked(n, n > 0, message)
+
+
+def checked_rows(latents: Any) -> Any:
+    """Latents (n, k), where n is at least 1; the graph stops otherwise."""
+    import tensorflow as tf
+
+    count = tf.shape(latents)[0]
+    message = tf.strings.format(
+        "received {} rows of latents, expected at least 1: give some", count
+    )
+    return _checked(latents, count > 0, message)
+
+
+def right_draws(names: Iterable[str], draws: Sequence[Any]) -> Any:
+    """Whether all draws have one number of rows, at least 1, and `uniform` is in
+    [0, 1).
+
+    Args:
+        names: Of the inputs of a `LatentTransform`.
+        draws: A tensor for each.
+    """
+    import tensorflow as tf
+
+    count = tf.shape(draws[0])[0]
+    right = count > 0
+    for name, draw in zip(names, draws, strict=True):
+        right &= tf.shape(draw)[0] == count
+        if name == "uniform":
+            right &= tf.reduce_all((draw >= 0) & (draw < 1))  # NaN is not
+    return right
+
+
+def checked_draws(names: Sequence[str], draws: Sequence[Any]) -> list[Any]:
+    """The draws, where `right_draws` says so; the graph stops otherwise."""
+    import tensorflow as tf
+
+    uniform = ", with `uniform` in [0, 1)" if "uniform" in names else ""
+    message = tf.strings.format(
+        f"received {{}} rows of {', '.join(names)}, expected the same number of each,"
+        f" at least 1{uniform}: draw them again",
+        tf.stack([tf.shape(draw)[0] for draw in draws]),
+    )
+    right = right_draws(names, draws)
+    return [_checked(draw, right, message) for draw in draws]
 
 
 def _checked(value: Any, fine: Any, message: Any) -> Any:

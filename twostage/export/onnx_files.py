@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from twostage.errors import InputError, first_line
+from twostage.export import image_check
 from twostage.export.latent_transform import LatentTransform
 from twostage.models.gaussian_mixture import Mixture
 from twostage.models.two_stage_models import TwoStageModels
@@ -34,7 +35,8 @@ def save(
     float32 (n, k). decoder: `z`, float32 (n, k) -> `images`, float32 (n, height, width,
     channels) in [0, 1]. sampler: `u`, float32 (n, k), standard normal -> `images`, of
     both stages; under the method "noise" and with a mixture it has a second input, see
-    `LatentTransform`. Any n will do. Everything is computed in float32.
+    `LatentTransform`, and gives NaN where its inputs are of different n or a uniform
+    number is not in [0, 1). Any n from 1 on will do. Everything is computed in float32.
 
     Args:
         path: Folder of the files.
@@ -58,18 +60,20 @@ def save(
         return {"images": generate.decode(stage1, z)}
 
     def sample(*draws):
-        return decode(transform(*draws))
+        # ONNX drops assertions
+        right = image_check.right_draws(transform.inputs, draws)
+        images = generate.decode(stage1, transform(*draws))
+        return {"images": tf.where(right, images, np.nan)}
 
     shape, width = stage1.encoder.input_shape, stage1.decoder.input_shape[-1]
     images = tf.TensorSpec((None, *shape[1:]), stage1.data_dtype, "images")
 
     def write(folder: Path) -> None:
         folder.mkdir()
-        _convert(encode, [images], folder / "encoder.onnx")
-        _convert(
-            decode, [tf.TensorSpec((None, width), name="z")], folder / "decoder.onnx"
-        )
-        _convert(sample, transform.specs(), folder / "sampler.onnx")
+        latents = [tf.TensorSpec((None, width), name="z")]
+        _convert(encode, [images], ["mean", "log_var"], folder / "encoder.onnx")
+        _convert(decode, latents, ["images"], folder / "decoder.onnx")
+        _convert(sample, transform.specs(), ["images"], folder / "sampler.onnx")
 
     with _in_float32(models):
         return replace_folder(path, write, CONTENT)
@@ -103,9 +107,11 @@ def _in_float32(models: TwoStageModels) -> Iterator[None]:
             layer.dtype_policy = policy
 
 
-def _convert(function: Callable, specs: list[Any], path: Path) -> None:
+def _convert(
+    function: Callable, specs: list[Any], outputs: list[str], path: Path
+) -> None:
     """Writes a function of tensors, which returns a dict of them, as an ONNX file whose
-    inputs and outputs have the names of the specs and of the dict.
+    inputs and outputs have the names of the specs and of the dict, in this order.
 
     Raises:
         InputError: ONNX lacks an operation of the function.
@@ -120,6 +126,10 @@ def _convert(function: Callable, specs: list[Any], path: Path) -> None:
     model, _ = tf2onnx.convert.from_function(
         traced, input_signature=specs, custom_op_handlers={"Log1p": (_log1p, [])}
     )
+    # TensorFlow sorts a dict by its keys
+    by_name = {value.name: value for value in model.graph.output}
+    del model.graph.output[:]
+    model.graph.output.extend(by_name[name] for name in outputs)
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "n"
     try:

@@ -108,6 +108,7 @@ def _add_samplers(
         return in_chunks(decode, transform(*draws), shape)
 
     def sample_from(*draws):
+        draws = image_check.checked_draws(list(transform.inputs), draws)
         return decode(transform(*draws))
 
     scalars = [tf.TensorSpec((), tf.int32, name) for name in ("n", "seed")]
@@ -128,7 +129,7 @@ def _add_coders(module: Any, stage1: VAE) -> dict[str, Any]:
         return {"mean": mean, "log_var": log_var}
 
     def decode(z):
-        return generate.decode(stage1, z)
+        return generate.decode(stage1, image_check.checked_rows(z))
 
     def reconstruct(images):
         return generate.reconstruct(stage1, images)

@@ -7,7 +7,7 @@ import numpy as np
 from twostage.metrics.moments import Moments
 
 BATCH = 250  # images whose differences are held at once
-LEAST = 1e-12  # of a variance that something is divided by
+LEAST = 1e-6  # of squared gray levels, 0 to 255; less is rounding
 
 
 class PixelStatistics:
@@ -53,7 +53,7 @@ class PixelStatistics:
         """
         return self._squared / max(self._pairs, 1)
 
-    def beside(self, reference: "PixelStatistics") -> dict[str, float]:
+    def beside(self, reference: "PixelStatistics") -> dict[str, float | None]:
         """Compares them with those of the reference.
 
         Decoder means lose contrast: where E[x | z] is exact, reconstructions have
@@ -64,13 +64,18 @@ class PixelStatistics:
             dict: `brightness`, by how much the mean pixel is larger, as a part of 255;
             `contrast`, the ratio of the pixels' standard deviations; `sharpness`, the
             ratio of the root mean squared differences of neighboring pixels. All are
-            over all channels.
+            over all channels. A ratio is None where the reference's number is 0, as of
+            images that are all alike.
         """
         mine, others = self.moments, reference.moments
-        variance = max(np.trace(others.covariance), LEAST)
-        difference = max(reference.squared_difference, LEAST)
+        variances = np.trace(mine.covariance), np.trace(others.covariance)
+        differences = self.squared_difference, reference.squared_difference
         return {
             "brightness": float(np.mean(mine.mean - others.mean) / 255),
-            "contrast": float((np.trace(mine.covariance) / variance) ** 0.5),
-            "sharpness": (self.squared_difference / difference) ** 0.5,
+            "contrast": _root_ratio(*variances),
+            "sharpness": _root_ratio(*differences),
         }
+
+
+def _root_ratio(mine: float, others: float) -> float | None:
+    return None if others <= LEAST else float((mine / others) ** 0.5)

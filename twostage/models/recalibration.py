@@ -1,4 +1,4 @@
-"""Statistics of batch normalization: training's moving averages, or re-estimated ones;
+"""Statistics of batch normalization: those of the trained model, or re-estimated ones;
 held-out images show which are better.
 """
 
@@ -20,7 +20,7 @@ from twostage.models.vae import VAE
 from twostage.system.progress import announced, progress
 from twostage.system.random_streams import Stream
 
-MOVING, RECALIBRATED = "moving averages of training", "recalibrated on training images"
+TRAINED, RECALIBRATED = "as trained", "recalibrated on training images"
 MAX_DECIDING_IMAGES = 2_000  # held-out images that decide
 
 
@@ -70,9 +70,9 @@ def recalibrate_if_better(
     if not better:
         vae.set_weights(weights)
     return {
-        "chosen": RECALIBRATED if better else MOVING,
+        "chosen": RECALIBRATED if better else TRAINED,
         "evidence": {
-            MOVING: float(before.mean()),
+            TRAINED: float(before.mean()),
             RECALIBRATED: float((before + gains).mean()),
         },
         "gain": float(gains.mean()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ from twostage.models.gaussian_mixture import Mixture
 from twostage.models.latent_normalizer import LatentNormalizer
 from twostage.models.serialization import load_model, save_model
 from twostage.models.vae import VAE
+from twostage.system import files
 
 KERAS_MODELS = ("stage1", "stage2", "normalizer")
 MIXTURE = "mixture.npz"
+FILES = (*(f"{name}.keras" for name in KERAS_MODELS), MIXTURE)
+MODELS = "models.json"  # which of them there are
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,17 +70,24 @@ class TwoStageModels:
 
     def save(self, folder: str | Path) -> None:
         """Writes stage1.keras and, where stage 2 is trained, stage2.keras and
-        normalizer.keras; and mixture.npz.
+        normalizer.keras; mixture.npz; and models.json, which names these files.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".part-", dir=folder) as part:
+            self._write(Path(part))
+            written = sorted(path.name for path in Path(part).iterdir())
+            files.write_json(folder / MODELS, {"files": written})
+            for name in FILES:  # no old one stays beside a new one
+                (folder / name).unlink(missing_ok=True)
+            for name in written:
+                files.rename(Path(part) / name, folder / name)
+
+    def _write(self, folder: Path) -> None:
         for name in KERAS_MODELS:
-            path, model = folder / f"{name}.keras", getattr(self, name)
-            if model is None:
-                path.unlink(missing_ok=True)
-            else:
-                save_model(path, model)
-        (folder / MIXTURE).unlink(missing_ok=True)
+            model = getattr(self, name)
+            if model is not None:
+                save_model(folder / f"{name}.keras", model)
         if self.mixture is not None:
             self.mixture.save(folder / MIXTURE)
 
@@ -85,8 +96,16 @@ class TwoStageModels:
         """Reads what `save` wrote.
 
         Raises:
-            InputError: there is no stage 1, or a file is damaged.
+            InputError: there is no stage 1, or a file is missing or damaged.
         """
+        named = files.read_json(Path(folder) / MODELS).get("files", [])
+        missing = [name for name in named if not (Path(folder) / name).exists()]
+        if missing:
+            raise InputError(
+                f"{folder} without {', '.join(missing)}",
+                "the folder as it was saved",
+                "copy it whole, or save the model again",
+            )
         paths = {name: Path(folder) / f"{name}.keras" for name in KERAS_MODELS}
         if not paths["stage1"].exists():
             raise InputError(str(folder), "a folder with stage1.keras")

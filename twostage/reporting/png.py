@@ -24,9 +24,11 @@ def tile(images: np.ndarray, gap: int = 1, columns: int | None = None) -> np.nda
 
 
 def check_place(path: str | os.PathLike[str]) -> None:
-    """Raises `InputError` where an image's path is that of a folder, or names another
-    format.
+    """Raises `InputError` where an image's path is empty or that of a folder, or names
+    another format.
     """
+    if not str(path):
+        raise InputError("an empty file name", "a PNG file", "name one, as image.png")
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in ("", ".png"):
         raise InputError(str(path), "a PNG file", "let its name end in .png")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twostage.config import Stage1Config, Stage2Config
-from twostage.errors import InputError
+from twostage.errors import InputError, reading
 from twostage.models import serialization
 from twostage.presets import AUTO, PRESETS, resolve
 from twostage.runs.checkpoint_folder import CheckpointFolder
@@ -112,11 +112,13 @@ class StageRun:
 
     @property
     def exists(self) -> bool:
-        return (self.path / "config.json").exists()
+        with reading():
+            return (self.path / "config.json").exists()
 
     @property
     def finished(self) -> bool:
-        return self.exists and (self.path / "model.keras").exists()
+        with reading():
+            return self.exists and (self.path / "model.keras").exists()
 
     def saved_config(self) -> Any:
         """The config as the stage was started, a `Stage1Config` or `Stage2Config`."""
@@ -180,7 +182,7 @@ class StageRun:
             raise InputError(
                 f"{self.path} is finished and its checkpoints were removed, so it"
                 " cannot be resumed: start another run; where only the images have"
-                f" moved, write their place into {self.path}/config.json"
+                f" moved, write their place into {self.run}/stage1/config.json"
             )
         is_built_on = self.number == 1 and (self.run / "stage2").exists()
         if is_built_on and self._trains_on(saved, config):
@@ -397,11 +399,21 @@ def finished_stage1(run: str | Path, preset: str | None = None) -> StageRun:
 
 
 def finished_stage2(run: str | Path) -> StageRun | None:
-    """Stage 2 of a run, or None."""
+    """Stage 2 of a run, or None.
+
+    Raises:
+        InputError: it is finished, and its normalizer is missing.
+    """
     stage = StageRun(run, 2)
-    if stage.finished and (stage.path / "normalizer.keras").exists():
-        return StageRun.open(run, 2)
-    return None
+    if not stage.finished:
+        return None
+    normalizer = stage.path / "normalizer.keras"
+    if not normalizer.exists():
+        raise InputError(
+            f"{normalizer} is missing: copy the whole run, or write it again by"
+            f" `{stage.call(resume=True)}`"
+        )
+    return StageRun.open(run, 2)
 
 
 def recorded_gammas(run: str | Path, number: int) -> list[float]:

@@ -11,6 +11,12 @@ from twostage.models.vae import VAE
 from twostage.sampling import generate
 from twostage.system import files
 
+BATCH_NORMALIZATION = {
+    "batch_normalization": "Stage 1",
+    "exported_batch_normalization": "The SavedModel",
+}  # key of the results -> the model
+# where stage 2 was removed
+WITHOUT_STAGE2: dict[str, Any] = {"stage2": None, "latents": None, "sampling": None}
 TABLE_HEAD = ["| metric | value |", "| --- | --- |"]
 
 
@@ -22,7 +28,7 @@ def write(run: str | Path, **results: Any) -> None:
     merged = {**files.read_json(path), **results}
     merged = {name: value for name, value in merged.items() if value is not None}
     files.write_json(path, merged)
-    files.write(Path(run) / "report.md", _report(Path(run).name, merged))
+    files.write(Path(run) / "report.md", _report(Path(run).resolve().name, merged))
 
 
 def stage_numbers(
@@ -91,8 +97,9 @@ def _report(name: str, results: dict[str, Any]) -> str:
         lines.extend(_latent_lines(results["latents"]))
     if "sampling" in results:
         lines.extend(_sampling_lines(results["sampling"]))
-    if "batch_normalization" in results:
-        lines.extend(_batch_norm_lines(results["batch_normalization"]))
+    for key, model in BATCH_NORMALIZATION.items():
+        if key in results:
+            lines.extend(_batch_norm_lines(model, results[key]))
     return "\n".join(lines) + "\n"
 
 
@@ -128,16 +135,18 @@ def _sampling_lines(choice: dict[str, Any]) -> list[str]:
         f" {choice['images']:,} held-out images (Frechet, {extractor}) and nats of"
         " their latents:",
     ]
-    for method, (value, error) in choice["distances"].items():
-        nats = choice["nats"][method]
-        lines.append(f"- {method}: {value:.4g} +- {error:.2g}; {nats:.2f} nats")
+    for method, nats in choice["nats"].items():
+        # too few images have no distances
+        value, error = choice["distances"].get(method, (None, None))
+        distance = "" if value is None else f"{value:.4g} +- {error:.2g}; "
+        lines.append(f"- {method}: {distance}{nats:.2f} nats")
     return lines
 
 
-def _batch_norm_lines(choice: dict[str, Any]) -> list[str]:
+def _batch_norm_lines(model: str, choice: dict[str, Any]) -> list[str]:
     return [
         "",
-        f"The SavedModel has the batch normalization {choice['chosen']};"
+        f"{model} has the batch normalization {choice['chosen']};"
         f" re-estimating changes the bound (ELBO) by {choice['gain']:+.2f} +-"
         f" {choice['gain_error']:.2f} nats on {choice['decided_by']}.",
     ]

@@ -18,6 +18,7 @@ from twostage.old_names import current_names
 
 logger = logging.getLogger(__name__)
 
+NOT_JSON = (json.JSONDecodeError, UnicodeDecodeError)
 # what NumPy and zipfile raise for an `.npz` file that is not whole
 NPZ_DAMAGE = (
     ValueError,
@@ -34,7 +35,9 @@ def write(path: str | os.PathLike[str], content: str | bytes | memoryview) -> No
     """Writes a file so that a reader, or a crash, finds the old one or the new one."""
     path = Path(path)
     aside = path.with_name(f"{path.name}.part")
-    encoded = content.encode() if isinstance(content, str) else content
+    # a file's name need not be valid text
+    escaped = "backslashreplace"
+    encoded = content.encode(errors=escaped) if isinstance(content, str) else content
     try:
         aside.write_bytes(encoded)
         rename(aside, path)
@@ -74,7 +77,7 @@ def read_config(
     """
     try:
         return _content(path)
-    except ValueError as error:
+    except NOT_JSON as error:
         raise InputError(
             f"received {path}, which is damaged ({error}): {fix}"
         ) from error
@@ -91,7 +94,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         return _content(path)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return {}
-    except ValueError as error:
+    except NOT_JSON as error:
         logger.warning("%s is damaged (%s) and is not used", path, error)
         return {}
 

@@ -311,9 +311,12 @@ def _save_stage1(
     choice: dict[str, Any] | None,
 ) -> None:
     # Removes what describes an earlier training of this stage.
-    outdated: dict[str, Any] = {"batch_normalization": choice}
+    outdated: dict[str, Any] = {
+        "batch_normalization": choice,
+        "exported_batch_normalization": None,
+    }
     if not (stage.run / "stage2").exists():
-        outdated |= {"stage2": None, "latents": None, "sampling": None}
+        outdated |= summary.WITHOUT_STAGE2
     _save(config, stage, vae, fitted, examples, outdated)
 
 
