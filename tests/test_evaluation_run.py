@@ -4,12 +4,14 @@ normalization, and which is exported.
 
 import base64
 import copy
+import dataclasses
 import json
 from html.parser import HTMLParser
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import stats
 
 from twostage.cli.main import COMMANDS
@@ -449,15 +451,24 @@ def test_both_modes_of_batch_normalization_are_measured(run, measured):
 def test_a_result_that_is_replaced_by_one_of_another_seed_is_named(
     run, measured, tmp_path, caplog
 ):
-    (tmp_path / "evaluation").mkdir()
-    result = EvaluationResult.from_json(measured)
+    figures = {}
+    for path in (run / "evaluation" / NAME).glob("*.png"):
+        with Image.open(path) as image:
+            pixels = np.asarray(image)
+            figures[path.stem] = pixels.reshape(*pixels.shape[:2], -1)
+
+    def result_of(content):
+        result = EvaluationResult.from_json(content)
+        return dataclasses.replace(result, figures=figures)
+
+    result = result_of(measured)
     with caplog.at_level("WARNING"):
         write.write(tmp_path, result)
         write.write(tmp_path, result)
         assert not caplog.text
         other = copy.deepcopy(measured)
         other["manifest"]["seed"] += 1
-        write.write(tmp_path, EvaluationResult.from_json(other))
+        write.write(tmp_path, result_of(other))
     seed = measured["manifest"]["seed"]
     assert f"{NAME}.json replaces the result of seed {seed}: copy it" in caplog.text
 
