@@ -243,8 +243,9 @@ def check_scale(
     if drawn is None and named:
         _check_sign(names[1], columns[1])
     scale, settled = drawn or named, drawn is not None or not draws
-    noise = _other_noise(drawn, *columns) if drawn else ""
-    doubt = "" if drawn else "; if it is the log variance, model.encoder(x)[:2]"
+    hint = "; if it is the log variance, model.encoder(x)[:2]"
+    if drawn:
+        hint = _other_noise(drawn, *columns)
     if scale is None and (columns[1] > 0).all():
         settled = False
         if trained or columns[1][0].size >= MANY_LATENTS:
@@ -253,13 +254,13 @@ def check_scale(
         raise ValueError(
             f"{type(model).__name__}.encoder's second output looks like the {scale},"
             " expected the log variance. Give the callback posterior=lambda model, x:"
-            f" (mean, {REMEDIES[scale]}){doubt}{noise}"
+            f" (mean, {REMEDIES[scale]}){hint}"
         )
-    if noise:
+    if drawn and hint:
         logging.getLogger(__name__).warning(
             "%s.encoder's second output is taken for the log variance%s",
             type(model).__name__,
-            noise,
+            hint,
         )
     return settled
 
