@@ -20,11 +20,9 @@ from keras.optimizers.schedules import CosineDecayRestarts
 from PIL import Image
 
 from twostage import presets
-from twostage.data import loading
 from twostage.data.batches import Batches
-from twostage.data.splits import limited
 from twostage.experiments.beta_sigma import COMMON, FAMILIES, MAX_IMAGES
-from twostage.experiments.image_runs import PRESET, errors_and_rate
+from twostage.experiments.image_runs import PRESET, errors_and_rate, split_images
 from twostage.likelihoods.conventions import constant_sigma_readings
 from twostage.training.fit import compile_vae
 
@@ -81,12 +79,13 @@ def settings(given):
 
 
 def compile_by(config, vae, steps, *, theirs):
-    compile_vae(config, vae, steps)
-    if theirs:
-        half = config.epochs * steps // 2
-        rate = CosineDecayRestarts(config.learning_rate, half, t_mul=1.0)
-        decay = THEIR_DECAY
-        vae.compile(keras.optimizers.AdamW(rate, weight_decay=decay, epsilon=1e-8))
+    if not theirs:
+        compile_vae(config, vae, steps)
+        return
+    half = config.epochs * steps // 2
+    rate = CosineDecayRestarts(config.learning_rate, half, t_mul=1.0)
+    decay = THEIR_DECAY
+    vae.compile(keras.optimizers.AdamW(rate, weight_decay=decay, epsilon=1e-8))
 
 
 class Report(keras.callbacks.Callback):
@@ -119,15 +118,14 @@ def main(given):
     config = settings(given)
     keras.config.set_dtype_policy(config.precision)
     keras.utils.set_random_seed(config.seed)
-    images = {split: loading.load_for(config, split)[0] for split in ("train", "test")}
-    sets = {}
-    for split, some in images.items():
-        some = some[limited(len(some), min(MAX_IMAGES, len(some)))]
+    train, sets = split_images(config, "train"), {}
+    for split in ("train", "test"):
+        some = split_images(config, split, count=MAX_IMAGES)
         sets[split] = some
         sets[f"{split}, augmented"] = augmented(some, np.random.default_rng(1))
     change = augmented if given.augment else None
-    batches = Batches(images["train"], config.batch_size, config.seed, transform=change)
-    vae = new_stage1(config, images["train"])
+    batches = Batches(train, config.batch_size, config.seed, transform=change)
+    vae = new_stage1(config, train)
     compile_by(config, vae, len(batches), theirs=given.their_optimizer)
     print("| epoch | images | bound, nats | with one variance | rate | error |")
     print("| --- | --- | --- | --- | --- | --- |", flush=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from pathlib import Path
 
 from twostage.evaluation import html_report, model_card
+from twostage.evaluation.evaluate import MIN_VALUES
 from twostage.evaluation.evaluation_result import EvaluationResult
 from twostage.evaluation.tables import markdown
 from twostage.evaluation.verdict import verdict
@@ -16,8 +16,6 @@ from twostage.system import files
 from twostage.system.locks import held
 
 logger = logging.getLogger(__name__)
-
-SETTINGS = ("seed", "half_samples", "bound_images", "importance_samples")
 
 
 def write(run: str | Path, result: EvaluationResult) -> Path:
@@ -35,10 +33,10 @@ def write(run: str | Path, result: EvaluationResult) -> Path:
     folder.mkdir(exist_ok=True)
     with held(folder):
         _warn_of_replaced(folder / f"{result.name}.json", result)
-        shutil.rmtree(folder / result.name, ignore_errors=True)
         (folder / result.name).mkdir(parents=True, exist_ok=True)
         for name, image in result.figures.items():
             save_png(folder / result.name / f"{name}.png", image)
+        _remove_outdated(folder / result.name, result)
         files.write_json(folder / f"{result.name}.json", result.to_json())
         losses = html_report.training_losses(Path(run))
         text = markdown(result, verdict(result, losses))
@@ -50,12 +48,19 @@ def write(run: str | Path, result: EvaluationResult) -> Path:
     return folder / f"{result.name}.md"
 
 
+def _remove_outdated(figures: Path, result: EvaluationResult) -> None:
+    """Removes the figures of an earlier result that the new one does not have."""
+    for path in figures.glob("*.png"):
+        if path.stem not in result.figures:
+            path.unlink()
+
+
 def _warn_of_replaced(path: Path, result: EvaluationResult) -> None:
     """Logs which settings a result had that a new one of its name replaces."""
     manifest = files.read_json(path).get("manifest", {})
     changed = [
         f"{name} {manifest[name]}"
-        for name in SETTINGS
+        for name in MIN_VALUES
         if name in manifest and manifest[name] != result.manifest[name]
     ]
     if changed:

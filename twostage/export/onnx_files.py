@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from twostage.errors import InputError, first_line
-from twostage.export import image_check
+from twostage.export import graph_checks
 from twostage.export.latent_transform import LatentTransform
 from twostage.models.gaussian_mixture import Mixture
 from twostage.models.two_stage_models import TwoStageModels
@@ -61,7 +61,7 @@ def save(
 
     def sample(*draws):
         # ONNX drops assertions
-        right = image_check.right_draws(transform.inputs, draws)
+        right = graph_checks.right_draws(transform.inputs, draws)
         images = generate.decode(stage1, transform(*draws))
         return {"images": tf.where(right, images, np.nan)}
 

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from twostage.errors import InputError
-from twostage.export import image_check
+from twostage.export import graph_checks
 from twostage.export.latent_transform import LatentTransform
 from twostage.models.gaussian_mixture import Mixture
 from twostage.models.two_stage_models import KERAS_MODELS, TwoStageModels
@@ -95,11 +95,11 @@ def _add_samplers(
         return tf.random.stateless_normal((n, width), (seed, stream), alg="philox")
 
     def sample_first_stage(n, seed):
-        n = image_check.checked_count(n)
+        n = graph_checks.checked_count(n)
         return in_chunks(decode, normal(n, seed, SavedModelStream.PRIOR), shape)
 
     def sample(n, seed):
-        n = image_check.checked_count(n)
+        n = graph_checks.checked_count(n)
         if density is not None:
             mixed = tf.stack([seed, SavedModelStream.MIXTURE])
             return in_chunks(decode, density.sample(n, seed=mixed), shape)
@@ -108,7 +108,7 @@ def _add_samplers(
         return in_chunks(decode, transform(*draws), shape)
 
     def sample_from(*draws):
-        draws = image_check.checked_draws(list(transform.inputs), draws)
+        draws = graph_checks.checked_draws(list(transform.inputs), draws)
         return decode(transform(*draws))
 
     scalars = [tf.TensorSpec((), tf.int32, name) for name in ("n", "seed")]
@@ -129,7 +129,7 @@ def _add_coders(module: Any, stage1: VAE) -> dict[str, Any]:
         return {"mean": mean, "log_var": log_var}
 
     def decode(z):
-        return generate.decode(stage1, image_check.checked_rows(z))
+        return generate.decode(stage1, *graph_checks.checked_draws(["z"], [z]))
 
     def reconstruct(images):
         return generate.reconstruct(stage1, images)
@@ -165,7 +165,7 @@ def _add_of_images(module: Any, function: Callable, stage1: VAE) -> Any:
     network = tf.function(function, input_signature=[pixels], autograph=False)
 
     def checked(images):
-        images, right = image_check.checked_pixels(images, shape)
+        images, right = graph_checks.checked_pixels(images, shape)
         outputs = network(images)
         # where the check cannot stop the graph
         return tf.nest.map_structure(lambda x: tf.where(right, x, math.nan), outputs)
@@ -173,7 +173,7 @@ def _add_of_images(module: Any, function: Callable, stage1: VAE) -> Any:
     # Of one type alone, TensorFlow would cast to it and say nothing.
     endpoint = tf.function(checked, autograph=False)
     any_shape: Any = None  # so that the check sees what does not fit
-    for dtype in image_check.DTYPES:
+    for dtype in graph_checks.DTYPES:
         endpoint.get_concrete_function(tf.TensorSpec(any_shape, dtype, "images"))
     setattr(module, function.__name__, endpoint)
     return _with_names(checked, [spec])

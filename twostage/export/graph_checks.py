@@ -48,23 +48,12 @@ def checked_count(n: Any) -> Any:
     return _checked(n, n > 0, message)
 
 
-def checked_rows(latents: Any) -> Any:
-    """Latents (n, k), where n is at least 1; the graph stops otherwise."""
-    import tensorflow as tf
-
-    count = tf.shape(latents)[0]
-    message = tf.strings.format(
-        "received {} rows of latents, expected at least 1: give some", count
-    )
-    return _checked(latents, count > 0, message)
-
-
 def right_draws(names: Iterable[str], draws: Sequence[Any]) -> Any:
     """Whether all draws have one number of rows, at least 1, and `uniform` is in
     [0, 1).
 
     Args:
-        names: Of the inputs of a `LatentTransform`.
+        names: Of the draws, such as the inputs of a `LatentTransform`.
         draws: A tensor for each.
     """
     import tensorflow as tf
