@@ -25,6 +25,7 @@ from twostage.training.watch_interval import watch_every
 Rows = list[dict[str, float]]
 
 CLIP_UPDATE = 1.0  # StableAdamW's
+EPSILON = 1e-8  # Adam's; Kingma & Ba 2015
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +110,7 @@ def compile_vae(config: Any, vae: VAE, steps: int = 0) -> None:
     rate = _cosine(config, steps) if is_cosine else config.learning_rate
     stable = {"rectified": True, "clip_update": CLIP_UPDATE} if config.is_stable else {}
     vae.compile(
-        Adam(rate, epsilon=1e-8, **stable),
+        Adam(rate, epsilon=EPSILON, **stable),
         jit_compile=jit_compile(),
         steps_per_execution=config.steps_per_execution,
     )
