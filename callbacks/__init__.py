@@ -1,5 +1,6 @@
 """Callbacks for any Keras 3 VAE, on TensorFlow, JAX and PyTorch. They import keras and
-numpy only; the folder can be copied into another project as it is.
+numpy only (`ImageGrid` also Pillow, and TensorFlow for `tensorboard=`). The folder can
+be copied into another project as it is.
 
 What a callback requires of a model. Nothing is guessed: what is missing is a ValueError
 when training begins, with the fix.
@@ -25,8 +26,8 @@ Callbacks that encode or draw do so on a few examples when training begins. They
 wrong shapes, drawn means, and a second output that is a standard deviation or variance,
 as far as its name, its sign or draws of z show it; with fewer than 16 latents that may
 take an epoch. A log standard deviation is detected only by its name or draws of z.
-Draws that fit no reading of the second output, as of a raw head that a softplus changes
-first, are warned about.
+A warning is logged where the draws match none of these, for example where the encoder
+applies a softplus to the second output before it draws.
 Encoding draws nothing from the model's seed generators.
 
 Data are given as the encoder takes them: as `fit` does, unless the model scales its

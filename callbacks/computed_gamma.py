@@ -46,8 +46,7 @@ class ComputedGamma(ModelCallback):
 
     | rule      | decay | monotone | |
     |-----------|-------|----------|-|
-    | `minimum` | 0     | yes | running minimum of minibatch mse (Asperti & Trentin's
-    text); ends below the true error, see docs |
+    | `minimum` | 0     | yes | running minimum of minibatch mse (their text); biased |
     | `ratchet` | 0.99  | yes | their released code |
     | `ema`     | 0.99  | no  | moving average, without bias |
     | `batch`   | 0     | no  | the last minibatch |

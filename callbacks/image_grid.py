@@ -51,8 +51,8 @@ class ImageGrid(ModelCallback):
             which also gets the rows of `data` whose latents z are, or under whose
             labels the samples are drawn. `None`: `model.decode(z)`, else
             `model.decoder(z)`.
-        rows: The grids hold rows x rows images; of reconstructions, where that is odd,
-            a column less.
+        rows: Grids have rows x rows images. If `rows` is odd, the grid of
+            reconstructions has one column less.
         seed: Of the fixed z.
         freq: Epochs between grids; the first epoch has one.
         tensorboard: Folder of TensorBoard logs to write the grids to as well (needs
@@ -116,7 +116,7 @@ class ImageGrid(ModelCallback):
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         if find_spec("PIL") is None:
             raise ValueError(
-                "received no Pillow, which writes the images: pip install pillow"
+                "Pillow, which writes the images, is not installed: pip install pillow"
             )
         model = self.model
         check_decoder(model, self.decode)

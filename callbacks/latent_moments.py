@@ -34,9 +34,9 @@ class LatentMoments(PosteriorWatcher):
         max_samples: Most examples that are encoded, a fixed random subset.
         freq: Measures after the first epoch of a fit and after every one that `freq`
             divides.
-        every_steps: Also measures within the epochs, after every so many batches: of
-            accumulated gradients several make a step (with `steps_per_execution`, at
-            the end of the execution that holds the batch). 0: at their ends only.
+        every_steps: Also measures within epochs, every so many batches. With gradient
+            accumulation several batches make one step; with `steps_per_execution` it
+            measures at the end of the execution. 0: at the end of epochs only.
         path: An `.npz` file that gets the records whenever there are new ones.
         prefix: Put before the keys, such as "val_" for held-out data.
 

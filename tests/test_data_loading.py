@@ -290,7 +290,7 @@ def test_the_summary_before_training_is_right(tmp_path, capsys):
         and out[2] == "3 of them are duplicates"
     )
     assert out[1].startswith(
-        f"values 3 to 249; in units of 255: mean {floats.mean(0)[0]:.4f}, "
+        f"values 3 to 249; divided by 255: mean {floats.mean(0)[0]:.4f}, "
     )
     assert out[3] == "test: 7 images of 8x6x3, 1 classes of 7 to 7 images"
     with Image.open(tmp_path / "new" / "m.png") as grid:

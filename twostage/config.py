@@ -141,7 +141,8 @@ class _Training:
     warmup_steps: int = option(
         0,
         "training",
-        "first steps, in which the learning rate of `schedule='cosine'` rises from 0",
+        "steps at the start in which the learning rate rises from 0; needs"
+        " `schedule='cosine'`",
         minimum=0,
     )
     patience: int = option(
@@ -173,8 +174,8 @@ class _Training:
     watch_every: int = option(
         0,
         "training",
-        "epochs between diagnostics (latents, images, held-out loss); 0: as rarely as"
-        " gives 20 per training and one per 1,000 steps",
+        "epochs between diagnostics (latents, images, held-out loss); 0: at least 20"
+        " per training and one per 1,000 steps",
         minimum=0,
     )
     checkpoint_every: float = option(
@@ -404,8 +405,8 @@ class Stage1Config(_Training):
     minutes: float = option(
         0.0,
         "training",
-        "preset auto: time for both stages, which the number of epochs is fitted to; 0:"
-        " as many as the images need",
+        "preset auto: minutes for both stages; sets the number of epochs; 0: as many"
+        " epochs as the images need",
         minimum=0,
     )
     network: str = option(
@@ -510,8 +511,9 @@ class Stage2Config(_Training):
     sampling: str = option(
         "normalized",
         "sampling",
-        "of latents: stage 2's mean, with its noise, or normalized; one gaussian or a"
-        " mixture of ten instead of it; auto: the nearest to held-out images",
+        "how latents are sampled: stage 2's mean, its mean plus noise, or normalized;"
+        " one gaussian or a mixture of ten instead of stage 2; auto: the sampler with"
+        " the smallest distance to held-out images",
         (*SAMPLING_METHODS, *DENSITY_METHODS, "auto"),
     )
     normal_target: str = option(

@@ -59,8 +59,8 @@ class TwoStageVAE:
     TensorFlow's.
 
     Args:
-        stage1_config: Settings of stage 1. Of those of its data only `pad`,
-            `held_out` and `flip` are used; `fit` warns of others.
+        stage1_config: Settings of stage 1. Of its data settings, only `pad`, `held_out`
+            and `flip` are used; `fit` warns about the others.
         stage2_config: Settings of stage 2.
         image_shape: (height, width, channels) of the images that the networks take;
             None: that of the first images it is given.

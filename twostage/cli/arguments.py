@@ -51,7 +51,11 @@ def stage_parser(number: int, prog: str) -> Parser:
     kind = (Stage1Config, Stage2Config)[number - 1]
     parser = Parser(
         prog=prog,
-        description=f"{kind.__doc__} Any option overrides its preset.",
+        description=(
+            f"{kind.__doc__} Any option overrides its preset. The preset auto, the"
+            " default for your own data, chooses most options from the images;"
+            " --dry-run prints its choices."
+        ),
         argument_default=argparse.SUPPRESS,
     )
     groups = {"run": parser.add_argument_group("run")}
@@ -67,9 +71,10 @@ def stage_parser(number: int, prog: str) -> Parser:
 
 def _add_run_flags(group, number: int) -> None:
     names = ", ".join(PRESETS)
-    default = "stage 1's"
+    default, run = "stage 1's", "runs/PRESET; runs/digits without --preset"
     if number == 1:
         default = "that of the data; auto for your own, digits without data"
+        run = "runs/PRESET"
     group.add_argument(
         "--preset", default=None, metavar="NAME", help=f"{names} (default: {default})"
     )
@@ -77,7 +82,7 @@ def _add_run_flags(group, number: int) -> None:
         "--run",
         default=None,
         metavar="FOLDER",
-        help="run folder (default: runs/PRESET)",
+        help=f"run folder (default: {run})",
     )
     group.add_argument(
         "--resume", action="store_true", default=False, help="resume a run"

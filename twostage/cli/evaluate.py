@@ -123,8 +123,8 @@ def add_extractor_flags(parser: Parser) -> None:
     parser.add_argument(
         "--weights",
         help=(
-            "of inception or keras, where they cannot be fetched;"
-            " classify_image_graph_def.pb of inception2015"
+            "weights file: for inception and keras if they cannot be downloaded; for"
+            " inception2015 always, classify_image_graph_def.pb"
         ),
     )
 

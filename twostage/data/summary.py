@@ -85,7 +85,7 @@ def lines(
         copies = f"; {summary.equal_to(training)} equal a training image"
     return [
         f"{split}: {summary.count} images of {shape}, {classes}",
-        f"values {summary.minimum} to {summary.maximum}; in units of 255: mean"
+        f"values {summary.minimum} to {summary.maximum}; divided by 255: mean"
         f" {_joined(summary.mean)}, standard deviation {_joined(summary.std)}",
         f"{summary.duplicates} of them are duplicates{copies}",
     ]
