@@ -31,6 +31,9 @@ RULES = {
     "batch": (0.0, False),
 }  # decay, monotone
 UNASSIGNED = -1.0  # no mean squared error
+# A minibatch of fewer rows than this part of the epoch's largest moves no gamma. The
+# error of few rows may be far below the data's, and a running minimum would keep it.
+REMAINDER = 0.5
 EIGHT_BIT_FLOOR = 0.0011  # the standard deviation of rounding to 8 bits, in [0, 1]
 
 
@@ -59,6 +62,11 @@ class ComputedGamma(ModelCallback):
     steps of the epoch, unless one minibatch's error is far below the others'). Where
     `fit` gets sample weights: `compile(weighted_metrics=["mse"])`, and a `batch_mse`
     that is the weighted mean.
+
+    A minibatch of less than half the rows of the epoch's largest, such as a remainder
+    at the end, moves no gamma. A variable `batch_mse`, or a metric that the step feeds
+    with the mean alone, has no number of rows: a last minibatch with less than half of
+    the error of all others is then followed, with a warning.
 
     Args:
         rule: One of the above.
@@ -135,8 +143,13 @@ class ComputedGamma(ModelCallback):
         self._least = (self.floor or EIGHT_BIT_FLOOR) ** 2
         self._set: float | None = None
         self._least_error = math.inf
+        self._small_last = False
         self._start = get_gamma(model, self.attribute)
         self._first = not optimizer_steps(model)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._largest = 0.0  # number of rows, as the metric counts them
+        self._errors: list[float] = []
 
     def on_train_batch_begin(
         self, batch: int, logs: dict[str, float] | None = None
@@ -165,7 +178,7 @@ class ComputedGamma(ModelCallback):
                 " ComputedGamma, so the step's error is lost, expected the opposite"
                 " order: put ComputedGamma before that callback"
             )
-        error = self._batch_error(model)
+        error, rows = self._batch_error(model)
         if not math.isfinite(error):
             self._warn_of(error)
             return
@@ -179,7 +192,10 @@ class ComputedGamma(ModelCallback):
                 " sets it"
             )
         self._least_error = min(self._least_error, error)
-        self._set = self._next(gamma**2, error)
+        self._errors.append(error)
+        self._largest = max(self._largest, rows)
+        is_remainder = rows < REMAINDER * self._largest
+        self._set = gamma if is_remainder else self._next(gamma**2, error)
         set_gamma(model, self._set, self.attribute)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -201,6 +217,7 @@ class ComputedGamma(ModelCallback):
             )
         if not self._in_step:
             self._name_output(logs or {})
+            self._check_last(epoch, gamma)
             self._check_fall(gamma)
         if logs is not None:
             logs["gamma"] = gamma
@@ -250,6 +267,25 @@ class ComputedGamma(ModelCallback):
                 found[0],
             )
 
+    def _check_last(self, epoch: int, gamma: float) -> None:
+        """Warns once, after the first epoch of a training, where gamma can only fall
+        and has followed a last minibatch that may be of few rows.
+        """
+        *others, last = self._errors or [math.nan]
+        small = bool(others) and last < 0.5 * min(others) and gamma**2 <= last * 1.001
+        if self._first or self._small_last or not (self._monotone and small):
+            return
+        self._small_last = True
+        logging.getLogger(__name__).warning(
+            "epoch %d: the last minibatch has a mean squared error of %.3g, all others"
+            " %.3g or more, and gamma follows it for good: if it has fewer examples,"
+            " leave it out (`drop_remainder=True`, or a batch size that divides the"
+            " number of examples), or use rule='ema'",
+            epoch + 1,
+            last,
+            min(others),
+        )
+
     def _check_fall(self, gamma: float) -> None:
         """Warns, after the first epoch of a training, of a gamma that cannot fall."""
         first, self._first = self._first, False
@@ -264,9 +300,10 @@ class ComputedGamma(ModelCallback):
                 self.rule,
             )
 
-    def _batch_error(self, model: Any) -> float:
-        """The minibatch's mean squared error: batch-end logs hold the mean since the
-        epoch began, the metric's sums give the batch's own.
+    def _batch_error(self, model: Any) -> tuple[float, float]:
+        """The minibatch's mean squared error, and what the metric counts of it, in
+        proportion to its rows or 1: batch-end logs hold the mean since the epoch began,
+        the metric's sums give the batch's own.
         """
         if self._assigned:
             error = number(find_variable(model, "batch_mse"))
@@ -277,7 +314,7 @@ class ComputedGamma(ModelCallback):
                     " computed, self.batch_mse.assign(mse), of a variable built with"
                     " autocast=False"
                 )
-            return error
+            return error, 1.0
         total, count = _mse_sums(model, trained=True)
         earlier_total, earlier_count = self._sums
         if not count > earlier_count:
@@ -286,7 +323,8 @@ class ComputedGamma(ModelCallback):
                 " error: call self.mse.update_state(mse) in train_step and do not reset"
                 " it there, or compile(metrics=['mse'])"
             )
-        return (total - earlier_total) / (count - earlier_count)
+        rows = count - earlier_count
+        return (total - earlier_total) / rows, rows
 
     def _next(self, g: float, error: float) -> float:
         """Gamma after a minibatch of mean squared error `error`, from g = gamma^2."""

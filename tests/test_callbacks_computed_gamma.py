@@ -5,7 +5,13 @@ known answer. The modes: test_gamma_modes.py.
 import keras
 import numpy as np
 import pytest
-from small_models import StrangersVAE, batch_errors, linear_vae, warnings_of
+from small_models import (
+    StrangersVAE,
+    batch_errors,
+    linear_vae,
+    numpy_rule,
+    warnings_of,
+)
 
 import callbacks
 import twostage
@@ -168,6 +174,72 @@ def test_a_compiled_metric_serves_from_the_first_step():
     model.compile("sgd", "mse", metrics=["mae"])
     with pytest.raises(ValueError, match="Plain has no metric 'mse', expected"):
         model.fit(x, x, verbose=0, callbacks=[callbacks.ComputedGamma()])
+
+
+class OneDense(keras.Model):
+    """Reports the error as `way` says: "compiled", "rows", "mean" or "variable"."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.way, self.decoder = way, keras.layers.Dense(6, use_bias=False)
+        options = {"shape": (), "initializer": "ones", "trainable": False}
+        self.gamma = self.add_weight(name="gamma", **options)
+        if way == "variable":
+            self.batch_mse = self.add_weight(name="b", autocast=False, **options)
+        elif way != "compiled":
+            self.mse = keras.metrics.Mean(name="mse")
+
+    def call(self, x):
+        return self.decoder(x)
+
+    def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
+        error = keras.ops.mean(keras.ops.square(x - y_pred))
+        if self.way == "variable":
+            self.batch_mse.assign(error)
+        elif self.way == "rows":
+            self.mse.update_state(error, keras.ops.shape(x)[0])
+        elif self.way == "mean":
+            self.mse.update_state(error)
+        return error / self.gamma**2
+
+
+def with_remainder(rows):
+    """Two batches of 16 and so many easy rows."""
+    x = np.random.default_rng(0).normal(size=(32 + rows, 6)).astype("float32")
+    x[32:] *= 0.3
+    return x
+
+
+@pytest.mark.parametrize("rule", ["minimum", "ratchet", "ema", "batch"])
+@pytest.mark.parametrize("way", ["vae", "compiled", "rows"])
+def test_a_remainder_moves_no_gamma(way, rule):
+    """Of 7 of 16 rows; of 9 it is a minibatch as any other."""
+    for rows, used in ((7, 2), (9, 3)):
+        x = with_remainder(rows)
+        model = linear_vae(log_var=-60.0) if way == "vae" else OneDense(way)
+        metrics = {"metrics": ["mse"]} if way == "compiled" else {}
+        model.compile(keras.optimizers.SGD(0.0), **metrics)
+        drawn = model.predict(x, batch_size=50, verbose=0)
+        errors = ((x - drawn) ** 2).mean(1)
+        batches = [part.mean() for part in np.split(errors, [16, 32])][:used]
+        fit = {"batch_size": 16, "shuffle": False, "epochs": 2, "verbose": 0}
+        watch = [callbacks.ComputedGamma(rule)]
+        found = model.fit(x, x, callbacks=watch, **fit).history["gamma"][-1]
+        expected = numpy_rule(rule, 1.0, batches * 2, floor=0.0011) ** 0.5
+        assert found == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("way", ["mean", "variable"])
+def test_a_last_batch_of_unknown_rows_is_reported(way, caplog):
+    fit = {"batch_size": 16, "shuffle": False, "epochs": 3, "verbose": 0}
+    for rows, rule, count in ((7, "minimum", 1), (7, "ema", 0), (0, "minimum", 0)):
+        caplog.clear()
+        model, x = OneDense(way), with_remainder(rows)
+        model.compile(keras.optimizers.SGD(1e-3))
+        model.fit(x, x, callbacks=[callbacks.ComputedGamma(rule)], **fit)
+        words = "epoch 2: the last minibatch has a mean squared error of"
+        assert caplog.text.count(words) == count
+        assert caplog.text.count("the last minibatch") == count
 
 
 class TwoOutputs(keras.Model):

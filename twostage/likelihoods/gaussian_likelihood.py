@@ -144,6 +144,13 @@ class GaussianLikelihood(GaussianNoise):
         moved = ops.maximum(moved, self.floor_squared)
         self.gamma_squared.assign(ops.where(self.decay < 1.0, moved, g))
 
+    def leave_out(self, condition: Any) -> None:
+        """Where a scalar condition holds, the last minibatch moves no gamma."""
+        if not self.learned:
+            g = ops.convert_to_tensor(self.gamma_squared)
+            pending = ops.convert_to_tensor(self.batch_mse)
+            self.batch_mse.assign(ops.where(condition, g, pending))
+
     def call(
         self, x: Any, mean: Any, sample_weight: Any = None, training: bool = False
     ) -> Any:

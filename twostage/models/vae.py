@@ -14,6 +14,7 @@ from twostage.models.multi_step import scanned
 from twostage.models.prediction import predicted
 from twostage.models.replicas import check_replicas
 from twostage.models.targets import Targets, check_targets
+from twostage.own_callbacks import callbacks
 
 _PARTS = ("encoder", "decoder", "likelihood", "divergence", "decoder_penalty")
 
@@ -90,7 +91,7 @@ class VAE(keras.Model):
         self.kl = keras.metrics.Mean(name="kl")
         self.mse = keras.metrics.Mean(name="mse")
         has_gamma = hasattr(likelihood, "gamma")
-        self.latest_gamma = _Latest(name="gamma") if has_gamma else None
+        self.latest_gamma = _LatestGamma(name="gamma") if has_gamma else None
         # the parts are; under MirroredStrategy Keras would try a float32 stand-in for
         # the data first
         self.built = True
@@ -195,6 +196,8 @@ class VAE(keras.Model):
         nll = self.likelihood(
             x, parameters, sample_weight=sample_weight, training=training
         )
+        if training:
+            self._leave_out_remainder(x)
         kl_of_latents = self.divergence(y_pred["mean"], y_pred["log_var"], z)
         kl = ops.sum(kl_of_latents, axis=-1)  # (batch, k) -> (batch,)
         self._update_metrics(nll, kl, x, parameters, sample_weight)
@@ -208,6 +211,12 @@ class VAE(keras.Model):
         for penalty in [*penalties, *self.losses]:
             loss = loss + self.batch_mean(penalty, penalty)
         return loss
+
+    def _leave_out_remainder(self, x: Any) -> None:
+        """Lets no minibatch of few rows move a computed gamma: see `REMAINDER`."""
+        if self.latest_gamma is None or not hasattr(self.likelihood, "leave_out"):
+            return
+        self.likelihood.leave_out(self.latest_gamma.is_remainder(ops.shape(x)[0]))
 
     def _lacking(self, kl_of_latents: Any, sample_weight: Any) -> Any:
         """What makes the weighted KL that of max(KL, free_bits) of each latent, which
@@ -411,14 +420,26 @@ class _BatchMean(keras.losses.Loss):
         return nats
 
 
-class _Latest(keras.metrics.Metric):
-    """The last step's value, where `Mean` would give the mean since the epoch began."""
+class _LatestGamma(keras.metrics.Metric):
+    """The last step's gamma, where `Mean` would give the mean since the epoch began; it
+    also knows the epoch's largest minibatch.
+    """
 
     def __init__(self, name: str):
         super().__init__(name=name, dtype="float32")
-        self.value = self.add_variable(
-            (), "zeros", dtype="float32", aggregation="mean", name="value"
+        self.value, self.largest = (
+            self.add_variable(
+                (), "zeros", dtype="float32", aggregation="mean", name=name
+            )
+            for name in ("value", "largest_batch")
         )
+
+    def is_remainder(self, rows: Any) -> Any:
+        """Whether a minibatch of so many rows is too small to move gamma."""
+        rows = ops.cast(rows, "float32")
+        largest = ops.convert_to_tensor(self.largest)
+        self.largest.assign(ops.maximum(largest, rows))
+        return rows < callbacks.computed_gamma.REMAINDER * self.largest
 
     def update_state(self, value: Any) -> None:
         self.value.assign(value)

@@ -105,7 +105,8 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self._first_step = self.step
         if self.step:  # Keras has just reset the metrics
-            pairs = zip(self.model.metrics_variables, self.metrics, strict=True)
+            # an earlier version had one less, the last
+            pairs = zip(self.model.metrics_variables, self.metrics, strict=False)
             for variable, value in pairs:
                 variable.assign(value)
 
