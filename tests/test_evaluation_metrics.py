@@ -113,6 +113,12 @@ def test_bits_per_dimension_are_of_dequantized_images_only():
             match="not dequantized, for which bits per dimension mean nothing",
         ):
             bits_per_dimension(density, 0.0, wrong)
+    for likelihood in (
+        twostage.BernoulliLikelihood(),
+        twostage.OptimalGaussianLikelihood("image"),
+    ):
+        with pytest.raises(InputError, match="expected a normalized likelihood"):
+            bits_per_dimension(likelihood, 0.0, floats)
 
 
 def test_normality_of_normal_and_other_latents():

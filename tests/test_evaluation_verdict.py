@@ -207,18 +207,25 @@ def test_stage_1_alone_has_fewer_findings():
 def test_the_distance_at_infinity_comes_first_where_the_extractor_says_so():
     infinite = {"headline": "frechet_infinite"}
     changes = {
-        name: {"frechet_infinite": 1.0 if name == "GEN-2 noise" else 3.0}
+        name: {
+            "frechet_infinite": 1.0 if name == "GEN-2 noise" else 3.0,
+            "frechet_infinite_error": 0.5,
+        }
         for name in DISTANCES
     }
     found = result(changes, extractor=infinite)
     assert (
-        "GEN-2 noise: FD (random network) at infinity"
+        "GEN-2 noise: FD (random network) at infinity 1.00 +- 0.50;"
         in texts(verdict.verdict(found))[0]
     )
     assert "at infinity" in tables.distance_table(found).header[1]
-    too_few = result(extractor=infinite)
+    without_error = {name: {"frechet_infinite": 1.0} for name in DISTANCES}
+    too_few = result(without_error, extractor=infinite)
     assert "at infinity" not in texts(verdict.verdict(too_few))[0]
-    assert "at infinity" not in " ".join(tables.distance_table(too_few).header)
+    table = tables.distance_table(too_few)
+    column = table.header.index("FD (random network) at infinity")
+    assert [row[column] for row in table.rows] == ["1.000"] * len(DISTANCES)
+    assert "at infinity" not in " ".join(tables.distance_table(result()).header)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from scipy import linalg
 
 from twostage import InputError
+from twostage.evaluation.image_metrics import image_distances
 from twostage.metrics.frechet import extrapolated, frechet_distance, frechet_of
 from twostage.metrics.kernel import kernel_distance, kernel_distances
 from twostage.metrics.moments import Moments
@@ -180,6 +181,23 @@ def test_extrapolation_removes_the_bias_of_few_images():
     ):
         extrapolated(x[:70], far)
     assert extrapolated(x, far)[0] == pytest.approx(20 * 0.25, abs=0.25)
+
+
+def test_the_distance_at_infinity_has_its_own_error():
+    """Against the spread over 40 pairs of sets; None where a half is too small."""
+    found = []
+    for seed in range(40):
+        x, y = np.random.default_rng(seed).standard_normal((2, 200, 6))
+        found.append(image_distances(x, y * 0.7 + 0.3, half_samples=10, seed=0))
+    infinite, errors, of_all = (
+        np.array([each[key] for each in found])
+        for key in ("frechet_infinite", "frechet_infinite_error", "frechet_error")
+    )
+    spread = infinite.std(ddof=1)
+    assert 0.85 < (errors**2).mean() ** 0.5 / spread < 1.5
+    assert (of_all**2).mean() ** 0.5 < 0.97 * spread  # that of another number
+    few = image_distances(x[:40], y, half_samples=2, seed=0)
+    assert few["frechet_infinite"] and few["frechet_infinite_error"] is None
 
 
 def test_kernel_distance_is_the_mean_over_all_pairs(monkeypatch):

@@ -9,14 +9,20 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from small_models import linear_vae
 
 import twostage
 from twostage.cli.main import COMMANDS
+from twostage.config import Stage2Config
 from twostage.evaluation import protocol
 from twostage.models.compilation import jit_compile
 from twostage.models.divergences import MaximumMeanDiscrepancy, squared_length
 from twostage.models.gradient_penalty import GradientPenalty
+from twostage.models.held_out_loss import held_out_loss
 from twostage.models.layers.batch_normalization import BatchNormalization
+from twostage.training.best_epoch import BestEpoch
+from twostage.training.held_out import HeldOut
+from twostage.training.normalizer import normalizer_target
 
 
 def autoencoder(norm=False, **options):
@@ -173,6 +179,62 @@ def test_the_discrepancy_is_unbiased_and_sees_a_shift():
     assert np.isfinite(
         vae.fit(data(200), batch_size=50, epochs=3, verbose=0).history["loss"]
     ).all()
+
+
+def wae():
+    return autoencoder(divergence=MaximumMeanDiscrepancy(), kl_weight=10.0)
+
+
+def test_the_held_out_loss_of_a_wae_depends_on_its_weights_alone():
+    """The draws of the prior are those of the seed, and training's own stay as they
+    are.
+    """
+    vae, x = wae(), data(260)
+    state = numbers(vae.divergence.seed_generator.state)
+    found = [held_out_loss(vae, x, seed=1) for _ in range(2)]
+    assert found[0] == found[1] != held_out_loss(vae, x, seed=2)
+    np.testing.assert_array_equal(numbers(vae.divergence.seed_generator.state), state)
+
+
+def test_a_single_row_has_no_discrepancy():
+    """250 rows go through the networks at once, so 251 leave one over."""
+    x = data(251)
+    vae, held_out = wae(), HeldOut(x)
+    whole, first = (held_out_loss(vae, part)["val_kl"] for part in (x, x[:250]))
+    assert whole == pytest.approx(first * 250 / 251, rel=1e-5)
+    best = BestEpoch(held_out, 3)
+    vae.compile(keras.optimizers.Adam(1e-2), jit_compile=jit_compile())
+    history = vae.fit(x, batch_size=25, epochs=4, verbose=0, callbacks=[held_out, best])
+    assert np.isfinite(history.history["loss"]).all() and best.epoch > 0
+
+
+def test_a_loss_that_is_never_finite_keeps_the_start_and_is_reported(caplog):
+    vae, x = wae(), data(40)
+    held_out = HeldOut(np.full_like(x, np.nan))
+    best = BestEpoch(held_out, 9)
+    vae.compile("sgd")
+    before = [numbers(weight) for weight in vae.weights]
+    vae.fit(x, epochs=2, verbose=0, callbacks=[held_out, best])
+    assert best.restore(vae, [])["epoch"] == 0
+    assert "no epoch has a finite held-out loss" in caplog.text
+    for weight, start in zip(vae.weights, before, strict=True):
+        np.testing.assert_array_equal(numbers(weight), start)
+
+
+def test_normalized_latents_have_the_variance_of_a_prior_that_shaped_them():
+    """1 where the KL, or WAE's discrepancy, asks for it; else that of the law."""
+    x = data(40)
+    moments = np.stack([np.full((40, 3), 0.0), np.full((40, 3), np.log(0.04))], 1)
+    for options, target in (
+        ({"posterior_std": None}, 1.0),
+        ({"posterior_std": None, "kl_weight": 0.0}, 0.2),
+        ({"posterior_std": None, "divergence": squared_length}, 0.2),
+        ({"posterior_std": 0.0, "divergence": squared_length}, 0.2),
+        ({"posterior_std": 0.0, "divergence": MaximumMeanDiscrepancy()}, 1.0),
+    ):
+        vae = linear_vae(dimensions=x.shape[1], **options)
+        found = normalizer_target(Stage2Config(), vae, moments)
+        assert found == pytest.approx(target), options
 
 
 AUTOENCODER = [

@@ -249,6 +249,9 @@ def _training_charts(run: Path, result: EvaluationResult) -> dict[str, list[str]
         if not path.exists():
             continue
         history = read_history(path)
+        if stage == "stage1" and not _logs_kl(run):
+            found[stage] = curve_charts(history, kl="divergence, before its weight")
+            continue
         test = result.likelihood
         test_point = None
         if stage == "stage1" and "rate" in test:
@@ -256,6 +259,14 @@ def _training_charts(run: Path, result: EvaluationResult) -> dict[str, list[str]
         plane = rate_distortion_chart(history, test_point=test_point)
         found[stage] = [*curve_charts(history), plane]
     return found
+
+
+def _logs_kl(run: Path) -> bool:
+    """Whether `kl` in stage 1's history is the KL divergence, a rate in nats, and not
+    another divergence, as of an autoencoder.
+    """
+    saved = files.read_json(run / "stage1" / "config.json")
+    return saved.get("config", {}).get("divergence", "kl") == "kl"
 
 
 def read_history(path: str | Path) -> dict[str, np.ndarray]:
@@ -285,7 +296,7 @@ def training_losses(run: Path) -> TrainingLosses:
     held_out = history[f"{HELD_OUT}loss"]
     training = history["reconstruction"][-1] + history["kl"][-1]
     return TrainingLosses(
-        _known(training),
+        _known(training) if _logs_kl(run) else None,
         held_out[np.isfinite(held_out)].tolist(),
         _known(history["mse"][-1]),
         _known(history[f"{HELD_OUT}mse"][-1]),
@@ -302,9 +313,13 @@ def _kept_epoch(run: Path) -> float:
     return found.get("stage1", {}).get("epoch", math.inf)
 
 
-def curve_charts(history: Mapping[str, np.ndarray]) -> list[str]:
-    """A chart per curve over the epochs."""
-    return [_curve_chart(curve, history) for curve in CURVES]
+def curve_charts(history: Mapping[str, np.ndarray], **titles: str) -> list[str]:
+    """A chart per curve over the epochs; `titles` replace those of their keys."""
+    curves = [
+        dataclasses.replace(curve, title=titles.get(curve.key, curve.title))
+        for curve in CURVES
+    ]
+    return [_curve_chart(curve, history) for curve in curves]
 
 
 def _curve_chart(curve: Curve, history: Mapping[str, np.ndarray]) -> str:

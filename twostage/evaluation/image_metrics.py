@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from twostage.metrics.frechet import extrapolated, frechet_of
+from twostage.metrics.frechet import extrapolated, frechet_of, least_rows
 from twostage.metrics.kernel import kernel_distances
 from twostage.metrics.precision_recall import neighbor_measures
 from twostage.metrics.standard_error import half_error, interval, subsets
@@ -39,7 +39,8 @@ def image_distances(
 
     Returns:
         dict: `images`; `frechet` and `kernel`, each with its `_error`;
-        `frechet_infinite`, extrapolated, None where there are too few images;
+        `frechet_infinite`, extrapolated, and its `_error`, None where there are too few
+        images;
         `precision`, `recall`, `density`, `coverage`.
     """
 
@@ -57,10 +58,10 @@ def image_distances(
         paired=paired,
         progress=shown("kernel distance"),
     )
-    infinite = None
+    infinite, infinite_error = _at_infinity(
+        real, features, progress=shown("distance at infinity"), **halves
+    )
     with announced(f"{label}: neighbors"):
-        if min(len(real), len(features)) >= 4 * real.shape[1]:
-            infinite, _ = extrapolated(real, features, seed=seed, paired=paired)
         neighbors = neighbor_measures(
             _random_rows(real, seed), _random_rows(features, seed)
         )
@@ -69,10 +70,37 @@ def image_distances(
         "frechet": frechet,
         "frechet_error": frechet_error,
         "frechet_infinite": infinite,
+        "frechet_infinite_error": infinite_error,
         "kernel": float(kernel[0]),
         "kernel_error": half_error(kernel),
         **neighbors,
     }
+
+
+def _at_infinity(
+    real: np.ndarray,
+    features: np.ndarray,
+    *,
+    progress: Callable,
+    seed: int,
+    paired: bool,
+    **halves: Any,
+) -> tuple[float | None, float | None]:
+    """The Frechet distance at infinitely many images, and its standard error; None
+    where all images, or a half of them, are too few.
+    """
+
+    def measure(real: np.ndarray, features: np.ndarray) -> float:
+        return extrapolated(real, features, seed=seed, paired=paired)[0]
+
+    count = min(len(real), len(features)) // least_rows(real.shape[1])
+    if count < 1:
+        return None, None
+    if count < 2:
+        return measure(real, features), None
+    return interval(
+        measure, real, features, progress=progress, seed=seed, paired=paired, **halves
+    )
 
 
 def _random_rows(features: np.ndarray, seed: int) -> np.ndarray:

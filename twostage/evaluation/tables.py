@@ -22,7 +22,7 @@ class Column:
         title: Its heading.
         key: Of the number in a row's dict.
         format: As in an f-string; of a number with an error its error decides.
-        error: Key of the number's standard error, or None.
+        error: Key of the number's standard error, or None; a row may lack it.
         scale: The number and its error are multiplied by it.
     """
 
@@ -37,9 +37,10 @@ class Column:
         value = values.get(self.key)
         if value is None:
             return "-"
-        if self.error is None:
+        error = None if self.error is None else values.get(self.error)
+        if error is None:
             return f"{self.scale * value:{self.format}}"
-        return plus_minus(self.scale * value, self.scale * values[self.error])
+        return plus_minus(self.scale * value, self.scale * error)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +123,8 @@ def distance_table(result: EvaluationResult) -> Table:
     """A row per kind of images."""
     name = result.manifest["extractor"]["frechet"]
     frechet = Column(name, "frechet", ".3f", "frechet_error")
-    infinite = Column(f"{name} at infinity", "frechet_infinite", ".3f")
+    at_infinity = ("frechet_infinite", ".3f", "frechet_infinite_error")
+    infinite = Column(f"{name} at infinity", *at_infinity)
     columns = [frechet, infinite]
     if headline(result) == "frechet_infinite":
         columns.reverse()
@@ -235,7 +237,18 @@ def _likelihood_sentence(manifest: Mapping[str, Any], nats: Mapping[str, Any]) -
         f" (distortion {nats['distortion']:.1f}, rate {nats['rate']:.1f}),"
         f" importance-weighted with {manifest['importance_samples']} draws"
         f" {nats['importance']:.1f}; {bits}; mse {nats['mse']:.5f} per"
-        f" dimension.{_readings_sentence(nats.get('readings'))}"
+        f" dimension.{_padding_sentence(manifest['data'])}"
+        f"{_readings_sentence(nats.get('readings'))}"
+    )
+
+
+def _padding_sentence(data: Mapping[str, Any]) -> str:
+    pad = data.get("pad")
+    if not pad:
+        return ""
+    return (
+        f" Images are padded to {pad}x{pad}, and the zeros around them count as"
+        " dimensions: do not compare these numbers with those of images without them."
     )
 
 

@@ -38,16 +38,19 @@ TERMS = {
     "active sd": "latents with E[sigma] below 0.8",
     "active mu": "latents with Var[mu] above 0.01",
     "active kl": "latents with more than 0.01 nats of KL",
-    "mean norm": "length of the latents' mean; 0 for N(0, I)",
+    "mean norm": "length of the latents' mean; (k/N)^.5 for N draws of N(0, I)",
     "standard deviation": "mean over the latents; 1 for N(0, I)",
     "least standard deviation": "of the latent that varies least",
     "greatest standard deviation": "of the latent that varies most",
-    "off diagonal": "root mean square of the correlations between latents; 0 for N(0,"
+    "off diagonal": "root mean square of the correlations between latents; N^-.5 for N"
+    " draws of N(0, I)",
+    "skewness": "root mean square over the latents; about (6/N)^.5 for N draws of N(0,"
     " I)",
-    "skewness": "root mean square over the latents; 0 for N(0, I)",
-    "excess kurtosis": "root mean square over the latents; 0 for N(0, I)",
+    "excess kurtosis": "root mean square over the latents; about (24/N)^.5 for N draws"
+    " of N(0, I)",
     "kolmogorov smirnov": "mean over the latents of the greatest distance between"
-    " their distribution function and the normal one's, 0 to 1",
+    " their distribution function and the normal one's, 0 to 1; about .9 N^-.5 for N"
+    " draws of N(0, I)",
     "greatest kolmogorov smirnov": "the same of the latent that is least normal",
     "energy distance": "between the latents and N(0, I); 0 for equal distributions",
     "posterior": "stage 1's, over training images",

@@ -84,11 +84,11 @@ def verdict(
 
 def headline(result: EvaluationResult) -> str:
     """The key of the distance that comes first: `frechet`, or `frechet_infinite` where
-    the extractor says so and there were enough images.
+    the extractor says so and there were enough images for it and for its error.
     """
     key = result.manifest["extractor"].get("headline", "frechet")
-    known = [values.get(key) is not None for values in result.distances.values()]
-    return key if all(known) else "frechet"
+    errors = [values.get(f"{key}_error") for values in result.distances.values()]
+    return "frechet" if None in errors else key
 
 
 class _Distance(NamedTuple):
@@ -109,7 +109,7 @@ def _sampled(result: EvaluationResult) -> list[_Distance]:
     """The distances of all samplers, least first."""
     key = headline(result)
     found = [
-        _Distance(kind, values[key], values["frechet_error"])
+        _Distance(kind, values[key], values[f"{key}_error"])
         for kind, values in result.distances.items()
         if kind != RECONSTRUCTIONS
     ]

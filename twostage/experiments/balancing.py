@@ -129,10 +129,11 @@ CHARTS = {
 
 def figures(results: Results, setting: Setting) -> Iterator[Figure]:
     """Table 1 as curves, mean over the seeds."""
+    from twostage.experiments.two_stage_runs import shortened
     from twostage.reporting.charts import chart
 
     share = setting.epochs / FULL_EPOCHS
-    epochs = [round(length * share) for length in TABLE_1]
+    epochs = [shortened(length, share) for length in TABLE_1]
     for title, quantities in CHARTS.items():
         series = [
             (quantity, epochs, _means(results, quantity), "marked")

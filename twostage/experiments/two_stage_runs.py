@@ -139,11 +139,14 @@ def _plain(name: str) -> str:
 def _shorten(settings: dict[str, Any], share: float) -> dict[str, Any]:
     """Settings with their lengths multiplied by `share`, at least 1."""
     lengths = {
-        name: max(1, round(settings[name] * share))
-        for name in LENGTHS
-        if name in settings
+        name: shortened(settings[name], share) for name in LENGTHS if name in settings
     }
     return {**settings, **lengths}
+
+
+def shortened(length: int, share: float) -> int:
+    """A length in epochs times `share`, at least 1."""
+    return max(1, round(length * share))
 
 
 def _evaluate(

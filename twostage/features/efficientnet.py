@@ -50,7 +50,8 @@ def efficientnet_lite0(path: str | Path | None = None) -> Extractor:
         InputError: the package is not installed, or the weights are others.
 
     Example:
-        >>> distance = fit_gaussian(efficientnet_lite0()(images))
+        >>> extractor = efficientnet_lite0()
+        >>> distance = frechet_of(extractor(real), extractor(generated))
     """
     checked = checked_weights(path or _packaged(), SHA256, INSTALL)
     network = compiled(_Network(read_torch_weights(checked)))

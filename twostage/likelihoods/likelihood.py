@@ -44,7 +44,7 @@ class Likelihood(keras.layers.Layer):
         return ops.split(ops.cast(parameters, "float32"), len(self.heads), axis=-1)
 
     def mean(self, parameters: Any) -> Any:
-        """E[x | z], (batch, ...) float32."""
+        """E[x | z], or the location where the class says so: (batch, ...) float32."""
         return self.blocks(parameters)[0]
 
     def bits_per_dimension(self, nats: float, dimensions: int) -> float:

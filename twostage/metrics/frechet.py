@@ -43,6 +43,11 @@ def frechet_of(real: np.ndarray, generated: np.ndarray) -> float:
     return frechet_distance(Moments(real), Moments(generated))
 
 
+def least_rows(width: int) -> int:
+    """The fewest rows of so many features that a distance is extrapolated from."""
+    return 4 * width
+
+
 def extrapolated(
     real: np.ndarray,
     generated: np.ndarray,
@@ -70,10 +75,10 @@ def extrapolated(
     """
     generator = np.random.default_rng(seed)
     most, width = min(len(real), len(generated)), real.shape[1]
-    if most < 4 * width:
+    if most < least_rows(width):
         raise InputError(
             f"{most} rows of {width} features",
-            f"at least {4 * width}",
+            f"at least {least_rows(width)}",
             "the distance cannot be extrapolated from fewer",
         )
     inverse, distances = [], []

@@ -116,10 +116,15 @@ def bits_per_dimension(likelihood: Any, nats: float, data: np.ndarray) -> float:
     `discrete` likelihood's probability, or a density of what `dequantize` returned.
 
     Raises:
-        InputError: a density of data that are not dequantized: that of x / 255 at its
-            256 points can be arbitrarily large, and says nothing about their
-            probability.
+        InputError: a likelihood that is no probability (`normalized` is False); a
+            density of data that are not dequantized: that of x / 255 at its 256 points
+            can be arbitrarily large, and says nothing about their probability.
     """
+    if not likelihood.normalized:
+        raise InputError(
+            f"a {type(likelihood).__name__}, whose nats are of no probability",
+            "a normalized likelihood",
+        )
     if not likelihood.discrete:
         _check_dequantized(data)
     return float(likelihood.bits_per_dimension(-nats, data[0].size))

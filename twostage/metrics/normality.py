@@ -16,8 +16,9 @@ def normality(
         dict: `mean_norm`, the length of their mean; `deviation`, the mean over latents
         of their standard deviations; `least_deviation`, `greatest_deviation`;
         `off_diagonal`, the root mean square of the correlations between latents;
-        `skewness` and `excess_kurtosis`, root mean squares over latents (0 for a
-        Gaussian, and of a latent that does not vary); `energy_distance` to as many
+        `skewness` and `excess_kurtosis`, root mean squares over latents (of a latent
+        that does not vary 0). N draws of N(0, I) have about (k / N)^.5, N^-.5, (6 /
+        N)^.5 and (24 / N)^.5 of these, and not 0; `energy_distance` to as many
         draws of N(0, I) (Szekely & Rizzo 2013, equation 5), unbiased, from at most
         `most` rows, in the latents' unit; `kolmogorov_smirnov`, mean and greatest over
         latents of the distance between each latent's distribution function and the

@@ -46,8 +46,7 @@ def half_error(values: Sequence[float] | np.ndarray) -> float:
     no measure of pairs or neighbors survives. The variance over halves around the whole
     is 2/N - 1/N = 1/N of that of a row, as is the whole's own (Shao & Wu 1989, the
     jackknife that deletes half). Where both sets are alike a distance is not linear in
-    its rows, and this is more than the error: up to twice of the Frechet distance,
-    three times of the kernel distance.
+    its rows, and this is more than the error: up to twice.
     """
     return float(np.std(values[1:], ddof=1))
 

@@ -31,7 +31,8 @@ class MaximumMeanDiscrepancy(keras.layers.Layer):
     algorithm 2).
 
     The sum over s in SCALES of c / (c + d^2), with c = 2 k s. One value for the batch,
-    so (batch, 1) of it; it may be below zero. Batches of at least 2.
+    so (batch, 1) of it; it may be below zero. A batch of one row, where it is not
+    defined, gets 0.
 
     Args:
         seed: Of the draws.
@@ -50,14 +51,19 @@ class MaximumMeanDiscrepancy(keras.layers.Layer):
         prior = keras.random.normal(
             ops.shape(z), dtype="float32", seed=self.seed_generator
         )
-        pairs = count * (count - 1.0)
+        pairs = ops.maximum(count * (count - 1.0), 1.0)
         # a row with itself has kernel 1 per scale
         within = sum(
             (ops.sum(self._kernel(x, x)) - count * len(self.SCALES)) / pairs
             for x in (z, prior)
         )
         value = within - 2.0 * ops.sum(self._kernel(z, prior)) / count**2
+        value = ops.where(count > 1.0, value, 0.0)
         return ops.broadcast_to(ops.reshape(value, (1, 1)), (ops.shape(z)[0], 1))
+
+    def reseed(self, seed: int) -> None:
+        """Begins the draws again, from another seed."""
+        self.seed_generator.state.assign(keras.random.SeedGenerator(seed).state)
 
     def _kernel(self, x: Any, y: Any) -> Any:
         squared = ops.maximum(

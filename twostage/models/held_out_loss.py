@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from keras import ops
 
+from twostage.models.divergences import MaximumMeanDiscrepancy
 from twostage.models.tensors import apply_in_batches, to_numpy
+from twostage.own_callbacks import callbacks
 from twostage.system.random_streams import Stream
 
 if TYPE_CHECKING:
@@ -22,8 +24,9 @@ def held_out_loss(
 ) -> dict[str, float]:
     """The mean loss, error and divergence of data, with the networks in inference mode.
 
-    The noise on z depends on `seed` alone, so that epochs differ by their weights only,
-    and the model's own noise stays what it would be.
+    The noise on z, and the draws of a `MaximumMeanDiscrepancy`, depend on `seed` alone,
+    so that epochs differ by their weights only, and the model's own noise stays what it
+    would be.
 
     Args:
         vae: The VAE.
@@ -52,8 +55,11 @@ def held_out_loss(
         loss = vae.likelihood(x, parameters) + vae.kl_weight * kl
         return ops.stack([loss, mse, kl], axis=-1)  # (batch, 3)
 
-    means = apply_in_batches(figures, data, noise, batch_size=BATCH).mean(0)
-    loss, mse, kl = map(float, means)
+    with callbacks.model_calls.kept_seeds(vae):
+        if isinstance(vae.divergence, MaximumMeanDiscrepancy):
+            vae.divergence.reseed(seed)
+        rows = apply_in_batches(figures, data, noise, batch_size=BATCH)
+    loss, mse, kl = map(float, rows.mean(0))
     if fit_gamma:
         loss -= _gain(vae, data, mse)
     return {"val_loss": loss, "val_mse": mse, "val_kl": kl}

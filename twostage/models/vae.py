@@ -55,7 +55,8 @@ class VAE(keras.Model):
     which make a denoising VAE: x is encoded, y reconstructed; and weights of the
     examples, which multiply their nats. Labels that come with a dataset are ignored,
     and a warning says so. `compile` takes no loss and no metrics.
-    Logs: `loss`; `reconstruction` and `kl` in nats per example; `mse` per dimension;
+    Logs: `loss`; `reconstruction` and `kl` in nats per example (`kl` is the divergence,
+    whatever it is, before kappa); `mse` per dimension;
     `gamma` in the last step, where the likelihood has one.
     """
 

@@ -1,6 +1,7 @@
 """Keeps the epoch with the lowest held-out loss."""
 
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ class BestEpoch(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         if not int(to_numpy(self.model.optimizer.iterations)):
-            self._keep(0, self.held_out.measure()["val_loss"])
+            loss = self.held_out.measure()["val_loss"]
+            self._keep(0, loss if math.isfinite(loss) else math.inf)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.done = epoch + 1
@@ -75,6 +77,11 @@ class BestEpoch(keras.callbacks.Callback):
         variables = model.variables
         for variable, value in zip(variables, self._read(), strict=True):
             variable.assign(value)
+        if self.loss == math.inf:
+            logger.warning(
+                "no epoch has a finite held-out loss, so the weights of the start are"
+                " kept: train without `patience`, or find out why"
+            )
         kept = f"epoch {self.epoch}" if self.epoch else "the weights of the start"
         logger.info(
             "kept %s: the lowest held-out loss of %d epochs, %.5g nats",

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from twostage.config import Stage2Config
-from twostage.models.divergences import MaximumMeanDiscrepancy
+from twostage.models.divergences import MaximumMeanDiscrepancy, gaussian_kl
 from twostage.models.latent_normalizer import LatentNormalizer
 from twostage.models.tensors import to_numpy
 from twostage.models.vae import VAE
@@ -28,9 +28,12 @@ def normalizer_target(config: Stage2Config, stage1: VAE, moments: np.ndarray) ->
     # float32 sums of many images lose digits
     mean, log_var = moments.astype("float64").swapaxes(0, 1)
     law = float(callbacks.statistics.variance_law(mean, log_var).mean())
-    has_prior = stage1.posterior_std != 0 or isinstance(
-        stage1.divergence, MaximumMeanDiscrepancy
+    # an autoencoder's squared length has no variance to aim at
+    with_prior = isinstance(stage1.divergence, MaximumMeanDiscrepancy) or (
+        stage1.divergence is gaussian_kl and stage1.posterior_std != 0
     )
+    is_weighed = float(to_numpy(stage1.kl_weight)) > 0
+    has_prior = with_prior and is_weighed
     return 1.0 if config.normal_target == "one" and has_prior else law**0.5
 
 

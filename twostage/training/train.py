@@ -122,8 +122,9 @@ def train_stage1(
         watched = _held_out(held_out, config.seed, fit_gamma=config.fits_gamma)
         diagnostics = Diagnostics(examples, held_out=watched)
         fitted = fit(config, stage, vae, batches, diagnostics, bar)
-        fitted = _with_gamma(config, vae, fitted, held_out)
         choice = _recalibrated(vae, images, held_out, config.seed)
+        # after it, as it changes the error that gamma fits
+        fitted = _with_gamma(config, vae, fitted, held_out)
         if stage is not None:
             _save_stage1(config, stage, vae, fitted, examples, choice)
         return TrainedStage(vae, keras_history(fitted.rows))
