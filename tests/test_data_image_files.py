@@ -11,9 +11,10 @@ from PIL import Image
 
 from twostage import InputError
 from twostage.cli.main import COMMANDS
+from twostage.config import Stage1Config
 from twostage.data import celeba, loading
-from twostage.data.decode import Broken, decode
-from twostage.data.image_files import Folder
+from twostage.data.decode import ORIENTATION, Broken, decode
+from twostage.data.image_files import UNREADABLE, Folder
 from twostage.data.splits import split_of
 
 
@@ -140,6 +141,131 @@ def test_what_only_looks_like_a_split_is_named(tmp_path, caplog):
         write_images(tmp_path / "c" / folder, 20)
     loading.load(tmp_path / "c")
     assert "looks like a split" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("", "data/train", "data/test"),  # a stray image beside the splits' folder
+        ("bottle/train/good", "bottle/test/good", "cable/train/good"),
+        ("trainA", "testA", "trainB", "testB"),
+        ("a_train", "a_test"),
+    ],
+)
+def test_splits_that_are_not_found_are_named(folders, tmp_path, caplog):
+    for seed, folder in enumerate(folders):
+        write_images(tmp_path / folder, 20, seed=seed)
+    loading.load(tmp_path)
+    assert "which look like splits and are not used as such" in caplog.text
+
+
+def test_words_that_contain_a_splits_are_none(tmp_path, caplog):
+    for seed, folder in enumerate(("contest", "testimonials", "valley", "trains")):
+        write_images(tmp_path / folder, 20, seed=seed)
+    loading.load(tmp_path)
+    assert "look" not in caplog.text
+
+
+def test_a_zip_of_a_train_folder_alone_has_no_test_split(tmp_path):
+    write_images(tmp_path / "a" / "train", 60)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        for path in sorted((tmp_path / "a").rglob("*.png")):
+            file.write(path, path.relative_to(tmp_path / "a"))
+    for source in (tmp_path / "a", tmp_path / "a.zip"):
+        assert len(loading.load(source)[0]) == 60
+        with pytest.raises(InputError, match="has no test split"):
+            loading.load(source, "test")
+
+
+def test_too_many_held_out_images_are_refused(tmp_path):
+    write_images(tmp_path / "train", 40)
+    np.save(tmp_path / "x.npy", np.zeros((60, 8, 8), "uint8") + 9)
+    for source in (tmp_path / "train", tmp_path / "x.npy"):
+        config = Stage1Config(data=str(source), held_out=0.99)
+        words = r"`held_out=0\.99` of \d+ training images, expected at least 2 images"
+        with pytest.raises(InputError, match=words):
+            loading.load_splits(config)
+
+
+def test_the_same_names_sizes_and_times_are_other_images_elsewhere(tmp_path):
+    found = []
+    for seed, name in enumerate("ab"):
+        folder = tmp_path / name / "images"
+        folder.mkdir(parents=True)
+        pixels = np.random.default_rng(seed).integers(0, 256, (20, 8, 8, 3), "uint8")
+        for i, each in enumerate(pixels):
+            Image.fromarray(each).save(folder / f"{i}.bmp")
+            os.utime(folder / f"{i}.bmp", (0, 0))
+        found.append(loading.load(folder)[0])
+    assert found[0].shape == found[1].shape and (found[0] != found[1]).any()
+
+
+def test_a_file_that_becomes_readable_is_read_again(tmp_path, monkeypatch):
+    """Neither its size nor its time changes with its rights."""
+    write_images(tmp_path / "train", 12)
+    write_images(tmp_path / "test", 2)
+
+    def closed(item, _read=Folder.read):
+        if item.endswith("train/0003.png"):
+            raise Broken(f"{UNREADABLE}: Permission denied")
+        return _read(item)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "read", staticmethod(closed))
+        assert len(loading.load(tmp_path, skip_broken=True)[0]) == 11
+    assert len(loading.load(tmp_path, skip_broken=True)[0]) == 12
+
+
+def test_a_lack_of_memory_is_no_broken_image(tmp_path, monkeypatch):
+    write_images(tmp_path, 1)
+
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("twostage.data.decode._to_8_bits", full)
+    with pytest.raises(MemoryError):
+        decode((tmp_path / "0000.png").read_bytes())
+
+
+def test_transparent_gray_of_16_bits_is_white_as_that_of_8(tmp_path):
+    levels = np.arange(0, 65_536, 1024).reshape(8, 8)
+    Image.fromarray(levels.astype("uint16")).save(
+        tmp_path / "16.png", transparency=1024
+    )
+    Image.fromarray((levels // 256).astype("uint8")).save(
+        tmp_path / "8.png", transparency=4
+    )
+    for path in sorted(tmp_path.iterdir()):
+        found = decoded(path)[..., 0].ravel()
+        assert found[:3].tolist() == [0, 255, 8]
+
+
+def test_an_orientation_that_does_not_exist_changes_no_size(tmp_path):
+    write_images(tmp_path, 20, (12, 8))
+    exif = Image.Exif()
+    exif[ORIENTATION] = 9
+    pixels = np.zeros((8, 12, 3), "uint8") + 99
+    Image.fromarray(pixels).save(tmp_path / "0003.png", exif=exif)
+    assert loading.load(tmp_path)[0].shape[1:] == (8, 12, 3)
+
+
+def test_a_link_to_itself_is_a_broken_one(tmp_path, caplog):
+    write_images(tmp_path / "train", 4)
+    try:
+        (tmp_path / "train" / "me").symlink_to("me")
+    except OSError:
+        pytest.skip("no links here")
+    assert len(loading.load(tmp_path)[0]) == 4
+    assert "1 broken links" in caplog.text
+
+
+def test_a_split_without_a_whole_image_does_not_advise_what_was_given(tmp_path):
+    write_images(tmp_path / "train", 12)
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "0.png").write_bytes(b"no image")
+    with pytest.raises(InputError, match="none is left: fix them, or add") as raised:
+        loading.load(tmp_path, "test", skip_broken=True)
+    assert "skip_broken" not in str(raised.value)
 
 
 def test_images_outside_of_the_splits_are_named(tmp_path, caplog):

@@ -73,7 +73,8 @@ def test_unequal_sizes_are_refused_before_decoding(tmp_path, monkeypatch):
         loading.load(tmp_path / "x", cache=tmp_path / "cache")
     assert str(refused.value) == (
         "received images of unequal sizes, 100x70 in test/0000.png and 150x100 in"
-        " train/0000.png: make them equal with `side=64, fit='crop'`"
+        " train/0000.png, expected equal ones: make them equal with `side=64,"
+        " fit='crop'`"
     )
     assert not list((tmp_path / "cache").rglob("*.npy"))
 

@@ -3,6 +3,7 @@ Keras models.
 """
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -344,6 +345,17 @@ def test_an_outdated_saved_model_is_not_sampled(
     assert json.loads((run / "export.json").read_text()) == {"saved_model": True}
     (run / "export.json").unlink()  # of an earlier version: nothing is known
     COMMANDS["sample"](sample)
+
+
+@pytest.mark.parametrize("name", ["a[1]", "back\\slash"])
+def test_a_path_that_tensorflow_reads_as_a_pattern(name, small_run, tmp_path):
+    if os.sep == "\\":
+        pytest.skip("a separator here")
+    run = tmp_path / name / "run"
+    shutil.copytree(small_run[0], run)
+    out = tmp_path / "samples.png"
+    COMMANDS["sample"](["--run", str(run), "--n", "4", "--out", str(out)])
+    assert out.exists()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Locks: one process at a time, and nothing is left of one that was killed."""
 
+import errno
 import logging
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from twostage.errors import InputError
 from twostage.system.locks import acquire_now, held
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +33,17 @@ def holder(tmp_path):
     yield process
     process.kill()
     process.communicate()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS])
+def test_a_file_system_without_locks_is_reported(number, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(number, "no locks")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    for attempt in (acquire_now, lambda path: held(path.parent).__enter__()):
+        with pytest.raises(InputError, match="on a file system without locks"):
+            attempt(tmp_path / ".lock")
 
 
 def test_a_lock_is_exclusive_and_vanishes_with_its_process(tmp_path, holder):

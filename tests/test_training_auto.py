@@ -47,6 +47,16 @@ def test_few_images_get_a_small_network_and_many_epochs():
     assert chosen(17, (8, 8, 1))["batch_size"] == 1
 
 
+def test_files_of_which_none_can_be_read_are_listed(tmp_path, capsys):
+    for i in range(20):
+        (tmp_path / f"{i}.jpg").write_text("<html>not found</html>")
+    with pytest.raises(SystemExit):
+        COMMANDS["train-stage1"](["--data", str(tmp_path), "--run", str(tmp_path)])
+    error = capsys.readouterr().err
+    assert "cannot be read: " in error and "not an image" in error
+    assert "Traceback" not in error
+
+
 @pytest.mark.parametrize("side", [8, 16, 32, 64, 128])
 @pytest.mark.parametrize("count", [10, 500, 60_000])
 def test_every_size_gives_a_network_that_can_be_built(side, count):

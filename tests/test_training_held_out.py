@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import signal
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -261,6 +262,22 @@ def test_the_best_epoch_is_kept_and_patience_ends(
     assert float(ops.convert_to_numpy(vae.kl_weight)) == best + 9.0
 
 
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"x")])
+def test_the_best_epochs_weights_are_read_before_training_goes_on(tmp_path, damage):
+    vae = linear_vae(seed=3)
+    vae.compile("adam")
+    measured = Losses(3.0, 2.0, 1.0)
+    kept = BestEpoch(measured, 2, tmp_path)
+    vae.fit(np.zeros((50, 6)), epochs=2, verbose=0, callbacks=[measured, kept])
+    again = BestEpoch(measured, 2, tmp_path)
+    again.set_state(kept.get_state())
+    damage(tmp_path / "best-00002.npz")
+    words = r"received .*best-00002\.npz, which cannot be read .* the best epoch, 2"
+    for attempt in (lambda: again.set_state(kept.get_state()), again._read):
+        with pytest.raises(InputError, match=words):
+            attempt()
+
+
 @pytest.mark.parametrize(
     ("losses", "warned"),
     [
@@ -375,7 +392,7 @@ def test_a_fit_resumes_in_stage_2_after_patience_ended_stage_1(tmp_path, monkeyp
 
 def stopped_after_begin(stage1, images, config, run, **options):
     stage = StageRun.create(run, 2)
-    stage.begin(config, fingerprint(images))
+    stage.begin(config, fingerprint(images), fingerprint(options["held_out"]))
     stage.end()
     raise KeyboardInterrupt
 
@@ -390,7 +407,7 @@ def test_a_stage_with_more_patience_is_unfinished_until_it_ends(tmp_path, number
         COMMANDS["train-stage2"]([*ended, *options])
     stage = StageRun.open(run, number)
     config = stage.saved_config()
-    data = json.loads((stage.path / "environment.json").read_text())["data"]
+    noted = json.loads((stage.path / "environment.json").read_text())
     done = stage.epochs_begun()
     assert done < 9
     (stage.path / "recalibrated.keras").touch()
@@ -400,7 +417,8 @@ def test_a_stage_with_more_patience_is_unfinished_until_it_ends(tmp_path, number
         ({"patience": 2}, False),
     )
     for more, finished in cases:
-        stage.begin(dataclasses.replace(config, **more), data)
+        changed = dataclasses.replace(config, **more)
+        stage.begin(changed, noted["data"], noted["held_out"])
         stage.end()
         assert stage.finished == finished
         assert (stage.path / "recalibrated.keras").exists() == finished

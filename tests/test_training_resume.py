@@ -9,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from twostage import presets
 from twostage.cli.errors import in_flags
@@ -22,6 +24,7 @@ from twostage.runs import summary
 from twostage.runs.checkpoint_folder import CheckpointFolder, Progress
 from twostage.runs.run import StageRun, finished_stage1
 from twostage.system import files
+from twostage.training.settings import training_settings
 
 ROOT = Path(__file__).parents[1]
 PART = "epoch-00002-step-000001.npz.part"  # while that checkpoint is written
@@ -161,10 +164,10 @@ def checkpoints(run):
     return sorted(path.name for path in (run / "stage1" / "checkpoints").iterdir())
 
 
-def refused(capsys, *arguments):
+def refused(capsys, *arguments, command="train-stage1"):
     capsys.readouterr()
     with pytest.raises(SystemExit) as stopped:
-        COMMANDS["train-stage1"]([str(a) for a in arguments])
+        COMMANDS[command]([str(a) for a in arguments])
     lines = capsys.readouterr().err.strip().splitlines()
     assert stopped.value.code == 2 and lines[-1].startswith("error: "), lines
     return lines[-1]
@@ -467,3 +470,91 @@ def test_a_kl_that_explodes_stops_the_training_and_exports_nothing(
     assert "smaller --learning-rate" in line
     assert not (run / "saved_model").exists()
     assert not (run / "stage1" / "model.keras").exists()
+
+
+def splits_file(path, held_out):
+    """20 noise images to train on, 6 held out, 6 for tests."""
+    generator = np.random.default_rng(0)
+    parts = {
+        name: generator.integers(0, 256, (count, 8, 8), "uint8")
+        for name, count in (("x_train", 40), ("x_test", 6))
+    }
+    np.savez(path, **parts, x_val=held_out)
+    return path
+
+
+def test_other_held_out_images_are_refused_on_resuming_and_in_stage_2(
+    tmp_path, capsys, without_saved_model
+):
+    """They choose the epoch, batch normalization and the sampler."""
+    run = tmp_path / "run"
+    noise = np.random.default_rng(1).integers(0, 256, (6, 8, 8), "uint8")
+    data = splits_file(tmp_path / "x.npz", noise)
+    small = ["--preset", "digits", "--epochs", "1", "--latent-dim", "2"]
+    small += ["--base-dim", "4", "--fc-dim", "8", "--batch-size", "10"]
+    COMMANDS["train-stage1"](["--run", str(run), "--data", str(data), *small])
+    environment = run / "stage1" / "environment.json"
+    assert files.read_config(environment)["held_out"]["shape"] == [6, 8, 8, 1]
+    resume = ["--run", str(run), "--resume"]
+    second = ["--run", str(run), "--epochs", "1", "--width", "8"]
+    COMMANDS["train-stage1"](resume)
+    splits_file(data, noise // 2)
+    words = "received 6 images of 8x8x1 (checksum "
+    for command, flags in (("train-stage1", resume), ("train-stage2", second)):
+        error = refused(capsys, *flags, command=command)
+        assert words in error and "as held-out images" in error
+    # a run of an earlier version noted none
+    noted = files.read_config(environment)
+    del noted["held_out"]
+    files.write_json(environment, noted)
+    COMMANDS["train-stage1"](resume)
+
+
+def test_samples_are_not_drawn_among_the_images(tmp_path, capsys, without_saved_model):
+    """The next training would take the grid for one of them."""
+    images, run = tmp_path / "images", tmp_path / "run"
+    images.mkdir()
+    for i in range(40):
+        pixels = np.random.default_rng(i).integers(0, 256, (8, 8), "uint8")
+        Image.fromarray(pixels).save(images / f"{i}.png")
+    flags = ["--preset", "digits", "--epochs", "1", "--latent-dim", "2"]
+    flags += ["--base-dim", "4", "--fc-dim", "8", "--batch-size", "10"]
+    COMMANDS["train-stage1"](["--run", str(run), "--data", str(images), *flags])
+    capsys.readouterr()
+    error = refused(capsys, "--run", run, "--out", images / "s.png", command="sample")
+    assert "in the folder of the images, expected a place outside it" in error
+    Image.fromarray(np.zeros((50, 50), "uint8")).save(images / "s.png")
+    error = refused(capsys, "--run", run, command="train-stage2")
+    assert "are not as they were when it was trained: received images of" in error
+    assert "--side" not in error
+
+
+def test_kerass_own_settings_change_no_training():
+    """As ~/.keras/keras.json has them; the limits end each `fit` early."""
+    config = presets.resolve(1, "digits")
+    keras.config.set_floatx("float16")
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with training_settings(config):
+            assert keras.config.floatx() == "float32"
+            assert keras.config.image_data_format() == "channels_last"
+            assert keras.metrics.Mean().dtype == "float32"
+        assert keras.config.floatx() == "float16"
+        assert keras.config.image_data_format() == "channels_first"
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_image_data_format("channels_last")
+
+
+@pytest.mark.parametrize("name", ["max_epochs", "max_steps_per_epoch"])
+def test_a_limit_of_keras_is_reported(name):
+    setter = getattr(keras.config, f"set_{name}")
+    setter(1)
+    try:
+        with (
+            pytest.raises(InputError, match=f"variable KERAS_{name.upper()}=1, by"),
+            training_settings(presets.resolve(1, "digits")),
+        ):
+            pass
+    finally:
+        setter(None)

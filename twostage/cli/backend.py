@@ -27,6 +27,9 @@ def load_backend(*, devices: bool = True) -> None:
         with said, suppress_output(2):
             import keras
 
+            # whatever ~/.keras/keras.json says
+            keras.config.set_floatx("float32")
+            keras.config.set_image_data_format("channels_last")
             # TensorFlow prints when it is loaded, which on PyTorch Keras's
             # set_random_seed does, and when devices are listed
             if keras.backend.backend() == "torch":

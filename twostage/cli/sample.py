@@ -60,10 +60,14 @@ def _sample(argv: Sequence[str] | None) -> None:
         raise InputError(f"`run={options.run!r}`", "a run folder", "check the path")
     load_backend()
     from twostage import export
+    from twostage.data.inspection import check_outside
     from twostage.reporting.png import check_place, save_png, tile
     from twostage.runs.export_record import check_current
+    from twostage.system import files
 
     check_place(options.out)
+    saved = files.read_json(Path(options.run) / "stage1" / "config.json")
+    check_outside("out", options.out, saved.get("config", {}).get("data", ""))
     check_current(options.run)
     model = export.load(Path(options.run) / "saved_model")
     draw = model.sample_first_stage if options.first_stage else model.sample

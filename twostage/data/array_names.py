@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 
-from twostage.data.splits import split_word
+from twostage.data.split_word import split_word
 from twostage.errors import InputError
 
 IMAGE_WORDS = {"x", "image", "images", "img", "imgs", "data"}

@@ -20,6 +20,7 @@ import numpy as np
 import PIL
 
 from twostage.data.cache_writer import PartialCache
+from twostage.data.image_files import UNREADABLE
 from twostage.data.preprocessing import Preprocessing
 from twostage.data.splits import Source
 from twostage.errors import Interrupted
@@ -92,6 +93,9 @@ def _valid(place: Path, key: dict[str, Any]) -> dict[str, Any] | None:
     """The manifest, where it is this key's and the images are what it says, or None."""
     manifest = files.read_json(place / "manifest.json")
     images = place / "images.npy"
+    reasons = manifest.get("broken", {}).values()
+    if any(reason.startswith(UNREADABLE) for reason in reasons):
+        return None  # it may be readable now
     if manifest.get("key") != key:
         if images.exists():
             logger.warning("%s has no manifest of its own: preparing it again", place)

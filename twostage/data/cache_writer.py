@@ -315,14 +315,16 @@ def _check_shape(pixels: np.ndarray, name: str, layout: Layout) -> None:
     height, width, channels = pixels.shape
     if (height, width) != (layout.height, layout.width):
         raise InputError(
-            f"received images of unequal sizes, {layout.width}x{layout.height} in"
-            f" {layout.first} and {width}x{height} in {name}: make them equal with"
-            " `side=64, fit='crop'`"
+            f"images of unequal sizes, {layout.width}x{layout.height} in"
+            f" {layout.first} and {width}x{height} in {name}",
+            "equal ones",
+            "make them equal with `side=64, fit='crop'`",
         )
     if channels != layout.channels:
         raise InputError(
-            f"received gray and color images, {layout.first} and {name}: make all of"
-            " them color with `channels=3`, or gray with `channels=1`"
+            f"gray and color images, {layout.first} and {name}",
+            "images of one kind",
+            "make all of them color with `channels=3`, or gray with `channels=1`",
         )
 
 

@@ -221,6 +221,8 @@ class ImageFileDataset:
             f"{len(broken)} of {len(source.names)} images in {source.where} cannot be"
             f" read: {'; '.join(listed)}"
         )
+        if is_empty and self.options.skip_broken:
+            raise InputError(f"{text}; none is left: fix them, or add others")
         if not self.options.skip_broken or is_empty:
             raise InputError(
                 f"{text}: fix or remove them, or leave them out with `skip_broken=True`"

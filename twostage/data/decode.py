@@ -33,7 +33,7 @@ MAX_BYTES = 2**28
 Image.init()
 
 
-# in EXIF; from 5 on width and height change places
+# in EXIF; 5 to 8 make width and height change places
 ORIENTATION = 0x0112
 
 
@@ -62,10 +62,10 @@ def read_header(file: IO[bytes], name: str = "") -> HeaderInfo:
         with Image.open(file, formats=PILLOW_OPENERS) as image:
             _check(image, name)
             # a PNG's own method decodes it, as EXIF may lie behind the pixels
-            turned = Image.Image.getexif(image).get(ORIENTATION, 1) >= 5
+            turned = Image.Image.getexif(image).get(ORIENTATION) in (5, 6, 7, 8)
             width, height = image.size[::-1] if turned else image.size
             return HeaderInfo(width, height, 1 if _is_gray(image) else 3)
-    except Broken:
+    except (Broken, MemoryError):
         raise
     except Exception as error:  # as in `decode`
         raise _broken(error) from error
@@ -97,7 +97,7 @@ def decode(content: bytes, name: str = "", scale: float = 0) -> Image.Image:
                 # the others hold EXIF behind their pixels, or in other places
                 ImageOps.exif_transpose(image, in_place=True)
             return _to_8_bits(image, scale or 1)
-    except Broken:
+    except (Broken, MemoryError):  # a lack of memory says nothing of the file
         raise
     except Exception as error:  # decoders fail in many ways on unforeseen bytes
         raise _broken(error) from error
@@ -129,20 +129,26 @@ def _to_8_bits(image: Image.Image, scale: float) -> Image.Image:
     image.load()
     if image.mode.startswith("I"):
         # 16 bits: Pillow's own conversion would cut everything above 255
-        return _rounded(np.asarray(image) / 257, scale)
+        levels = np.asarray(image)
+        transparent = levels == image.info.get("transparency", -1)
+        rounded = _rounded(np.where(transparent, 0, levels) / 257, scale)
+        on_white = np.where(transparent, np.uint8(WHITE), rounded)
+        return Image.fromarray(on_white)
     image = _as_l_or_rgb(image)
-    return image if scale == 1 else _rounded(np.asarray(image), scale)
+    if scale == 1:
+        return image
+    return Image.fromarray(_rounded(np.asarray(image), scale))
 
 
-def _rounded(levels: np.ndarray, scale: float) -> Image.Image:
-    """The image of numbers (height, width[, 3]) times a scale, rounded."""
+def _rounded(levels: np.ndarray, scale: float) -> np.ndarray:
+    """Numbers (height, width[, 3]) times a scale, rounded to uint8."""
     high = levels.max(initial=0)
     if high * scale >= WHITE + 0.5:
         raise Broken(
             f"values up to {high:.4g}, which `scale={scale:g}` takes above {WHITE}: at"
             f" most `scale={WHITE / high:.4g}`"
         )
-    return Image.fromarray(np.rint(levels * scale).astype("uint8"))
+    return np.rint(levels * scale).astype("uint8")
 
 
 def _as_l_or_rgb(image: Image.Image) -> Image.Image:

@@ -1,5 +1,6 @@
 """Where image files lie: a folder, or a zip."""
 
+import errno
 import hashlib
 import os
 import zipfile
@@ -10,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from twostage.data.decode import FORMATS, MAX_BYTES, Broken
+from twostage.data.split_word import split_word
 from twostage.errors import InputError, reading
 
 # suffixes of images that are not read
@@ -22,6 +24,10 @@ ZIP_DAMAGE = (
     NotImplementedError,
     EOFError,
 )
+
+
+MAX_SAMPLED = 8  # files whose content is in a folder's stamp
+UNREADABLE = "it cannot be read"  # for lack of a permission, which may come
 
 
 class Folder:
@@ -72,7 +78,9 @@ class Folder:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir() and _is_of_a_run(Path(entry.path)):
+                if _is_endless(entry):
+                    self._broken_links += 1
+                elif entry.is_dir() and _is_of_a_run(Path(entry.path)):
                     self._runs += 1
                 elif entry.is_dir():
                     inner = f"{prefix}{entry.name}/"
@@ -101,12 +109,22 @@ class Folder:
                     return file.read()
                 return file.read(MAX_BYTES + 1)
         except PermissionError as error:
-            raise Broken(f"it cannot be read: {error.strerror}") from error
+            raise Broken(f"{UNREADABLE}: {error.strerror}") from error
         except OSError as error:
             raise InputError(
                 f"received {item}, which cannot be read ({error.strerror}): make it"
                 " readable, or remove it"
             ) from error
+
+    def checksum(self, name: str) -> str:
+        """Of a file's content: another folder may have the same names, sizes and times,
+        as a store or an archive with fixed times gives them. "" where it is not
+        readable.
+        """
+        try:
+            return hashlib.sha256(self.read(str(self.path / name))).hexdigest()
+        except InputError:
+            return ""
 
     def text(self, stem: str) -> str | None:
         """The text of the file STEM.txt or STEM.csv in the folder or beside it; None
@@ -179,6 +197,11 @@ class Zip:
             raise item
         return item
 
+    @staticmethod
+    def checksum(name: str) -> str:
+        """None beside the zip's own, which `files` has."""
+        return ""
+
     def text(self, stem: str) -> str | None:
         """The text of the file STEM.txt or STEM.csv in the zip or beside it; None where
         there is none.
@@ -189,10 +212,25 @@ class Zip:
         return _text_in((self.path.parent,), stem)
 
 
-def stamp(files: Mapping[str, str], names: Sequence[str]) -> str:
-    """A checksum of names and of what changes when their files do."""
-    lines = [f"{name} {files[name]}" for name in names]
-    return hashlib.sha256(os.fsencode("\n".join(lines))).hexdigest()
+def _is_endless(entry: os.DirEntry) -> bool:
+    """Whether an entry of a folder is a link that leads to itself."""
+    try:
+        entry.is_dir()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return True
+        raise
+    return False
+
+
+def stamp(files: "Folder | Zip", names: Sequence[str]) -> str:
+    """A checksum of names, of what changes when their files do, and of the content of a
+    few.
+    """
+    lines = [f"{name} {files.files[name]}" for name in names]
+    chosen = names[:: -(-len(names) // MAX_SAMPLED) or 1]
+    content = filter(None, map(files.checksum, chosen))
+    return hashlib.sha256(os.fsencode("\n".join([*lines, *content]))).hexdigest()
 
 
 def _is_of_a_run(folder: Path) -> bool:
@@ -238,13 +276,15 @@ def _image_files(
 
 
 def _common_folder(names: Mapping[str, object]) -> str:
-    """`NAME/` of the folder that holds all images of a zip; "" where there is none."""
+    """`NAME/` of the folder that holds all images of a zip and is no split's; "" where
+    there is none.
+    """
     # the separator is "" where an image lies in no folder
     tops = {name.partition("/")[:2] for name in names if _is_image(name)}
     if len(tops) != 1:
         return ""
     folder, separator = tops.pop()
-    return f"{folder}/" if separator else ""
+    return f"{folder}/" if separator and not split_word(folder) else ""
 
 
 def _is_image(name: str) -> bool:

@@ -78,9 +78,10 @@ class ImageSizes:
 
     def _unequal(self, one: SizeCount, other: SizeCount) -> InputError:
         return InputError(
-            f"received images of unequal sizes, {one.width}x{one.height} in {one.first}"
-            f" and {other.width}x{other.height} in {other.first}: make them equal with"
-            f" {self.proposal(self.proposed_side)}"
+            f"images of unequal sizes, {one.width}x{one.height} in {one.first} and"
+            f" {other.width}x{other.height} in {other.first}",
+            "equal ones",
+            f"make them equal with {self.proposal(self.proposed_side)}",
         )
 
     def remarks(self, preprocessing: Preprocessing) -> list[str]:

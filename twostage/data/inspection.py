@@ -27,7 +27,7 @@ def show(config: Stage1Config, grid: str | os.PathLike[str]) -> None:
     images (PNG).
     """
     check_place(grid)
-    _check_outside(grid, config.data)
+    check_outside("grid", grid, config.data)
     splits = loading.load_splits(config)
     found = {split: summary.describe(*content) for split, content in splits.items()}
     for split, each in found.items():
@@ -40,14 +40,20 @@ def show(config: Stage1Config, grid: str | os.PathLike[str]) -> None:
     logger.info("wrote %s", grid)
 
 
-def _check_outside(grid: str | os.PathLike[str], data: str) -> None:
-    """Raises `InputError` for a grid that would become one of the images."""
-    folder, place = Path(data).expanduser().resolve(), Path(grid).resolve()
-    if folder.is_dir() and place.is_relative_to(folder):
+def check_outside(name: str, path: str | os.PathLike[str], data: str) -> None:
+    """Raises `InputError` for an image file that would become one of the data.
+
+    Args:
+        name: Of the argument that gave the file.
+        path: Of the file.
+        data: The data set, a name or a path.
+    """
+    folder, place = Path(data).expanduser().resolve(), Path(path).resolve()
+    if data and folder.is_dir() and place.is_relative_to(folder):
         raise InputError(
-            f"`grid={str(grid)!r}`, in the folder of the images",
+            f"`{name}={str(path)!r}`, in the folder of the images",
             "a place outside it",
-            f"give `grid={str(folder.parent / place.name)!r}`",
+            f"give `{name}={str(folder.parent / place.name)!r}`",
         )
 
 

@@ -15,15 +15,15 @@ import numpy as np
 
 from twostage.data import celeba, image_files
 from twostage.data.image_files import Folder, Zip
+from twostage.data.split_word import split_word
 from twostage.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-SPLIT_WORDS = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing"),
-}
+# "trainA", "a_train", "test-2"; not "contest", "testimonials" or "valley"
+LOOKALIKE = re.compile(
+    r"(?i:(^|[^a-z])(train|training|test|testing|val|valid|validation))([^a-z]|$)"
+)
 MAX_HELD_OUT = 2_000  # images: their mean loss is known to a few hundredths of a nat
 FEWEST = 4  # images of which some are held out
 MAX_PLACES = 5  # that are named
@@ -140,7 +140,7 @@ def _source(
         functools.partial(files.items, names),
         files.read,
         rule,
-        image_files.stamp(files.files, names),
+        image_files.stamp(files, names),
         None if official else _labels(files, names, folders),
         others,
         None if official else files.open,
@@ -149,7 +149,7 @@ def _source(
 
 def splits(files: Folder | Zip, *, official: bool = False) -> dict[str, str]:
     """{split: its folder, "" without one} of the splits that there are. The folders are
-    named by `SPLIT_WORDS` in any case, and may lie in one that holds all images.
+    named as `split_word` knows them, and may lie in one that holds all images.
 
     Raises:
         InputError: two folders for one split.
@@ -182,20 +182,6 @@ def outside(files: Folder | Zip, *, official: bool = False) -> list[str]:
     return [name for name in files.files if own and not name.startswith(own)]
 
 
-def split_word(folder: str) -> str | None:
-    """The split that a folder's name stands for: "Training", "test_set", "x_val"."""
-    parts = re.split(r"[^a-z]+", folder.lower())
-    plain = [
-        re.sub(r"(set|images|imgs|data)$", "", part) or part
-        for part in parts
-        if part not in ("", "set", "images", "imgs", "data", "x", "split")
-    ]
-    for split, words in SPLIT_WORDS.items():
-        if len(plain) == 1 and plain[0] in words:
-            return split
-    return None
-
-
 def _wrapper(names: Iterable[str]) -> str:
     """The folders, "a/b/", that hold all images and no split."""
     wrapper: list[str] = []
@@ -209,10 +195,14 @@ def _wrapper(names: Iterable[str]) -> str:
 
 def warn_of_lookalikes(files: Folder | Zip) -> None:
     """Warns of folders that look like splits, and are not used as such."""
+    if any(splits(files).values()):
+        return
     wrapper = _wrapper(files.files)
     tops = {name.removeprefix(wrapper).partition("/")[0] for name in files.files}
     found = sorted(top for top in tops if split_word(top))
-    if found and not any(splits(files).values()):
+    if not found:
+        _warn_of_deeper_lookalikes(files)
+    else:
         logger.warning(
             "%s has a folder %s, which looks like a split, but none for %s beside"
             " it: its images are trained on like the others. Name the folders train and"
@@ -220,6 +210,21 @@ def warn_of_lookalikes(files: Folder | Zip) -> None:
             files.path,
             ", ".join(found),
             "testing" if split_word(found[0]) == "train" else "training",
+        )
+
+
+def _warn_of_deeper_lookalikes(files: Folder | Zip) -> None:
+    """Warns of folders anywhere whose names contain a split's."""
+    folders = {folder for name in files.files for folder in PurePosixPath(name).parents}
+    alike = sorted(str(folder) for folder in folders if LOOKALIKE.search(folder.name))
+    if alike:
+        logger.warning(
+            "%s has folders such as %s, which look like splits and are not used as"
+            " such: all images are split %s. To use your own splits, put folders train"
+            " and test beside each other, with nothing else beside them",
+            files.path,
+            ", ".join(alike[:3]),
+            HASH_RULE.partition(":")[0],
         )
 
 
@@ -236,7 +241,14 @@ def divided_rows(count: int, fraction: float) -> dict[str, np.ndarray]:
             f"at least {FEWEST}",
             "add some, thousands if you can",
         )
-    return _rows_of_parts(count, min(max(2, round(fraction * count)), MAX_HELD_OUT))
+    held_out = min(max(2, round(fraction * count)), MAX_HELD_OUT)
+    if count - held_out < 2:
+        raise InputError(
+            f"`held_out={fraction:g}` of {count} training images",
+            "at least 2 images to train on",
+            "hold fewer out",
+        )
+    return _rows_of_parts(count, held_out)
 
 
 def undivided(train: np.ndarray, held_out: np.ndarray) -> np.ndarray:

@@ -1,5 +1,9 @@
 """A SavedModel with NumPy arrays in and out."""
 
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +42,8 @@ class SavedVAE:
                 " tensorflow"
             ) from error
         try:
-            self.model: Any = tf.saved_model.load(str(path))
+            with _without_pattern(Path(path)) as plain:
+                self.model: Any = tf.saved_model.load(str(plain))
         except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
             raise InputError(
                 f"received {path}, which is damaged ({first_line(error)}): write it"
@@ -67,6 +72,21 @@ class SavedVAE:
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
         """Stage 1's reconstructions of uint8 images, without noise."""
         return self.model.reconstruct(_uint8(images)).numpy()
+
+
+@contextlib.contextmanager
+def _without_pattern(path: Path) -> Iterator[Path]:
+    """A path to the same folder that TensorFlow does not read as a pattern, as it does
+    `[2024]` and, but on Windows, a backslash.
+    """
+    whole = path.resolve()
+    if os.sep == "\\" or not set(str(whole)) & set("[]\\"):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / "saved_model"
+        link.symlink_to(whole, target_is_directory=True)
+        yield link
 
 
 def load(path: str | Path) -> SavedVAE:

@@ -1,6 +1,7 @@
 """The images that a run was trained on."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -20,9 +21,28 @@ def training_images(first: StageRun) -> np.ndarray:
     Raises:
         InputError: they are not there any more, were changed, or came from an array.
     """
-    images = loading.load_for(config_with_data(first))[0]
+    config = config_with_data(first)
+    with _as_then(first):
+        images = loading.load_for(config)[0]
     first.check_data(fingerprint(images))
     return images
+
+
+@contextlib.contextmanager
+def _as_then(first: StageRun) -> Iterator[None]:
+    """Within, an error of the data says that they are not what a stage 1 was trained
+    on; its settings cannot be changed any more.
+    """
+    try:
+        yield
+    except InputError as error:
+        found = error.received
+        if error.expected is not None:
+            found = f"received {found}, expected {error.expected}"
+        raise InputError(
+            f"the data of {first.run} are not as they were when it was trained:"
+            f" {found}. Bring those back, or start another run"
+        ) from error
 
 
 def config_with_data(first: StageRun) -> Stage1Config:
@@ -47,11 +67,18 @@ def config_with_data(first: StageRun) -> Stage1Config:
 
 
 def held_out_images(first: StageRun) -> np.ndarray | None:
-    """The held-out images of a stage 1; None where it has none."""
+    """The held-out images of a stage 1, no others than it had; None where it has none.
+
+    Raises:
+        InputError: as for `training_images`.
+    """
     config = first.saved_config()
     if not config.held_out:
         return None
-    return held_out_of({"validation": loading.load_for(config, "validation")})
+    with _as_then(first):
+        images = held_out_of({"validation": loading.load_for(config, "validation")})
+    first.check_held_out(fingerprint(images))
+    return images
 
 
 def held_out_of(splits: Mapping[str, Images]) -> np.ndarray:

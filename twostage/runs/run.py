@@ -135,13 +135,14 @@ class StageRun:
             options["distribute"] = True
         return _call(self.number, {"run": str(self.run), **options})
 
-    def begin(self, config: Config, data: dict) -> None:
+    def begin(self, config: Config, data: dict, held_out: dict | None = None) -> None:
         """Locks the run and writes the stage's config, or checks that what is resumed
         has the same.
 
         Args:
             config: Its settings. Those of `FREE` may differ from those saved.
             data: The images' fingerprint.
+            held_out: That of the held-out images; None: there are none.
         """
         self._distribute = config.distribute
         self.run.mkdir(parents=True, exist_ok=True)
@@ -150,11 +151,13 @@ class StageRun:
         if self.exists:
             saved = self.saved_config()
             self._check_resumable(saved, config, data)
+            self.check_held_out(held_out)
             if self._trains_on(saved, config):
                 self._remove_outdated()
         (self.path / "checkpoints").mkdir(exist_ok=True)
         (self.path / "images").mkdir(exist_ok=True)
-        files.write_json(self.path / "environment.json", {**provenance(), "data": data})
+        used = {"data": data, "held_out": held_out}
+        files.write_json(self.path / "environment.json", {**provenance(), **used})
         files.write_json(
             self.path / "config.json",
             {"preset": self.preset, "config": dataclasses.asdict(config)},
@@ -226,6 +229,22 @@ class StageRun:
             raise InputError(
                 f"received {_described(data)}, but {self.path} was started on other"
                 f" data, {_described(own)}: bring those back, or start another run"
+            )
+
+    def check_held_out(self, data: dict | None) -> None:
+        """As `check_data`, of the held-out images, which choose the best epoch, batch
+        normalization and the sampler. Earlier versions did not note them.
+
+        Args:
+            data: A fingerprint, or None: there are none.
+        """
+        found = files.read_config(self.path / "environment.json")
+        own = found.get("held_out", data)
+        if own != data:
+            raise InputError(
+                f"received {_described(data)} as held-out images, but {self.path} was"
+                f" started with {_described(own)}: bring those back, or start another"
+                " run"
             )
 
     def epochs_begun(self) -> int:
@@ -452,8 +471,10 @@ def _free_name(run: Path) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def _described(data: dict) -> str:
+def _described(data: dict | None) -> str:
     """A fingerprint of images, in words."""
+    if data is None:
+        return "none"
     count, *shape = data["shape"]
     size = "x".join(map(str, shape))
     return f"{count:,} images of {size} (checksum {data['crc32']})"

@@ -173,6 +173,8 @@ def _sized(
 def _file_choices(sizes: ImageSizes) -> list[Choice]:
     """For image files, by their headers."""
     found = {size[:2] for size in sizes.counts}
+    if not found:
+        return []  # no file can be read, which is reported when they are decoded
     width, height = next(iter(found))
     if len(found) == 1 and width == height <= MAX_SIDE:
         return _pad_choices((height, width, 3))

@@ -2,6 +2,8 @@
 
 import logging
 import math
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from twostage.errors import InputError, first_line
 from twostage.models.tensors import to_numpy
 from twostage.runs.checkpoint_folder import CHECKPOINTS_KEPT
 from twostage.system import files
@@ -104,8 +107,14 @@ class BestEpoch(keras.callbacks.Callback):
         return {"kept": self._kept, "loss": self.loss, "done": self.done}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Resumes from `get_state()`."""
+        """Resumes from `get_state()`.
+
+        Raises:
+            InputError: the best epoch's weights are missing or damaged.
+        """
         self._kept, self.loss, self.done = state["kept"], state["loss"], state["done"]
+        if self._kept and self.folder is not None:
+            self._read()  # now, and not after the last epoch
 
     def _keep(self, epoch: int, loss: float) -> None:
         # each of the checkpoints, and the epoch that comes, may need another
@@ -125,8 +134,17 @@ class BestEpoch(keras.callbacks.Callback):
     def _read(self) -> list[np.ndarray]:
         if self.folder is None:
             return self._weights
-        with np.load(self._path(self.epoch)) as saved:
-            return [saved[name] for name in sorted(saved.files)]
+        path = self._path(self.epoch)
+        try:
+            with np.load(path) as saved:
+                return [saved[name] for name in sorted(saved.files)]
+        except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+            raise InputError(
+                f"{path}, which cannot be read ({first_line(error)})",
+                f"the weights of the best epoch, {self.epoch}",
+                f"bring it back, or remove {path.parent.parent} to train this stage"
+                " from the beginning",
+            ) from error
 
     def _path(self, epoch: int) -> Path:
         assert self.folder is not None

@@ -12,12 +12,14 @@ from twostage.errors import InputError
 
 @contextlib.contextmanager
 def training_settings(config: Any) -> Iterator[None]:
-    """Within, Keras has the config's seed and precision; the precision of before is
-    restored afterwards.
+    """Within, Keras has the config's seed and precision, float32 and channels last,
+    whatever ~/.keras/keras.json says; what was before is restored afterwards.
 
     Raises:
-        InputError: TensorBoard is asked for and not installed.
+        InputError: TensorBoard is asked for and not installed; Keras's environment
+            variables limit the epochs or the steps.
     """
+    _check_limits()
     if config.tensorboard and not (
         find_spec("tensorboard") and find_spec("tensorflow")
     ):
@@ -32,8 +34,40 @@ def training_settings(config: Any) -> Iterator[None]:
 
         tf.config.experimental.enable_op_determinism()
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(config.precision)
+    with float32_channels_last():
+        keras.config.set_dtype_policy(config.precision)
+        try:
+            yield
+        finally:
+            keras.config.set_dtype_policy(before)
+
+
+def _check_limits() -> None:
+    """Raises `InputError` where Keras would end each `fit` early."""
+    limits = {
+        "KERAS_MAX_EPOCHS": keras.config.max_epochs(),
+        "KERAS_MAX_STEPS_PER_EPOCH": keras.config.max_steps_per_epoch(),
+    }
+    for name, limit in limits.items():
+        if limit is not None:
+            raise InputError(
+                f"the environment variable {name}={limit}, by which Keras would stop"
+                " early",
+                "none",
+                "unset it, and give `epochs` or `limit`",
+            )
+
+
+@contextlib.contextmanager
+def float32_channels_last() -> Iterator[None]:
+    """Within, Keras's defaults are those that the networks and the sums of the metrics
+    are made for.
+    """
+    floats, layout = keras.config.floatx(), keras.config.image_data_format()
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
     try:
         yield
     finally:
-        keras.config.set_dtype_policy(before)
+        keras.config.set_floatx(floats)
+        keras.config.set_image_data_format(layout)

@@ -115,7 +115,7 @@ def train_stage1(
         if dry_run:
             return None
         if stage is not None:
-            stage.begin(config, fingerprint(images))
+            stage.begin(config, *_fingerprints(images, held_out))
         examples = callbacks.examples.random_subset(images, MAX_WATCHED, config.seed)
         if config.initialization == "mean":
             initialize_at_mean(vae, examples)
@@ -164,7 +164,7 @@ def train_stage2(
         if dry_run:
             return None
         if stage is not None:
-            stage.begin(config, fingerprint(images))
+            stage.begin(config, *_fingerprints(images, held_out))
         moments = encode_moments(first, images)
         if config.initialization == "gaussian":
             keep_gamma = not config.start_sets_gamma
@@ -181,6 +181,14 @@ def train_stage2(
         history = keras_history(fitted.rows)
         normalizer, mixture = models.normalizer, models.mixture
         return TrainedStage(vae, history, normalizer, mixture, choice.method)
+
+
+def _fingerprints(
+    images: np.ndarray, held_out: np.ndarray | None
+) -> tuple[dict, dict | None]:
+    """Of the training images and of the held-out ones."""
+    aside = None if held_out is None else fingerprint(held_out)
+    return fingerprint(images), aside
 
 
 def _with_gamma(
