@@ -144,6 +144,7 @@ class ComputedGamma(ModelCallback):
         self._set: float | None = None
         self._least_error = math.inf
         self._small_last = False
+        self.on_epoch_begin(0)  # which a loop without `fit` may not call
         self._start = get_gamma(model, self.attribute)
         self._first = not optimizer_steps(model)
 

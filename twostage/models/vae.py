@@ -14,8 +14,10 @@ from twostage.models.multi_step import scanned
 from twostage.models.prediction import predicted
 from twostage.models.replicas import check_replicas
 from twostage.models.targets import Targets, check_targets
-from twostage.own_callbacks import callbacks
 
+# A minibatch of fewer rows than this part of the epoch's largest moves no computed
+# gamma, as in `callbacks.ComputedGamma`.
+REMAINDER = 0.5
 _PARTS = ("encoder", "decoder", "likelihood", "divergence", "decoder_penalty")
 
 
@@ -440,7 +442,7 @@ class _LatestGamma(keras.metrics.Metric):
         rows = ops.cast(rows, "float32")
         largest = ops.convert_to_tensor(self.largest)
         self.largest.assign(ops.maximum(largest, rows))
-        return rows < callbacks.computed_gamma.REMAINDER * self.largest
+        return rows < REMAINDER * self.largest
 
     def update_state(self, value: Any) -> None:
         self.value.assign(value)
