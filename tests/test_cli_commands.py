@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
-from small_run import SMALL, python
+from small_run import ROOT, SMALL, python
 
 from twostage.cli.main import COMMANDS
 from twostage.runs import run
@@ -222,3 +224,18 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
         ]
     )
     assert "from 1 down to 0.74 at most" in capsys.readouterr().out  # exp(-.3)
+
+
+def test_a_command_whose_reader_has_left_does_its_work(tmp_path):
+    """As in `twostage data digits | head -1`."""
+    arguments = ["-m", "twostage", "data", "digits", "--grid", tmp_path / "grid.png"]
+    process = subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    process.stdout.close()
+    assert process.stderr.read() == "" and process.wait() == 0
+    assert (tmp_path / "grid.png").exists()

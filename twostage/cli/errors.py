@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from twostage.cli.invocation import command, quoted
 from twostage.config import Stage1Config, Stage2Config
 from twostage.errors import InputError, Interrupted, first_line
-from twostage.system.output import escape_unprintable
+from twostage.system.output import discard_output, escape_unprintable
 
 _ROOM, _RIGHTS, _PLACE = (
     "make room",
@@ -83,6 +83,9 @@ def guarded(function: Callable, *arguments: object, again: str = AGAIN) -> None:
     try:
         with log_to_terminal():
             function(*arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard_output(1)  # whoever read it has left, as `head` does
     except InputError as error:
         _exit(f"error: {in_flags(str(error))}")
     except OSError as error:
@@ -117,9 +120,13 @@ class Terminal(logging.Handler):
         from tqdm import tqdm
 
         stream = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
-        # above the bars that there may be
-        tqdm.write(in_flags(self.format(record)), file=stream)
-        stream.flush()
+        try:
+            # above the bars that there may be
+            tqdm.write(in_flags(self.format(record)), file=stream)
+            stream.flush()
+        except BrokenPipeError:
+            # a training goes on when whoever read its log has left
+            discard_output(stream.fileno())
 
 
 @contextlib.contextmanager
