@@ -226,7 +226,7 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
     assert "from 1 down to 0.74 at most" in capsys.readouterr().out  # exp(-.3)
 
 
-def test_a_command_whose_reader_has_left_does_its_work(tmp_path):
+def test_a_command_goes_on_when_its_pipe_is_closed(tmp_path):
     """As in `twostage data digits | head -1`."""
     arguments = ["-m", "twostage", "data", "digits", "--grid", tmp_path / "grid.png"]
     process = subprocess.Popen(

@@ -472,6 +472,24 @@ def test_a_kl_that_explodes_stops_the_training_and_exports_nothing(
     assert not (run / "stage1" / "model.keras").exists()
 
 
+@pytest.mark.parametrize("step", [14, 0])
+def test_a_checkpoint_without_the_newest_metric_resumes(run, step):
+    """As an earlier version wrote it, within an epoch and at its end."""
+    kept = run / "stage1" / "checkpoints"
+    for path in kept.iterdir():
+        if step and not path.stem.endswith(f"{step:06d}"):
+            path.unlink()
+            continue
+        with np.load(path) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        del arrays[max(name for name in arrays if name.startswith("metric-"))]
+        np.savez(path, **arrays)
+    (run / "stage1" / "model.keras").unlink()
+    more = [] if step else ["--epochs", "3"]
+    COMMANDS["train-stage1"](["--run", str(run), "--resume", *more])
+    assert (run / "stage1" / "model.keras").exists()
+
+
 def splits_file(path, held_out):
     """20 noise images to train on, 6 held out, 6 for tests."""
     generator = np.random.default_rng(0)

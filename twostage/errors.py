@@ -21,6 +21,8 @@ class InputError(ValueError):
         expected: What would have been right, such as "squares of side 8, 16 or 32".
         fix: What to do, such as "pad them with `pad=32`".
 
+    The attribute `problem` is the message without the fix.
+
     Example:
         >>> str(InputError("`epochs=0`", "at least 1", "leave it out"))
         'received `epochs=0`, expected at least 1: leave it out'
@@ -30,10 +32,10 @@ class InputError(ValueError):
         self, received: str, expected: str | None = None, fix: str | None = None
     ):
         self.received, self.expected, self.fix = received, expected, fix
-        text = received
+        self.problem = received
         if expected is not None:
-            text = f"received {received}, expected {expected}"
-        super().__init__(f"{text}: {fix}" if fix else text)
+            self.problem = f"received {received}, expected {expected}"
+        super().__init__(f"{self.problem}: {fix}" if fix else self.problem)
 
 
 class DivergedError(InputError):

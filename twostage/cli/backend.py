@@ -4,6 +4,7 @@ import contextlib
 import os
 
 from twostage.errors import InputError
+from twostage.system.keras_defaults import set_defaults
 from twostage.system.output import suppress_output
 from twostage.system.progress import announced
 
@@ -27,9 +28,7 @@ def load_backend(*, devices: bool = True) -> None:
         with said, suppress_output(2):
             import keras
 
-            # whatever ~/.keras/keras.json says
-            keras.config.set_floatx("float32")
-            keras.config.set_image_data_format("channels_last")
+            set_defaults()
             # TensorFlow prints when it is loaded, which on PyTorch Keras's
             # set_random_seed does, and when devices are listed
             if keras.backend.backend() == "torch":

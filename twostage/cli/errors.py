@@ -85,7 +85,7 @@ def guarded(function: Callable, *arguments: object, again: str = AGAIN) -> None:
             function(*arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        discard_output(1)  # whoever read it has left, as `head` does
+        discard_output(1)  # the pipe was closed, as by `| head`
     except InputError as error:
         _exit(f"error: {in_flags(str(error))}")
     except OSError as error:
@@ -125,7 +125,7 @@ class Terminal(logging.Handler):
             tqdm.write(in_flags(self.format(record)), file=stream)
             stream.flush()
         except BrokenPipeError:
-            # a training goes on when whoever read its log has left
+            # the pipe was closed, as by `| head`: the command goes on without output
             discard_output(stream.fileno())
 
 

@@ -220,11 +220,11 @@ def _warn_of_deeper_lookalikes(files: Folder | Zip) -> None:
     if alike:
         logger.warning(
             "%s has folders such as %s, which look like splits and are not used as"
-            " such: all images are split %s. To use your own splits, put folders train"
-            " and test beside each other, with nothing else beside them",
+            " such: all images are split by a hash of their names. To use your own"
+            " splits, put folders train and test beside each other, with nothing else"
+            " beside them",
             files.path,
             ", ".join(alike[:3]),
-            HASH_RULE.partition(":")[0],
         )
 
 

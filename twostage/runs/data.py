@@ -36,12 +36,9 @@ def _as_then(first: StageRun) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        found = error.received
-        if error.expected is not None:
-            found = f"received {found}, expected {error.expected}"
         raise InputError(
             f"the data of {first.run} are not as they were when it was trained:"
-            f" {found}. Bring those back, or start another run"
+            f" {error.problem}. Bring those back, or start another run"
         ) from error
 
 

@@ -2,8 +2,6 @@
 
 import logging
 import math
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -138,7 +136,7 @@ class BestEpoch(keras.callbacks.Callback):
         try:
             with np.load(path) as saved:
                 return [saved[name] for name in sorted(saved.files)]
-        except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        except (OSError, *files.NPZ_DAMAGE) as error:
             raise InputError(
                 f"{path}, which cannot be read ({first_line(error)})",
                 f"the weights of the best epoch, {self.epoch}",

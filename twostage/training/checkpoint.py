@@ -74,6 +74,9 @@ class Checkpoint(keras.callbacks.Callback):
             return
         path, progress, arrays = newest
         variables = _variables(model)
+        for name in _metric_names(model):
+            if name not in arrays:  # of an earlier version; it begins at 0
+                del variables[name]
         if _shapes(variables) != _shapes(arrays):
             raise InputError(
                 f"{path} holds the weights of another network: it was written by"
@@ -83,8 +86,7 @@ class Checkpoint(keras.callbacks.Callback):
             variable.assign(arrays[name])
         self.epoch, self.step = progress.epoch, progress.step
         self.rows, self.states = progress.rows, progress.callbacks
-        names = [name for name, _ in _numbered("metric", model.metrics_variables)]
-        self.metrics = [arrays[name] for name in names]
+        self.metrics = [arrays[name] for name in _metric_names(model) if name in arrays]
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
@@ -105,9 +107,9 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self._first_step = self.step
         if self.step:  # Keras has just reset the metrics
-            # an earlier version had one less, the last
-            pairs = zip(self.model.metrics_variables, self.metrics, strict=False)
-            for variable, value in pairs:
+            for variable, value in zip(
+                self.model.metrics_variables, self.metrics, strict=False
+            ):  # the last may be missing, see `restore`
                 variable.assign(value)
 
     def on_train_batch_begin(self, batch, logs=None):
@@ -175,6 +177,10 @@ def _variables(model: keras.Model) -> dict[str, Any]:
 
 def _numbered(kind: str, variables: Sequence[Any]) -> list[tuple[str, Any]]:
     return [(f"{kind}-{i:04d}", variable) for i, variable in enumerate(variables)]
+
+
+def _metric_names(model: keras.Model) -> list[str]:
+    return [name for name, _ in _numbered("metric", model.metrics_variables)]
 
 
 def _shapes(arrays: dict[str, Any]) -> dict[str, tuple[int, ...]]:

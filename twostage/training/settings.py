@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from twostage.errors import InputError
+from twostage.system.keras_defaults import own_defaults
 
 
 @contextlib.contextmanager
@@ -34,7 +35,7 @@ def training_settings(config: Any) -> Iterator[None]:
 
         tf.config.experimental.enable_op_determinism()
     before = keras.config.dtype_policy()
-    with float32_channels_last():
+    with own_defaults():
         keras.config.set_dtype_policy(config.precision)
         try:
             yield
@@ -56,18 +57,3 @@ def _check_limits() -> None:
                 "none",
                 "unset it, and give `epochs` or `limit`",
             )
-
-
-@contextlib.contextmanager
-def float32_channels_last() -> Iterator[None]:
-    """Within, Keras's defaults are those that the networks and the sums of the metrics
-    are made for.
-    """
-    floats, layout = keras.config.floatx(), keras.config.image_data_format()
-    keras.config.set_floatx("float32")
-    keras.config.set_image_data_format("channels_last")
-    try:
-        yield
-    finally:
-        keras.config.set_floatx(floats)
-        keras.config.set_image_data_format(layout)
