@@ -155,6 +155,28 @@ def test_sample_command_draws_a_grid(small_run, tmp_path):
         )  # 4 x 3 tiles of 8 pixels and a line, enlarged toward 512
 
 
+@pytest.mark.parametrize(
+    ("flags", "endpoint"), [([], "sample"), (["--first-stage"], "sample_first_stage")]
+)
+def test_sample_command_draws_what_its_flags_say(
+    small_run, tmp_path, monkeypatch, flags, endpoint
+):
+    pytest.importorskip("tensorflow")
+    from twostage.export.saved_vae import SavedVAE
+
+    asked = []
+    for name in ("sample", "sample_first_stage"):
+
+        def draw(self, n, seed, name=name):
+            asked.append((name, n, seed))
+            return np.zeros((n, 8, 8, 1), "float32")
+
+        monkeypatch.setattr(SavedVAE, name, draw)
+    out = ["--n", "5", "--seed", "3", "--out", str(tmp_path / "s.png")]
+    COMMANDS["sample"](["--run", str(small_run[0]), *out, *flags])
+    assert asked == [(endpoint, 5, 3)]
+
+
 WITHOUT_TENSORFLOW = """
 import sys
 from importlib.machinery import PathFinder

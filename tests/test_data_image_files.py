@@ -390,6 +390,8 @@ def test_gray_and_colored_images_are_compared_too(tmp_path):
     COMMANDS["data"](
         ["resize-comparison", str(tmp_path / "faces"), "--out", str(tmp_path / "r.png")]
     )
+    with Image.open(tmp_path / "r.png") as image:
+        assert image.size[1] == 3 * 65 and image.mode == "RGB"
 
 
 def test_what_may_not_be_read_is_reported_as_input(tmp_path, capsys, monkeypatch):

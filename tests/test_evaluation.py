@@ -284,10 +284,12 @@ def result_file(path, changed=None, **distances):
         (("extractor", "resize"), "antialiased"),
         (("protocol", "split"), "train"),
         (("protocol", "count"), 50_000),
+        (("protocol", "quirks"), ["stretch"]),
         (("reference_images",), 9_984),
         (("data", "crop"), "140"),
         (("data", "resize"), "nearest"),
         (("data", "jpeg_roundtrip"), True),
+        (("data", "shape"), [9_000, 64, 64, 3]),
         (("data", "crc32"), 2),
         (("batch_normalization",), "recalibrated"),
     ],
@@ -366,7 +368,9 @@ def test_two_evaluations_at_once_train_one_classifier(tmp_path, monkeypatch, cap
 
     def train(*arguments):
         trained.append(arguments)
-        time.sleep(0.5)
+        limit = time.monotonic() + 30
+        while "waiting for another" not in caplog.text and time.monotonic() < limit:
+            time.sleep(0.01)
         return classifier.network((8, 8, 1), 2, 1)
 
     monkeypatch.setattr(classifier, "_train", train)
@@ -431,6 +435,29 @@ def test_copies_are_looked_for_among_what_the_models_sample(
     models = dataclasses.replace(models, mixture=Mixture(latents, components))
     result = evaluated(models, data, extractor)
     assert result.memorization["kind"] == kind and kind in result.frechet
+
+
+def test_copies_are_judged_by_test_images_whatever_the_reference(
+    in_memory, monkeypatch
+):
+    monkeypatch.setitem(protocol.SPLITS, "fid50k_train", ("train", 60))
+    models, data, extractor = in_memory
+    few = {"half_samples": 2, "bound_images": 10, "importance_samples": 2}
+    chosen = Protocol("fid50k_train")
+    found = evaluate(models, data, chosen, extractor, **few, mixtures=())
+    assert found.manifest["protocol"]["split"] == "train"
+    # all would be, if training images were taken for test images
+    assert found.memorization["repeated"] == 0
+
+
+def test_nats_of_training_and_of_test_latents_are_not_exchanged(in_memory):
+    models, data, extractor = in_memory
+    black = EvaluationData(np.zeros_like(data.train), data.test)
+    one, other = (
+        evaluated(models, each, extractor).distances["GEN-1"] for each in (data, black)
+    )
+    assert one["latent_nats"] == other["latent_nats"]
+    assert one["training_latent_nats"] != other["training_latent_nats"]
 
 
 def test_arrays_and_models_in_memory_are_evaluated(in_memory, tmp_path, caplog, capsys):

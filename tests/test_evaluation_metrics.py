@@ -11,6 +11,7 @@ from small_models import linear_vae
 import twostage
 from twostage import InputError
 from twostage.evaluation import latent_metrics
+from twostage.evaluation.generated_images import ImageFeatures
 from twostage.evaluation.likelihood_metrics import likelihood_metrics
 from twostage.evaluation.protocol import match_moments
 from twostage.features.extractor import Extractor, quantized
@@ -179,6 +180,24 @@ def test_one_image_has_a_bound_without_an_error():
     vae = twostage.VAE(encoder, decoder, twostage.GaussianLikelihood(), seed=0)
     found = likelihood_metrics(vae, images, importance_samples=3, seed=0)
     assert np.isfinite(found["evidence"]) and found["evidence_error"] is None
+
+
+def test_the_likelihoods_error_and_mse_are_those_of_the_images():
+    images = np.random.default_rng(2).integers(0, 256, (40, 6), "uint8")
+    vae = linear_vae(likelihood=twostage.GaussianLikelihood(0.3))
+    found = likelihood_metrics(vae, images, importance_samples=5, seed=0)
+    for name in ("evidence", "rate", "importance"):
+        nats = bounds(vae, images, samples=5)[name]
+        expected = nats.std(ddof=1) / 40**0.5
+        assert found[f"{name}_error"] == pytest.approx(expected, rel=1e-5)
+    mean, _ = vae.posterior_on_batch(images)
+    squared = (vae.decode_on_batch(mean) - images / 255) ** 2
+    assert found["mse"] == pytest.approx(squared.mean(), rel=1e-4)
+
+
+def test_the_error_of_reconstructions_is_that_of_their_mean():
+    found = ImageFeatures(None, None, None, np.array([1.0, 2.0, 6.0])).errors()
+    assert found == {"mse": 3, "mse_error": pytest.approx(7**0.5 / 3**0.5)}
 
 
 def test_energy_distance_is_that_of_plain_loops():

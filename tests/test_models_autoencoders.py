@@ -235,6 +235,8 @@ def test_normalized_latents_have_the_variance_of_a_prior_that_shaped_them():
         vae = linear_vae(dimensions=x.shape[1], **options)
         found = normalizer_target(Stage2Config(), vae, moments)
         assert found == pytest.approx(target), options
+    by_the_law = Stage2Config(normal_target="variance_law")
+    assert normalizer_target(by_the_law, linear_vae(), moments) == pytest.approx(0.2)
 
 
 AUTOENCODER = [

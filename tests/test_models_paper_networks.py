@@ -30,7 +30,7 @@ def test_beta_sigma_has_the_codes_parameters(shape, latents, encoder, decoder):
     "shape, latents, encoder, decoder",
     [
         ((32, 32, 1), 16, 11_083_408, 11_606_273),
-        ((32, 32, 3), 128, 11_546_112, 18_954_499),
+        ((32, 32, 3), 128, 11_546_368, 18_954_499),
         ((64, 64, 3), 64, 18_267_200, 21_475_331),
     ],
 )
@@ -38,12 +38,8 @@ def test_rae_has_the_codes_parameters(shape, latents, encoder, decoder):
     """To the 10,000 of the authors' code: 11.08, 11.61, 11.55, 18.95, 18.27 and 21.48
     million.
     """
-    assert trainable(rae.rae_encoder(shape, latents)) == pytest.approx(
-        encoder, abs=6_000
-    )
-    assert trainable(rae.rae_decoder(shape, latents)) == pytest.approx(
-        decoder, abs=6_000
-    )
+    assert trainable(rae.rae_encoder(shape, latents)) == encoder
+    assert trainable(rae.rae_decoder(shape, latents)) == decoder
 
 
 PAIRS = {

@@ -77,13 +77,19 @@ def test_held_waits_and_logs_that_it_waits(tmp_path, holder, caplog):
         order.append("released")
         holder.communicate("\n")
 
-    timer = threading.Timer(0.5, end)
+    class ReleaseOnceWaiting(logging.Handler):
+        def emit(self, record):
+            end()
+
     with held(tmp_path, "another"):  # has a lock of its own
         assert not caplog.records
-    timer.start()
-    with held(tmp_path):
-        order.append("held")
-    timer.join()
+    logger, release = logging.getLogger("twostage"), ReleaseOnceWaiting()
+    logger.addHandler(release)
+    try:
+        with held(tmp_path):
+            order.append("held")
+    finally:
+        logger.removeHandler(release)
     assert order == ["released", "held"]
     (record,) = caplog.records
     assert record.levelname == "WARNING"

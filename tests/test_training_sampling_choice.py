@@ -244,3 +244,12 @@ def test_a_normalizer_that_stretches_too_far_is_warned_about(caplog):
     caplog.clear()
     measured_normalizer(config, vae, target=before * 1.4)
     assert not caplog.text
+
+
+@pytest.mark.parametrize("per_latent", [False, True])
+def test_the_normalizer_scales_each_latent_only_where_it_is_asked(per_latent):
+    config = presets.resolve(2, "digits", width=8, per_latent=per_latent)
+    vae = build.build_stage2(config, 4)
+    normalize = measured_normalizer(config, vae, target=1.0)
+    std = np.asarray(normalize(many_latents(vae, 10_000, 1))).std(0)
+    assert (np.ptp(std) < 0.05) == per_latent

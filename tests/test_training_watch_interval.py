@@ -190,3 +190,17 @@ def test_a_run_whose_interval_was_by_the_clock_is_read(tmp_path):
 def test_the_setting_of_the_clock_is_not_ignored():
     with pytest.raises(InputError, match="unknown settings watch_seconds"):
         presets.resolve(1, "digits", watch_seconds=5.0)
+
+
+def test_the_rate_is_halved_every_so_many_epochs():
+    settings = {"schedule": "halving", "halve_every": 3, "learning_rate": 0.8}
+    config = presets.resolve(1, "digits", **settings)
+    data = np.zeros((9, 8, 8, 1), "uint8")
+    kind = keras.callbacks.LearningRateScheduler
+    (scheduler,) = [
+        each
+        for each in default_callbacks(config, Diagnostics(data), 1)
+        if isinstance(each, kind)
+    ]
+    rates = [scheduler.schedule(epoch, None) for epoch in range(7)]
+    assert rates == [0.8] * 3 + [0.4] * 3 + [0.2]

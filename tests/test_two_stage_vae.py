@@ -13,6 +13,9 @@ from twostage.config import Stage1Config, Stage2Config
 from twostage.evaluation import protocol
 from twostage.presets import resolve
 from twostage.runs.run import StageRun
+from twostage.sampling import latent_samplers
+from twostage.system.provenance import fingerprint
+from twostage.system.random_streams import SavedModelStream
 from twostage.training.train import train_stage1, train_stage2
 
 SMALL = {
@@ -287,6 +290,44 @@ def test_an_evaluation_without_files(trained, images, monkeypatch):
     )
     kinds = {"REC", "GEN-1", "GEN-2 mean", "GEN-2 noise", "GEN-2 normalized"}
     assert set(result.frechet) == kinds and result.to_json()["manifest"]["seed"] == 0
+
+
+def test_an_evaluation_compares_with_the_split_of_its_protocol(
+    trained, images, monkeypatch
+):
+    splits = {"fid10k_test": ("test", 60), "fid50k_train": ("train", 50)}
+    monkeypatch.setattr(protocol, "SPLITS", splits)
+    few = {"bound_images": 20, "importance_samples": 2, "mixtures": ()}
+    for name, split in (("fid10k_test", images[:60]), ("fid50k_train", images)):
+        manifest = trained[0].evaluate(images[:60], protocol=name, **few).manifest
+        reference = protocol.Protocol(name).reference(split)
+        assert manifest["protocol"]["name"] == name
+        assert manifest["data"]["crc32"] == fingerprint(reference)["crc32"]
+
+
+def test_the_noise_of_the_decoder_is_not_u_again(trained):
+    model, _ = trained
+    mean, noisy = (
+        model.sample_latents(2000, seed=1, method=method)
+        for method in ("mean", "noise")
+    )
+    u = latent_samplers.draw_prior(model.stage2, 2000, 1)
+    assert abs(np.corrcoef((noisy - mean).ravel(), u.ravel())[0, 1]) < 0.05
+
+
+def test_the_exported_model_draws_u_and_noise_from_two_streams(trained, tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    noisy = dataclasses.replace(trained[0].stage2_config, sampling="noise")
+    model = TwoStageVAE(trained[0].stage1_config, noisy)
+    model._set_models(trained[0].models)
+    saved = tf.saved_model.load(str(model.export(tmp_path / "saved")))
+    u, noise = (
+        tf.random.stateless_normal((5, 4), [1, stream], alg="philox")
+        for stream in (SavedModelStream.PRIOR, SavedModelStream.DECODER_NOISE)
+    )
+    drawn = saved.sample(5, 1)
+    np.testing.assert_allclose(drawn, saved.sample_from(u, noise), atol=1e-6)
+    assert np.abs(drawn - saved.sample_from(u, u)).max() > 1e-3
 
 
 def test_the_exported_model_reconstructs_the_same(trained, images, tmp_path):
