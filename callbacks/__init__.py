@@ -1,6 +1,6 @@
 """Callbacks for any Keras 3 VAE, on TensorFlow, JAX and PyTorch. They import keras and
-numpy only (`ImageGrid` also Pillow, and TensorFlow for `tensorboard=`). The folder can
-be copied into another project as it is.
+numpy only; `ImageGrid` also Pillow, and for `tensorboard=` TensorBoard and TensorFlow.
+The folder can be copied into another project as it is.
 
 What a callback requires of a model. Nothing is guessed: what is missing is a ValueError
 when training begins, with the fix.
@@ -11,8 +11,8 @@ when training begins, with the fix.
   `keras.metrics.Mean` named "mse", such as that of `compile(metrics=["mse"])`. A
   `twostage.VAE` holds the rule in its likelihood; there the callback only arms it.
 - Setting the KL's terms: a variable `model.kl_weight` (`KLWarmup`) or `model.free_bits`
-  (`FreeBits`) that the loss reads. Variables of other names: `attribute=`. They are
-  the model's own: one that only a loss object holds is refused on JAX, where the
+  (`FreeBits`) that the loss reads. Variables of other names: `attribute=`, which is
+  then the key in `logs`. They are not trainable, and the model's own: one that only a loss object holds is refused on JAX, where the
   compiled step would not see it change.
 - Encoding data (`VarianceLaw`, `ActiveLatents`, `KLPerLatent`, `LatentMoments`,
   `CollapseAlarm`): `model.posterior(x)` -> (mean, log_var), or `model.encoder`, whose
@@ -28,7 +28,8 @@ as far as its name, its sign or draws of z show it; with fewer than 16 latents t
 take an epoch. A log standard deviation is detected only by its name or draws of z.
 A warning is logged where the draws match none of these, for example where the encoder
 applies a softplus to the second output before it draws.
-Encoding draws nothing from the model's seed generators.
+Where an encoder has several levels, the first two outputs are taken, with a warning.
+Encoding leaves the model's seed generators, metrics and other variables as they were.
 
 Data are given as the encoder takes them: as `fit` does, unless the model scales its
 input before. Several inputs are a list or dict of arrays.

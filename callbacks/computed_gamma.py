@@ -5,15 +5,15 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 
 from .arguments import real, text
+from .batch_error import BatchError
 from .contract import (
     check_gamma,
     check_modes,
     check_single_steps,
     check_start,
-    check_variable,
-    find_mse,
     find_rule,
     find_variable,
     get_gamma,
@@ -30,9 +30,8 @@ RULES = {
     "ema": (0.99, False),
     "batch": (0.0, False),
 }  # decay, monotone
-UNASSIGNED = -1.0  # no mean squared error
-# A minibatch of fewer rows than this part of the epoch's largest moves no gamma. The
-# error of few rows may be far below the data's, and a running minimum would keep it.
+# A last minibatch of fewer rows than this part of the others' moves no gamma. The error
+# of few rows may be far below the data's, and a running minimum would keep it.
 REMAINDER = 0.5
 EIGHT_BIT_FLOOR = 0.0011  # the standard deviation of rounding to 8 bits, in [0, 1]
 
@@ -63,8 +62,8 @@ class ComputedGamma(ModelCallback):
     `fit` gets sample weights: `compile(weighted_metrics=["mse"])`, and a `batch_mse`
     that is the weighted mean.
 
-    A minibatch of less than half the rows of the epoch's largest, such as a remainder
-    at the end, moves no gamma. A variable `batch_mse`, or a metric that the step feeds
+    A remainder at the end of an epoch, of less than half as many rows as the other
+    minibatches, moves no gamma. A variable `batch_mse`, or a metric that the step feeds
     with the mean alone, has no number of rows: a last minibatch with less than half of
     the error of all others is then followed, with a warning.
 
@@ -82,18 +81,18 @@ class ComputedGamma(ModelCallback):
     vae.fit(images, callbacks=[ComputedGamma(rule="minimum")])
     ```
 
-    Requires: see the package's docstring. Adds `logs["gamma"]`, the value in force
-    after the epoch, not a mean. To monitor: `mode="min"`. Warns once where the loss
-    does not read the variable, and where an error is not finite, which gamma does not
-    follow.
+    Requires: see the package's docstring. Adds `logs["gamma"]`, or the name of another
+    `attribute`: the value in force after the epoch, not a mean. To monitor:
+    `mode="min"`. Warns once where the loss does not read the variable, and where an
+    error is not finite, which gamma does not follow.
 
     Raises:
         ValueError: an unknown rule or a bad decay or floor; when training begins, a
             model that lacks what is needed, a gamma that is no standard deviation,
             `steps_per_execution` above 1 in a model without the rule inside, or what
             Keras cannot do on several replicas; within it, another callback that sets
-            gamma, or that evaluates the model before this one has read the step's
-            error.
+            gamma, a second ComputedGamma, or a callback that evaluates the model
+            between this one and the step.
     """
 
     def __init__(
@@ -134,11 +133,7 @@ class ComputedGamma(ModelCallback):
             likelihood.monotone.assign(float(monotone))
             return
         check_single_steps(model, "the error of each batch is read at its end")
-        self._assigned = find_variable(model, "batch_mse") is not None
-        if self._assigned:
-            check_variable(model, "batch_mse", "batch_mse")
-        else:
-            find_mse(model)
+        self._batch_error = BatchError(model)
         self._decay, self._monotone = decay, monotone
         self._least = (self.floor or EIGHT_BIT_FLOOR) ** 2
         self._set: float | None = None
@@ -149,7 +144,7 @@ class ComputedGamma(ModelCallback):
         self._first = not optimizer_steps(model)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._largest = 0.0  # number of rows, as the metric counts them
+        self._rows: list[float] = []  # of each minibatch, as the metric counts them
         self._errors: list[float] = []
 
     def on_train_batch_begin(
@@ -160,11 +155,7 @@ class ComputedGamma(ModelCallback):
             return
         model = self.model
         self.use.begin(model, find_variable(model, self.attribute))
-        if self._assigned:
-            find_variable(model, "batch_mse").assign(UNASSIGNED)
-        else:
-            self._sums = _mse_sums(model)
-        model.stop_evaluating = None  # `evaluate` sets it to False
+        self._batch_error.begin(model)
 
     def on_train_batch_end(
         self, batch: int, logs: dict[str, float] | None = None
@@ -173,13 +164,9 @@ class ComputedGamma(ModelCallback):
             return
         model = self.model
         self.use.end(model)
-        if model.stop_evaluating is not None:
-            raise ValueError(
-                "a callback has evaluated the model between the training step and"
-                " ComputedGamma, so the step's error is lost, expected the opposite"
-                " order: put ComputedGamma before that callback"
-            )
-        error, rows = self._batch_error(model)
+        error, rows = self._batch_error.end(model)
+        if rows == 0:
+            return
         if not math.isfinite(error):
             self._warn_of(error)
             return
@@ -194,9 +181,8 @@ class ComputedGamma(ModelCallback):
             )
         self._least_error = min(self._least_error, error)
         self._errors.append(error)
-        self._largest = max(self._largest, rows)
-        is_remainder = rows < REMAINDER * self._largest
-        self._set = gamma if is_remainder else self._next(gamma**2, error)
+        remains = self._is_remainder(batch, rows)
+        self._set = gamma if remains else self._next(gamma**2, error)
         set_gamma(model, self._set, self.attribute)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -220,8 +206,9 @@ class ComputedGamma(ModelCallback):
             self._name_output(logs or {})
             self._check_last(epoch, gamma)
             self._check_fall(gamma)
+        self.check_loop()
         if logs is not None:
-            logs["gamma"] = gamma
+            logs[self.attribute] = gamma
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         likelihood = find_rule(self.model)
@@ -240,6 +227,16 @@ class ComputedGamma(ModelCallback):
         names = ("rule", "decay", "floor", "attribute")
         return {name: getattr(self, name) for name in names}
 
+    def _is_remainder(self, batch: int, rows: float) -> bool:
+        """Whether a minibatch has far fewer rows than the others, and is the last where
+        it is known which one is.
+        """
+        others, self._rows = self._rows, [*self._rows, rows]
+        steps = self.steps_per_epoch
+        if not others or (steps and batch + 1 < steps):
+            return False
+        return rows < REMAINDER * float(np.median(others))
+
     def _warn_of(self, error: float) -> None:
         """Warns once in a fit of an error that gamma does not follow."""
         if self._diverged:
@@ -256,7 +253,7 @@ class ComputedGamma(ModelCallback):
         """Warns, after the first epoch of a training, where the error is that of one of
         several outputs: Keras then puts the output's name before the metric's.
         """
-        if self._assigned or not self._first or "mse" in logs:
+        if self._batch_error.assigned or not self._first or "mse" in logs:
             return
         found = [
             key for key in logs if key.endswith("_mse") and not key.startswith("val_")
@@ -301,42 +298,8 @@ class ComputedGamma(ModelCallback):
                 self.rule,
             )
 
-    def _batch_error(self, model: Any) -> tuple[float, float]:
-        """The minibatch's mean squared error, and what the metric counts of it, in
-        proportion to its rows or 1: batch-end logs hold the mean since the epoch began,
-        the metric's sums give the batch's own.
-        """
-        if self._assigned:
-            error = number(find_variable(model, "batch_mse"))
-            if error == UNASSIGNED:
-                raise ValueError(
-                    f"{type(model).__name__}.batch_mse was not assigned in this step,"
-                    " expected the minibatch's mean squared error: where the loss is"
-                    " computed, self.batch_mse.assign(mse), of a variable built with"
-                    " autocast=False"
-                )
-            return error, 1.0
-        total, count = _mse_sums(model, trained=True)
-        earlier_total, earlier_count = self._sums
-        if not count > earlier_count:
-            raise ValueError(
-                "the metric 'mse' got nothing in this step, expected the minibatch's"
-                " error: call self.mse.update_state(mse) in train_step and do not reset"
-                " it there, or compile(metrics=['mse'])"
-            )
-        rows = count - earlier_count
-        return (total - earlier_total) / rows, rows
-
     def _next(self, g: float, error: float) -> float:
         """Gamma after a minibatch of mean squared error `error`, from g = gamma^2."""
         candidate = self._decay * g + (1 - self._decay) * error
         chosen = min(g, candidate) if self._monotone else candidate
         return max(chosen, self._least) ** 0.5
-
-
-def _mse_sums(model: Any, trained: bool = False) -> tuple[float, float]:
-    """The sums of the metric "mse" since the epoch began: total and count."""
-    metric = find_mse(model, trained)
-    if metric is None:
-        return 0.0, 0.0
-    return number(metric.total), number(metric.count)

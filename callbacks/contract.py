@@ -88,19 +88,29 @@ def check_variable(model: Any, attribute: str, role: str) -> None:
             f"{type(model).__name__}.{attribute} has shape {tuple(variable.shape)},"
             " expected one number: build it with shape=()"
         )
-    if isinstance(model, keras.Model) and isinstance(variable, keras.Variable):
+    weights = getattr(model, "trainable_variables", [])
+    # a step assigns batch_mse whatever the optimizer does to it
+    if role != "batch_mse" and any(variable is weight for weight in weights):
+        raise ValueError(
+            f"{type(model).__name__}.{attribute} is a trainable weight, which the"
+            " optimizer moves too: build it with trainable=False, or drop the callback"
+        )
+    if isinstance(model, keras.Model):
         _check_tracked(model, attribute, variable)
 
 
 def _check_tracked(model: keras.Model, attribute: str, variable: Any) -> None:
-    """Warns of a variable that the model does not know, such as that of a loss object;
-    raises ValueError on JAX, where the compiled step holds its first value for ever.
+    """Warns of a variable that the model does not know, such as that of a loss object,
+    or TensorFlow's own; raises ValueError on JAX, where the compiled step holds its
+    first value for ever.
     """
     known = [*model.variables, *model.metrics_variables]
     if any(variable is one for one in known):
         return
     name = f"{type(model).__name__}.{attribute}"
     remedy = f"In the model's __init__: self.{attribute} = the variable"
+    if not isinstance(variable, keras.Variable):
+        remedy += ", which must be a keras.Variable, as add_weight makes"
     if keras.backend.backend() == "jax":
         raise ValueError(
             f"{name} is a variable that the model does not track, so on JAX the"
@@ -128,11 +138,6 @@ def check_gamma(model: Any, attribute: str = "gamma") -> None:
         return
     check_variable(model, attribute, "gamma")
     variable = find_variable(model, attribute)
-    if any(variable is weight for weight in model.trainable_variables):
-        raise ValueError(
-            f"{type(model).__name__}.{attribute} is a trainable weight, which the"
-            " optimizer moves too: build it with trainable=False, or drop the callback"
-        )
     dtype = keras.backend.standardize_dtype(variable.dtype)
     if dtype in HALVES:
         raise ValueError(
@@ -179,6 +184,22 @@ def check_modes(model: Any) -> None:
                 f"received {name}={value} on {replicas} replicas, expected 1: Keras"
                 f" itself fails there. Compile with {name}=1"
             )
+
+
+def check_error_of_replicas(model: Any) -> None:
+    """Raises ValueError where `model.batch_mse` would be the error of one of several
+    replicas (tf.distribute).
+    """
+    strategy = getattr(model, "distribute_strategy", None)
+    replicas = getattr(strategy, "num_replicas_in_sync", 1)
+    aggregation = getattr(find_variable(model, "batch_mse"), "aggregation", None)
+    # TensorFlow's own is an enumeration
+    aggregation = getattr(aggregation, "name", aggregation)
+    if replicas > 1 and str(aggregation).lower() != "mean":
+        raise ValueError(
+            f"{type(model).__name__}.batch_mse is the error of one of {replicas}"
+            ' replicas, expected that of all: build it with aggregation="mean"'
+        )
 
 
 def get_gamma(model: Any, attribute: str = "gamma") -> float:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from .examples import count_rows, rows
-from .model_calls import batches, call, call_without_training, describe, kept_seeds
+from .model_calls import batches, call, call_without_training, describe, kept_state
 
 CHANNELS = (1, 3, 4)  # gray, RGB, RGBA
 
@@ -33,7 +33,7 @@ def find_images(
     if decode is None:
         decode = _own_decode
     parts = []
-    with kept_seeds(model):
+    with kept_state(model):
         for part in batches(len(z)):
             inputs = [model, z[part]]
             if takes_examples(decode):
@@ -69,6 +69,13 @@ def check_images(images: np.ndarray, shape: tuple[int, ...] | None = None) -> No
         raise ValueError(
             f"the decoder gave images of shape {images.shape[1:]}, expected that of the"
             f" data, {tuple(shape)}: give both (height, width, channels)"
+        )
+    if images.shape[-1] not in CHANNELS and images.shape[1] in CHANNELS[:2]:
+        raise ValueError(
+            f"the decoder gave images of shape {images.shape[1:]}, expected (height,"
+            " width, channels). Give the callback data in that order, and posterior="
+            " and decode= that transpose: keras.ops.transpose(x, (0, 3, 1, 2)) and"
+            " (0, 2, 3, 1)"
         )
     if images.shape[-1] not in CHANNELS:
         raise ValueError(

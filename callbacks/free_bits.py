@@ -33,7 +33,8 @@ class FreeBits(ModelCallback):
     Requires: a variable `model.free_bits` in nats per latent, 0 while inactive; warns
     once where the loss does not read it. It is nonzero only within an epoch: weights
     that another callback saves at an epoch's end have 0 if it comes after this one.
-    Adds `logs["free_bits"]`.
+    Validation within `fit` is within an epoch, so `val_loss` has the free bits, too.
+    Adds `logs["free_bits"]`, or the name of another `attribute`.
 
     Raises:
         ValueError: bad arguments; when training begins, a model without that variable.
@@ -69,8 +70,9 @@ class FreeBits(ModelCallback):
             self._first = False
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.check_loop()
         if logs is not None:
-            logs["free_bits"] = number(find_variable(self.model, self.attribute))
+            logs[self.attribute] = number(find_variable(self.model, self.attribute))
         self._assign(0.0)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:

@@ -47,8 +47,8 @@ class GammaSchedule(ModelCallback):
     ```
 
     Requires: a variable `model.gamma`, or a `twostage.VAE`; warns once where the loss
-    does not read the variable. Adds `logs["gamma"]`, the value of the epoch's last
-    step.
+    does not read the variable. Adds `logs["gamma"]`, or the name of another
+    `attribute`: the value of the epoch's last step.
 
     Raises:
         ValueError: bad arguments; when training begins, a model without gamma to set,
@@ -87,6 +87,7 @@ class GammaSchedule(ModelCallback):
         self._watch_use = find_rule(model) is None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.progress.resume(self.model, epoch, self.steps_per_epoch)
         number_of_epoch = self.progress.epoch(epoch)
         if self.unit == "epoch":
             self._set(number_of_epoch)
@@ -109,8 +110,9 @@ class GammaSchedule(ModelCallback):
         self.progress.count()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.check_loop()
         if logs is not None:
-            logs["gamma"] = get_gamma(self.model, self.attribute)
+            logs[self.attribute] = get_gamma(self.model, self.attribute)
 
     def get_config(self) -> dict[str, Any]:
         curve = self.curve if callable(self.curve) else [float(v) for v in self.curve]

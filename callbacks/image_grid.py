@@ -56,7 +56,7 @@ class ImageGrid(ModelCallback):
         seed: Of the fixed z.
         freq: Epochs between grids; the first epoch has one.
         tensorboard: Folder of TensorBoard logs to write the grids to as well (needs
-            TensorFlow).
+            TensorBoard and TensorFlow).
         value_range: Black and white of the decoder's images, and of float data, such
             as (-1, 1) or (0, 255).
 
@@ -114,13 +114,11 @@ class ImageGrid(ModelCallback):
             _check_range(images_of(self.data), self.value_range)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        if find_spec("PIL") is None:
-            raise ValueError(
-                "Pillow, which writes the images, is not installed: pip install pillow"
-            )
+        self._check_packages()
         model = self.model
         check_decoder(model, self.decode)
-        self.progress.begin(model)
+        if not self.progress.begin(model):
+            self._warned = False
         shape = None
         z = np.zeros((2, self.latent_dim or 0), "float32")
         examples = None
@@ -164,12 +162,27 @@ class ImageGrid(ModelCallback):
         )
         return {name: getattr(self, name) for name in names}
 
+    def _check_packages(self) -> None:
+        if find_spec("PIL") is None:
+            raise ValueError(
+                "Pillow, which writes the images, is not installed: pip install pillow"
+            )
+        if self.tensorboard is None:
+            return
+        needed = "tensorboard", "tensorflow"
+        missing = [package for package in needed if find_spec(package) is None]
+        if missing:
+            raise ValueError(
+                f"`tensorboard={self.tensorboard!r}` needs {' and '.join(missing)}, not"
+                f" installed: pip install {' '.join(missing)}"
+            )
+
     def _write_reconstructions(self, epoch: int, mean: np.ndarray) -> None:
         decoded = find_images(self.model, mean, self.decode, self.data)
         originals = images_of(self.data)
         if originals.dtype == np.uint8:
             originals = originals / np.float32(255)
-        else:
+        elif originals.dtype != bool:
             originals = self._scaled(originals, warn=False)
         pairs = np.stack([originals, self._scaled(decoded)], axis=1)
         pairs = pairs.reshape(-1, *decoded.shape[1:])  # (2n, height, width, channels)
@@ -233,7 +246,7 @@ def _is_range(value_range: Any) -> bool:
 
 def _check_range(images: np.ndarray, value_range: tuple[float, float]) -> None:
     """Raises ValueError where images have values outside the range."""
-    if images.dtype.kind in "ub":
+    if images.dtype in (np.uint8, np.bool_):
         return
     (low, high), (least, greatest) = value_range, (images.min(), images.max())
     slack = 0.01 * (high - low)

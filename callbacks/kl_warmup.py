@@ -34,8 +34,8 @@ class KLWarmup(ModelCallback):
     ```
 
     Requires: a variable `model.kl_weight` that the loss multiplies the KL with; warns
-    once where the loss does not read it. Adds `logs["kl_weight"]`, of the epoch's last
-    step.
+    once where the loss does not read it. Adds `logs["kl_weight"]`, or the name of
+    another `attribute`: of the epoch's last step.
 
     Raises:
         ValueError: bad arguments; when training begins, a model without that variable,
@@ -65,6 +65,9 @@ class KLWarmup(ModelCallback):
         check_single_steps(model, "every step has a weight of its own")
         self.progress.begin(model)
 
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.progress.resume(self.model, epoch, self.steps_per_epoch)
+
     def on_train_batch_begin(
         self, batch: int, logs: dict[str, float] | None = None
     ) -> None:
@@ -82,8 +85,9 @@ class KLWarmup(ModelCallback):
         self.progress.count()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.check_loop()
         if logs is not None:
-            logs["kl_weight"] = number(find_variable(self.model, self.attribute))
+            logs[self.attribute] = number(find_variable(self.model, self.attribute))
 
     def get_config(self) -> dict[str, Any]:
         names = ("steps", "start", "end", "attribute")

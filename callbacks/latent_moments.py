@@ -83,6 +83,10 @@ class LatentMoments(PosteriorWatcher):
                 known = file["step"] <= (self.progress.steps(self.model) or np.inf)
                 self.records = {name: file[name][known] for name in file.files}
 
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        super().on_train_begin(logs)
+        self._done = 0
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         super().on_epoch_begin(epoch, logs)
         self._done = 0  # batches of this epoch
@@ -90,8 +94,10 @@ class LatentMoments(PosteriorWatcher):
     def on_train_batch_end(
         self, batch: int, logs: dict[str, float] | None = None
     ) -> None:
-        before, self._done = self._done, batch + 1
-        self.progress.count(self._done - before)  # several in one execution
+        # a loop without `fit` may number its batches through
+        batches = batch + 1 - self._done if self.params else 1
+        before, self._done = self._done, self._done + batches
+        self.progress.count(batches)  # several in one execution
         every = self.every_steps
         if every and self._done // every > before // every:
             self.measure(*self.moments())

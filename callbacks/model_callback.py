@@ -1,8 +1,11 @@
 """What all callbacks of this package have in common."""
 
+import logging
 from typing import Any, Self
 
 import keras
+
+from .model_calls import to_numpy
 
 
 class ModelCallback(keras.callbacks.Callback):
@@ -23,6 +26,33 @@ class ModelCallback(keras.callbacks.Callback):
                 " expected one of Keras 3: build it with `import keras`"
             )
         super().set_model(model)
+        self._seen: list[float] | None = None  # of the weights, in a loop without `fit`
+
+    @property
+    def steps_per_epoch(self) -> int | None:
+        """Batches of an epoch, where `fit` knows them."""
+        return (self.params or {}).get("steps")
+
+    def check_loop(self) -> None:
+        """Warns once, at an epoch's end, of a loop on JAX that does not use `fit` and
+        holds the weights outside the model: a callback sees the model alone.
+        """
+        if keras.backend.backend() != "jax" or self.params or self._seen == []:
+            return
+        sums = [
+            float(abs(to_numpy(weight)).sum())
+            for weight in self.model.trainable_weights
+        ]
+        before, self._seen = self._seen, sums
+        if before == sums:
+            self._seen = []
+            logging.getLogger(type(self).__module__).warning(
+                "%s: the weights of %s have not changed in an epoch. If the loop holds"
+                " them outside the model, assign them to its variables before it calls"
+                " a callback, and read the variables that callbacks set afterwards",
+                type(self).__name__,
+                type(self.model).__name__,
+            )
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

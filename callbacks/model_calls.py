@@ -45,21 +45,25 @@ def no_gradients() -> Iterator[None]:
 
 
 @contextmanager
-def kept_seeds(model: Any) -> Iterator[None]:
-    """Within, layers may draw; afterwards their seed generators are as before, so that
-    the training draws what it would have drawn.
+def kept_state(model: Any) -> Iterator[None]:
+    """Within, layers may draw, assign variables and update metrics; afterwards all that
+    is no trained weight is as before, so that a training does not notice.
     """
-    states = [
-        variable
-        for variable in getattr(model, "variables", [])
-        if getattr(variable, "path", "").endswith("seed_generator_state")
+    state = [
+        *getattr(model, "non_trainable_variables", []),
+        *getattr(model, "metrics_variables", []),
     ]
-    before = [np.array(keras.ops.convert_to_numpy(state)) for state in states]
+    before = [_value(variable) for variable in state]
     try:
         yield
     finally:
-        for state, value in zip(states, before, strict=True):
-            state.assign(value)
+        for variable, value in zip(state, before, strict=True):
+            if not np.array_equal(_value(variable), value):
+                variable.assign(value)
+
+
+def _value(variable: Any) -> np.ndarray:
+    return np.array(keras.ops.convert_to_numpy(variable))
 
 
 def call_without_training(part: Any, x: Any) -> Any:

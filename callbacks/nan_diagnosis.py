@@ -11,8 +11,9 @@ from keras import ops
 
 from .examples import random_subset
 from .model_callback import ModelCallback
+from .model_calls import to_numpy
 from .posterior import check_posterior, check_scale, find_posterior
-from .training_progress import batches_per_step, optimizer_steps
+from .training_progress import TrainingProgress, batches_per_step
 
 MAX_DESCRIBED = 10_000  # examples whose range is reported
 KL_NAMES = ("kl", "kl_loss")  # keys of the logs
@@ -67,6 +68,7 @@ class NaNDiagnosis(ModelCallback):
                 f"received path {path!r:.80}, expected a name that ends in .weights.h5"
             )
         self.path = None if path is None else str(path)
+        self.progress = TrainingProgress()
         self._warned = False
         self.data = None
         if data is not None:
@@ -78,12 +80,17 @@ class NaNDiagnosis(ModelCallback):
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self.diagnosis, self._trained, self._kept = None, self.model, False
+        self._bad: dict[int, list[str]] = {}
+        self._last = self._before = 0
+        if not self.progress.begin(self.model):
+            self._warned = False
         if self.path:
             os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         model, self._bad, self._last = self.model, {}, 0
-        self._before = (optimizer_steps(model) or 0) * batches_per_step(model)
+        self.progress.resume(model, epoch, self.steps_per_epoch)
+        self._before = self.progress.steps(model) * batches_per_step(model)
 
     def on_train_batch_end(
         self, batch: int, logs: dict[str, float] | None = None
@@ -92,13 +99,14 @@ class NaNDiagnosis(ModelCallback):
         bad = [
             name
             for name, value in (logs or {}).items()
-            if not math.isfinite(float(value))
+            if not np.isfinite(to_numpy(value)).all()
         ]
         if bad:
             self._bad[batch] = bad
             self._trained.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.progress.count(self._last + 1)
         broken = [w.path for w in getattr(self.model, "weights", []) if not _finite(w)]
         if self._bad or broken:
             step = min(self._bad, default=self._last)
@@ -109,7 +117,7 @@ class NaNDiagnosis(ModelCallback):
             self._trained.stop_training = True
             return
         logs = logs or {}
-        kl = max(logs.get(name, 0) for name in KL_NAMES)
+        kl = max(float(np.max(to_numpy(logs.get(name, 0)))) for name in KL_NAMES)
         if kl > EXPLODED:
             text = (
                 "epoch %d: mean KL %.3g nats%s: a step exploded, and Adam will"

@@ -15,11 +15,13 @@ from .model_calls import (
     call,
     call_without_training,
     describe,
-    kept_seeds,
+    kept_state,
     to_numpy,
 )
 
+CHECKED = 3  # examples: two would not show that the first axis is two levels
 MANY_LATENTS = 16  # whose log variances are not all positive before training
+MAX_CORRELATION = 6.0  # of a posterior's noise and its mean, standard errors
 MAX_CHECKED = 2_000  # examples whose draws separate a log variance from other scales
 SCALES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "log variance": lambda value: value,
@@ -49,20 +51,21 @@ def find_posterior(model: Any, data: Any, posterior: Callable | None = None) -> 
     Raises:
         ValueError: outputs that are no mean and log variance.
     """
-    with kept_seeds(model):
+    with kept_state(model):
         parts = [_read(part) for part in _outputs(model, data, posterior)]
-    for mean, log_var in parts:
-        if mean.ndim < 2 or mean.shape != log_var.shape:
+    for (mean, log_var), batch in zip(parts, batches(count_rows(data)), strict=True):
+        count = min(batch.stop, count_rows(data)) - batch.start
+        if mean.ndim < 2 or mean.shape != log_var.shape or len(mean) != count:
             raise ValueError(
-                f"the posterior gave shapes {mean.shape} and {log_var.shape}, expected"
-                " mean and log_var, each (batch, k)"
+                f"the posterior of {count} examples gave shapes {mean.shape} and"
+                f" {log_var.shape}, expected mean and log_var, each ({count}, k)"
             )
     mean, log_var = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
     return mean, log_var
 
 
 def check_posterior(model: Any, posterior: Callable | None, data: Any) -> np.ndarray:
-    """The float32 means (2, k) of the first two rows.
+    """The float32 means (2, k) of the first two examples.
 
     Raises:
         ValueError: there is no way from data to (mean, log_var); the encoder fails on
@@ -70,7 +73,7 @@ def check_posterior(model: Any, posterior: Callable | None, data: Any) -> np.nda
         variance is NaN where the mean is not.
     """
     _check_source(model, posterior)
-    first = rows(data, slice(0, 2))
+    first = rows(data, slice(0, CHECKED))
     turned = rows(first, np.arange(count_rows(first))[::-1])
     mean, log_var = find_posterior(model, first, posterior)
     backwards = find_posterior(model, turned, posterior)
@@ -88,7 +91,7 @@ def check_posterior(model: Any, posterior: Callable | None, data: Any) -> np.nda
             " means, expected numbers: the logarithm of a negative number is NaN, so"
             " what it is taken of may be a log variance itself"
         )
-    return mean.astype("float32")
+    return mean[:2].astype("float32")
 
 
 def _outputs(model: Any, data: Any, posterior: Callable | None) -> Iterator[Any]:
@@ -102,9 +105,13 @@ def _outputs(model: Any, data: Any, posterior: Callable | None) -> Iterator[Any]
 def _call(model: Any, batch: Any, posterior: Callable | None) -> Any:
     if posterior is not None:
         return posterior(model, batch)
-    if callable(getattr(model, "posterior", None)):
-        return model.posterior(batch)
-    return call_without_training(model.encoder, batch)
+    return call_without_training(getattr(model, _own(model)), batch)
+
+
+def _own(model: Any) -> str:
+    """What a model has that gives its posterior."""
+    has_method = callable(getattr(model, "posterior", None))
+    return "posterior" if has_method else "encoder"
 
 
 def _read(outputs: Any) -> Moments:
@@ -225,9 +232,12 @@ def check_scale(
     Raises:
         ValueError: it is something else.
     """
-    if posterior is not None or callable(getattr(model, "posterior", None)):
+    source = _source(model, posterior)
+    network = getattr(model, _own(model), None)
+    is_method = _own(model) == "posterior" and not isinstance(network, keras.Layer)
+    if posterior is not None or is_method:
         return True
-    with kept_seeds(model):
+    with kept_state(model):
         parts = list(_outputs(model, rows(data, slice(0, MAX_CHECKED)), None))
     if not isinstance(_named(parts[0]), (list, tuple)):
         return True
@@ -235,15 +245,18 @@ def check_scale(
         np.concatenate([to_numpy(part[i]) for part in parts])
         for i in range(min(len(parts[0]), 3))
     ]
-    names = getattr(model.encoder, "output_names", [])
-    _check_order(model, names)
+    names = getattr(network, "output_names", [])
+    _check_order(source, names)
     named = scale_of(names[1]) if len(names) > 1 else None
-    draws = len(columns) == 3 and columns[2].shape == columns[0].shape
+    third = len(columns) == 3 and columns[2].shape == columns[0].shape
+    draws = third and are_draws(columns[0], columns[2])
+    if third and not draws and not named:
+        _warn_of_levels(source, len(parts[0]))
     drawn = drawn_scale(*columns) if draws else None
     if drawn is None and named:
         _check_sign(names[1], columns[1])
     scale, settled = drawn or named, drawn is not None or not draws
-    hint = "; if it is the log variance, model.encoder(x)[:2]"
+    hint = f"; if it is the log variance, model.{_own(model)}(x)[:2]"
     if drawn:
         hint = _other_noise(drawn, *columns)
     if scale is None and (columns[1] > 0).all():
@@ -252,17 +265,40 @@ def check_scale(
             scale = "standard deviation or variance"
     if scale not in (None, "log variance"):
         raise ValueError(
-            f"{type(model).__name__}.encoder's second output looks like the {scale},"
-            " expected the log variance. Give the callback posterior=lambda model, x:"
+            f"{source}'s second output looks like the {scale}, expected the log"
+            " variance. Give the callback posterior=lambda model, x:"
             f" (mean, {REMEDIES[scale]}){hint}"
         )
     if drawn and hint:
         logging.getLogger(__name__).warning(
-            "%s.encoder's second output is taken for the log variance%s",
-            type(model).__name__,
-            hint,
+            "%s's second output is taken for the log variance%s", source, hint
         )
     return settled
+
+
+def _warn_of_levels(source: str, count: int) -> None:
+    logging.getLogger(__name__).warning(
+        "%s has %d outputs, and the third is no draw of the posterior: the first two"
+        " are taken for a mean and its log variance. If that is wrong, give the"
+        " callback posterior=lambda model, x: (mean, log_var)",
+        source,
+        count,
+    )
+
+
+def are_draws(mean: np.ndarray, z: np.ndarray) -> bool:
+    """Whether z may be draws of N(mean, sigma^2): their noise does not depend on the
+    mean, as the difference to another level's mean does.
+    """
+    if not np.isfinite(z - mean).all():
+        return True
+    noise = (z - mean).reshape(len(z), -1)
+    mean = mean.reshape(len(z), -1)
+    products = (noise - noise.mean(0)) * (mean - mean.mean(0))
+    error = np.sqrt((products**2).sum(0))  # of the sum, however wide each noise is
+    sizes = np.abs(products.sum(0))
+    found = np.divide(sizes, error, out=np.zeros_like(error), where=error > 0)
+    return bool(found.max() < MAX_CORRELATION)
 
 
 def _other_noise(scale: str, mean: np.ndarray, value: np.ndarray, z: np.ndarray) -> str:
@@ -287,13 +323,12 @@ def _is_one(factor: float, count: int) -> bool:
     return abs(np.log(factor)) < 0.05 + 4 * (2 / count) ** 0.5
 
 
-def _check_order(model: Any, names: list[str]) -> None:
+def _check_order(source: str, names: list[str]) -> None:
     """Raises ValueError where the outputs' names say that the mean comes second."""
     if len(names) > 1 and (_is_mean(names[1]) or scale_of(names[0])):
         raise ValueError(
-            f"{type(model).__name__}.encoder's outputs are named {names[0]!r} and"
-            f" {names[1]!r}, expected the mean first. Give the callback"
-            " posterior=lambda model, x: (mean, log_var)"
+            f"{source}'s outputs are named {names[0]!r} and {names[1]!r}, expected the"
+            " mean first. Give the callback posterior=lambda model, x: (mean, log_var)"
         )
 
 
@@ -330,8 +365,7 @@ def _source(model: Any, posterior: Callable | None) -> str:
     """What `_call` calls."""
     if posterior is not None:
         return "posterior="
-    own = callable(getattr(model, "posterior", None))
-    return f"{type(model).__name__}.{'posterior' if own else 'encoder'}"
+    return f"{type(model).__name__}.{_own(model)}"
 
 
 def _failure(examples: Any, source: str, reason: str) -> str:

@@ -76,10 +76,12 @@ class PosteriorWatcher(ModelCallback, ABC):
         self._measured = False
         self._new = not self.progress.begin(model)
         if self._new:
+            self._warned = self._wide = False
             self.reset()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         # not in on_train_begin: BackupAndRestore may come later in the list
+        self.progress.resume(self.model, epoch, self.steps_per_epoch)
         if self._new and (epoch > 0 or self.progress.steps(self.model) > 0):
             self.recall()
         self._new = False
@@ -97,6 +99,7 @@ class PosteriorWatcher(ModelCallback, ABC):
         mean, log_var = self.moments()
         self._check_units(mean, log_var)
         found = self.measure(mean, log_var)
+        self.check_loop()
         if logs is not None:
             self._check_keys(logs)
             logs.update({self.prefix + key: value for key, value in found.items()})

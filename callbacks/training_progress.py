@@ -21,10 +21,12 @@ class TrainingProgress:
         self._epoch, self._start, self._batches, self._counted = -1, 0, 0, 0
         self._done = 0  # steps: a count that begins late does not lower them
         self._optimizer = None
+        self._is_unknown = False  # whether this process has trained the model before
 
     def begin(self, model: Any) -> bool:
         """Call when training begins. Whether it continues a training counted before."""
         counted = optimizer_steps(model)
+        self._is_unknown = self._model is None
         same = self._model is not None and self._model() is model
         continues = same and not self._is_new_optimizer(model)
         self._start = self.steps(model) if continues else counted or 0
@@ -36,6 +38,15 @@ class TrainingProgress:
         self._batches, self._counted = 0, counted or 0
         self._done = self._start
         return continues
+
+    def resume(self, model: Any, epoch: int, batches_per_epoch: int | None) -> None:
+        """Call when an epoch begins. A training that another process began, and whose
+        optimizers are its own, has no count of steps: its epochs give it.
+        """
+        if self._is_unknown and batches_per_epoch and not self.steps(model):
+            batches = epoch * batches_per_epoch
+            self._start = self._done = batches // batches_per_step(model)
+        self._is_unknown = False
 
     def _is_new_optimizer(self, model: Any) -> bool:
         """Whether an optimizer took the place of another, or was set back."""
@@ -59,6 +70,8 @@ class TrainingProgress:
         uncounted = counted == self._counted and batches_per_step(model) == 1
         if counted is None or uncounted:
             counted = self._start + self._batches
+        else:
+            counted += self._start - self._counted
         self._done = max(self._done, counted)
         return self._done
 

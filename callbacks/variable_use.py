@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import weakref
 from typing import Any
 
 import keras
@@ -30,12 +31,15 @@ class VariableUse:
     def __init__(self, attribute: str, role: str):
         self.attribute, self.role = attribute, role
         self._known = False
+        self._model: Any = None
         self._reads: set[int] = set()
         self._watched: list[Any] = []
 
     def begin(self, model: Any, variable: Any) -> None:
         """Call before a training step."""
         self._restore()  # the step before may have failed
+        if self._model is None or self._model() is not model:
+            self._model, self._known = weakref.ref(model), False
         variables = [variable, *model.trainable_variables[:1]]
         if self._known or len(variables) < 2:  # an unbuilt model has no weights yet
             return

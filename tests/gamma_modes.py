@@ -109,7 +109,8 @@ def difference(
             "callbacks": [callbacks.ComputedGamma(rule)],
         }
         gammas = [vae.fit(fed, epochs=n, **fit).history["gamma"] for n in (EPOCHS, 1)]
-        worst = max(worst, *np.abs(np.concatenate(gammas) / expected - 1))
+        # not `max`, which ignores NaN
+        worst = np.max([worst, *np.abs(np.concatenate(gammas) / expected - 1)])
     return float(worst)
 
 

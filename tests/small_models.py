@@ -59,6 +59,38 @@ class StrangersVAE(keras.Model):
         )
 
 
+class OneDense(keras.Model):
+    """Reports the error as `way` says: "compiled", "rows", "mean" or "variable".
+
+    Args:
+        options: Of the variable `batch_mse`.
+    """
+
+    def __init__(self, way, **options):
+        super().__init__()
+        self.way, self.decoder = way, layers.Dense(6, use_bias=False)
+        scalar = {"shape": (), "initializer": "ones", "trainable": False}
+        self.gamma = self.add_weight(name="gamma", **scalar)
+        if way == "variable":
+            scalar |= {"autocast": False, **options}
+            self.batch_mse = self.add_weight(name="b", **scalar)
+        elif way != "compiled":
+            self.mse = keras.metrics.Mean(name="mse")
+
+    def call(self, x):
+        return self.decoder(x)
+
+    def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
+        error = ops.mean(ops.square(x - y_pred))
+        if self.way == "variable":
+            self.batch_mse.assign(error)
+        elif self.way == "rows":
+            self.mse.update_state(error, ops.shape(x)[0])
+        elif self.way == "mean":
+            self.mse.update_state(error)
+        return error / self.gamma**2
+
+
 def linear_vae(dimensions=6, latents=3, log_var=0.0, likelihood=None, **options):
     """encoder mean = x A + a, log_var constant over x; decoder z W + b."""
     inputs = keras.Input((dimensions,))

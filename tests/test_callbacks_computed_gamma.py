@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from small_models import (
+    OneDense,
     StrangersVAE,
     batch_errors,
     linear_vae,
@@ -174,33 +175,6 @@ def test_a_compiled_metric_serves_from_the_first_step():
     model.compile("sgd", "mse", metrics=["mae"])
     with pytest.raises(ValueError, match="Plain has no metric 'mse', expected"):
         model.fit(x, x, verbose=0, callbacks=[callbacks.ComputedGamma()])
-
-
-class OneDense(keras.Model):
-    """Reports the error as `way` says: "compiled", "rows", "mean" or "variable"."""
-
-    def __init__(self, way):
-        super().__init__()
-        self.way, self.decoder = way, keras.layers.Dense(6, use_bias=False)
-        options = {"shape": (), "initializer": "ones", "trainable": False}
-        self.gamma = self.add_weight(name="gamma", **options)
-        if way == "variable":
-            self.batch_mse = self.add_weight(name="b", autocast=False, **options)
-        elif way != "compiled":
-            self.mse = keras.metrics.Mean(name="mse")
-
-    def call(self, x):
-        return self.decoder(x)
-
-    def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
-        error = keras.ops.mean(keras.ops.square(x - y_pred))
-        if self.way == "variable":
-            self.batch_mse.assign(error)
-        elif self.way == "rows":
-            self.mse.update_state(error, keras.ops.shape(x)[0])
-        elif self.way == "mean":
-            self.mse.update_state(error)
-        return error / self.gamma**2
 
 
 def with_remainder(rows):

@@ -226,3 +226,75 @@ def test_a_decoder_that_fails_says_what_it_could_take(tmp_path):
         ValueError, match=r"failed on latents of shape \(2, 48\): .*data=\[images, lab"
     ):
         drawn(tmp_path, model, images)
+
+
+def test_grids_are_written_for_tensorboard_too(tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    pytest.importorskip("tensorboard")
+    images = np.random.default_rng(0).random((9, 4, 4, 3)).astype("float32")
+    logs = tmp_path / "logs"
+    drawn(tmp_path / "images", images_vae(images), images, tensorboard=logs)
+    tags = {
+        value.tag
+        for path in logs.iterdir()
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+    }
+    assert tags == {"reconstructions", "samples"}
+
+
+@pytest.mark.parametrize("missing", ["tensorboard", "tensorflow"])
+def test_a_missing_tensorboard_is_reported_before_the_first_step(
+    tmp_path, monkeypatch, missing
+):
+    """TensorFlow 2.21 does not bring it any more."""
+
+    def find(name):
+        return None if name == missing else name
+
+    monkeypatch.setattr("callbacks.image_grid.find_spec", find)
+    images = np.zeros((9, 4, 4, 3), "uint8")
+    drawn(tmp_path / "images", images_vae(images), images)
+    with pytest.raises(ValueError, match=f"needs {missing}, not installed: pip instal"):
+        drawn(tmp_path, images_vae(images), images, tensorboard=tmp_path / "logs")
+
+
+def gray(images):
+    """A VAE of gray images that returns noise."""
+    model = StrangersVAE()
+    inputs = keras.Input(images.shape[1:])
+    flat = keras.layers.Flatten()(inputs)
+    model.encoder = keras.Model(inputs, [keras.layers.Dense(3)(flat) for _ in "12"])
+    shape = [keras.layers.Dense(flat.shape[1]), keras.layers.Reshape(images.shape[1:])]
+    model.decoder = keras.Sequential([keras.Input((3,)), *shape])
+    return model
+
+
+def test_images_of_other_whole_numbers_are_not_taken_for_floats_in_0_to_1(tmp_path):
+    steps = np.linspace(0, 65535, 4).reshape(1, 4, 1, 1)
+    images = np.broadcast_to(steps, (8, 4, 4, 1)).astype("uint16")
+    with pytest.raises(ValueError, match="value_range"):
+        callbacks.ImageGrid(tmp_path, images)
+    found = drawn(tmp_path, gray(images), images, value_range=(0, 65535))
+    assert set(np.unique(found[:4, :4])) == {0, 85, 170, 255}
+
+
+@pytest.mark.parametrize("value_range", [(0, 1), (-1, 1)])
+def test_images_of_true_and_false_are_black_and_white(tmp_path, value_range):
+    images = np.random.default_rng(0).random((9, 4, 4, 1)) > 0.5
+    model = gray(images)
+    model.encoder = keras.Sequential([keras.layers.Rescaling(1.0), model.encoder])
+    watch = {
+        "value_range": value_range,
+        "posterior": lambda model, x: [np.zeros((len(x), 3))] * 2,
+    }
+    found = drawn(tmp_path, model, images, **watch)
+    assert set(np.unique(found[:4, :4])) == {0, 255}
+
+
+def test_channels_first_are_refused_with_what_transposes_them(tmp_path):
+    images = np.random.default_rng(0).random((9, 3, 8, 8)).astype("float32")
+    with pytest.raises(
+        ValueError, match=r"expected \(height, width, channels\).*transp"
+    ):
+        drawn(tmp_path, images_vae(images), images)

@@ -235,7 +235,7 @@ class OneHead(StrangersVAE):
         (
             StrangersVAE,
             lambda: [callbacks.LatentMoments(data(), lambda model, x: (x[0], x[0]))],
-            r"the posterior gave shapes \(6,\)",
+            r"the posterior of 3 examples gave shapes \(6,\)",
         ),
         (
             StrangersVAE,
@@ -372,8 +372,8 @@ def test_a_posterior_of_nan_is_no_collapse(caplog):
     seen = iter([np.log([[0.1, 0.1]] * 40), [[np.nan, np.log(0.1)]] * 40])
 
     def posterior(model, x):
-        # two examples when training begins
-        log_var = np.zeros((2, 2)) if len(x) == 2 else np.array(next(seen))
+        # three examples when training begins
+        log_var = np.zeros((3, 2)) if len(x) == 3 else np.array(next(seen))
         return np.zeros_like(log_var), log_var
 
     history = fitted(StrangersVAE(), [callbacks.CollapseAlarm(data(), posterior)])

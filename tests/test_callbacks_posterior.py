@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from small_models import warnings_of
 
 import callbacks
 from callbacks import posterior as posteriors
@@ -113,6 +114,7 @@ def distributions():
         yield lambda mean, std: d.Independent(d.Normal(mean, std), 1)
 
 
+@pytest.mark.skipif(BACKEND == "jax", reason="it has no distributions")
 def test_a_diagonal_gaussian_is_read():
     inputs, mean, log_var = heads()
     pair = keras.Model(inputs, [mean, log_var])
@@ -304,7 +306,7 @@ def test_draws_of_a_head_that_is_changed_first_are_reported(bias, caplog):
 def test_a_log_variance_of_one_number_is_refused_by_its_shape():
     inputs, mean, _ = heads()
     encoder = keras.Model(inputs, mean)
-    with pytest.raises(ValueError, match=r"shapes \(2, 3\) and \(\), expected mean"):
+    with pytest.raises(ValueError, match=r"shapes \(3, 3\) and \(\), expected mean"):
         logged(stranger(encoder), lambda model, x: (model.encoder(x), ops.zeros(())))
 
 
@@ -463,7 +465,7 @@ def test_an_encoder_that_fails_says_on_what():
     model = stranger(keras.Model(inputs, [mean, log_var]))
     with pytest.raises(
         ValueError,
-        match=r"examples float32 \(2, 5\), by .*\.encoder, failed: .*posterior=",
+        match=r"examples float32 \(3, 5\), by .*\.encoder, failed: .*posterior=",
     ):
         logged(model, x=data()[:, :5])
 
@@ -490,3 +492,70 @@ def test_the_posterior_is_computed_without_gradients():
     assert not any(enabled for enabled, _ in seen)
     assert [count for _, count in seen[-3:]] == [250, 250, 100]
     assert torch.is_grad_enabled()
+
+
+LEVELS = ("m1", "l1", "m2", "l2")
+
+
+def levels(order, seed, named=False):
+    """An encoder of two levels of latents, each with its mean and log variance."""
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((6,))
+    hidden = layers.Dense(16, "tanh")(inputs)
+    names = {"m1": "mean", "l1": "log_var"} if named else {}
+    outputs = {key: layers.Dense(4, name=names.get(key))(hidden) for key in LEVELS}
+    return keras.Model(inputs, [outputs[key] for key in order])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_mean_of_another_level_is_no_draw_of_the_first(seed, caplog):
+    x = data(2000)
+    model = stranger(levels(LEVELS, seed))
+    mean, log_var = (ops.convert_to_numpy(part) for part in model.encoder(x)[:2])
+    expected = (mean.var(0) + np.exp(log_var).mean(0)).mean()
+    assert logged(model, x=x)["variance_law"] == pytest.approx(expected, rel=1e-4)
+    (found,) = warnings_of(caplog)
+    assert "has 4 outputs, and the third is no draw of the posterior" in found
+    caplog.clear()
+    logged(stranger(levels(LEVELS, seed, named=True)), x=x)
+    assert not warnings_of(caplog)
+
+
+def test_draws_do_not_depend_on_the_mean():
+    generator = np.random.default_rng(0)
+    for rows in (3, 50, 2000):
+        mean, noise = generator.normal(size=(2, rows, 64))
+        assert posteriors.are_draws(mean, mean + noise)
+        assert posteriors.are_draws(mean, mean + np.exp(mean) * noise)
+        assert posteriors.are_draws(mean, mean)
+    assert not posteriors.are_draws(mean, noise)  # of 2,000 rows
+    assert not posteriors.are_draws(mean, 0.5 * mean + 0.1 * noise)
+
+
+@pytest.mark.parametrize(
+    ("posterior", "shape"),
+    [
+        (lambda pair: [ops.mean(part, 0, keepdims=True) for part in pair], "(1, 3)"),
+        (lambda pair: [pair, pair], "(2, 3, 3)"),
+        (lambda pair: [ops.stack([part, part]) for part in pair], "(2, 3, 3)"),
+        (lambda pair: [part[1:] for part in pair], "(2, 3)"),
+    ],
+)
+def test_a_posterior_of_other_rows_is_refused_by_its_shape(posterior, shape):
+    inputs, mean, log_var = heads()
+    pair = keras.Model(inputs, [mean, log_var])
+    with pytest.raises(ValueError) as caught:
+        logged(stranger(pair), lambda model, x: posterior(model.encoder(x)))
+    assert f"of 3 examples gave shapes {shape}" in str(caught.value)
+    assert "each (3, k)" in str(caught.value)
+
+
+def test_a_network_that_is_the_posterior_is_checked_as_an_encoder_is():
+    inputs, mean, std = heads("std", "softplus")
+    model = type("Stranger", (), {"posterior": keras.Model(inputs, [mean, std])})()
+    with pytest.raises(ValueError, match=r"posterior's second output looks like the s"):
+        logged(model)
+    inputs, mean, log_var = heads()
+    pair = keras.Model(inputs, [mean, log_var])
+    model = type("Stranger", (), {"posterior": pair})()
+    assert logged(model)["variance_law"] == pytest.approx(law(pair), rel=1e-5)

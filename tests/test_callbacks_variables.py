@@ -42,7 +42,7 @@ class Linear(keras.Model):
 class Tracked(Linear):
     def __init__(self):
         super().__init__()
-        self.kl_weight = keras.Variable(1.0, name="weight")
+        self.kl_weight = keras.Variable(1.0, trainable=False, name="weight")
 
 
 def untracked():
@@ -218,3 +218,171 @@ def test_nan_diagnosis_names_no_log_variance_that_is_a_mean(caplog):
     found = warnings_of(caplog)
     assert len(found) == 1 and "mean KL 2e+06" in found[0]
     assert "largest" not in found[0]
+
+
+WATCHES = {
+    "gamma": lambda: callbacks.ComputedGamma(),
+    "kl_weight": lambda: callbacks.KLWarmup(5),
+    "free_bits": lambda: callbacks.FreeBits(0.1),
+}
+
+
+class Settable(StrangersVAE):
+    """Has the three variables; its loss reads none of them, or all."""
+
+    def __init__(self, reads=True, trainable=False):
+        super().__init__()
+        self.reads = reads
+        for name, start in (
+            ("gamma", "ones"),
+            ("kl_weight", "ones"),
+            ("free_bits", "zeros"),
+        ):
+            options = {"initializer": start, "trainable": trainable}
+            setattr(self, name, self.add_weight(name=name, shape=(), **options))
+
+    def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
+        if not self.reads:
+            error = ops.mean(ops.square(x - y_pred["x"]))
+            self.mse.update_state(error)
+            return error
+        loss = super().compute_loss(x, y, y_pred)
+        return loss * self.kl_weight + ops.maximum(loss, self.free_bits)
+
+
+@pytest.mark.parametrize("name", WATCHES)
+def test_a_trainable_variable_is_refused(name):
+    """`add_weight` makes one unless it is asked not to."""
+    model = Settable(trainable=True)
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=f"{name} is a trainable weight, which the"):
+        model.fit(data(), verbose=0, callbacks=[WATCHES[name]()])
+
+
+@pytest.mark.parametrize("name", WATCHES)
+def test_a_second_model_is_watched_as_the_first(name, caplog):
+    watch = WATCHES[name]()
+    for reads, count in ((True, 0), (False, 1), (False, 2)):
+        model = Settable(reads)
+        model.gamma.assign(5.0)
+        model.compile(keras.optimizers.SGD(0.0))
+        model.fit(data(), verbose=0, callbacks=[watch])
+        found = [line for line in warnings_of(caplog) if "is not used by" in line]
+        assert len(found) == count
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="tf.Variable is TensorFlow's")
+def test_a_variable_of_tensorflow_is_not_saved_and_a_warning_says_so(caplog):
+    import tensorflow as tf
+
+    model = StrangersVAE()
+    model.gamma = tf.Variable(5.0, trainable=False)
+    model.compile(keras.optimizers.SGD(0.0))
+    model.fit(data(), verbose=0, callbacks=[callbacks.ComputedGamma()])
+    (found,) = warnings_of(caplog)
+    assert "does not track, so it is not saved" in found and "add_weight" in found
+
+
+class OwnOptimizer(keras.Model):
+    """Its training step has an optimizer that Keras does not see."""
+
+    def __init__(self):
+        super().__init__()
+        self.decoder = layers.Dense(6)
+        self.decoder.build((None, 6))
+        names = ("kl_weight", "steps")
+        self.kl_weight, self.steps = (
+            self.add_weight(name=name, shape=(), initializer="zeros", trainable=False)
+            for name in names
+        )
+        self.built = True
+
+    def call(self, x):
+        return self.decoder(x)
+
+    def train_step(self, x):
+        self.steps.assign_add(1.0)
+        loss = self.kl_weight * ops.mean(ops.square(x - self.decoder(x)))
+        return {"loss": ops.where(self.steps == 10, float("nan"), loss)}
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="the step is TensorFlow's")
+def test_steps_of_an_own_optimizer_are_counted_over_epochs_and_processes(tmp_path):
+    options = {"batch_size": 10, "verbose": 0}
+    model, watch = OwnOptimizer(), callbacks.NaNDiagnosis()
+    model.compile()
+    model.fit(data(), epochs=5, callbacks=[watch], **options)
+    assert watch.diagnosis.startswith("step 10: not finite: loss")
+
+    class Dies(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2 and not (tmp_path / "died").exists():
+                (tmp_path / "died").touch()
+                raise RuntimeError
+
+    def fit():
+        model = OwnOptimizer()
+        model.compile()
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+        watch = [backup, callbacks.KLWarmup(16), Dies()]
+        return model.fit(data(), epochs=4, callbacks=watch, **options).history
+
+    with pytest.raises(RuntimeError):
+        fit()
+    assert fit()["kl_weight"] == [0.6875, 0.9375]
+
+
+def test_numbers_of_each_latent_among_the_logs_are_checked_for_nan():
+    watch = callbacks.NaNDiagnosis()
+    watch.set_model(StrangersVAE())
+    watch.on_train_begin()
+    watch.on_epoch_begin(0)
+    watch.on_train_batch_end(0, {"kl": np.ones(3), "loss": 1.0})
+    watch.on_epoch_end(0, {"kl": np.ones(3)})
+    assert watch.diagnosis is None
+    watch.on_epoch_begin(1)
+    watch.on_train_batch_end(0, {"kl": np.array([1.0, np.nan, 1.0]), "loss": 1.0})
+    watch.on_epoch_end(1, {"kl": np.ones(3)})
+    assert "not finite: kl" in watch.diagnosis
+
+
+def test_batches_that_are_numbered_through_are_counted_once():
+    model = StrangersVAE()
+    watch = callbacks.LatentMoments(data(), every_steps=4)
+    watch.set_model(model)
+    watch.on_train_begin()
+    for epoch in range(3):
+        watch.on_epoch_begin(epoch)
+        for batch in range(4 * epoch, 4 * epoch + 4):
+            watch.on_train_batch_begin(batch)
+            watch.on_train_batch_end(batch)
+        watch.on_epoch_end(epoch, {})
+    assert watch.records["step"].tolist() == [4, 8, 12]
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="a stateless loop is JAX's")
+@pytest.mark.parametrize("is_held_outside", [True, False])
+def test_a_loop_that_holds_the_weights_outside_is_warned_about(is_held_outside, caplog):
+    model = StrangersVAE()
+    model(data())
+    watches = [callbacks.VarianceLaw(data()), callbacks.KLWarmup(16)]
+    model.kl_weight = model.add_weight(
+        name="kl_weight", shape=(), initializer="ones", trainable=False
+    )
+    for watch in watches:
+        watch.set_model(model)
+        watch.on_train_begin()
+    for epoch in range(4):
+        for watch in watches:
+            watch.on_epoch_begin(epoch)
+            watch.on_train_batch_begin(0)
+        if not is_held_outside:
+            for weight in model.trainable_variables:
+                weight.assign_add(0.01 * ops.ones(weight.shape))
+        for watch in watches:
+            watch.on_train_batch_end(0)
+            watch.on_epoch_end(epoch, {})
+    found = [line for line in warnings_of(caplog) if "have not changed" in line]
+    assert len(found) == (2 if is_held_outside else 0)
+    if is_held_outside:
+        assert found[0].startswith("VarianceLaw") and found[1].startswith("KLWarmup")

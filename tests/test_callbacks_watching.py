@@ -91,6 +91,29 @@ def test_metrics_of_a_strangers_vae(fitted):
     )
 
 
+def test_errors_of_the_law_do_not_cancel():
+    log_var = np.log([[0.5, 1.5]] * 4)
+    found = callbacks.VarianceLaw(np.zeros((4, 2))).measure(np.zeros((4, 2)), log_var)
+    assert found["variance_law"] == pytest.approx(1)
+    assert found["variance_law_error"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("threshold", "active"), [(0.8, 2), (0.4, 1)])
+def test_each_count_of_active_latents_is_by_its_own_test(threshold, active):
+    watch = callbacks.ActiveLatents(np.zeros((2, 4)), threshold=threshold)
+    found = watch.measure(*posteriors())
+    counts = {"active_latents": active, "active_latents_mu": 2, "active_latents_kl": 3}
+    assert {name: found[name] for name in counts} == counts
+
+
+def test_the_alarm_goes_by_its_own_bounds_and_by_the_means():
+    watch = callbacks.CollapseAlarm(np.zeros((2, 3)), threshold=0.5, limit=2.0)
+    means = np.array([[0, 0, -1.5], [0, 0, 1.5]])
+    watch.measure(0 * means, np.log([[0.4, 0.4, 0.4]] * 2))
+    found = watch.measure(means, np.log([[0.4, 0.6, 0.4]] * 2))
+    assert found == {"latents_died": 1, "latents_blown_up": 1}
+
+
 def test_skipped_epochs_do_not_get_the_keys(fitted):
     """The first epoch does: CSVLogger takes its columns from there."""
     _, _, history = fitted(epochs=4, freq=2)
@@ -124,7 +147,7 @@ def test_posterior_argument_and_random_subset():
         verbose=0,
         callbacks=[callbacks.VarianceLaw(x, posterior, max_samples=1000)],
     ).history
-    assert seen[:2] == [2, 2] and sum(seen[2:]) == 1000  # two when training begins
+    assert seen[:2] == [3, 3] and sum(seen[2:]) == 1000  # three when training begins
     assert history["variance_law"][0] == pytest.approx(2.0, abs=0.15)
 
 
@@ -297,8 +320,8 @@ def test_collapse_alarm_names_the_latents(caplog):
     model.compile(keras.optimizers.SGD(0.0))
 
     def posterior(model, x):
-        # two examples when training begins
-        variance = variances[0] if len(x) == 2 else variances[next(epoch)]
+        # three examples when training begins
+        variance = variances[0] if len(x) == 3 else variances[next(epoch)]
         return np.zeros((len(x), 3)), np.log([variance] * len(x))
 
     watch = callbacks.CollapseAlarm(x, posterior)
@@ -341,8 +364,8 @@ def test_callbacks_continue_in_another_process_where_they_were(caplog):
     variances = iter([[1.0, 0.2, 0.5], [1.0, 0.9, 9.0], [1.0, 0.9, 9.0]])
 
     def posterior(model, x):
-        if len(x) == 2:  # when training begins
-            return np.zeros((2, 3)), np.zeros((2, 3))
+        if len(x) == 3:  # when training begins
+            return np.zeros((3, 3)), np.zeros((3, 3))
         return np.zeros((len(x), 3)), np.log([next(variances)] * len(x))
 
     def make():

@@ -15,6 +15,7 @@ from twostage.training.epoch_display import EpochDisplay
 from twostage.training.epoch_line import duration_text, line, metrics, number_text
 from twostage.training.settings_table import settings_table
 from twostage.training.time_left import TimeLeft
+from twostage.training.train import train_stage1
 
 EPOCH = re.compile(
     r"epoch (\d)/3  mse \S+  kl \S+  gamma \S+ .* s(  left \d+\.?\d* s)?"
@@ -244,3 +245,24 @@ def test_settings_that_do_not_differ_are_one_line(preset, name):
     config = presets.resolve(1, preset or "cifar10", data=preset or "digits")
     text = settings_table(config, 1, preset)
     assert "\n" not in text and name in text
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="one backend is enough"
+)
+def test_a_training_writes_numbers_and_images_for_tensorboard(tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    pytest.importorskip("tensorboard")
+    small = {"base_dim": 4, "fc_dim": 16, "held_out": 0.0, "epochs": 1}
+    config = presets.resolve(1, "digits", tensorboard=True, **small)
+    images = np.random.default_rng(0).integers(0, 256, (100, 8, 8, 1), "uint8")
+    train_stage1(images, config, tmp_path / "run")
+    logs = tmp_path / "run" / "stage1" / "tensorboard"
+    tags = {
+        value.tag
+        for path in logs.rglob("events*")
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+    }
+    assert {"epoch_loss", "epoch_gamma", "epoch_variance_law"} <= tags
+    assert {"reconstructions", "samples"} <= tags

@@ -55,7 +55,7 @@ def held_out_loss(
         loss = vae.likelihood(x, parameters) + vae.kl_weight * kl
         return ops.stack([loss, mse, kl], axis=-1)  # (batch, 3)
 
-    with callbacks.model_calls.kept_seeds(vae):
+    with callbacks.model_calls.kept_state(vae):
         if isinstance(vae.divergence, MaximumMeanDiscrepancy):
             vae.divergence.reseed(seed)
         rows = apply_in_batches(figures, data, noise, batch_size=BATCH)
