@@ -12,8 +12,8 @@ when training begins, with the fix.
   `twostage.VAE` holds the rule in its likelihood; there the callback only arms it.
 - Setting the KL's terms: a variable `model.kl_weight` (`KLWarmup`) or `model.free_bits`
   (`FreeBits`) that the loss reads. Variables of other names: `attribute=`, which is
-  then the key in `logs`. They are not trainable, and the model's own: one that only a loss object holds is refused on JAX, where the
-  compiled step would not see it change.
+  then the key in `logs`. They are not trainable, and the model's own: one that only a
+  loss object holds is refused on JAX, where the compiled step would not see it change.
 - Encoding data (`VarianceLaw`, `ActiveLatents`, `KLPerLatent`, `LatentMoments`,
   `CollapseAlarm`): `model.posterior(x)` -> (mean, log_var), or `model.encoder`, whose
   outputs begin with mean and log_var, each (batch, ...); or the argument
