@@ -41,7 +41,7 @@ class ModelCallback(keras.callbacks.Callback):
             return
         sums = [
             float(abs(to_numpy(weight)).sum())
-            for weight in self.model.trainable_weights
+            for weight in getattr(self.model, "trainable_weights", [])
         ]
         before, self._seen = self._seen, sums
         if before == sums:

@@ -81,7 +81,8 @@ class OneDense(keras.Model):
         return self.decoder(x)
 
     def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
-        error = ops.mean(ops.square(x - y_pred))
+        # on PyTorch `train_on_batch` hands NumPy's arrays on
+        error = ops.mean(ops.square(ops.convert_to_tensor(x) - y_pred))
         if self.way == "variable":
             self.batch_mse.assign(error)
         elif self.way == "rows":

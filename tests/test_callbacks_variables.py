@@ -364,11 +364,11 @@ def test_batches_that_are_numbered_through_are_counted_once():
 @pytest.mark.parametrize("is_held_outside", [True, False])
 def test_a_loop_that_holds_the_weights_outside_is_warned_about(is_held_outside, caplog):
     model = StrangersVAE()
-    model(data())
-    watches = [callbacks.VarianceLaw(data()), callbacks.KLWarmup(16)]
     model.kl_weight = model.add_weight(
         name="kl_weight", shape=(), initializer="ones", trainable=False
     )
+    model(data())
+    watches = [callbacks.VarianceLaw(data()), callbacks.KLWarmup(16)]
     for watch in watches:
         watch.set_model(model)
         watch.on_train_begin()
