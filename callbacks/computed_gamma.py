@@ -83,8 +83,8 @@ class ComputedGamma(ModelCallback):
 
     Requires: see the package's docstring. Adds `logs["gamma"]`, or the name of another
     `attribute`: the value in force after the epoch, not a mean. To monitor:
-    `mode="min"`. Warns once where the loss does not read the variable, and where an
-    error is not finite, which gamma does not follow.
+    `mode="min"`. An error that is not finite moves no gamma. In another model than a
+    `twostage.VAE` it causes a warning, as does a loss that does not read the variable.
 
     Raises:
         ValueError: an unknown rule or a bad decay or floor; when training begins, a

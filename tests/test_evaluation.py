@@ -309,6 +309,23 @@ def test_equal_manifests_are_compared_row_by_row(tmp_path):
     assert "| REC | 50.000 +- 0.300 | 51.000 +- 0.400 | +2.0 |" in text
 
 
+def test_equal_halves_give_the_error_of_the_difference(tmp_path):
+    """Both distances are .5 larger or smaller over the same halves."""
+    paths = []
+    for name, value, seed in (("a", 50.0, 0), ("b", 51.0, 0), ("c", 51.0, 1)):
+        path = result_file(tmp_path / f"{name}.json", REC=(value, 0.5))
+        content = json.loads(path.read_text())
+        content["manifest"] |= {"seed": seed, "half_samples": 3}
+        halves = [value - 0.5, value + 0.5, value + (0.1 if name == "a" else -0.1)]
+        content["distances"]["REC"]["frechet_halves"] = halves
+        path.write_text(json.dumps(content))
+        paths.append(path)
+    error = np.std([1, 1, 0.8], ddof=1)
+    assert f"| {1 / error:+.1f} |" in comparison.compare(*paths[:2])
+    assert "| +1.4 |" in comparison.compare(paths[0], paths[2])  # of other halves
+    assert "| +0.0 |" in comparison.compare(paths[0], paths[0])
+
+
 def test_a_result_of_an_earlier_version_is_compared(tmp_path):
     """Which spelled the samplers otherwise."""
     new = result_file(tmp_path / "a.json", **{"GEN-2 normalized": (55.0, 0.4)})
@@ -553,6 +570,8 @@ def test_a_data_frame_has_a_row_per_kind(in_memory):
     frame = result.to_dataframe()
     assert list(frame.index) == list(result.distances)
     assert frame.loc["REC", "frechet"] == result.frechet["REC"]
+    assert len(result.distances["REC"]["frechet_halves"]) == 2
+    assert "frechet_halves" not in frame
 
 
 def test_images_of_another_type_are_refused():

@@ -280,3 +280,19 @@ def test_repeated_images_do_not_hide_copies():
     found = memorization(near, train, test=test)
     assert found["repeated"] == pytest.approx(0.05)
     assert found["closer"] > 0.9 and found["ratio"] < 0.1
+
+
+def test_distances_over_the_same_halves_differ_by_less_than_their_errors():
+    """A difference of one error is clear where nearly all halves have it."""
+    halves = [0.38, 0.42, 0.40, 0.39]
+    for mixture, relation in (
+        ([0.401, 0.439, 0.42, 0.411], "next"),
+        ([0.44, 0.40, 0.42, 0.43], "no worse within the error"),
+        (None, "no worse within the error"),  # a result of an earlier version
+    ):
+        changes = {
+            "GEN-2 normalized": {"frechet_halves": halves},
+            "mixture of 10": {"frechet": 0.42, "frechet_halves": mixture},
+        }
+        best = texts(verdict.verdict(result(changes)))[0]
+        assert f"; {relation}: mixture of 10" in best, mixture

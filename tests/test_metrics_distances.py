@@ -12,7 +12,13 @@ from twostage.metrics.frechet import extrapolated, frechet_distance, frechet_of
 from twostage.metrics.kernel import kernel_distance, kernel_distances
 from twostage.metrics.moments import Moments
 from twostage.metrics.precision_recall import neighbor_measures
-from twostage.metrics.standard_error import interval, subsets
+from twostage.metrics.standard_error import (
+    difference_error,
+    half_error,
+    interval,
+    over_halves,
+    subsets,
+)
 
 
 def features(count, width, seed=0, decay=3.0, shift=0.0):
@@ -383,3 +389,28 @@ def test_the_interval_is_as_wide_as_other_images_make_it():
     value, error = interval(measure, *draw(1), repeats=300)
     assert value == measure(*draw(1))
     assert error == pytest.approx(spread, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    "measure", [lambda a, b: float(b.mean() - a.mean()), frechet_of]
+)
+def test_the_error_of_a_difference_leaves_out_what_both_share(measure):
+    """Two kinds of samples of the same z against one reference: the spread of the
+    difference over newly drawn sets. As if they were independent, it is far wider.
+    """
+
+    def draw(seed):
+        reference, z, noise = np.random.default_rng(seed).standard_normal((3, 400, 3))
+        return reference, 1.1 * z + 0.5, 1.1 * z + 0.5 + 0.1 * noise
+
+    def difference(reference, first, second):
+        return measure(reference, second) - measure(reference, first)
+
+    spread = np.std([difference(*draw(seed)) for seed in range(500)])
+    errors = []
+    for seed in range(12):
+        reference, *kinds = draw(seed)
+        found = [over_halves(measure, reference, kind, repeats=40) for kind in kinds]
+        errors.append(difference_error(*(values[1:] for values in found)))
+        assert np.hypot(*map(half_error, found)) > 5 * spread
+    assert np.mean(np.square(errors)) ** 0.5 == pytest.approx(spread, rel=0.25)

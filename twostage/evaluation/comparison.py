@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from twostage.errors import InputError
+from twostage.evaluation.verdict import error_of_difference
 from twostage.reporting.markdown import markdown_table
 from twostage.system import files
 
@@ -26,6 +27,10 @@ MUST_AGREE = {
     ("batch_normalization",): "the statistics of batch normalization differ",
 }
 
+MIN_ERROR = 1e-300  # of a result compared with itself
+# entries of the manifest that give the halves which the errors come from
+HALVES_AGREE = ("seed", "half_samples")
+
 
 def compare(first: str | Path, second: str | Path) -> str:
     """Which differences forbid a comparison of two results, and the distances side by
@@ -44,8 +49,12 @@ def compare(first: str | Path, second: str | Path) -> str:
         head = ["These may not be compared:", *reasons]
     else:
         head = ["These may be compared: extractor, protocol and data are the same."]
+    same = all(
+        results[0]["manifest"].get(name) == results[1]["manifest"].get(name)
+        for name in HALVES_AGREE
+    )
     rows = [
-        _row(kind, distances, results[1]["distances"][kind], bool(reasons))
+        _row(kind, distances, results[1]["distances"][kind], bool(reasons), paired=same)
         for kind, distances in results[0]["distances"].items()
         if kind in results[1]["distances"]
     ]
@@ -66,16 +75,26 @@ def _reasons(first: dict[str, Any], second: dict[str, Any]) -> list[str]:
 
 
 def _row(
-    kind: str, first: dict[str, float], second: dict[str, float], forbidden: bool
+    kind: str,
+    first: dict[str, Any],
+    second: dict[str, Any],
+    forbidden: bool,
+    *,
+    paired: bool,
 ) -> list[str]:
-    """The cells of one kind of images."""
-    error = (first["frechet_error"] ** 2 + second["frechet_error"] ** 2) ** 0.5
+    """The cells of one kind of images; `paired`: both have the same halves."""
+    halves = [
+        each.get("frechet_halves") if paired else None for each in (first, second)
+    ]
+    error = error_of_difference(
+        first["frechet_error"], second["frechet_error"], *halves
+    )
     difference = second["frechet"] - first["frechet"]
     return [
         kind,
         f"{first['frechet']:.3f} +- {first['frechet_error']:.3f}",
         f"{second['frechet']:.3f} +- {second['frechet_error']:.3f}",
-        "-" if forbidden else f"{difference / error:+.1f}",
+        "-" if forbidden else f"{difference / max(error, MIN_ERROR):+.1f}",
     ]
 
 

@@ -111,7 +111,8 @@ class EvaluationResult:
         return cls(*(current_names(content[key]) for key in keys))
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """`distances` as a table: a row per kind of images, a column per number.
+        """`distances` as a table: a row per kind of images, a column per number. The
+        distances over halves are left out.
 
         Raises:
             InputError: pandas is not installed.
@@ -122,7 +123,8 @@ class EvaluationResult:
             raise InputError(
                 "no pandas", "it for a data frame", "pip install pandas"
             ) from error
-        return pandas.DataFrame.from_dict(self.distances, orient="index")
+        table = pandas.DataFrame.from_dict(self.distances, orient="index")
+        return table[[name for name in table if not str(name).endswith("_halves")]]
 
     def _repr_html_(self) -> str:
         from twostage.evaluation.html_report import result_html

@@ -11,7 +11,7 @@ import numpy as np
 from twostage.metrics.frechet import extrapolated, frechet_of, least_rows
 from twostage.metrics.kernel import kernel_distances
 from twostage.metrics.precision_recall import neighbor_measures
-from twostage.metrics.standard_error import half_error, interval, subsets
+from twostage.metrics.standard_error import half_error, over_halves, subsets
 from twostage.system.progress import announced, progress
 
 BATCH = 250  # images that go through a network together
@@ -26,7 +26,7 @@ def image_distances(
     seed: int,
     paired: bool = False,
     label: str = "images",
-) -> dict[str, float | int | None]:
+) -> dict[str, Any]:
     """Distances between the features of the reference and of one kind of images.
 
     Args:
@@ -40,7 +40,7 @@ def image_distances(
     Returns:
         dict: `images`; `frechet` and `kernel`, each with its `_error`;
         `frechet_infinite`, extrapolated, and its `_error`, None where there are too few
-        images;
+        images; `frechet_halves` and `frechet_infinite_halves`, see `difference_error`;
         `precision`, `recall`, `density`, `coverage`.
     """
 
@@ -48,7 +48,7 @@ def image_distances(
         return functools.partial(progress, label=f"{label}: {name}")
 
     halves: dict[str, Any] = {"repeats": half_samples, "seed": seed, "paired": paired}
-    frechet, frechet_error = interval(
+    frechet = over_halves(
         frechet_of, real, features, progress=shown("Frechet distance"), **halves
     )
     kernel = kernel_distances(
@@ -58,7 +58,7 @@ def image_distances(
         paired=paired,
         progress=shown("kernel distance"),
     )
-    infinite, infinite_error = _at_infinity(
+    infinite = _at_infinity(
         real, features, progress=shown("distance at infinity"), **halves
     )
     with announced(f"{label}: neighbors"):
@@ -67,10 +67,8 @@ def image_distances(
         )
     return {
         "images": len(features),
-        "frechet": frechet,
-        "frechet_error": frechet_error,
-        "frechet_infinite": infinite,
-        "frechet_infinite_error": infinite_error,
+        **_with_error("frechet", frechet),
+        **_with_error("frechet_infinite", infinite),
         "kernel": float(kernel[0]),
         "kernel_error": half_error(kernel),
         **neighbors,
@@ -85,9 +83,9 @@ def _at_infinity(
     seed: int,
     paired: bool,
     **halves: Any,
-) -> tuple[float | None, float | None]:
-    """The Frechet distance at infinitely many images, and its standard error; None
-    where all images, or a half of them, are too few.
+) -> list[float]:
+    """The Frechet distance at infinitely many images, of all rows and of halves; empty
+    where there are too few images, one value where a half of them are.
     """
 
     def measure(real: np.ndarray, features: np.ndarray) -> float:
@@ -95,12 +93,22 @@ def _at_infinity(
 
     count = min(len(real), len(features)) // least_rows(real.shape[1])
     if count < 1:
-        return None, None
+        return []
     if count < 2:
-        return measure(real, features), None
-    return interval(
+        return [measure(real, features)]
+    return over_halves(
         measure, real, features, progress=progress, seed=seed, paired=paired, **halves
     )
+
+
+def _with_error(name: str, values: list[float]) -> dict[str, Any]:
+    """The value of all rows, its standard error, and the values of halves."""
+    halves = values[1:]
+    return {
+        name: values[0] if values else None,
+        f"{name}_error": half_error(values) if halves else None,
+        f"{name}_halves": halves or None,
+    }
 
 
 def _random_rows(features: np.ndarray, seed: int) -> np.ndarray:

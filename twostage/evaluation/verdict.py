@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twostage.evaluation.rounding import plus_minus, rounded
 from twostage.metrics.overfitting import has_risen
+from twostage.metrics.standard_error import difference_error
 
 if TYPE_CHECKING:
     from twostage.evaluation.evaluation_result import EvaluationResult
@@ -91,17 +92,38 @@ def headline(result: EvaluationResult) -> str:
     return "frechet" if None in errors else key
 
 
+def error_of_difference(
+    first: float,
+    second: float,
+    first_halves: Sequence[float] | None,
+    second_halves: Sequence[float] | None,
+) -> float:
+    """The standard error of the difference of two distances.
+
+    Args:
+        first: Standard error of one of them.
+        second: Of the other one.
+        first_halves: The distance over halves of the images; None in a result of an
+            earlier version: both are then taken as independent, which is too cautious.
+        second_halves: The other one over the same halves.
+    """
+    if not first_halves or not second_halves:
+        return math.hypot(first, second)
+    return difference_error(first_halves, second_halves)
+
+
 class _Distance(NamedTuple):
     kind: str
     value: float
     error: float
+    halves: Sequence[float] | None = None
 
     def __str__(self) -> str:
         return plus_minus(self.value, self.error)
 
     def differs(self, other: _Distance) -> bool:
         """Whether the difference is more than two standard errors of it."""
-        error = math.hypot(self.error, other.error)
+        error = error_of_difference(self.error, other.error, self.halves, other.halves)
         return abs(self.value - other.value) > ERRORS * error
 
 
@@ -109,7 +131,9 @@ def _sampled(result: EvaluationResult) -> list[_Distance]:
     """The distances of all samplers, least first."""
     key = headline(result)
     found = [
-        _Distance(kind, values[key], values[f"{key}_error"])
+        _Distance(
+            kind, values[key], values[f"{key}_error"], values.get(f"{key}_halves")
+        )
         for kind, values in result.distances.items()
         if kind != RECONSTRUCTIONS
     ]

@@ -135,14 +135,15 @@ class GaussianLikelihood(GaussianNoise):
 
     def apply_rule(self) -> None:
         """One step of the rule: moves `gamma_squared` by the pending `batch_mse`. Does
-        nothing while decay is 1.
+        nothing while decay is 1, or where that is not finite.
         """
         g = ops.convert_to_tensor(self.gamma_squared)
         candidate = self.decay * g + (1.0 - self.decay) * self.batch_mse
         smaller = ops.minimum(g, candidate)
         moved = ops.where(self.monotone > 0, smaller, candidate)
         moved = ops.maximum(moved, self.floor_squared)
-        self.gamma_squared.assign(ops.where(self.decay < 1.0, moved, g))
+        moves = ops.logical_and(self.decay < 1.0, ops.isfinite(moved))
+        self.gamma_squared.assign(ops.where(moves, moved, g))
 
     def leave_out(self, condition: Any) -> None:
         """Where a scalar condition holds, the last minibatch moves no gamma."""

@@ -1,6 +1,7 @@
 """Standard errors of measures of two sets of images, from random halves of them."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,14 +12,26 @@ def interval(
     measure: Callable[[np.ndarray, np.ndarray], float],
     real: np.ndarray,
     generated: np.ndarray,
+    **options: Any,
+) -> tuple[float, float]:
+    """(value, standard error) of `measure(real, generated)` over features (N, d), (M,
+    d); the arguments are those of `over_halves`.
+    """
+    found = over_halves(measure, real, generated, **options)
+    return found[0], half_error(found)
+
+
+def over_halves(
+    measure: Callable[[np.ndarray, np.ndarray], float],
+    real: np.ndarray,
+    generated: np.ndarray,
     *,
     repeats: int = 20,
     seed: int = 0,
     paired: bool = False,
     progress: Callable[[Sequence[Subset]], Iterable[Subset]] = iter,
-) -> tuple[float, float]:
-    """(value, standard error) of `measure(real, generated)` over features (N, d), (M,
-    d).
+) -> list[float]:
+    """`measure(real, generated)` of all rows, then of each of the random halves.
 
     Args:
         measure: Of two arrays of rows.
@@ -32,10 +45,7 @@ def interval(
     chosen = subsets(
         len(real), len(generated), repeats=repeats, seed=seed, paired=paired
     )
-    found = [
-        measure(real[rows], generated[others]) for rows, others in progress(chosen)
-    ]
-    return found[0], half_error(found)
+    return [measure(real[rows], generated[others]) for rows, others in progress(chosen)]
 
 
 def half_error(values: Sequence[float] | np.ndarray) -> float:
@@ -49,6 +59,17 @@ def half_error(values: Sequence[float] | np.ndarray) -> float:
     its rows, and this is more than the error: up to twice.
     """
     return float(np.std(values[1:], ddof=1))
+
+
+def difference_error(first: Sequence[float], second: Sequence[float]) -> float:
+    """The standard error of the difference of two measures, by their values over the
+    same halves, without those of all rows.
+
+    Two kinds of samples share the reference, and kinds of one stage 2 their z as well.
+    The errors that come from these cancel, where the root of the summed squares of both
+    errors would count them twice.
+    """
+    return float(np.std(np.subtract(first, second), ddof=1))
 
 
 def subsets(

@@ -10,7 +10,7 @@ from keras import ops
 @keras.saving.register_keras_serializable("twostage")
 class LatentNormalizer(keras.layers.Layer):
     """Rescales stage 2's latents so that their standard deviation is `target` (Asperti
-    & Trentin, section on normalization).
+    & Trentin, section 4.2).
 
     Stage 2's mean has variance below 1, because the noise gamma_z is not added to it. z
     * target / s restores it, with s the mean over latents of their standard deviations,
