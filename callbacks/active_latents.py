@@ -17,9 +17,9 @@ class ActiveLatents(PosteriorWatcher):
 
     Adds `logs["active_latents"]`: E[sigma^2] < threshold (Asperti & Trentin call the
     others inactive); `logs["active_latents_mu"]`: Var[mu] > 0.01;
-    `logs["active_latents_kl"]`: KL > 0.01 nats. While the learning rate is high, latents
-    that carry nothing may have an E[sigma^2] below 0.8, the usual threshold: read the
-    histogram beside the count. To monitor: `mode="max"`.
+    `logs["active_latents_kl"]`: KL > 0.01 nats. While the learning rate is high,
+    latents that carry nothing may have an E[sigma^2] below 0.8, the usual threshold:
+    read the histogram beside the count. To monitor: `mode="max"`.
 
     Args:
         data: Examples as `fit` gets them; see `PosteriorWatcher`.
