@@ -130,3 +130,18 @@ class Nats(keras.layers.Layer):
 
     def call(self, x):
         return self.likelihood(x, ops.zeros_like(x))
+
+
+@pytest.mark.parametrize("error", [np.nan, np.inf])
+@pytest.mark.parametrize("monotone", [0.0, 1.0])
+def test_an_error_that_is_not_finite_moves_no_gamma(error, monotone):
+    likelihood = twostage.GaussianLikelihood(0.5)
+    likelihood.decay.assign(0.9)
+    likelihood.monotone.assign(monotone)
+    likelihood.batch_mse.assign(error)
+    likelihood.apply_rule()
+    assert float(ops.convert_to_numpy(likelihood.gamma)) == 0.5
+    likelihood.batch_mse.assign(0.16)
+    likelihood.apply_rule()
+    moved = float(ops.convert_to_numpy(likelihood.gamma))
+    assert moved == pytest.approx((0.9 * 0.25 + 0.1 * 0.16) ** 0.5, rel=1e-6)
