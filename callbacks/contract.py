@@ -172,8 +172,7 @@ def check_modes(model: Any) -> None:
     """Raises ValueError where a step on several replicas (tf.distribute) is asked for
     what Keras cannot do there.
     """
-    strategy = getattr(model, "distribute_strategy", None)
-    replicas = getattr(strategy, "num_replicas_in_sync", 1)
+    replicas = _replicas(model)
     modes = {
         "steps_per_execution": getattr(model, "steps_per_execution", 1),
         "gradient_accumulation_steps": batches_per_step(model),
@@ -190,8 +189,7 @@ def check_error_of_replicas(model: Any) -> None:
     """Raises ValueError where `model.batch_mse` would be the error of one of several
     replicas (tf.distribute).
     """
-    strategy = getattr(model, "distribute_strategy", None)
-    replicas = getattr(strategy, "num_replicas_in_sync", 1)
+    replicas = _replicas(model)
     aggregation = getattr(find_variable(model, "batch_mse"), "aggregation", None)
     # TensorFlow's own is an enumeration
     aggregation = getattr(aggregation, "name", aggregation)
@@ -200,6 +198,11 @@ def check_error_of_replicas(model: Any) -> None:
             f"{type(model).__name__}.batch_mse is the error of one of {replicas}"
             ' replicas, expected that of all: build it with aggregation="mean"'
         )
+
+
+def _replicas(model: Any) -> int:
+    strategy = getattr(model, "distribute_strategy", None)
+    return getattr(strategy, "num_replicas_in_sync", 1)
 
 
 def get_gamma(model: Any, attribute: str = "gamma") -> float:

@@ -26,7 +26,9 @@ class ModelCallback(keras.callbacks.Callback):
                 " expected one of Keras 3: build it with `import keras`"
             )
         super().set_model(model)
-        self._seen: list[float] | None = None  # of the weights, in a loop without `fit`
+        # the weights' sums at the end of the last epoch, in a loop without `fit`
+        self._sums: list[float] | None = None
+        self._warned_of_loop = False
 
     @property
     def steps_per_epoch(self) -> int | None:
@@ -37,15 +39,15 @@ class ModelCallback(keras.callbacks.Callback):
         """Warns once, at an epoch's end, of a loop on JAX that does not use `fit` and
         holds the weights outside the model: a callback sees the model alone.
         """
-        if keras.backend.backend() != "jax" or self.params or self._seen == []:
+        if keras.backend.backend() != "jax" or self.params:
             return
         sums = [
             float(abs(to_numpy(weight)).sum())
             for weight in getattr(self.model, "trainable_weights", [])
         ]
-        before, self._seen = self._seen, sums
-        if before == sums:
-            self._seen = []
+        before, self._sums = self._sums, sums
+        if sums and before == sums and not self._warned_of_loop:
+            self._warned_of_loop = True
             logging.getLogger(type(self).__module__).warning(
                 "%s: the weights of %s have not changed in an epoch. If the loop holds"
                 " them outside the model, assign them to its variables before it calls"

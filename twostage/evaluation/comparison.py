@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from twostage.errors import InputError
-from twostage.evaluation.verdict import error_of_difference
+from twostage.metrics.standard_error import error_of_difference
 from twostage.reporting.markdown import markdown_table
 from twostage.system import files
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twostage.evaluation.rounding import plus_minus, rounded
 from twostage.metrics.overfitting import has_risen
-from twostage.metrics.standard_error import difference_error
+from twostage.metrics.standard_error import error_of_difference
 
 if TYPE_CHECKING:
     from twostage.evaluation.evaluation_result import EvaluationResult
@@ -90,26 +90,6 @@ def headline(result: EvaluationResult) -> str:
     key = result.manifest["extractor"].get("headline", "frechet")
     errors = [values.get(f"{key}_error") for values in result.distances.values()]
     return "frechet" if None in errors else key
-
-
-def error_of_difference(
-    first: float,
-    second: float,
-    first_halves: Sequence[float] | None,
-    second_halves: Sequence[float] | None,
-) -> float:
-    """The standard error of the difference of two distances.
-
-    Args:
-        first: Standard error of one of them.
-        second: Of the other one.
-        first_halves: The distance over halves of the images; None in a result of an
-            earlier version: both are then taken as independent, which is too cautious.
-        second_halves: The other one over the same halves.
-    """
-    if not first_halves or not second_halves:
-        return math.hypot(first, second)
-    return difference_error(first_halves, second_halves)
 
 
 class _Distance(NamedTuple):

@@ -1,5 +1,6 @@
 """Standard errors of measures of two sets of images, from random halves of them."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -70,6 +71,26 @@ def difference_error(first: Sequence[float], second: Sequence[float]) -> float:
     errors would count them twice.
     """
     return float(np.std(np.subtract(first, second), ddof=1))
+
+
+def error_of_difference(
+    first: float,
+    second: float,
+    first_halves: Sequence[float] | None,
+    second_halves: Sequence[float] | None,
+) -> float:
+    """The standard error of the difference of two distances.
+
+    Args:
+        first: Standard error of one of them.
+        second: Of the other one.
+        first_halves: The distance over halves of the images; None in a result of an
+            earlier version: both are then taken as independent, which is too cautious.
+        second_halves: The other one over the same halves.
+    """
+    if not first_halves or not second_halves:
+        return math.hypot(first, second)
+    return difference_error(first_halves, second_halves)
 
 
 def subsets(
